@@ -1,0 +1,1 @@
+"""Pixels: pure functions from bytes to uint16 arrays; no Beam, no TensorFlow."""

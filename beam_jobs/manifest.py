@@ -1,0 +1,234 @@
+"""What a folder of records says of itself: job.json at the start, manifest.json and tables at the end.
+
+fingerprint  what was asked for: configuration, films, library versions; decides resume or refuse
+data_fingerprint  what came out: the SHA-256 of all shards
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Sequence
+from typing import Any
+
+from beam_jobs import preview, shards, statistics
+from beam_jobs.shards import Output, Shard
+from beam_jobs.sources import film as film_table
+from beam_jobs.sources.film import Film
+from flags import catalogue, schema
+from flags.conversion import ConversionConfig
+from flags.errors import CallerError
+
+# libraries whose version may change a pixel or a split
+_LIBRARIES = (
+    "numpy",
+    "opencv-python-headless",
+    "pydicom",
+    "pylibjpeg-rle",
+    "scikit-learn",
+)
+
+
+def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]) -> dict[str, Any]:
+    """Returns all that decides the bytes of an output, and its fingerprint."""
+    rows = [
+        [film.film_id, film.path, film.bytes, film.split, film.excluded, film.clinical()]
+        for film in films
+    ]
+    job: dict[str, Any] = {
+        "schema_version": schema.SCHEMA_VERSION,
+        **config.to_json(),
+        "size": str(output.size),
+        "recipe": output.recipe,
+        "steps": catalogue.RECIPES[output.recipe],
+        "films": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }
+    return {**job, "fingerprint": hashlib.sha256(json.dumps(job).encode()).hexdigest()}
+
+
+def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None:
+    """Refuses a folder that holds records of another job, or something else.
+
+    Raises:
+        CallerError: says what differs and what to do.
+    """
+    path = output.work_folder / "job.json"
+    if path.is_file():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if found["fingerprint"] != job["fingerprint"] and not overwrite:
+            changed = ", ".join(
+                key
+                for key in sorted(job.keys() | found.keys())
+                if key != "fingerprint" and job.get(key) != found.get(key)
+            )
+            raise CallerError(
+                f"{output.directory} holds records made with other {changed}; "
+                "give another --output_dir, or --overwrite to replace them"
+            )
+    elif output.directory.is_dir():
+        others = {entry.name for entry in output.directory.iterdir()} - {"plan.json"}
+        if others:
+            raise CallerError(
+                f"{output.directory} is not empty and was not made by this program; "
+                "give another --output_dir"
+            )
+
+
+def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None:
+    """Makes the folder of an output, or takes up the same job where it stopped.
+
+    Raises:
+        CallerError: the folder can't be written.
+    """
+    path = output.work_folder / "job.json"
+    try:
+        if overwrite and path.is_file():
+            shutil.rmtree(output.directory)
+        output.work_folder.mkdir(parents=True, exist_ok=True)
+        for leftover in output.work_folder.glob("*.tmp"):
+            leftover.unlink()
+        shards.write_json(path, job)
+    except OSError as error:
+        raise CallerError(f"{output.directory} can't be written: {error.strerror}") from error
+
+
+def write_plan(output: Output, plan: dict[str, Any]) -> None:
+    """Writes plan.json, so that it can be read before the films are."""
+    try:
+        output.directory.mkdir(parents=True, exist_ok=True)
+        shards.write_json(output.directory / "plan.json", plan)
+    except OSError as error:
+        raise CallerError(f"{output.directory} can't be written: {error.strerror}") from error
+
+
+def close_output(
+    output: Output, job: dict[str, Any], films: Sequence[Film], planned: Sequence[Shard]
+) -> dict[str, Any]:
+    """Writes tables, statistics, picture and TFDS's files beside the shards, manifest.json last.
+
+    Returns:
+        the manifest.
+    """
+    ledgers = {shard.name: shards.read_ledger(output, shard.name) for shard in planned}
+    rejected = [row for ledger in ledgers.values() for row in ledger["rejected"]]
+    reasons = {row["film_id"]: row["reason"] for row in rejected}
+    by_id = {film.film_id: film for film in films}
+    written = [
+        (by_id[measured["film_id"]], measured)
+        for ledger in ledgers.values()
+        for measured in ledger["films"]
+    ]
+    with _replacing(output.directory / "sources.csv") as path:
+        film_table.write_sources(path, films, reasons)
+    with _replacing(output.directory / "rejected.csv") as path:
+        _write_rejected(path, rejected, by_id)
+    shards.write_json(output.directory / "statistics.json", statistics.summarise(written))
+    with _replacing(output.directory / "preview.png") as path:
+        preview.write(path, [film for film, _ in written], output, planned)
+    shards.write_json(output.directory / "features.json", schema.features_json(output.size))
+    shards.write_json(
+        output.directory / "dataset_info.json", _dataset_info(job["dataset"], planned, ledgers)
+    )
+    manifest = _build_manifest(job, films, planned, ledgers, reasons)
+    shards.write_json(output.directory / "manifest.json", manifest)
+    return manifest
+
+
+def read_manifest(output: Output) -> dict[str, Any] | None:
+    """Reads manifest.json of a finished output, None before that."""
+    path = output.directory / "manifest.json"
+    if not path.is_file():
+        return None
+    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return manifest
+
+
+class _replacing:
+    """Gives a temporary path to write to, renamed to `path` if all went well."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{os.getpid()}.{path.name}")
+
+    def __enter__(self) -> pathlib.Path:
+        return self._temporary
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            os.replace(self._temporary, self._path)
+        else:
+            self._temporary.unlink(missing_ok=True)
+
+
+def _write_rejected(
+    path: pathlib.Path, rejected: Sequence[dict[str, str]], by_id: dict[str, Film]
+) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["film_id", "path", "reason", "detail"])
+        for row in sorted(rejected, key=lambda row: row["film_id"]):
+            film = by_id[row["film_id"]]
+            writer.writerow([film.film_id, film.path, row["reason"], row["detail"]])
+
+
+def _build_manifest(
+    job: dict[str, Any],
+    films: Sequence[Film],
+    planned: Sequence[Shard],
+    ledgers: dict[str, dict[str, Any]],
+    reasons: dict[str, str],
+) -> dict[str, Any]:
+    outcomes = collections.Counter(film_table.outcome(film, reasons)[0] for film in films)
+    digest = hashlib.sha256("".join(ledgers[s.name]["sha256"] for s in planned).encode())
+    return {
+        **job,
+        "data_fingerprint": digest.hexdigest(),
+        "shards": {
+            shard.name: {
+                "split": shard.split,
+                **{key: ledgers[shard.name][key] for key in ("records", "bytes", "sha256")},
+            }
+            for shard in planned
+        },
+        "totals": {
+            "films": len(films),
+            "records": sum(ledger["records"] for ledger in ledgers.values()),
+            "bytes": sum(ledger["bytes"] for ledger in ledgers.values()),
+            **{name: outcomes[name] for name in ("written", "missing", "rejected", "excluded")},
+        },
+        "rejected": dict(sorted(collections.Counter(reasons.values()).items())),
+    }
+
+
+def _dataset_info(
+    dataset: str, planned: Sequence[Shard], ledgers: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Builds TFDS's dataset_info.json; splits without a record are left out, as TFDS wants it."""
+    described = catalogue.DATASETS[dataset]
+    by_split: dict[str, list[dict[str, Any]]] = {}
+    for shard in planned:
+        by_split.setdefault(shard.split, []).append(ledgers[shard.name])
+    return {
+        "name": dataset,
+        "version": schema.SCHEMA_VERSION,
+        "description": described.title,
+        "citation": described.citation,
+        "fileFormat": "tfrecord",
+        "splits": [
+            {
+                "name": split,
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+                "numBytes": str(sum(member["bytes"] for member in members)),
+                "shardLengths": [str(member["records"]) for member in members],
+            }
+            for split, members in sorted(by_split.items())
+            if any(member["records"] for member in members)
+        ],
+    }

@@ -1,0 +1,68 @@
+"""preview.png: a contact sheet of films before and after the recipe, to check with one's own eyes."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from beam_jobs.imaging import decode, recipe
+from beam_jobs.shards import Output, Shard
+from beam_jobs.sources.film import Film
+
+FILMS = 6
+_LONGEST_SIDE = 700
+
+
+def write(
+    path: pathlib.Path, written: Sequence[Film], output: Output, planned: Sequence[Shard]
+) -> None:
+    """Draws up to six of the films written, taking turns among labels.
+
+    Args:
+        path: PNG file to write.
+        written: films that went into records.
+        output: whose recipe and size are shown.
+        planned: the job's shards; they know where the films lie.
+    """
+    chosen = _choose(written)
+    columns = max(len(chosen), 1)
+    figure = Figure(figsize=(2.6 * columns, 8.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.suptitle(
+        f"{output.size} {output.recipe}: above as decoded, below as stored", fontsize=11
+    )
+    for column, film in enumerate(chosen):
+        pixels = decode.read_film(planned[0].data_dir / film.path, max_pixels=planned[0].max_pixels)
+        image = recipe.prepare(pixels, output.recipe, output.size)[:, :, 0]
+        for axis, shown in zip(axes[:, column], (pixels, image), strict=True):
+            axis.imshow(_shrink(shown), cmap="gray", vmin=0, vmax=65535)
+        axes[0, column].set_title(
+            f"{film.film_id}\n{film.side} {film.view}, {film.pathology}, {film.split}", fontsize=8
+        )
+    if not chosen:
+        axes[0, 0].text(0.5, 0.5, "no film was written", ha="center")
+    figure.savefig(path, format="png", dpi=100, metadata={"Software": None})
+
+
+def _choose(written: Sequence[Film]) -> list[Film]:
+    by_label: dict[str, list[Film]] = {}
+    for film in sorted(written, key=lambda film: film.film_id):
+        by_label.setdefault(film.pathology, []).append(film)
+    turns = itertools.zip_longest(*(films for _, films in sorted(by_label.items())))
+    return [film for turn in turns for film in turn if film is not None][:FILMS]
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray:
+    scale = _LONGEST_SIDE / max(pixels.shape)
+    if scale >= 1:
+        return pixels
+    return cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -1,0 +1,112 @@
+"""How far a conversion is, read off the files it writes: the same for every runner.
+
+On a terminal a bar, elsewhere a line every ten seconds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from beam_jobs import shards
+from beam_jobs.shards import Output, Shard
+
+_BAR_SECONDS = 0.5
+_LINE_SECONDS = 10.0
+
+
+class Reporter:
+    """Shows one count going up: a bar on a terminal, else a line now and then, all on stderr."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._what, self._unit = what, unit
+        self._start = time.monotonic()
+        self._said = self._start
+        self._first: int | None = None
+        self._bar: Progress | None = None
+        if sys.stderr.isatty():
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+            )
+            self._task = self._bar.add_task(what, rate="")
+
+    def __enter__(self) -> Reporter:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def update(self, done: int, total: int, megabytes: float | None = None) -> None:
+        """Shows `done` of `total`; megabytes are those read so far."""
+        if self._first is None:
+            self._first = done  # what an earlier run did is not this run's speed
+        now = time.monotonic()
+        seconds = max(now - self._start, 1e-6)
+        rate = (done - self._first) / seconds
+        said = f"{rate:.1f} {self._unit}/s"
+        if megabytes is not None:
+            said += f", {megabytes / seconds:.0f} MB/s"
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, rate=said)
+        elif now - self._said >= _LINE_SECONDS or done == total:
+            self._said = now
+            left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+            print(f"{self._what}: {done}/{total} {said}{left}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def watch(planned: Sequence[Shard]) -> Iterator[None]:
+    """Shows films done while shards are written by somebody else."""
+    total = sum(len(shard.films) for shard in planned)
+    before = sum(_films_done(shard)[1] for shard in planned)
+    stop = threading.Event()
+
+    def show(reporter: Reporter) -> None:
+        counts = [_films_done(shard) for shard in planned]
+        done = sum(films for films, _ in counts)
+        reporter.update(done, total, (sum(read for _, read in counts) - before) / 1e6)
+
+    def poll(reporter: Reporter) -> None:
+        while not stop.wait(_BAR_SECONDS):
+            show(reporter)
+
+    with Reporter("converting", "films") as reporter:
+        show(reporter)
+        thread = threading.Thread(target=poll, args=(reporter,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            show(reporter)
+
+
+def _films_done(shard: Shard) -> tuple[int, int]:
+    """Returns films done and the bytes of their files, judged by the output furthest behind."""
+    done = min(_films_written(shard, output) for output in shard.outputs)
+    return done, sum(film.bytes for film in shard.films[:done])
+
+
+def _films_written(shard: Shard, output: Output) -> int:
+    if shards.ledger_path(output, shard.name).is_file():
+        return len(shard.films)
+    size = 0
+    for temporary in output.work_folder.glob(f"{shard.name}.*.tmp"):
+        with contextlib.suppress(FileNotFoundError):  # finished since it was listed
+            size = max(size, temporary.stat().st_size)
+    return min(size // output.record_bytes, len(shard.films))

@@ -1,0 +1,120 @@
+"""The files of a data folder, and who each DICOM file says it is (scanned in parallel, cached)."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import csv
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+
+from beam_jobs.imaging import decode
+from flags.errors import CallerError
+
+_CACHE_HEADER = ("path", "bytes", "modified_ns", "series_uid", "patient_id")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFile:
+    """A file below the data folder: path relative to it, size in bytes, modification time."""
+
+    path: str
+    bytes: int
+    modified_ns: int
+
+    @property
+    def name(self) -> str:
+        """Last component of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+def list_files(data_dir: pathlib.Path) -> list[DataFile]:
+    """Lists every file below a folder, sorted by path; links to folders are followed once.
+
+    Raises:
+        CallerError: the folder does not exist.
+    """
+    if not data_dir.is_dir():
+        raise CallerError(f"--data_dir={data_dir} is not a folder")
+    found = []
+    visited: set[str] = set()
+    for folder, subfolders, names in os.walk(data_dir, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        for name in names:
+            path = os.path.join(folder, name)
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:  # a dangling link is as good as no file
+                continue
+            relative = os.path.relpath(path, data_dir).replace(os.sep, "/")
+            found.append(DataFile(relative, status.st_size, status.st_mtime_ns))
+    return sorted(found, key=lambda file: file.path)
+
+
+def scan_headers(
+    data_dir: pathlib.Path,
+    files: Sequence[DataFile],
+    *,
+    cache: pathlib.Path,
+    keep_patient_id: Callable[[str], bool],
+    report: Callable[[int, int], None] | None = None,
+) -> dict[str, decode.Identity]:
+    """Reads series and patient from the headers of DICOM files; other files are left out.
+
+    Args:
+        data_dir: folder the paths are relative to.
+        files: candidates.
+        cache: CSV file that keeps what was read; files of the same size and time are not reread.
+        keep_patient_id: whether a PatientID is one of the data set's own pseudonyms; all others
+            are forgotten at once, they may name a person.
+        report: called with (files done, files to read).
+
+    Returns:
+        path -> Identity, for files that are DICOM.
+    """
+    known = _read_cache(cache)
+    todo = [file for file in files if file not in known]
+
+    def read(file: DataFile) -> decode.Identity:
+        identity = decode.read_identity(data_dir / file.path)
+        if keep_patient_id(identity.patient_id):
+            return identity
+        return dataclasses.replace(identity, patient_id="")
+
+    with concurrent.futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1)) as pool:
+        for done, (file, identity) in enumerate(zip(todo, pool.map(read, todo), strict=True), 1):
+            known[file] = identity
+            if report is not None:
+                report(done, len(todo))
+    if todo:
+        _write_cache(cache, {file: known[file] for file in files})
+    return {file.path: known[file] for file in files if known[file] != decode.NOBODY}
+
+
+def _read_cache(cache: pathlib.Path) -> dict[DataFile, decode.Identity]:
+    if not cache.is_file():
+        return {}
+    with cache.open(newline="", encoding="utf-8") as stream:
+        rows = csv.reader(stream)
+        if tuple(next(rows, ())) != _CACHE_HEADER:
+            return {}
+        return {
+            DataFile(path, int(size), int(modified)): decode.Identity(series, patient)
+            for path, size, modified, series, patient in rows
+        }
+
+
+def _write_cache(cache: pathlib.Path, known: dict[DataFile, decode.Identity]) -> None:
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(_CACHE_HEADER)
+        for file, identity in known.items():
+            writer.writerow([*dataclasses.astuple(file), *dataclasses.astuple(identity)])
+    os.replace(temporary, cache)

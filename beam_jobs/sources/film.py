@@ -1,0 +1,138 @@
+"""One film: where it lies, what the tables say of it, which split it goes to, or why it does not.
+
+Every source returns a list of `Film`; sources.csv is that list on disk.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from flags import schema
+
+
+@dataclasses.dataclass(frozen=True)
+class Lesion:
+    """One row of a case table; "" where it does not state a value.
+
+    Attributes:
+        circle: (column, row, radius) in film pixels from the upper left corner, or None.
+    """
+
+    pathology: str
+    abnormality: str
+    assessment: str = ""
+    subtlety: str = ""
+    mass_shape: str = ""
+    mass_margins: str = ""
+    calc_type: str = ""
+    calc_distribution: str = ""
+    circle: tuple[int, int, int] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """One film of a data set; the clinical fields are described in `flags.schema.FEATURES`.
+
+    Attributes:
+        split: fold0, fold1, ... or test; "" until assigned, and for an excluded film.
+        excluded: the policy that left the film out, or "".
+        path: file relative to the data folder, "" where no file was found.
+        bytes: size of the file.
+        copies: names the tables have for this film, joined by ';' (a view may stand in two).
+        lesions: circles around lesions as column,row,radius in film pixels, joined by ';'.
+    """
+
+    film_id: str
+    patient_id: str
+    side: str
+    view: str
+    pathology: str
+    abnormality: str = ""
+    density: str = ""
+    assessment: str = ""
+    subtlety: str = ""
+    mass_shape: str = ""
+    mass_margins: str = ""
+    calc_type: str = ""
+    calc_distribution: str = ""
+    official_split: str = ""
+    abnormalities: int = 0
+    split: str = ""
+    excluded: str = ""
+    path: str = ""
+    bytes: int = 0
+    copies: str = ""
+    lesions: str = ""
+
+    def clinical(self) -> dict[str, str | int]:
+        """Returns the columns a record takes from the tables, by feature key."""
+        return {key: getattr(self, key) for key in schema.CLINICAL_KEYS}
+
+
+_SEVERITY = ("", "normal", "benign", "malignant")
+
+
+def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
+    """Sums up the lesions of one film: worst pathology, highest grades, kinds joined by '+'."""
+    joined = {
+        key: "+".join(dict.fromkeys(filter(None, (getattr(lesion, key) for lesion in lesions))))
+        for key in ("abnormality", "mass_shape", "mass_margins", "calc_type", "calc_distribution")
+    }
+    circles = (lesion.circle for lesion in lesions if lesion.circle is not None)
+    return {
+        **joined,
+        "pathology": max((lesion.pathology for lesion in lesions), key=_SEVERITY.index),
+        "assessment": max(lesion.assessment for lesion in lesions),
+        "subtlety": max(lesion.subtlety for lesion in lesions),
+        "abnormalities": sum(lesion.pathology != "normal" for lesion in lesions),
+        "lesions": ";".join(",".join(map(str, circle)) for circle in circles),
+    }
+
+
+def is_mixed(lesions: Iterable[Lesion]) -> bool:
+    """Tells whether benign and malignant lesions stand on the same film."""
+    return {"benign", "malignant"} <= {lesion.pathology for lesion in lesions}
+
+
+SOURCES_HEADER = (
+    "film_id",
+    "status",
+    "reason",
+    "split",
+    "path",
+    *(key for key in schema.CLINICAL_KEYS if key != "film_id"),
+    "copies",
+    "lesions",
+)
+
+
+def write_sources(path: pathlib.Path, films: Iterable[Film], rejected: dict[str, str]) -> None:
+    """Writes sources.csv: exactly one row a film, with what became of it.
+
+    Args:
+        path: file to write; the caller renames it into place.
+        films: every film the tables list.
+        rejected: film_id -> reason.
+    """
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(SOURCES_HEADER)
+        for film in films:
+            status, reason = outcome(film, rejected)
+            row = {**dataclasses.asdict(film), "status": status, "reason": reason}
+            writer.writerow([row[column] for column in SOURCES_HEADER])
+
+
+def outcome(film: Film, rejected: dict[str, str]) -> tuple[str, str]:
+    """Returns (written | rejected | excluded | missing, reason)."""
+    if film.excluded:
+        return "excluded", film.excluded
+    if not film.path:
+        return "missing", "no file found"
+    if film.film_id in rejected:
+        return "rejected", rejected[film.film_id]
+    return "written", ""

@@ -1,0 +1,59 @@
+"""From a configuration to its films: which source reads which data set."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable
+
+from beam_jobs import splits
+from beam_jobs.sources import cbis_ddsm, mini_mias, phantom
+from beam_jobs.sources.film import Film
+from flags.conversion import ConversionConfig
+
+Report = Callable[[int, int], None]
+
+
+def phantom_sample(config: ConversionConfig) -> phantom.Sample:
+    """Returns the phantoms asked for by --phantom_films and --phantom_size."""
+    sample = phantom.Sample()
+    if config.phantom_films is not None:
+        sample = dataclasses.replace(sample, films=config.phantom_films)
+    if config.phantom_size is not None:
+        size = config.phantom_size
+        sample = dataclasses.replace(sample, height=size.height, width=size.width)
+    return sample
+
+
+def list_films(config: ConversionConfig, *, cache: pathlib.Path, report: Report) -> list[Film]:
+    """Lists every film of the data set with its file, labels, and split or exclusion.
+
+    Args:
+        config: the conversion.
+        cache: file that keeps what was read from headers.
+        report: called with (headers read, headers to read).
+
+    Raises:
+        CallerError: the folder or its tables are not those of the data set.
+    """
+    read: dict[str, Callable[[], list[Film]]] = {
+        "cbis_ddsm": lambda: cbis_ddsm.read(
+            config.data_dir, label_policy=config.label_policy, cache=cache, report=report
+        ),
+        "mini_mias": lambda: mini_mias.read(config.data_dir, label_policy=config.label_policy),
+        "phantom": lambda: cbis_ddsm.read(
+            config.data_dir,
+            label_policy=config.label_policy,
+            cache=cache,
+            patient_prefix="PHANTOM_",
+            report=report,
+        ),
+    }
+    return splits.assign(
+        read[config.dataset](),
+        split_policy=config.split_policy,
+        leak_policy=config.leak_policy,
+        folds=config.folds,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )

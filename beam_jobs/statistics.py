@@ -1,0 +1,73 @@
+"""What the pixels of a data set look like: per film in the workers, summed up at the end."""
+
+from __future__ import annotations
+
+import collections
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from beam_jobs.sources.film import Film
+from flags import schema
+
+BINS = 64
+_CLASS_COLUMNS = ("side", "view", "abnormality", "density", "assessment")
+
+
+def measure(image: np.ndarray) -> dict[str, Any]:
+    """Measures one image.
+
+    Args:
+        image: [height, width, 1] uint16.
+
+    Returns:
+        mean and deviation in [0, 1] (1 is white), extremes in 0..65535, and the share of pixels in
+        each of 64 equal bins of grey.
+    """
+    mean, deviation = cv2.meanStdDev(image)
+    darkest, brightest, _, _ = cv2.minMaxLoc(image[:, :, 0])
+    counts = cv2.calcHist([image], [0], None, [BINS], [0, schema.FULL_SCALE + 1]).ravel()
+    return {
+        "mean": float(mean[0, 0]) / schema.FULL_SCALE,
+        "deviation": float(deviation[0, 0]) / schema.FULL_SCALE,
+        "darkest": int(darkest),
+        "brightest": int(brightest),
+        "histogram": [round(float(count) / image.size, 6) for count in counts],
+    }
+
+
+def summarise(written: Sequence[tuple[Film, dict[str, Any]]]) -> dict[str, Any]:
+    """Builds statistics.json from the films written and their measurements."""
+    measured = [measurement for _, measurement in written]
+    films = [film for film, _ in written]
+    return {
+        "films": len(films),
+        "pixels": _summarise_pixels(measured) if measured else None,
+        "classes": {
+            "split": _count_labels(films, "split"),
+            **{column: _count_labels(films, column) for column in _CLASS_COLUMNS},
+        },
+    }
+
+
+def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    mean = math.fsum(m["mean"] for m in measured) / len(measured)
+    second = math.fsum(m["mean"] ** 2 + m["deviation"] ** 2 for m in measured) / len(measured)
+    histogram = np.mean([m["histogram"] for m in measured], axis=0)
+    return {
+        "mean": mean,
+        "deviation": math.sqrt(max(second - mean**2, 0)),
+        "darkest": min(m["darkest"] for m in measured),
+        "brightest": max(m["brightest"] for m in measured),
+        "histogram": [round(float(share), 6) for share in histogram],
+    }
+
+
+def _count_labels(films: Iterable[Film], column: str) -> dict[str, dict[str, int]]:
+    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for film in films:
+        counts[getattr(film, column) or "not stated"][film.pathology] += 1
+    return {value: dict(sorted(counter.items())) for value, counter in sorted(counts.items())}

@@ -1,0 +1,137 @@
+"""The data sets, targets, recipes and bases that flags may name, each described once."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+
+from flags.errors import CallerError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """A public (or built-in) set of films.
+
+    Attributes:
+        title: name for people.
+        films: number of films its tables list (CBIS-DDSM: views, copies of one film merged).
+        patients: number of patients its tables list.
+        official_split: whether its authors give a train and a test set.
+        target: what the trainer learns from it unless told otherwise.
+        licence: terms of use.
+        citation: whom to cite.
+    """
+
+    title: str
+    films: int | None
+    patients: int | None
+    official_split: bool
+    target: str
+    licence: str
+    citation: str
+
+
+DATASETS = {
+    "cbis_ddsm": DataSet(
+        title="CBIS-DDSM",
+        films=3032,
+        patients=1566,
+        official_split=True,
+        target="pathology",
+        licence="CC BY 3.0",
+        citation="Lee et al., A curated mammography data set for use in computer-aided detection "
+        "and diagnosis research, Scientific Data 4:170177, 2017",
+    ),
+    "mini_mias": DataSet(
+        title="mini-MIAS",
+        films=322,
+        patients=161,
+        official_split=False,
+        target="abnormal",
+        licence="research use only, see its Licence.txt",
+        citation="Suckling et al., The Mammographic Image Analysis Society Digital Mammogram "
+        "Database, Excerpta Medica, International Congress Series 1069:375-378, 1994",
+    ),
+    "phantom": DataSet(
+        title="synthetic phantom (no real breast)",
+        films=None,
+        patients=None,
+        official_split=True,
+        target="pathology",
+        licence="Apache-2.0, as this program",
+        citation="made by beam_jobs.sources.phantom",
+    ),
+}
+
+RECIPES = {
+    "plain": "resize:pad",
+    "paper": "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq,minmax",
+}
+"""Named recipes as ordered steps. `paper`: Jaamour et al. 2023, pre-processing, in 16 bits."""
+
+LABEL_POLICIES = {
+    "any_malignant": "a film is malignant if any of its lesions is; copies of a view are merged",
+    "paper": "one film a series; series with benign and malignant lesions are left out",
+}
+SPLIT_POLICIES = {
+    "official": "the data set's own test set; its training films in folds by patient",
+    "patient": "test set and folds drawn by patient from all films",
+    "image": "as published: official test set (else drawn), folds by film, patients not kept apart",
+}
+LEAK_POLICIES = {
+    "drop_from_train": "training films of patients who also stand in the test set are left out",
+    "keep": "they stay",
+    "fail": "the job stops and names them",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A yes/no question put to every film; films with neither value are left out and counted.
+
+    Attributes:
+        column: key of the record column.
+        negative: values that mean label 0.
+        positive: values that mean label 1.
+        names: (name of label 0, name of label 1).
+    """
+
+    column: str
+    negative: tuple[str, ...]
+    positive: tuple[str, ...]
+    names: tuple[str, str]
+
+
+TARGETS = {
+    "pathology": Target("pathology", ("benign",), ("malignant",), ("benign", "malignant")),
+    "abnormal": Target("pathology", ("normal",), ("benign", "malignant"), ("normal", "abnormal")),
+    "abnormality": Target("abnormality", ("mass",), ("calcification",), ("mass", "calcification")),
+}
+
+BASES = {
+    "mobilenetv2": "MobileNetV2",
+    "vgg19": "VGG19",
+    "resnet50": "ResNet50",
+    "inceptionv3": "InceptionV3",
+    "densenet121": "DenseNet121",
+}
+"""Flag value -> class name in keras.applications."""
+
+
+def check_name(flag: str, name: str, known: Iterable[str]) -> None:
+    """Refuses a flag value that is none of the known names.
+
+    Raises:
+        CallerError: lists the names, and the closest one.
+    """
+    known = list(known)
+    if name not in known:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise CallerError(f"--{flag}={name} is not one of {', '.join(known)}{hint}")
+
+
+def describe(lead: str, names: Mapping[str, str]) -> str:
+    """Writes a flag's help: what it decides, then every name with its meaning."""
+    return f"{lead}: " + "; ".join(f"{name} = {text}" for name, text in names.items()) + "."

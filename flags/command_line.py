@@ -1,0 +1,67 @@
+"""How both programs start and how they end: help, one line for a caller's mistake, exit codes.
+
+Exit codes: 0 done; 1 done, but more than allowed went wrong; 2 a caller's mistake; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn
+
+from absl import app, flags
+
+from flags.errors import CallerError
+
+
+def run(
+    program: Callable[[list[str]], int], define: Callable[[], None], *, pass_unknown: bool = False
+) -> None:
+    """Runs a program and exits.
+
+    Args:
+        program: takes the arguments that are not its flags, returns the exit code.
+        define: defines the program's flags.
+        pass_unknown: whether unknown flags are the program's to judge; else they are errors.
+    """
+    before = set(flags.FLAGS)
+    define()
+    for name in set(flags.FLAGS) - before:  # what --help lists
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
+
+    def parse(arguments: Sequence[str]) -> list[str]:
+        try:
+            rest = flags.FLAGS(arguments, known_only=pass_unknown)
+        except flags.UnrecognizedFlagError as error:
+            end(describe_unknown(f"--{error.flagname}", flags.FLAGS))
+        except flags.Error as error:
+            end(" ".join(str(error).split()))
+        if not pass_unknown and len(rest) > 1:
+            end(f"argument {rest[1]!r} is not a flag; flags are written --name=value")
+        return list(rest)
+
+    def main(arguments: list[str]) -> int:
+        try:
+            return program(arguments[1:])
+        except CallerError as error:
+            end(str(error))
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on where it stopped", file=sys.stderr)
+            return 130
+
+    app.run(main, flags_parser=parse)
+
+
+def end(message: str) -> NoReturn:
+    """Says a caller's mistake in one line and exits with code 2."""
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def describe_unknown(argument: str, known: Iterable[str]) -> str:
+    """Writes the line for a flag nobody knows, with the closest one that exists."""
+    name = argument.lstrip("-").split("=")[0]
+    close = difflib.get_close_matches(name, list(known), n=1)
+    hint = f"did you mean --{close[0]}?" if close else "--help lists them"
+    return f"unknown flag --{name}; {hint}"

@@ -1,0 +1,197 @@
+"""What the Beam job can be told: flags -> ConversionConfig, checked once.
+
+config = ConversionConfig.from_flags(absl.flags.FLAGS)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+from absl import flags
+
+from flags import catalogue
+from flags.errors import CallerError
+from flags.size import ImageSize
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionConfig:
+    """One conversion, complete and valid; the flags below say what each field means."""
+
+    dataset: str
+    data_dir: pathlib.Path
+    output_dir: pathlib.Path
+    sizes: tuple[ImageSize, ...]
+    recipes: tuple[str, ...] = ("paper",)
+    label_policy: str = "any_malignant"
+    split_policy: str = "official"
+    leak_policy: str = "drop_from_train"
+    folds: int = 4
+    test_fraction: float = 0.2
+    split_seed: int = 111
+    films_per_shard: int = 16
+    max_pixels: int = 100_000_000
+    max_rejected: float = 0.01
+    phantom_films: int | None = None
+    phantom_size: ImageSize | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        catalogue.check_name("dataset", self.dataset, catalogue.DATASETS)
+        for recipe in self.recipes:
+            catalogue.check_name("recipe", recipe, catalogue.RECIPES)
+        catalogue.check_name("label_policy", self.label_policy, catalogue.LABEL_POLICIES)
+        catalogue.check_name("split_policy", self.split_policy, catalogue.SPLIT_POLICIES)
+        catalogue.check_name("leak_policy", self.leak_policy, catalogue.LEAK_POLICIES)
+        if self.split_policy == "official" and not catalogue.DATASETS[self.dataset].official_split:
+            raise CallerError(
+                f"--split_policy=official: {self.dataset} has no official test set; "
+                "use --split_policy=patient"
+            )
+        if not self.sizes:
+            raise CallerError("--sizes is empty; give at least one, for example 512x512")
+
+    @classmethod
+    def from_flags(cls, values: flags.FlagValues) -> ConversionConfig:
+        """Builds the configuration from parsed flags.
+
+        Raises:
+            CallerError: a value is unknown or contradicts another; one line with the remedy.
+        """
+        dataset = _choose_dataset(values.dataset, values.data_dir)
+        split_policy = values.split_policy
+        if split_policy is None:
+            split_policy = "official" if catalogue.DATASETS[dataset].official_split else "patient"
+        return cls(
+            dataset=dataset,
+            data_dir=pathlib.Path(values.data_dir or pathlib.Path("data") / dataset),
+            output_dir=pathlib.Path(values.output_dir),
+            sizes=_parse_sizes(values.sizes),
+            recipes=tuple(dict.fromkeys(values.recipe)),
+            label_policy=values.label_policy,
+            split_policy=split_policy,
+            leak_policy=values.leak_policy,
+            folds=values.folds,
+            test_fraction=values.test_fraction,
+            split_seed=values.split_seed,
+            films_per_shard=values.films_per_shard,
+            max_pixels=values.max_pixels,
+            max_rejected=values.max_rejected,
+            phantom_films=values.phantom_films,
+            phantom_size=ImageSize.parse(values.phantom_size) if values.phantom_size else None,
+            overwrite=values.overwrite,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Says what decides the records; where they lie and how often one asks does not."""
+        fields = dataclasses.asdict(self)
+        for name in ("data_dir", "output_dir", "sizes", "recipes", "max_rejected", "overwrite"):
+            del fields[name]
+        for name in ("phantom_films", "phantom_size"):
+            if fields[name] is None:
+                del fields[name]
+        return json.loads(json.dumps(fields, default=str))
+
+
+def define() -> None:
+    """Defines the job's flags on absl's FLAGS."""
+    flags.DEFINE_string(
+        "dataset",
+        None,
+        f"Which films: {', '.join(catalogue.DATASETS)}. Left out: the one that lies under data/, "
+        "or the built-in phantom sample where there is none.",
+    )
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "Folder with the films and tables as downloaded (searched recursively). "
+        "Default: data/<dataset>.",
+    )
+    flags.DEFINE_string(
+        "output_dir",
+        "data/tfrecords",
+        "Where the records go, as <output_dir>/<dataset>/<H>x<W>/<recipe>/.",
+    )
+    flags.DEFINE_list(
+        "sizes", ["512x512"], "Sizes to write, HEIGHTxWIDTH, one or more: 2048x1376,512x512."
+    )
+    flags.DEFINE_multi_string(
+        "recipe",
+        ["paper"],
+        "How pixels are prepared; may be repeated. "
+        + "; ".join(f"{name} = {steps}" for name, steps in catalogue.RECIPES.items()),
+    )
+    flags.DEFINE_string(
+        "label_policy",
+        "any_malignant",
+        catalogue.describe("How films are named", catalogue.LABEL_POLICIES),
+    )
+    flags.DEFINE_string(
+        "split_policy",
+        None,
+        catalogue.describe("Who is in test and in each fold", catalogue.SPLIT_POLICIES)
+        + " Default: official where the data set has a test set, else patient.",
+    )
+    flags.DEFINE_string(
+        "leak_policy",
+        "drop_from_train",
+        catalogue.describe("Patients in both official sets", catalogue.LEAK_POLICIES),
+    )
+    flags.DEFINE_integer("folds", 4, "Folds of the training films.", lower_bound=2, upper_bound=50)
+    flags.DEFINE_float(
+        "test_fraction",
+        0.2,
+        "Share of patients (or films) drawn as test set where there is no official one.",
+        lower_bound=0.05,
+        upper_bound=0.5,
+    )
+    flags.DEFINE_integer("split_seed", 111, "Seed of the folds (111 is the published one).")
+    flags.DEFINE_integer("films_per_shard", 16, "Films in one shard.", lower_bound=1)
+    flags.DEFINE_integer(
+        "max_pixels",
+        100_000_000,
+        "Films whose header claims more pixels are rejected before memory is taken.",
+        lower_bound=1,
+    )
+    flags.DEFINE_float(
+        "max_rejected",
+        0.01,
+        "Share of films that may be rejected before the job ends non-zero; what can be written "
+        "is written all the same.",
+        lower_bound=0,
+        upper_bound=1,
+    )
+    flags.DEFINE_integer(
+        "phantom_films", None, "How many films the built-in sample has.", lower_bound=8
+    )
+    flags.DEFINE_string("phantom_size", None, "Native size of its films, HEIGHTxWIDTH.")
+    flags.DEFINE_bool("overwrite", False, "Replace records written under another configuration.")
+    flags.DEFINE_bool(
+        "dry_run",
+        False,
+        "Read the tables, print counts and what would be written, write plan.json, and stop.",
+    )
+
+
+def _parse_sizes(texts: list[str]) -> tuple[ImageSize, ...]:
+    return tuple(dict.fromkeys(ImageSize.parse(text) for text in texts if text.strip()))
+
+
+def _choose_dataset(name: str | None, data_dir: str | None) -> str:
+    if name:
+        return name
+    if data_dir:
+        raise CallerError(
+            f"--data_dir={data_dir} without --dataset; add --dataset="
+            + "|".join(name for name in catalogue.DATASETS if name != "phantom")
+        )
+    real = [name for name in catalogue.DATASETS if name != "phantom"]
+    present = [name for name in real if (pathlib.Path("data") / name).is_dir()]
+    if len(present) > 1:
+        raise CallerError(
+            f"data/ holds {' and '.join(present)}; choose with --dataset={'|'.join(present)}"
+        )
+    return present[0] if present else "phantom"

@@ -1,0 +1,192 @@
+"""What the trainer can be told: flags -> TrainingConfig, checked once.
+
+config = TrainingConfig.from_flags(absl.flags.FLAGS)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+from absl import flags
+
+from flags import catalogue
+from flags.errors import CallerError
+
+HEADS = {
+    "gap": "global average pooling, then the dense layers",
+    "flatten": "flatten, then the dense layers, as published: 67-268 million weights",
+}
+STRATEGIES = {
+    "default": "one device",
+    "mirrored": "every GPU of this machine, the batch split among them",
+}
+CACHES = {
+    "auto": "in memory if the records take less than a quarter of what is free",
+    "memory": "in memory",
+    "off": "read from disk every epoch",
+}
+MODES = {
+    "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
+    "evaluate": "evaluate the model of --run_dir again and rewrite its report",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """One training run, complete and valid; the flags below say what each field means."""
+
+    mode: str = "train"
+    dataset_dir: str | None = None
+    run_dir: str | None = None
+    base: str = "mobilenetv2"
+    alpha: float = 1.0
+    weights: str = "auto"
+    head: str = "gap"
+    dropout: float = 0.2
+    target: str | None = None
+    class_weights: str = "balanced"
+    fold: int = 0
+    batch_size: int = 8
+    phase1_epochs: int = 100
+    phase2_epochs: int = 50
+    phase1_learning_rate: float = 1e-3
+    phase2_learning_rate: float = 1e-5
+    phase1_patience: int = 10
+    phase2_patience: int = 5
+    strategy: str = "default"
+    cache: str = "auto"
+    seed: int = 111
+    deterministic: bool = False
+
+    def __post_init__(self) -> None:
+        for flag, name, known in (
+            ("mode", self.mode, MODES),
+            ("base", self.base, catalogue.BASES),
+            ("head", self.head, HEADS),
+            ("strategy", self.strategy, STRATEGIES),
+            ("cache", self.cache, CACHES),
+        ):
+            catalogue.check_name(flag, name, known)
+        if self.target is not None:
+            catalogue.check_name("target", self.target, catalogue.TARGETS)
+        if self.alpha != 1.0 and self.base != "mobilenetv2":
+            raise CallerError(f"--alpha={self.alpha} goes with --base=mobilenetv2 only")
+        if self.phase1_epochs + self.phase2_epochs == 0:
+            raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
+        if self.mode == "evaluate" and self.run_dir is None:
+            raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
+        self.fixed_class_weights()
+
+    def fixed_class_weights(self) -> tuple[float, float] | None:
+        """Returns the weights of labels 0 and 1 where `class_weights` states them.
+
+        Raises:
+            CallerError: the text is neither none, balanced nor two positive numbers.
+        """
+        if self.class_weights == "none":
+            return 1.0, 1.0
+        if self.class_weights == "balanced":
+            return None
+        try:
+            negative, positive = (float(part) for part in self.class_weights.split(":"))
+        except ValueError:
+            negative = positive = math.nan
+        if not (0 < negative < math.inf and 0 < positive < math.inf):
+            raise CallerError(
+                f"--class_weights={self.class_weights} is not none, balanced, or two positive "
+                "numbers such as 1.0:1.5 (label 0 : label 1)"
+            )
+        return negative, positive
+
+    @classmethod
+    def from_flags(cls, values: flags.FlagValues) -> TrainingConfig:
+        """Builds the configuration from parsed flags.
+
+        Raises:
+            CallerError: a value is unknown or contradicts another; one line with the remedy.
+        """
+        return cls(**{field.name: values[field.name].value for field in dataclasses.fields(cls)})
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists every field by name, as config.json keeps them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainingConfig:
+        """Reads a configuration that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+def define() -> None:
+    """Defines the trainer's flags on absl's FLAGS."""
+    default = TrainingConfig()
+    text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
+    text("mode", default.mode, catalogue.describe("What to do", MODES))
+    text(
+        "dataset_dir",
+        None,
+        "Folder of records, <output_dir>/<dataset>/<H>x<W>/<recipe>. "
+        "Default: the only one under data/tfrecords.",
+    )
+    text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
+    text("base", default.base, f"Network under the head: {', '.join(catalogue.BASES)}.")
+    share("alpha", default.alpha, "Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.")
+    text(
+        "weights",
+        default.weights,
+        "Weights the base starts from: auto = ImageNet if at hand or downloadable, else random "
+        "with a warning; imagenet; random; or the path of a .weights.h5 file.",
+    )
+    text("head", default.head, catalogue.describe("Between base and output", HEADS))
+    share("dropout", default.dropout, "Dropout before the head.", lower_bound=0, upper_bound=0.95)
+    text(
+        "target",
+        None,
+        "What to learn: "
+        + "; ".join(
+            f"{name} = {t.names[0]} or {t.names[1]}" for name, t in catalogue.TARGETS.items()
+        )
+        + ". Default: the data set's own.",
+    )
+    text(
+        "class_weights",
+        default.class_weights,
+        "Weight of each class in the loss: none, balanced, or label 0 : label 1 such as 1.0:1.5.",
+    )
+    number("fold", default.fold, "Fold that validates; the others train.", lower_bound=0)
+    number("batch_size", default.batch_size, "Films a step, over all devices.", lower_bound=1)
+    number(
+        "phase1_epochs",
+        default.phase1_epochs,
+        "At most so many epochs with the base frozen.",
+        lower_bound=0,
+    )
+    number(
+        "phase2_epochs",
+        default.phase2_epochs,
+        "At most so many epochs with all layers trained.",
+        lower_bound=0,
+    )
+    share("phase1_learning_rate", default.phase1_learning_rate, "Adam's rate in phase 1.")
+    share("phase2_learning_rate", default.phase2_learning_rate, "Adam's rate in phase 2.")
+    number(
+        "phase1_patience",
+        default.phase1_patience,
+        "Epochs without a better validation loss that end phase 1; half of them cut the rate.",
+        lower_bound=1,
+    )
+    number(
+        "phase2_patience",
+        default.phase2_patience,
+        "The same for phase 2.",
+        lower_bound=1,
+    )
+    text("strategy", default.strategy, catalogue.describe("Devices", STRATEGIES))
+    text("cache", default.cache, catalogue.describe("Where records wait between epochs", CACHES))
+    number("seed", default.seed, "Seed of initial weights, order of films and dropout.")
+    flags.DEFINE_bool(
+        "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
+    )

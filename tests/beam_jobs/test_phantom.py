@@ -1,0 +1,235 @@
+"""Tests of the phantom sample: what is on disk, and that it is what the docstrings promise."""
+
+import csv
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+import numpy as np
+import pydicom
+import pytest
+import scipy.signal
+
+from beam_jobs.sources import phantom
+
+SAMPLE = phantom.Sample(films=9, height=2100, width=700, seed=3)
+TABLES = [
+    f"{kind}_case_description_{split}_set.csv"
+    for kind in ("mass", "calc")
+    for split in ("train", "test")
+]
+OFFICIAL = (
+    pathlib.Path(
+        os.environ.get("MAMMO_DATA", pathlib.Path(__file__).parents[3] / "shared" / "data")
+    )
+    / "cbis_ddsm"
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("phantom") / "sample"
+    phantom.make(directory, SAMPLE, workers=1)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def films(folder):
+    """The films of the sample by folder name: (data set, pixels in 0..1, bright on dark)."""
+    found = {}
+    for path in sorted(folder.glob("*/*/*/1-1.dcm")):
+        dataset = pydicom.dcmread(path)
+        pixels = dataset.pixel_array / (2**dataset.BitsStored - 1)
+        if dataset.PhotometricInterpretation == "MONOCHROME1":
+            pixels = 1 - pixels
+        found[path.parents[2].name] = dataset, pixels
+    return found
+
+
+def read_table(path):
+    with path.open(newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def read_rows(folder):
+    return [(name, row) for name in TABLES for row in read_table(folder / name)]
+
+
+def digests(folder):
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_bytes_do_not_depend_on_workers(folder, tmp_path):
+    phantom.make(tmp_path / "sample", SAMPLE, workers=2)
+    assert digests(tmp_path / "sample") == digests(folder)
+
+
+def test_seed_changes_every_film(folder):
+    films = phantom.plan(dataclasses.replace(SAMPLE, seed=4))
+    assert films != phantom.plan(SAMPLE)
+
+
+def test_films_are_dicom_of_full_size(films):
+    assert len(films) == SAMPLE.films
+    for name, (dataset, pixels) in films.items():
+        _, _, number, side, view = name.split("_")
+        assert dataset.Modality == "MG"
+        assert dataset.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
+        assert dataset.BitsAllocated == 16
+        assert dataset.BitsStored in (12, 14, 16)
+        assert dataset.HighBit == dataset.BitsStored - 1
+        assert (dataset.ImageLaterality, dataset.ViewPosition) == (side[0], view)
+        assert dataset.PatientID == name
+        assert number.isdigit()
+        assert "ynthetic" in dataset.Manufacturer
+        assert dataset.StudyInstanceUID.is_valid
+        assert dataset.StudyInstanceUID.startswith("2.25.")
+        assert not any("Date" in element.name for element in dataset)
+        assert pixels.shape[0] > 2048
+        assert pixels.shape[0] >= SAMPLE.height
+        assert pixels.shape[1] >= SAMPLE.width
+
+
+def test_every_uid_is_used_once(films):
+    for level in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
+        assert len({getattr(dataset, level) for dataset, _ in films.values()}) == len(films)
+
+
+def test_both_photometric_interpretations_are_dark_outside_the_breast(films):
+    seen = set()
+    for dataset, pixels in films.values():
+        seen.add(dataset.PhotometricInterpretation)
+        away = pixels[900:1200, -8:] if dataset.ImageLaterality == "L" else pixels[900:1200, :8]
+        assert away.mean() < 0.12
+    assert seen == {"MONOCHROME1", "MONOCHROME2"}
+
+
+def test_chest_wall_is_on_the_side_of_the_breast(films):
+    sides = set()
+    for dataset, pixels in films.values():
+        sides.add(dataset.ImageLaterality)
+        middle = pixels.shape[1] // 2
+        left, right = pixels[:, :middle].mean(), pixels[:, middle:].mean()
+        assert (left > right) == (dataset.ImageLaterality == "L")
+    assert sides == {"L", "R"}
+
+
+def test_tables_and_films_agree(folder, films):
+    rows = read_rows(folder)
+    assert {row["image file path"].split("/")[0] for _, row in rows} == set(films)
+    for name, row in rows:
+        kind, _, _, split, _ = name.split("_")
+        film, study, series, last = row["image file path"].split("/")
+        dataset, _ = films[film]
+        where = f"{kind.capitalize()}-{'Training' if split == 'train' else 'Test'}"
+        side, view = row["left or right breast"], row["image view"]
+        assert film == f"{where}_{row['patient_id']}_{side}_{view}"
+        assert (study, series) == (dataset.StudyInstanceUID, dataset.SeriesInstanceUID)
+        assert last == "000000.dcm"
+        assert row["pathology"] in ("BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
+        assert row["assessment"] in "2345"
+        assert row["subtlety"] in "345"
+        quoted = "ROI mask file path" if kind == "mass" else "cropped image file path"
+        assert [column for column, cell in row.items() if cell.endswith("\n")] == [quoted]
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"no official tables in {OFFICIAL}")
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_have_the_official_form(folder, name):
+    official = read_table(OFFICIAL / name)
+    ours = (folder / name).read_bytes()
+    assert ours.partition(b"\n")[0] == (OFFICIAL / name).read_bytes().partition(b"\n")[0]
+    for column in ("assessment", "pathology", "subtlety", "image view", "abnormality type"):
+        words = {row[column] for row in official}
+        assert {row[column] for row in read_table(folder / name)} <= words
+
+
+@pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"no official tables in {OFFICIAL}")
+@pytest.mark.parametrize(
+    ("kind", "scale"), [("mass", phantom.MASS_WORDS), ("calc", phantom.CALC_WORDS)], ids=str
+)
+def test_lesion_words_are_official(kind, scale):
+    rows = [r for n in TABLES if n.startswith(kind) for r in read_table(OFFICIAL / n)]
+    _, first, second = phantom.COLUMNS[kind]
+    assert {word for _, (word, _) in scale} <= {row[first] for row in rows}
+    assert {word for _, (_, word) in scale} <= {row[second] for row in rows}
+
+
+def test_default_plan_is_balanced_and_split_by_patient():
+    films = phantom.plan(phantom.Sample())
+    train = {film.patient for film in films if film.split == "Training"}
+    test = {film.patient for film in films if film.split == "Test"}
+    assert not train & test
+    assert 0.25 < len(test) / len(train | test) < 0.35
+    malignant = [film.lesions[0].pathology == "MALIGNANT" for film in films]
+    assert 0.4 < np.mean(malignant) < 0.5
+    assert 0.5 < np.mean([film.kind == "mass" for film in films]) < 0.7
+    assert 0.2 < np.mean([film.inverted for film in films]) < 0.3
+    assert {film.bits for film in films} == {12, 14, 16}
+    assert {film.density for film in films} == {1, 2, 3, 4}
+    assert len({film.folder for film in films}) == len(films) == 280
+
+
+def test_texture_follows_the_power_law():
+    """Welch's average of windowed squares against the straight line of slope -3."""
+    noise = phantom.texture((1100, 900), np.random.default_rng(1))
+    assert noise.shape == (1100, 900)
+    assert noise.dtype == np.float32
+    n = 256
+    window = np.outer(scipy.signal.windows.hann(n), scipy.signal.windows.hann(n))
+    power = np.zeros((n, n))
+    for top in range(0, 1100 - n, n // 2):
+        for left in range(0, 900 - n, n // 2):
+            square = noise[top : top + n, left : left + n]
+            power += np.abs(np.fft.fft2((square - square.mean()) * window)) ** 2
+    frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.fftfreq(n)[None, :])
+    edges = np.geomspace(4 / n, 0.4, 12)
+    ring = np.digitize(frequency, edges)
+    radial = [power[ring == i].mean() for i in range(1, len(edges))]
+    slope = np.polyfit(np.log(np.sqrt(edges[1:] * edges[:-1])), np.log(radial), 1)[0]
+    assert 2.6 < -slope < 3.4
+
+
+def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path):
+    sample = phantom.Sample(films=4, height=2049, width=640)
+    directory = tmp_path / "sample"
+
+    def interrupt(done, total):
+        assert (done, total) == (1, 4)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        phantom.make(directory, sample, workers=1, report=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    calls = []
+    phantom.make(directory, sample, workers=1, report=lambda *call: calls.append(call))
+    assert calls == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert list(tmp_path.iterdir()) == [directory]
+
+
+def test_same_sample_is_not_made_again(folder):
+    phantom.make(folder, SAMPLE, report=lambda *_: pytest.fail("drew a film"))
+
+
+def test_another_sample_is_refused(folder):
+    with pytest.raises(ValueError, match="holds another phantom sample.*delete the folder"):
+        phantom.make(folder, dataclasses.replace(SAMPLE, seed=5))
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("dear")
+    with pytest.raises(ValueError, match=r"not a phantom folder \(no phantom.json\)"):
+        phantom.make(tmp_path, SAMPLE)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("films", 3), ("height", 2048), ("width", 0), ("seed", -1)]
+)
+def test_sample_refuses(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
+        phantom.Sample(**{name: value})

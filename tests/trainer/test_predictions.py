@@ -1,0 +1,121 @@
+"""predictions.csv: what is written is read back, and what is wrong is refused by name."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flags.errors import CallerError
+from trainer import predictions
+from trainer.predictions import Prediction
+
+HEADER = "film_id,patient_id,label,probability,split,side,view,abnormality,density,assessment"
+FILM = Prediction(
+    "P_1_LEFT_CC",
+    "P_1",
+    1,
+    0.1 + 0.2,
+    split="test",
+    side="left",
+    view="CC",
+    abnormality="calcification+mass",
+    density="3",
+    assessment="4",
+)
+
+
+def test_reads_back_what_it_wrote(tmp_path: pathlib.Path) -> None:
+    films = [FILM, Prediction('a,"b"', "Müller ü", 0, 5e-324)]
+    predictions.write(tmp_path / "predictions.csv", films)
+    assert predictions.read(tmp_path / "predictions.csv") == films
+
+
+@given(probability=st.floats(0, 1), film_id=st.text("a,\"'\t é<;#", min_size=1))
+def test_reads_back_any_text_and_number(
+    tmp_path_factory: pytest.TempPathFactory, probability: float, film_id: str
+) -> None:
+    path = tmp_path_factory.mktemp("any") / "predictions.csv"
+    predictions.write(path, [Prediction(film_id, "p", 0, probability)])
+    assert predictions.read(path) == [Prediction(film_id, "p", 0, probability)]
+
+
+def test_text_of_the_file(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "predictions.csv"
+    predictions.write(path, [FILM])
+    assert path.read_bytes().decode() == (
+        f"{HEADER}\nP_1_LEFT_CC,P_1,1,0.30000000000000004,test,left,CC,calcification+mass,3,4\n"
+    )
+
+
+def test_numpy_scalars_are_written_as_plain_numbers(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "predictions.csv"
+    predictions.write(path, [Prediction("f", "p", np.int64(1), np.float32(0.5))])  # type: ignore[arg-type]
+    assert path.read_text().splitlines()[1] == "f,p,1,0.5,,,,,,"
+
+
+def test_refuses_a_line_break() -> None:
+    with pytest.raises(CallerError, match=r"film 'f' has a line break in 'left\\n', wanted none"):
+        Prediction("f", "p", 0, 0.5, side="left\n")
+
+
+def test_no_films_is_a_header_alone(tmp_path: pathlib.Path) -> None:
+    predictions.write(tmp_path / "predictions.csv", [])
+    assert predictions.read(tmp_path / "predictions.csv") == []
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "predictions.csv"
+    predictions.write(path, [FILM])
+    with pytest.raises(UnicodeEncodeError):
+        predictions.write(path, [Prediction("\ud800", "p", 0, 0.5)])
+    assert predictions.read(path) == [FILM]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        pytest.param("f,p,2,0.5,,,,,,", r"record 2: film 'f' has label '2', wanted 0 or 1", id="2"),
+        pytest.param("f,p,,0.5,,,,,,", r"record 2: film 'f' has label '', wanted", id="no label"),
+        pytest.param("f,p,1,nan,,,,,,", r"record 2: film 'f' has probability nan", id="nan"),
+        pytest.param("f,p,1,inf,,,,,,", r"probability inf, wanted 0 to 1", id="inf"),
+        pytest.param("f,p,1,1.0001,,,,,,", r"probability 1.0001, wanted 0 to 1", id="above"),
+        pytest.param("f,p,1,-0.1,,,,,,", r"probability -0.1, wanted 0 to 1", id="below"),
+        pytest.param("f,p,1,high,,,,,,", r"probability 'high', wanted a number", id="text"),
+        pytest.param("f,,1,0.5,,,,,,", r"record 2: film 'f' has no patient id", id="no patient"),
+        pytest.param(",p,1,0.5,,,,,,", r"record 2: a prediction has no film id", id="no film"),
+        pytest.param("f,p,1,0.5", r"record 2: 4 columns, wanted 10", id="short"),
+        pytest.param("g,q,1,0.5,,,,,,", r"record 2: film 'g' stands in record 1", id="twice"),
+    ],
+)
+def test_refuses_a_record(tmp_path: pathlib.Path, row: str, message: str) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"{HEADER}\ng,q,0,0.25,,,,,,\n{row}\n")
+    with pytest.raises(CallerError, match=f"predictions.csv.*{message}") as caught:
+        predictions.read(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "has header '', wanted 'film_id,", id="empty"),
+        pytest.param(b"film,patient\n", "has header 'film,patient', wanted", id="other header"),
+        pytest.param(b"\xff\xfe\n", "is not a CSV file in UTF-8", id="not UTF-8"),
+        pytest.param(HEADER.encode() + b'\n"f,p,1', "is not a CSV file", id="truncated"),
+    ],
+)
+def test_refuses_a_file(tmp_path: pathlib.Path, content: bytes, message: str) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_bytes(content)
+    with pytest.raises(CallerError, match=message):
+        predictions.read(path)
+
+
+def test_refuses_a_missing_file(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(CallerError, match=r"none\.csv does not exist; run the trainer with"):
+        predictions.read(tmp_path / "none.csv")

@@ -1,0 +1,1 @@
+"""TFRecords in, a trained and judged model out."""

@@ -1,0 +1,226 @@
+"""The report of a run: one page that needs nothing but itself.
+
+path = write(run_dir, examples)  # reads run_dir's files, writes run_dir/report.html
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import importlib.resources
+import itertools
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import jinja2
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from flags import catalogue
+from flags.errors import CallerError
+from trainer import figures, metrics, predictions
+
+EXAMPLE_HEIGHT = 420
+"""Pixels; taller films are made smaller in the report."""
+MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
+"""Title of a training curve -> column of history.csv; the validation's has val_ before it."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ExampleFilm:
+    """A film to show in the report.
+
+    Attributes:
+        film_id: its name.
+        pixels: [height, width] uint8, 0 (black) to 255 (white).
+        label: 0 or 1, the truth.
+        probability: the model's probability of label 1, 0..1.
+    """
+
+    film_id: str
+    pixels: NDArray[np.uint8]
+    label: int
+    probability: float
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or not self.pixels.size:  # noqa: PLR2004
+            raise CallerError(
+                f"example film {self.film_id!r} has pixels {self.pixels.dtype} of shape "
+                f"{list(self.pixels.shape)}, wanted uint8 [height, width]"
+            )
+
+    @property
+    def answer(self) -> int:
+        """The label the model gives."""
+        return int(self.probability > metrics.THRESHOLD)
+
+    @property
+    def png(self) -> str:
+        """The film as a data URI, at most EXAMPLE_HEIGHT pixels tall."""
+        height, width = self.pixels.shape
+        small: NDArray[Any] = self.pixels
+        if height > EXAMPLE_HEIGHT:
+            size = (max(1, round(width * EXAMPLE_HEIGHT / height)), EXAMPLE_HEIGHT)
+            small = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
+        done, data = cv2.imencode(".png", small)
+        assert done
+        return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Path:
+    """Writes run_dir/report.html from config.json, run.json, history.csv, predictions.csv and
+    metrics.json; the same content gives the same bytes.
+
+    Args:
+        run_dir: folder of a finished run.
+        examples: films to show; they are grouped by truth and answer, surest first.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        CallerError: a file is missing, lacks a value, or does not belong to the others.
+    """
+    scores, run = _json(run_dir / "metrics.json"), _json(run_dir / "run.json")
+    films = predictions.read(run_dir / "predictions.csv")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(score=_score, share=_share, number=_number)
+    template = importlib.resources.files("trainer").joinpath("report.html.j2").read_text("utf-8")
+    try:
+        mine = [film for film in films if film.split in ("", scores["split"])]
+        _check_same_films(run_dir, scores, mine)
+        text = environment.from_string(template).render(
+            run=run,
+            config=_json(run_dir / "config.json"),
+            metrics=scores,
+            names=run["label_names"],
+            catalogue=catalogue,
+            curves=_curves(run_dir / "history.csv"),
+            examples=sorted(examples, key=lambda film: (-_sureness(film), film.film_id)),
+            **_figures(scores, mine, run["label_names"]),
+        )
+    except (KeyError, jinja2.UndefinedError) as error:
+        raise CallerError(
+            f"the files of {run_dir} lack a value the report needs: {error}; "
+            "write them anew with --mode=evaluate"
+        ) from error
+    predictions.write_whole(run_dir / "report.html", text)
+    return run_dir / "report.html"
+
+
+def _json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads an object from a file of the run."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise CallerError(f"{path} does not exist; --run_dir wants a finished run") from None
+    except ValueError as error:
+        raise CallerError(f"{path} is not JSON: {error}; remove it and evaluate again") from error
+    if not isinstance(content, dict):
+        raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
+    return content
+
+
+def _check_same_films(
+    run_dir: pathlib.Path, scores: dict[str, Any], films: Sequence[predictions.Prediction]
+) -> None:
+    """Refuses scores that were not computed from these predictions."""
+    labels, probabilities, _ = metrics.columns(films, scores["split"])
+    cells = metrics.confusion_matrix(labels, probabilities, threshold=scores["threshold"])
+    if cells.tolist() != scores["confusion_matrix"]:
+        raise CallerError(
+            f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "
+            f"predictions.csv gives {cells.tolist()} for split {scores['split']!r}; "
+            "evaluate again with --mode=evaluate so that both are of the same model"
+        )
+
+
+def _figures(
+    scores: dict[str, Any], films: Sequence[predictions.Prediction], names: Sequence[str]
+) -> dict[str, Markup | None]:
+    """Draws what is drawn from predictions; None where there is nothing to draw."""
+    labels, probabilities, patients = metrics.columns(films, scores["split"])
+    auc = scores["auc"]
+    roc = histogram = None
+    if auc["value"] is not None:
+        alt = f"ROC curve of {len(films)} films, area {_score(auc['value'])}, with its 95 % band."
+        roc = Markup(figures.roc(labels, probabilities, patients, alt=alt))
+    if len(films):
+        histogram = Markup(
+            figures.histogram(
+                labels,
+                probabilities,
+                names=names,
+                threshold=scores["threshold"],
+                alt=f"Histograms of the probability of {names[1]}: {(labels == 0).sum()} films "
+                f"that are {names[0]}, {(labels == 1).sum()} that are {names[1]}.",
+            )
+        )
+    return {"roc": roc, "histogram": histogram}
+
+
+def _curves(path: pathlib.Path) -> list[Markup]:
+    """Draws each measure of history.csv over the epochs; none if no epoch was trained."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise CallerError(f"{path} does not exist; --run_dir wants a finished run") from None
+    if not rows:
+        return []
+    epochs = np.array([float(row["epoch"]) for row in rows])
+    changes = [
+        (epochs[index] + epochs[index + 1]) / 2
+        for index, (row, after) in enumerate(itertools.pairwise(rows))
+        if row["phase"] != after["phase"]
+    ]
+    curves = []
+    for title, column in MEASURES.items():
+        training, validation = (
+            np.array([float(row[name] or "nan") for row in rows])
+            for name in (column, f"val_{column}")
+        )
+        alt = (
+            f"{title} over {len(rows)} epochs; at the last {_score(training[-1])} on training "
+            f"films, {_score(validation[-1])} on validation films."
+        )
+        drawing = figures.curve(
+            title,
+            epochs=epochs,
+            training=training,
+            validation=validation,
+            boundaries=changes,
+            alt=alt,
+        )
+        curves.append(Markup(drawing))
+    return curves
+
+
+def _sureness(film: ExampleFilm) -> float:
+    """How far the probability lies from the threshold, 0..0.5."""
+    return abs(film.probability - metrics.THRESHOLD)
+
+
+def _score(value: float | None) -> str:
+    """Writes a score with three decimals."""
+    return "not stated" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def _share(part: float, whole: float) -> str:
+    """Writes a part of a whole in percent."""
+    return f"{100 * part / whole:.1f} %" if whole else "\u2013"
+
+
+def _number(value: float | None, decimals: int = 0) -> str:
+    """Writes a count or a measurement with its thousands apart by a thin no-break space."""
+    if value is None or not math.isfinite(value):
+        return "not stated"
+    return f"{value:,.{decimals}f}".replace(",", "\u202f")
