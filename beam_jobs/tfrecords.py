@@ -8,8 +8,10 @@ command. Apache Beam's own options (--runner, --direct_num_workers, ...) are pas
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -79,9 +81,18 @@ def run(beam_arguments: list[str]) -> int:
     return _convert(config, films, outputs, jobs, beam_arguments)
 
 
-def _refuse_unknown(beam_arguments: Sequence[str]) -> None:
+def _import_pipeline() -> ModuleType:
+    """Imports Beam without its notes on optional clouds, and quiets its bookkeeping."""
+    logging.disable(logging.WARNING)
     from beam_jobs import pipeline
 
+    logging.disable(logging.NOTSET)
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    return pipeline
+
+
+def _refuse_unknown(beam_arguments: Sequence[str]) -> None:
+    pipeline = _import_pipeline()
     _, unknown = pipeline.parse_options(beam_arguments)
     if unknown:
         raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
@@ -110,7 +121,9 @@ def _convert(
     jobs: dict[Output, dict[str, Any]],
     beam_arguments: Sequence[str],
 ) -> int:
-    from beam_jobs import manifest, pipeline, progress, shards
+    from beam_jobs import manifest, progress, shards
+
+    pipeline = _import_pipeline()
 
     planned = shards.plan(
         config.dataset,

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 done, but more than allowed went wrong; 2 a caller's mista
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -25,6 +26,8 @@ def run(
         define: defines the program's flags.
         pass_unknown: whether unknown flags are the program's to judge; else they are errors.
     """
+    # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = set(flags.FLAGS)
     define()
     for name in set(flags.FLAGS) - before:  # what --help lists

@@ -6,7 +6,6 @@ config = TrainingConfig.from_flags(absl.flags.FLAGS)
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from typing import Any
 
@@ -108,16 +107,14 @@ class TrainingConfig:
         Raises:
             CallerError: a value is unknown or contradicts another; one line with the remedy.
         """
-        return cls(**{field.name: values[field.name].value for field in dataclasses.fields(cls)})
+        fields: dict[str, Any] = {
+            field.name: values[field.name].value for field in dataclasses.fields(cls)
+        }
+        return cls(**fields)
 
     def to_json(self) -> dict[str, Any]:
         """Lists every field by name, as config.json keeps them."""
         return dataclasses.asdict(self)
-
-    @classmethod
-    def from_json(cls, text: str) -> TrainingConfig:
-        """Reads a configuration that `to_json` wrote."""
-        return cls(**json.loads(text))
 
 
 def define() -> None:

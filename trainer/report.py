@@ -49,16 +49,11 @@ class ExampleFilm:
     probability: float
 
     def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or not self.pixels.size:  # noqa: PLR2004
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or not self.pixels.size:
             raise CallerError(
                 f"example film {self.film_id!r} has pixels {self.pixels.dtype} of shape "
                 f"{list(self.pixels.shape)}, wanted uint8 [height, width]"
             )
-
-    @property
-    def answer(self) -> int:
-        """The label the model gives."""
-        return int(self.probability > metrics.THRESHOLD)
 
     @property
     def png(self) -> str:
@@ -104,7 +99,7 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
             names=run["label_names"],
             catalogue=catalogue,
             curves=_curves(run_dir / "history.csv"),
-            examples=sorted(examples, key=lambda film: (-_sureness(film), film.film_id)),
+            examples=_groups(examples, scores["threshold"]),
             **_figures(scores, mine, run["label_names"]),
         )
     except (KeyError, jinja2.UndefinedError) as error:
@@ -152,7 +147,10 @@ def _figures(
     roc = histogram = None
     if auc["value"] is not None:
         alt = f"ROC curve of {len(films)} films, area {_score(auc['value'])}, with its 95 % band."
-        roc = Markup(figures.roc(labels, probabilities, patients, alt=alt))
+        drawing = figures.roc(
+            labels, probabilities, patients, threshold=scores["threshold"], alt=alt
+        )
+        roc = Markup(drawing)
     if len(films):
         histogram = Markup(
             figures.histogram(
@@ -176,7 +174,7 @@ def _curves(path: pathlib.Path) -> list[Markup]:
         raise CallerError(f"{path} does not exist; --run_dir wants a finished run") from None
     if not rows:
         return []
-    epochs = np.array([float(row["epoch"]) for row in rows])
+    epochs = _column(path, rows, "epoch")
     changes = [
         (epochs[index] + epochs[index + 1]) / 2
         for index, (row, after) in enumerate(itertools.pairwise(rows))
@@ -184,10 +182,7 @@ def _curves(path: pathlib.Path) -> list[Markup]:
     ]
     curves = []
     for title, column in MEASURES.items():
-        training, validation = (
-            np.array([float(row[name] or "nan") for row in rows])
-            for name in (column, f"val_{column}")
-        )
+        training, validation = (_column(path, rows, name) for name in (column, f"val_{column}"))
         alt = (
             f"{title} over {len(rows)} epochs; at the last {_score(training[-1])} on training "
             f"films, {_score(validation[-1])} on validation films."
@@ -204,9 +199,33 @@ def _curves(path: pathlib.Path) -> list[Markup]:
     return curves
 
 
-def _sureness(film: ExampleFilm) -> float:
-    """How far the probability lies from the threshold, 0..0.5."""
-    return abs(film.probability - metrics.THRESHOLD)
+def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> metrics.Floats:
+    """Reads a column [epochs] of history.csv, NaN where it is empty."""
+    try:
+        return np.array([float(row[name] or "nan") for row in rows])
+    except (ValueError, TypeError) as error:  # TypeError: the row is too short
+        raise CallerError(f"{path}, column {name!r}, is not all numbers: {error}") from error
+
+
+def _groups(
+    examples: Sequence[ExampleFilm], threshold: float
+) -> list[tuple[int, int, list[ExampleFilm]]]:
+    """Sorts films into (truth, answer, films surest first); none at all if there are no films."""
+    if not examples:
+        return []
+    ordered = sorted(examples, key=lambda film: (-abs(film.probability - threshold), film.film_id))
+    return [
+        (
+            truth,
+            answer,
+            [
+                film
+                for film in ordered
+                if film.label == truth and (film.probability > threshold) == (answer == 1)
+            ],
+        )
+        for truth, answer in ((1, 1), (1, 0), (0, 0), (0, 1))
+    ]
 
 
 def _score(value: float | None) -> str:

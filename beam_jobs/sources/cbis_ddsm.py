@@ -12,6 +12,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
+from beam_jobs.imaging.decode import Identity
 from beam_jobs.sources import files
 from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
 from flags.errors import CallerError
@@ -153,10 +154,10 @@ def _parse_row(record: dict[str, str | None], split: str) -> _Row:
             ),
             assessment=choose("assessment", grades),
             subtlety=choose("subtlety", stated),
-            **{
-                key: _stated(value.get(key.replace("_", " "), ""))
-                for key in ("mass_shape", "mass_margins", "calc_type", "calc_distribution")
-            },
+            mass_shape=_stated(value.get("mass shape", "")),
+            mass_margins=_stated(value.get("mass margins", "")),
+            calc_type=_stated(value.get("calc type", "")),
+            calc_distribution=_stated(value.get("calc distribution", "")),
         ),
     )
 
@@ -209,7 +210,7 @@ class _FileFinder:
     def __init__(
         self,
         candidates: Sequence[files.DataFile],
-        identities: dict[str, files.decode.Identity],
+        identities: dict[str, Identity],
     ) -> None:
         self._by_series: dict[str, files.DataFile] = {}
         self._by_folder: dict[str, files.DataFile] = {}

@@ -14,18 +14,18 @@ learned from these films says anything about a patient.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import csv
 import dataclasses
 import functools
 import hashlib
-import io
 import itertools
 import json
 import multiprocessing
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TypeVar
 
 import cv2
@@ -50,22 +50,18 @@ LOWEST_FREQUENCY = 1 / 700
 PIXEL_MM = 0.1
 BITS_STORED = (12, 14, 16)
 # Ten patients in a row: 6 mass, 4 calc; 3 of them test.
-STRATA = (
-    *[("mass", "Training")] * 4,
-    *[("mass", "Test")] * 2,
-    *[("calc", "Training")] * 3,
-    ("calc", "Test"),
-)
+STRATA = [("mass", "Training")] * 4 + [("mass", "Test")] * 2
+STRATA += [("calc", "Training")] * 3 + [("calc", "Test")]
 MALIGNANT = (True,) * 5 + (False,) * 6
 # ACR density class -> quantile of the texture above which tissue is glandular, fractions of area.
 FAT_FRACTION = {1: 0.85, 2: 0.65, 3: 0.45, 4: 0.25}
 # Suspicion from which the words hold, and the words: mass shape, mass margins.
 MASS_WORDS = (
     (0.00, ("ROUND", "CIRCUMSCRIBED")),
-    (0.20, ("OVAL", "CIRCUMSCRIBED")),
-    (0.38, ("LOBULATED", "MICROLOBULATED")),
-    (0.52, ("IRREGULAR", "ILL_DEFINED")),
-    (0.64, ("IRREGULAR", "SPICULATED")),
+    (0.15, ("OVAL", "CIRCUMSCRIBED")),
+    (0.32, ("LOBULATED", "CIRCUMSCRIBED")),
+    (0.42, ("IRREGULAR", "ILL_DEFINED")),
+    (0.50, ("IRREGULAR", "SPICULATED")),
 )
 # The same for calc type, calc distribution.
 CALC_WORDS = (
@@ -175,9 +171,11 @@ def make(
     partial.mkdir(parents=True)
     try:
         films = plan(sample)
-        for done, _ in enumerate(_write_films(partial, films, sample, workers=workers), start=1):
-            if report:
-                report(done, len(films))
+        # closed here and now, so that no worker still writes when the folder is removed
+        with contextlib.closing(_write_films(partial, films, sample, workers=workers)) as written:
+            for done, _ in enumerate(written, start=1):
+                if report:
+                    report(done, len(films))
         _write_tables(partial, films, sample)
         (partial / "phantom.json").write_text(_describe(sample))
         try:
@@ -300,9 +298,8 @@ def draw(film: Film, sample: Sample) -> FloatImage:
         _add_lesion(image, lesion, kind=film.kind, centre=centre, generator=generator)
     image *= thickness
     image += 0.07 * np.exp(-(((depth - 14) / 7) ** 2))  # skin line
-    image = image ** np.float32(generator.uniform(0.85, 1.2)) * np.float32(
-        generator.uniform(0.8, 1.0)
-    )
+    gamma, gain = generator.uniform(0.85, 1.2), generator.uniform(0.8, 1.0)
+    image = image ** np.float32(gamma) * np.float32(gain)  # exposure and development
     image += np.float32(generator.uniform(0.02, 0.07))  # fog
     image += 0.006 * generator.standard_normal(image.shape, dtype=np.float32)  # grain
     if film.side == "RIGHT":
@@ -349,11 +346,8 @@ def _outline(
     reach += 0.035 * np.exp(-((angle / 0.05) ** 2))  # nipple
     radius = (np.abs(x) ** 2.3 + np.abs(y) ** 2.3) ** (1 / 2.3)
     depth = ((reach - radius) * half_width).astype(np.float32)
-    return (
-        cv2.resize(depth, (columns, rows), interpolation=cv2.INTER_CUBIC),
-        half_width,
-        half_height,
-    )
+    depth = cv2.resize(depth, (columns, rows), interpolation=cv2.INTER_CUBIC)
+    return depth, half_width, half_height
 
 
 def _tissue(inwards: FloatImage, density: int, generator: np.random.Generator) -> FloatImage:
@@ -401,48 +395,46 @@ def _add_lesion(
     half = patch.shape[0] // 2
     left, top = (int(c) - half for c in centre)
     rows, columns = image.shape
-    window = np.s_[
-        max(top, 0) : min(top + 2 * half, rows), max(left, 0) : min(left + 2 * half, columns)
-    ]
-    height, width = image[window].shape
     y, x = max(-top, 0), max(-left, 0)
-    image[window] += np.float32(lesion.contrast) * patch[y : y + height, x : x + width]
+    patch = patch[y : rows - top, x : columns - left]
+    window = image[top + y :, left + x :][: patch.shape[0], : patch.shape[1]]
+    window += np.float32(lesion.contrast) * patch
 
 
 def _paint_mass(lesion: Lesion, generator: np.random.Generator) -> FloatImage:
-    """Returns a square [side, side] float32, 0..about 1: a smooth body and, if suspect, spicules."""
+    """Returns a square [side, side] float32, 0..1.2: a body and, if suspect, its spicules."""
     radius, suspicion = lesion.radius, lesion.suspicion
     half = int(radius * 2.6)
     y, x = np.mgrid[-half:half, -half:half].astype(np.float32)
     angle = np.arctan2(y, x)
-    edge = np.full_like(angle, radius)
-    for order in range(2, 8):
-        size = generator.normal(0, (0.02 + 0.16 * suspicion) / order) * radius
+    oval = 0.4 * min(suspicion, 0.35) * np.cos(2 * angle + generator.uniform(0, 6.3))
+    edge = radius * (1 + oval.astype(np.float32))
+    for order in range(3, 9):
+        size = generator.normal(0, (0.01 + 0.25 * suspicion) / order) * radius
         edge += np.float32(size) * np.cos(order * angle + generator.uniform(0, 6.3))
-    softness = radius * (0.04 + 0.2 * suspicion)
+    softness = radius * (0.035 + 0.25 * max(0.0, suspicion - 0.2))
     body = 1 / (1 + np.exp(np.clip((np.hypot(x, y) - edge) / softness, -30, 30)))
     canvas = np.zeros((2 * half, 2 * half), np.uint8)
-    count = int(75 * max(0.0, suspicion - 0.36))
+    count = int(90 * max(0.0, suspicion - 0.4))
     for turn in (np.arange(count) + generator.uniform(0, 1, count)) / max(count, 1):
         _draw_spicule(canvas, radius, direction=2 * np.pi * turn, generator=generator)
     lines = cv2.GaussianBlur(canvas, (0, 0), 3).astype(np.float32) / 255
     # soft margins dim a body: made good, lest a histogram tell malignant from benign
-    return np.maximum((1 + 0.2 * suspicion) * body, 0.8 * lines).astype(np.float32)
+    return np.maximum((1 + 0.2 * suspicion) * body, 0.9 * lines).astype(np.float32)
 
 
 def _draw_spicule(
     canvas: NDArray[np.uint8], radius: float, *, direction: float, generator: np.random.Generator
 ) -> None:
     """Draws one tapering, slightly bent line outwards from the middle of the canvas."""
-    bend = generator.normal(0, 0.25)
-    bright = (int(generator.uniform(130, 255)),)
-    reach = radius * min(1.3 + generator.exponential(0.4), 2.5)
+    bend = generator.normal(0, 0.2)
+    bright = (int(generator.uniform(170, 255)),)
+    reach = radius * min(1.4 + generator.exponential(0.45), 2.5)
     steps = np.linspace(0.3 * radius, reach, 5)
     angles = direction + bend * np.linspace(0, 1, 5)
     points = canvas.shape[0] // 2 + np.stack([steps * np.cos(angles), steps * np.sin(angles)], 1)
-    for width, (start, end) in zip(
-        (16, 14, 11, 7), itertools.pairwise(points.astype(int).tolist())
-    ):
+    pieces = itertools.pairwise(points.astype(int).tolist())
+    for width, (start, end) in zip((17, 15, 12, 8), pieces):
         cv2.line(canvas, start, end, bright, width, cv2.LINE_AA)
 
 
@@ -458,9 +450,9 @@ def _paint_calcifications(lesion: Lesion, generator: np.random.Generator) -> Flo
         stretch = 1 + suspicion * generator.exponential(0.9)
         axes = (round(size * min(stretch, 5)), round(size))
         bright = (int(generator.uniform(170, 255)),)
-        cv2.ellipse(
-            canvas, (x, y), axes, generator.uniform(0, 180), 0, 360, bright, -1, cv2.LINE_AA
-        )
+        turn = generator.uniform(0, 180)
+        for branch in (turn, turn + 45) if stretch > 2.5 else (turn,):
+            cv2.ellipse(canvas, (x, y), axes, branch, 0, 360, bright, -1, cv2.LINE_AA)
     return cv2.GaussianBlur(canvas, (0, 0), 1.5).astype(np.float32) / 150
 
 
@@ -482,7 +474,7 @@ def _uids(film: Film, sample: Sample) -> tuple[str, str, str]:
 
 def _write_films(
     directory: pathlib.Path, films: list[Film], sample: Sample, *, workers: int | None
-) -> Iterator[None]:
+) -> Generator[None, None, None]:
     """Writes all films, yielding as each is done."""
     write = functools.partial(_write_film, directory, sample=sample)
     workers = min(workers or os.cpu_count() or 1, len(films))
@@ -514,9 +506,9 @@ def _write_film(directory: pathlib.Path, film: Film, *, sample: Sample) -> None:
 def _dataset(film: Film, sample: Sample, *, pixels: NDArray[np.uint16]) -> Dataset:
     """Returns a Digital Mammography X-Ray Image (PS3.3 A.27), uncompressed."""
     dataset = Dataset()
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID = _uids(
-        film, sample
-    )
+    study, series, instance = _uids(film, sample)
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+    dataset.SOPInstanceUID = instance
     dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     dataset.Modality, dataset.PresentationIntentType = "MG", "FOR PRESENTATION"
     dataset.ImageType = ["DERIVED", "PRIMARY", ""]
@@ -548,26 +540,19 @@ def _dataset(film: Film, sample: Sample, *, pixels: NDArray[np.uint16]) -> Datas
 
 def _write_tables(directory: pathlib.Path, films: list[Film], sample: Sample) -> None:
     """Writes the four case tables, a row per abnormality of a film."""
-    for kind, (split, name) in itertools.product(
-        COLUMNS, (("Training", "train"), ("Test", "test"))
-    ):
-        rows = [
-            row
-            for film in films
-            if (film.kind, film.split) == (kind, split)
-            for row in _rows(film, sample)
-        ]
-        text = io.StringIO()
+    for kind, split in itertools.product(COLUMNS, ("Training", "Test")):
+        members = [film for film in films if (film.kind, film.split) == (kind, split)]
         density, first, second = COLUMNS[kind]
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(
-            f"patient_id,{density},left or right breast,image view,abnormality id,abnormality type,"
-            f"{first},{second},assessment,pathology,subtlety,image file path,"
-            "cropped image file path,ROI mask file path".split(",")
-        )
-        writer.writerows(rows)
+        name = {"Training": "train", "Test": "test"}[split]
         path = directory / f"{kind}_case_description_{name}_set.csv"
-        path.write_text(text.getvalue())
+        with path.open("w", newline="") as stream:
+            stream.write(
+                f"patient_id,{density},left or right breast,image view,abnormality id,"
+                f"abnormality type,{first},{second},assessment,pathology,subtlety,"
+                "image file path,cropped image file path,ROI mask file path\n"
+            )
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerows(row for film in members for row in _rows(film, sample))
 
 
 def _rows(film: Film, sample: Sample) -> Iterator[tuple[object, ...]]:

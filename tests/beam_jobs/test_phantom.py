@@ -195,7 +195,8 @@ def test_texture_follows_the_power_law():
     assert 2.6 < -slope < 3.4
 
 
-def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path, workers):
     sample = phantom.Sample(films=4, height=2049, width=640)
     directory = tmp_path / "sample"
 
@@ -204,7 +205,7 @@ def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        phantom.make(directory, sample, workers=1, report=interrupt)
+        phantom.make(directory, sample, workers=workers, report=interrupt)
     assert list(tmp_path.iterdir()) == []
     calls = []
     phantom.make(directory, sample, workers=1, report=lambda *call: calls.append(call))

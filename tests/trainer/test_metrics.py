@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn import metrics as reference
+from sklearn import metrics as reference  # type: ignore[import-untyped]
 
 from flags.errors import CallerError
 from trainer import metrics

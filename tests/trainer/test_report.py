@@ -1,0 +1,494 @@
+"""The report shows every section and number, needs nothing outside itself, and stays the same."""
+
+from __future__ import annotations
+
+import base64
+import html.parser
+import json
+import pathlib
+import re
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from sklearn import metrics as reference  # type: ignore[import-untyped]
+
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer import figures, metrics, predictions, report
+from trainer.predictions import Prediction
+from trainer.report import ExampleFilm
+
+NAMES = ("benign", "malignant")
+AWKWARD = "film<script>alert('1')</script>&\"$x_1$"
+HISTORY = "phase,epoch,loss,accuracy,auc,val_loss,val_accuracy,val_auc,learning_rate,seconds"
+
+
+def split(folds: list[str], benign: int, malignant: int, patients: int) -> dict[str, Any]:
+    return {
+        "folds": folds,
+        "films": benign + malignant,
+        "patients": patients,
+        "labels": {"benign": benign, "malignant": malignant},
+        "left_out": 7,
+    }
+
+
+RUN: dict[str, Any] = {
+    "dataset": "cbis_ddsm",
+    "dataset_title": "CBIS-DDSM",
+    "licence": "CC BY 3.0",
+    "citation": "Lee et al., Scientific Data 4:170177, 2017, https://doi.org/10.1038/sdata.2017.177",
+    "synthetic": False,
+    "dataset_dir": "data/tfrecords/cbis_ddsm/512x320/paper",
+    "size": "512x320",
+    "recipe": "paper",
+    "data_fingerprint": "9f2c" * 16,
+    "policies": {
+        "label_policy": "any_malignant",
+        "split_policy": "official",
+        "leak_policy": "drop_from_train",
+    },
+    "target": "pathology",
+    "label_names": list(NAMES),
+    "splits": {
+        "train": split(["fold1", "fold2", "fold3", "fold4"], 1023, 811, 977),
+        "validation": split(["fold0"], 254, 203, 245),
+        "test": split(["test"], 87, 63, 75),
+    },
+    "weights": "ImageNet (mobilenet_v2.weights.h5)",
+    "weights_warning": None,
+    "parameters": 2914369,
+    "class_weights": [0.896, 1.131],
+    "minutes": {"phase1": 31.4, "phase2": 88.25, "evaluation": 0.6},
+    "films_per_second": 42.7,
+    "versions": {"python": "3.11.7", "tensorflow": "2.17.1", "keras": "3.15.0"},
+    "devices": ["/device:CPU:0"],
+    "seed": 111,
+}
+
+
+def history(epochs: int, *, phase1: int) -> str:
+    lines = [HISTORY]
+    for epoch in range(1, epochs + 1):
+        fall = 0.72 * 0.96**epoch
+        training = (fall, 0.9 - fall / 2, 0.97 - fall / 2)
+        values = (*training, fall + 0.04, 0.8 - fall / 3, 0.85 - fall / 3)
+        numbers = ",".join(f"{value:.5f}" for value in values)
+        phase = 1 if epoch <= phase1 else 2
+        lines.append(f"{phase},{epoch},{numbers},{10.0 ** -(2 * phase + 1)},61.5")
+    return "\n".join(lines) + "\n"
+
+
+def realistic_films(count: int = 150) -> list[Prediction]:
+    rng = np.random.default_rng(8)
+    return [
+        Prediction(
+            f"P_{index:05d}_{'LEFT' if index % 4 < 2 else 'RIGHT'}_{'CC' if index % 2 else 'MLO'}",
+            f"P_{index // 2:05d}",
+            int(index % 50 < 21),
+            float(1 / (1 + np.exp(-rng.normal(1.6 * (index % 50 < 21) - 0.9)))),
+            split="test",
+        )
+        for index in range(count)
+    ]
+
+
+@pytest.fixture
+def make_run(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """Returns a function that writes a run folder; its arguments replace parts of it."""
+
+    def make(
+        films: list[Prediction] | None = None,
+        run: dict[str, Any] | None = None,
+        epochs: str = history(34, phase1=22),
+    ) -> pathlib.Path:
+        films = realistic_films() if films is None else films
+        scores = metrics.score(films, split="test", label_names=NAMES)
+        (tmp_path / "config.json").write_text(json.dumps(TrainingConfig(dropout=0.37).to_json()))
+        (tmp_path / "run.json").write_text(json.dumps(RUN | (run or {})))
+        (tmp_path / "history.csv").write_text(epochs)
+        (tmp_path / "metrics.json").write_text(json.dumps(scores))
+        predictions.write(tmp_path / "predictions.csv", films)
+        return tmp_path
+
+    return make
+
+
+def film(film_id: str, label: int, probability: float, *, height: int = 64) -> ExampleFilm:
+    """Draws a breast-like half disc, brighter in the middle."""
+    rows, columns = np.mgrid[:height, : height * 5 // 8] / height
+    bright = np.clip(1 - (rows - 0.5) ** 2 * 5 - columns**2 * 4, 0, 1)
+    return ExampleFilm(film_id, (bright * 200).astype(np.uint8), label, probability)
+
+
+EXAMPLES = [
+    film("P_00001_LEFT_CC", 1, 0.98),
+    film(AWKWARD, 1, 0.04),
+    film("P_00003_LEFT_CC", 0, 0.02),
+    film("P_00004_LEFT_CC", 0, 0.5),
+    film("P_00005_LEFT_CC", 0, 0.93),
+    film("P_00006_LEFT_CC", 1, 0.995),
+]
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a browser would load and what a reader would read."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.styles = ""
+        self.feed(text)
+        self.text = re.sub(r"[ \n\t]+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.tags and self.tags[-1][0] == "style" and "{" in data:
+            self.styles += data
+        else:
+            self.words.append(data)
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def page_of(run_dir: pathlib.Path, examples: list[ExampleFilm] = EXAMPLES) -> Page:
+    path = report.write(run_dir, examples)
+    assert path == run_dir / "report.html"
+    return Page(path.read_text("utf-8"))
+
+
+def test_every_section_stands_in_order(make_run: Callable[..., pathlib.Path]) -> None:
+    page = page_of(make_run())
+    places = [
+        page.text.index(part)
+        for part in (
+            "MobileNetV2 on CBIS-DDSM: benign or malignant?",
+            "Research use only, not for diagnosis.",
+            "Result on the test split",
+            "Sensitivity (recall)",
+            "ROC curve and probabilities",
+            "Confusion matrix",
+            "Training",
+            "Example films",
+            "Data CBIS-DDSM.",
+            "How it was made",
+        )
+    ]
+    assert places == sorted(places)
+    assert len(page.all("h1")) == 1
+
+
+def test_every_number_is_there(make_run: Callable[..., pathlib.Path]) -> None:
+    run_dir = make_run()
+    text = page_of(run_dir).text.replace("\u200a", "")
+    scores = json.loads((run_dir / "metrics.json").read_text())
+    for name in metrics.NAMES:
+        value, low, high = (f"{scores[name][key]:.3f}" for key in ("value", "low", "high"))
+        assert f"{value} {low}\u2013{high}" in text, name
+    assert f"95 % interval {scores['auc']['low']:.3f}\u2013" in text
+    assert f"would get {scores['majority_baseline']:.3f}" in text
+    (tn, fp), (fn, tp) = scores["confusion_matrix"]
+    for cell, row in ((tn, tn + fp), (fp, tn + fp), (fn, fn + tp), (tp, fn + tp)):
+        assert f"{cell} {100 * cell / row:.1f} %" in text
+    assert "150 films of 75 patients" in text
+    assert "train fold1, fold2, fold3, fold4 1\u202f834 977 1\u202f023 811 7" in text
+    assert "test test 150 75 87 63 7" in text
+    for part in (
+        *(
+            "9f2c" * 16,
+            "512x320, paper",
+            "2\u202f914\u202f369",
+            "ImageNet (mobilenet_v2",
+            "88.2 minutes",
+        ),
+        *("42.7 films a second", "/device:CPU:0", "tensorflow 2.17.1", "keras 3.15.0", "seed 111"),
+        *("dropout 0.37", "benign 0.896, malignant 1.131", "CC BY 3.0", "Lee et al."),
+        *("run_dir not set", scores["interval"], "drop_from_train: training films of patients"),
+    ):
+        assert part in text, part
+
+
+def test_nothing_is_loaded_from_outside(make_run: Callable[..., pathlib.Path]) -> None:
+    page = page_of(make_run())
+    assert "url(" not in page.styles
+    assert "@import" not in page.styles
+    assert not {"script", "link", "iframe", "object", "embed", "base"} & {
+        tag for tag, _ in page.tags
+    }
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not re.search(r"(https?:)?//", value or ""), (tag, name, value)
+            if name in ("src", "href", "xlink:href", "clip-path", "style"):
+                links = re.findall(r"url\(([^)]*)\)", value or "") or (
+                    [value] if name in ("src", "href", "xlink:href") else []
+                )
+                assert all(re.match("#|data:image/png;base64,", link or "") for link in links)
+    assert "https://doi.org" in page.text  # an address as plain text is fine
+
+
+def test_ids_are_unique_and_found(make_run: Callable[..., pathlib.Path]) -> None:
+    page = page_of(make_run())
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    used = [a["href"] for _, a in page.tags if (a.get("href") or "").startswith("#")]
+    used += ["#" + (a["aria-labelledby"] or "") for _, a in page.tags if "aria-labelledby" in a]
+    clips = [a["clip-path"] or "" for _, a in page.tags if "clip-path" in a]
+    used += [clip[4:-1] for clip in clips]
+    assert clips
+    assert {link[1:] for link in used if link} <= set(ids)
+
+
+def test_every_image_has_words_and_pixels(make_run: Callable[..., pathlib.Path]) -> None:
+    page = page_of(make_run(), [*EXAMPLES, film("tall", 0, 0.3, height=1000)])
+    images = page.all("img")
+    assert len(images) == 7
+    shapes = []
+    for image in images:
+        assert len(image["alt"] or "") > 20
+        data = base64.b64decode((image["src"] or "").removeprefix("data:image/png;base64,"))
+        shapes.append(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED).shape)
+    assert shapes.count((64, 40)) == 6
+    assert shapes.count((report.EXAMPLE_HEIGHT, 262)) == 1
+    drawings = page.all("svg")
+    assert len(drawings) == 5  # ROC, histogram, loss, AUC, accuracy
+    for drawing in drawings:
+        assert drawing["role"] == "img"
+        assert len(drawing["aria-label"] or "") > 20
+
+
+def test_roc_curve_is_that_of_sklearn() -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.integers(2, size=83)
+    probabilities = np.round(rng.random(83), 1)  # many ties
+    weights = rng.integers(3, size=(4, 83)).astype(np.float64)
+    weights[2] *= labels  # one class alone: no curve
+    curves = list(figures.roc_curves(labels, probabilities, weights))
+    assert len(curves) == 3
+    for (across, up), times in zip(curves, weights[[0, 1, 3]], strict=True):
+        expected = reference.roc_curve(
+            labels, probabilities, sample_weight=times, drop_intermediate=False
+        )
+        ours, theirs = (  # points without weight repeat the one before, scikit-learn drops them
+            np.unique(np.round(np.stack(points, axis=1), 12), axis=0)
+            for points in ((across, up), expected[:2])
+        )
+        np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
+def test_roc_band_holds_the_curve_and_ends_at_one() -> None:
+    labels, probabilities, patients = metrics.columns(realistic_films(), "test")
+    at = np.linspace(0, 1, 11)
+    low, high = figures.roc_band(labels, probabilities, patients, at=at)
+    ((across, up),) = figures.roc_curves(labels, probabilities, np.ones((1, 150)))
+    curve = np.interp(at, across, up)
+    assert (low <= curve).all()
+    assert (curve <= high).all()
+    assert (low[:5] < high[:5]).all()
+    assert low[-1] == high[-1] == 1
+
+
+def test_small_films_keep_their_pixels() -> None:
+    shown = film("f", 0, 0.5)
+    data = base64.b64decode(shown.png.partition(",")[2])
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(decoded, shown.pixels)
+
+
+def test_films_are_grouped_by_truth_and_answer_surest_first(
+    make_run: Callable[..., pathlib.Path],
+) -> None:
+    text = page_of(make_run()).text
+    places = [
+        text.index(part)
+        for part in (
+            "Truly malignant , called malignant — right",
+            "P_00006_LEFT_CC",
+            "P_00001_LEFT_CC",
+            "Truly malignant , called benign — wrong",
+            AWKWARD,
+            "Truly benign , called benign — right",
+            "P_00003_LEFT_CC",
+            "P_00004_LEFT_CC",  # 0.5 itself is not above the threshold
+            "Truly benign , called malignant — wrong",
+            "P_00005_LEFT_CC",
+        )
+    ]
+    assert places == sorted(places)
+
+
+def test_awkward_strings_are_text(make_run: Callable[..., pathlib.Path]) -> None:
+    evil = {"dataset_title": AWKWARD, "licence": "</table><img src=x>", "devices": ["<b>"]}
+    page = page_of(make_run(run=evil))
+    assert not page.all("script")
+    assert all((image["src"] or "").startswith("data:") for image in page.all("img"))
+    assert page.text.count(AWKWARD) >= 4  # title, heading, data, example
+    assert any(AWKWARD in (image["alt"] or "") for image in page.all("img"))
+
+
+def test_awkward_label_names_are_text_in_figures(make_run: Callable[..., pathlib.Path]) -> None:
+    run_dir = make_run()
+    names = ["<i>a</i>", '$\\frac{b}$ & "c"']
+    for name in ("run.json", "metrics.json"):
+        text = (run_dir / name).read_text()
+        for old, new in zip(NAMES, names, strict=True):
+            text = text.replace(f'"{old}"', json.dumps(new))
+        (run_dir / name).write_text(text)
+    page = page_of(run_dir)
+    assert not page.all("i") or all("style" in mark for mark in page.all("i"))
+    assert f"probability of {names[1]}" in page.text
+
+
+@pytest.mark.parametrize(
+    ("run", "text"),
+    [
+        ({}, None),
+        ({"synthetic": True}, "Synthetic phantoms, not mammograms"),
+        ({"weights_warning": "No ImageNet weights <here>."}, "No ImageNet weights <here>."),
+        ({"policies": RUN["policies"] | {"split_policy": "image"}}, "Patients are not kept apart."),
+        ({"policies": RUN["policies"] | {"leak_policy": "keep"}}, "Leaked patients were kept."),
+    ],
+    ids=["none", "synthetic", "weights", "image split", "leaks kept"],
+)
+def test_warnings_stand_before_the_scores(
+    make_run: Callable[..., pathlib.Path], run: dict[str, Any], text: str | None
+) -> None:
+    page = page_of(make_run(run=run))
+    alarms = [tag for tag in page.all("p") if "alarm" in (tag.get("class") or "")]
+    assert len(alarms) == (0 if text is None else 1)
+    if text is not None:
+        assert page.text.index(text) < page.text.index("Result on the test split")
+
+
+def test_one_answer_for_everything_is_said(make_run: Callable[..., pathlib.Path]) -> None:
+    films = [Prediction(f"f{n}", f"p{n}", n % 2, 0.2 + n / 100) for n in range(20)]
+    text = page_of(make_run(films=films)).text
+    assert "The model gives every film the same answer. All 20 films are called benign" in text
+    assert "not defined: the model calls no film malignant" in text
+    assert "The model is not shown to do better" in text
+
+
+@pytest.mark.parametrize(
+    ("films", "reason"),
+    [
+        ([], "there are no films in this split"),
+        (
+            [Prediction(f"f{n}", f"p{n}", 0, n / 10) for n in range(9)],
+            "no film of this split is malignant",
+        ),
+    ],
+    ids=["empty", "one class"],
+)
+def test_undefined_figures_show_their_reason(
+    make_run: Callable[..., pathlib.Path], films: list[Prediction], reason: str
+) -> None:
+    page = page_of(make_run(films=films))
+    assert f"Not defined: {reason}." in page.text  # headline
+    assert (
+        "AUC how often a malignant film gets a higher probability than a benign one; " in page.text
+    )
+    assert f"chance not defined: {reason}" in page.text  # table
+    assert f"No ROC curve: {reason}." in page.text
+    assert not re.search(r"\b(nan|NaN|None|Undefined)\b", page.text)
+
+
+def test_a_withheld_interval_shows_its_reason(make_run: Callable[..., pathlib.Path]) -> None:
+    films = [Prediction(f"f{n}", f"p{n}", int(n == 9), n / 10) for n in range(10)]
+    text = page_of(make_run(films=films)).text
+    assert "1.000 no interval: the figure is not defined in 3" in text
+    assert "can't be said without an interval" in text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "drawings", "phase2"),
+    [
+        pytest.param(history(1, phase1=1), 3, False, id="one epoch"),
+        pytest.param(history(9, phase1=0), 3, False, id="phase 2 alone"),
+        pytest.param(history(9, phase1=4), 3, True, id="both"),
+        pytest.param(f"{HISTORY}\n1,1,0.7,,nan,inf,,,0.001,3\n", 3, False, id="gaps"),
+        pytest.param(f"{HISTORY}\n", 0, False, id="none"),
+    ],
+)
+def test_training_of_any_length(
+    make_run: Callable[..., pathlib.Path], epochs: str, drawings: int, phase2: bool
+) -> None:
+    page = page_of(make_run(epochs=epochs))
+    assert len(page.all("svg")) == 2 + drawings
+    assert (page.text.count("\u00a0phase 2") == 3) == phase2
+    assert ("No epoch is on record." in page.text) == (drawings == 0)
+
+
+def test_no_examples_is_said(make_run: Callable[..., pathlib.Path]) -> None:
+    assert "No example films were given." in page_of(make_run(), []).text
+
+
+def test_the_same_run_gives_the_same_bytes(make_run: Callable[..., pathlib.Path]) -> None:
+    run_dir = make_run()
+    first = report.write(run_dir, EXAMPLES).read_bytes()
+    assert report.write(run_dir, EXAMPLES[::-1]).read_bytes() == first
+    assert b"<dc:date>" not in first
+    assert sorted(path.name for path in run_dir.iterdir()) == sorted(
+        ["config.json", "run.json", "history.csv", "metrics.json", "predictions.csv", "report.html"]
+    )
+
+
+def test_other_splits_in_predictions_are_left_aside(make_run: Callable[..., pathlib.Path]) -> None:
+    run_dir = make_run()
+    before = report.write(run_dir, EXAMPLES).read_bytes()
+    films = [*realistic_films(), Prediction("other", "p", 1, 0.5, split="fold0")]
+    predictions.write(run_dir / "predictions.csv", films)
+    assert report.write(run_dir, EXAMPLES).read_bytes() == before
+
+
+def test_refuses_scores_of_other_predictions(make_run: Callable[..., pathlib.Path]) -> None:
+    run_dir = make_run()
+    predictions.write(run_dir / "predictions.csv", realistic_films()[:-1])
+    with pytest.raises(CallerError, match=r"metrics.json has confusion matrix .* but predictions"):
+        report.write(run_dir, [])
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "run.json", "history.csv", "metrics.json", "predictions.csv"]
+)
+def test_refuses_a_run_without(make_run: Callable[..., pathlib.Path], name: str) -> None:
+    run_dir = make_run()
+    (run_dir / name).unlink()
+    with pytest.raises(CallerError, match=f"{name} does not exist"):
+        report.write(run_dir, [])
+    assert not (run_dir / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("run.json", "{", "run.json is not JSON"),
+        ("run.json", "[]", "run.json holds list, wanted an object"),
+        ("run.json", json.dumps({k: v for k, v in RUN.items() if k != "seed"}), "seed"),
+        ("history.csv", f"{HISTORY}\n1,1,low,1,1,1,1,1,1,1\n", "column 'loss', is not all numbers"),
+        ("history.csv", "phase,epoch\n1,1\n", "lack a value the report needs: 'loss'"),
+    ],
+    ids=["not JSON", "list", "no seed", "text for number", "no loss"],
+)
+def test_refuses_a_broken_file(
+    make_run: Callable[..., pathlib.Path], name: str, content: str, message: str
+) -> None:
+    run_dir = make_run()
+    (run_dir / name).write_text(content)
+    with pytest.raises(CallerError, match=message):
+        report.write(run_dir, [])
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [np.zeros((4, 3), np.uint16), np.zeros((4, 3, 1), np.uint8), np.zeros((0, 3), np.uint8)],
+    ids=["uint16", "channels", "empty"],
+)
+def test_refuses_other_pixels(pixels: Any) -> None:
+    with pytest.raises(CallerError, match=r"example film 'f' has pixels .*, wanted uint8 \[height"):
+        ExampleFilm("f", pixels, 0, 0.5)

@@ -1,0 +1,66 @@
+"""Trains a network on records made by beam_jobs.tfrecords, judges it, and writes a report.
+
+  python -m trainer --base=mobilenetv2
+  python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
+
+Everything goes into one run folder, report.html among it. An interrupted run goes on with the
+same command. Research use only, not for diagnosis.
+"""
+
+from __future__ import annotations
+
+import pathlib
+
+from absl import flags
+
+from flags import command_line, training
+from flags.training import TrainingConfig
+
+
+def main() -> None:
+    """Runs the program with the flags of the command line."""
+    command_line.run(run, training.define)
+
+
+def run(_: list[str]) -> int:
+    """Does what --mode says; returns the exit code.
+
+    Raises:
+        CallerError: something asked for can't be done.
+    """
+    config = TrainingConfig.from_flags(flags.FLAGS)
+    # TensorFlow is slow to import, so it waits until the flags are known to be good
+    from trainer import evaluate, run_folder, train
+
+    if config.mode == "train":
+        directory = train.train(config)
+    else:
+        assert config.run_dir is not None
+        directory = pathlib.Path(config.run_dir)
+        config = run_folder.read_config(directory)
+        data = train.open_data(config)
+        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+    _print_scores(directory)
+    return 0
+
+
+def _print_scores(directory: pathlib.Path) -> None:
+    from trainer import run_folder
+
+    scores = run_folder.read_json(directory / "metrics.json")
+    auc = scores["auc"]
+    said = (
+        f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
+        if auc["low"] is not None
+        else "not defined"
+    )
+    print(
+        f"test AUC {said} on {scores['films']} films of {scores['patients']} patients; "
+        f"accuracy {scores['accuracy']['value']:.3f}, always the larger class would have "
+        f"{scores['majority_baseline']:.3f}"
+    )
+    print(f"report: {(directory / 'report.html').resolve()}")
+
+
+if __name__ == "__main__":
+    main()

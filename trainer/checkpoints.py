@@ -1,0 +1,133 @@
+"""What a phase of training leaves on disk, so that a killed run goes on where it stopped.
+
+Keras's BackupAndRestore overwrites its one file in place, and forgets what EarlyStopping and
+ReduceLROnPlateau have seen; here each epoch has a file of its own, renamed into place when whole,
+and the two callbacks are brought up to date from history.csv.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import re
+import time
+from typing import Any
+
+import keras
+
+MONITOR = "val_loss"
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves weights, optimizer and random state after each epoch; keeps the newest and the best."""
+
+    def __init__(self, folder: pathlib.Path, losses: dict[int, float]) -> None:
+        super().__init__()
+        self._folder = folder
+        self._losses = dict(losses)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the epoch's file, then removes those that are neither newest nor best."""
+        assert logs is not None
+        self._losses[epoch] = float(logs[MONITOR])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        temporary = self._folder / "unfinished.weights.h5"
+        self.model.save_weights(temporary, overwrite=True)
+        os.replace(temporary, epoch_path(self._folder, epoch))
+        keep = {epoch, best_epoch(self._losses)}
+        for old in saved_epochs(self._folder):
+            if old not in keep:
+                epoch_path(self._folder, old).unlink()
+
+
+class Stamp(keras.callbacks.Callback):
+    """Adds the phase and the seconds an epoch took to its row of history.csv."""
+
+    def __init__(self, phase: int) -> None:
+        super().__init__()
+        self._phase = phase
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self._start = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Adds to the logs that the callbacks after this one see."""
+        assert logs is not None
+        logs["phase"] = self._phase
+        logs["seconds"] = round(time.monotonic() - self._start, 3)
+
+
+class Replay(keras.callbacks.Callback):
+    """Tells EarlyStopping and ReduceLROnPlateau of the epochs before an interruption.
+
+    Stands after both in the list of callbacks: they reset themselves when training begins.
+    """
+
+    def __init__(
+        self,
+        losses: dict[int, float],
+        stopping: keras.callbacks.EarlyStopping,
+        plateau: keras.callbacks.ReduceLROnPlateau,
+    ) -> None:
+        super().__init__()
+        self._losses = losses
+        self._stopping = stopping
+        self._plateau = plateau
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Sets what both would know had they seen the losses; the learning rate itself is saved."""
+        if not self._losses:
+            return
+        self._stopping.best_epoch = best_epoch(self._losses)
+        self._stopping.best = self._losses[self._stopping.best_epoch]
+        self._stopping.wait = epochs_since_best(self._losses)
+        for _, loss in sorted(self._losses.items()):
+            if loss < self._plateau.best - self._plateau.min_delta:
+                self._plateau.best, self._plateau.wait = loss, 0
+            else:
+                self._plateau.wait = (self._plateau.wait + 1) % self._plateau.patience
+
+
+def epoch_path(folder: pathlib.Path, epoch: int) -> pathlib.Path:
+    """Names the file of an epoch."""
+    return folder / f"epoch-{epoch:04d}.weights.h5"
+
+
+def saved_epochs(folder: pathlib.Path) -> list[int]:
+    """Lists the epochs with a file, in order."""
+    names = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", path.name) for path in folder.glob("*"))
+    return sorted(int(name[1]) for name in names if name)
+
+
+def best_epoch(losses: dict[int, float]) -> int:
+    """Returns the epoch of the lowest validation loss, the first of equals."""
+    return min(losses, key=lambda epoch: (losses[epoch], epoch))
+
+
+def epochs_since_best(losses: dict[int, float]) -> int:
+    """Returns how many epochs came after the best one."""
+    return max(losses) - best_epoch(losses) if losses else 0
+
+
+def read_history(path: pathlib.Path) -> list[dict[str, str]]:
+    """Reads the rows of history.csv; a row cut short by a kill is left out."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return [row for row in csv.DictReader(stream) if None not in row.values()]
+
+
+def cut_history(path: pathlib.Path, *, last_epoch: int) -> None:
+    """Removes the rows after an epoch: their weights were never saved, they are trained again."""
+    rows = [row for row in read_history(path) if int(row["epoch"]) <= last_epoch]
+    if not rows:
+        path.unlink(missing_ok=True)
+        return
+    temporary = path.with_name(".history.tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)

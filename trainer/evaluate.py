@@ -1,0 +1,128 @@
+"""A saved model on films it never saw: predictions.csv, metrics.json, report.html."""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from flags.catalogue import Target
+from flags.size import ImageSize
+from trainer import checkpoints, input_pipeline, metrics, predictions, report, run_folder
+from trainer.predictions import Prediction
+from trainer.records import Split
+
+_EXAMPLES_OF_A_KIND = 2
+_EXAMPLE_SIDE = 420
+
+
+def evaluate(
+    directory: pathlib.Path, split: Split, target: Target, size: ImageSize, batch_size: int
+) -> None:
+    """Judges the model of a run folder on a split and writes its report."""
+    start = time.monotonic()
+    model = keras.models.load_model(directory / "model.keras", compile=False)
+    predicted = predict(model, split, target, size, batch_size=batch_size)
+    seconds = time.monotonic() - start
+    predictions.write(directory / "predictions.csv", predicted)
+    scores = metrics.score(predicted, split=split.name, label_names=target.names)
+    run_folder.write_json(directory / "metrics.json", scores)
+    description = run_folder.read_json(directory / "run.json")
+    run_folder.write_json(
+        directory / "run.json", {**description, **_sum_up_time(directory, description, seconds)}
+    )
+    chosen = choose_examples(predicted)
+    report.write(directory, draw_examples(chosen, split, target, size, batch_size=batch_size))
+
+
+def _sum_up_time(
+    directory: pathlib.Path, description: dict[str, Any], seconds: float
+) -> dict[str, Any]:
+    """Returns minutes of each phase and of evaluation, and films/s of the fastest epoch."""
+    epochs: dict[str, list[float]] = {}
+    for row in checkpoints.read_history(directory / "history.csv"):
+        epochs.setdefault(f"phase{row['phase']}", []).append(float(row["seconds"]))
+    fastest = min(second for phase in epochs.values() for second in phase)
+    return {
+        "minutes": {
+            **{phase: round(sum(spent) / 60, 3) for phase, spent in epochs.items()},
+            "evaluation": round(seconds / 60, 3),
+        },
+        "films_per_second": round(description["splits"]["train"]["films"] / fastest, 2),
+    }
+
+
+def predict(
+    model: keras.Model, split: Split, target: Target, size: ImageSize, *, batch_size: int
+) -> list[Prediction]:
+    """Asks the model about every film of a split, once, in the order of the shards."""
+    batches = input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size)
+    probabilities = model.predict(batches.map(lambda images, _: images), verbose=0)[:, 0]
+    predicted: list[Prediction] = []
+    for metadata, labels in input_pipeline.metadata_batches(
+        split, target, batch_size=batch_size
+    ).as_numpy_iterator():
+        for row, label in enumerate(labels):
+            texts = {key: values[row].decode() for key, values in metadata.items()}
+            probability = float(probabilities[len(predicted)])
+            predicted.append(
+                Prediction(label=int(label), probability=probability, split=split.name, **texts)
+            )
+    assert len(predicted) == len(probabilities) == len(split.films)
+    return predicted
+
+
+def choose_examples(predicted: Sequence[Prediction]) -> list[Prediction]:
+    """Picks, for each label, the films the model was surest of: two right and two wrong."""
+    chosen: list[Prediction] = []
+    for label in (0, 1):
+        for right in (True, False):
+            kind = [
+                p
+                for p in predicted
+                if p.label == label and ((p.probability > 0.5) == bool(p.label)) == right
+            ]
+            kind.sort(key=lambda p: (-abs(p.probability - 0.5), p.film_id))
+            chosen += kind[:_EXAMPLES_OF_A_KIND]
+    return chosen
+
+
+def draw_examples(
+    chosen: Sequence[Prediction],
+    split: Split,
+    target: Target,
+    size: ImageSize,
+    *,
+    batch_size: int,
+) -> list[report.ExampleFilm]:
+    """Fetches the films chosen, as 8-bit pictures of at most 420 pixels a side."""
+    images: dict[str, np.ndarray] = {}
+    wanted = {prediction.film_id for prediction in chosen}
+    both = tf.data.Dataset.zip(
+        input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size),
+        input_pipeline.metadata_batches(split, target, batch_size=batch_size),
+    )
+    for (batch, _), (metadata, _) in both.as_numpy_iterator():
+        for row, name in enumerate(metadata["film_id"]):
+            if name.decode() in wanted:
+                images[name.decode()] = _shrink(batch[row, :, :, 0])
+        if len(images) == len(wanted):
+            break
+    return [
+        report.ExampleFilm(
+            film_id=p.film_id, pixels=images[p.film_id], label=p.label, probability=p.probability
+        )
+        for p in chosen
+    ]
+
+
+def _shrink(pixels: np.ndarray) -> np.ndarray:
+    scale = min(1.0, _EXAMPLE_SIDE / max(pixels.shape))
+    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return (small // 256).astype(np.uint8)

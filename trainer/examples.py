@@ -1,0 +1,45 @@
+"""Bytes of records -> tensors, by the table in flags.schema."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from flags import schema
+from flags.catalogue import Target
+from flags.size import ImageSize
+
+METADATA_KEYS = ("film_id", "patient_id", "side", "view", "abnormality", "density", "assessment")
+
+
+def parse_images(serialized: tf.Tensor, size: ImageSize) -> tf.Tensor:
+    """Reads the pixels of a batch as stored: [batch] strings -> [batch, height, width, 1] uint16."""
+    raw = _parse(serialized, ("image",))["image"]
+    return tf.reshape(tf.io.decode_raw(raw, tf.uint16), [-1, size.height, size.width, 1])
+
+
+def parse_labels(serialized: tf.Tensor, target: Target) -> tf.Tensor:
+    """Reads the labels of a batch: [batch] strings -> [batch] float32, -1 where neither applies."""
+    value = _parse(serialized, (target.column,))[target.column]
+    positive = _is_one_of(value, target.positive)
+    negative = _is_one_of(value, target.negative)
+    return tf.where(positive, 1.0, tf.where(negative, 0.0, -1.0))
+
+
+def parse_metadata(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Reads who is on the films of a batch: METADATA_KEYS -> [batch] strings."""
+    return _parse(serialized, METADATA_KEYS)
+
+
+def _parse(serialized: tf.Tensor, keys: tuple[str, ...]) -> dict[str, tf.Tensor]:
+    kinds = {"image": tf.string, "text": tf.string, "integer": tf.int64}
+    wanted = {
+        feature.key: tf.io.FixedLenFeature([], kinds[feature.kind])
+        for feature in schema.FEATURES
+        if feature.key in keys
+    }
+    parsed: dict[str, tf.Tensor] = tf.io.parse_example(serialized, wanted)
+    return parsed
+
+
+def _is_one_of(value: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
+    return tf.reduce_any(tf.equal(value[..., tf.newaxis], tf.constant(names)), axis=-1)

@@ -1,0 +1,103 @@
+"""The folder of a run: whose it is, and what it says of itself.
+
+config.json  every flag, the target taken and the fingerprint of the data
+run.json     what was trained on what, for the report
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pathlib
+from typing import Any
+
+from absl import logging
+
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer.records import Records
+
+DEFAULT_ROOT = pathlib.Path("runs")
+# these do not change what is learned, so a run may be taken up with others
+_INCIDENTAL = ("mode", "run_dir", "dataset_dir", "cache")
+
+
+def open_run(config: TrainingConfig, records: Records, target: str) -> pathlib.Path:
+    """Makes the run folder, or takes up the same run where it stopped.
+
+    Raises:
+        CallerError: the folder holds a run of another configuration or other data, or something
+            else, or can't be made.
+    """
+    decisive = {key: value for key, value in config.to_json().items() if key not in _INCIDENTAL}
+    decisive["target"] = target
+    decisive["data_fingerprint"] = records.manifest["data_fingerprint"]
+    directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
+    path = directory / "config.json"
+    if path.is_file():
+        found = read_json(path)
+        changed = [key for key in decisive if found.get(key) != decisive[key]]
+        if changed:
+            raise CallerError(
+                f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
+            )
+        logging.info("%s: taking up this run where it stopped", directory)
+    elif directory.is_dir() and any(directory.iterdir()):
+        raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(path, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)})
+    except OSError as error:
+        raise CallerError(f"--run_dir={directory} can't be written: {error.strerror}") from error
+    return directory
+
+
+def read_config(directory: pathlib.Path) -> TrainingConfig:
+    """Reads the configuration of a run.
+
+    Raises:
+        CallerError: the folder holds no run.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise CallerError(f"--run_dir={directory} holds no config.json; give the folder of a run")
+    content = read_json(path)
+    del content["data_fingerprint"]
+    return TrainingConfig(**content)
+
+
+def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:
+    """Writes run.json.
+
+    Raises:
+        CallerError: the run began from other weights than can be had now.
+    """
+    path = directory / "run.json"
+    if path.is_file() and (began := read_json(path)["weights"]) != description["weights"]:
+        raise CallerError(
+            f"{directory} began with {began} weights, now they are {description['weights']}; "
+            "give those again with --weights, or another --run_dir"
+        )
+    write_json(path, description)
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+    """Writes JSON whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    recipe = records.manifest["recipe"]
+    return DEFAULT_ROOT / (
+        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}-{digest[:8]}"
+    )
