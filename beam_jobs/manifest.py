@@ -1,4 +1,4 @@
-"""What a folder of records says of itself: job.json at the start, manifest.json and tables at the end.
+"""What a folder of records says of itself: job.json at the start, manifest.json at the end.
 
 fingerprint  what was asked for: configuration, films, library versions; decides resume or refuse
 data_fingerprint  what came out: the SHA-256 of all shards

@@ -19,9 +19,11 @@ class WriteShard(beam.DoFn):
     """Writes one shard, whole, to every output that still lacks it."""
 
     def setup(self) -> None:
-        cv2.setNumThreads(1)  # Beam's workers are the parallelism
+        """Leaves the cores to Beam: its workers are the parallelism."""
+        cv2.setNumThreads(1)
 
     def process(self, shard: shards.Shard):  # type: ignore[no-untyped-def]
+        """Writes the shard; yields its name."""
         shards.write(shard)
         Metrics.counter("beam_jobs", "films").inc(len(shard.films))
         yield shard.name

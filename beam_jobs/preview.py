@@ -1,4 +1,4 @@
-"""preview.png: a contact sheet of films before and after the recipe, to check with one's own eyes."""
+"""preview.png: films before and after the recipe, to check with one's own eyes."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import fractions
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -107,7 +108,9 @@ def _draw_test(
             kept, test_size=fraction, stratify=_labels(films, kept), random_state=seed
         )
         return list(test)
-    return _draw_folds_by_patient(films, kept, round(1 / fraction), seed)[0]
+    share = fractions.Fraction(fraction).limit_denominator(20)  # 0.2: one part of five
+    parts = _draw_folds_by_patient(films, kept, share.denominator, seed)
+    return [index for part in parts[: share.numerator] for index in part]
 
 
 def _draw_folds_by_patient(

@@ -36,6 +36,8 @@ def run(
     def parse(arguments: Sequence[str]) -> list[str]:
         try:
             rest = flags.FLAGS(arguments, known_only=pass_unknown)
+        except SystemExit:  # absl prints the help asked for and exits with 1
+            sys.exit(0)
         except flags.UnrecognizedFlagError as error:
             end(describe_unknown(f"--{error.flagname}", flags.FLAGS))
         except flags.Error as error:

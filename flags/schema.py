@@ -88,7 +88,7 @@ def check_schema_version(version: object, where: str) -> None:
     Raises:
         CallerError: the version differs; the line names the folder and the remedy.
     """
-    if str(version).split(".")[0] != SCHEMA_VERSION.split(".")[0]:
+    if str(version).partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
         raise CallerError(
             f"{where} has schema version {version}, this program reads {SCHEMA_VERSION}; "
             "convert the films again with this version of beam_jobs.tfrecords"

@@ -73,6 +73,11 @@ class TrainingConfig:
             catalogue.check_name("target", self.target, catalogue.TARGETS)
         if self.alpha != 1.0 and self.base != "mobilenetv2":
             raise CallerError(f"--alpha={self.alpha} goes with --base=mobilenetv2 only")
+        if not (0 < self.phase1_learning_rate < 1 and 0 < self.phase2_learning_rate < 1):
+            raise CallerError(
+                f"--phase1_learning_rate={self.phase1_learning_rate} and "
+                f"--phase2_learning_rate={self.phase2_learning_rate} must lie between 0 and 1"
+            )
         if self.phase1_epochs + self.phase2_epochs == 0:
             raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
         if self.mode == "evaluate" and self.run_dir is None:

@@ -12,7 +12,7 @@ METADATA_KEYS = ("film_id", "patient_id", "side", "view", "abnormality", "densit
 
 
 def parse_images(serialized: tf.Tensor, size: ImageSize) -> tf.Tensor:
-    """Reads the pixels of a batch as stored: [batch] strings -> [batch, height, width, 1] uint16."""
+    """Reads pixels as stored: [batch] strings -> [batch, height, width, 1] uint16."""
     raw = _parse(serialized, ("image",))["image"]
     return tf.reshape(tf.io.decode_raw(raw, tf.uint16), [-1, size.height, size.width, 1])
 

@@ -19,7 +19,7 @@ import numpy as np
 import pydicom
 import pydicom.errors
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, RLELossless
+from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
 
 Reason = Literal[
     "unreadable",
@@ -65,7 +65,11 @@ NOBODY = Identity("", "")
 
 
 def read_identity(path: pathlib.Path) -> Identity:
-    """Reads who a file says it is, without its pixels; NOBODY for what is not DICOM."""
+    """Reads who a file says it is, without its pixels; NOBODY for what is not DICOM.
+
+    Raises:
+        OSError: the file can't be read.
+    """
     try:
         header = pydicom.dcmread(
             path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "PatientID"]
@@ -73,6 +77,8 @@ def read_identity(path: pathlib.Path) -> Identity:
         return Identity(
             str(header.get("SeriesInstanceUID", "") or ""), str(header.get("PatientID", "") or "")
         )
+    except OSError:
+        raise
     except Exception:  # any damage; the conversion itself says which, film by film
         return NOBODY
 
@@ -125,19 +131,26 @@ def _decode_dicom(data: bytes, max_pixels: int) -> np.ndarray:
         film = pydicom.dcmread(io.BytesIO(data))
         syntax = UID(film.file_meta.TransferSyntaxUID)
         header = _read_pixel_module(film)
+        length = len(film.get("PixelData") or b"")
     except UnusableFilm:
         raise
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise UnusableFilm("damaged_header", type(error).__name__) from error
     _check_pixel_module(header, max_pixels)
-    if not film.get("PixelData"):
+    if not syntax.is_transfer_syntax:  # its text stays in the file
+        raise UnusableFilm("unsupported_compression", "a transfer syntax DICOM does not list")
+    if syntax.is_compressed and "PixelData" not in film:  # pydicom leaves out what has no end
+        raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
+    if not length:
         raise UnusableFilm("no_pixels", "PixelData (7FE0,0010) is absent or empty")
-    _check_length(header, len(film.PixelData), compressed=syntax.is_compressed)
+    _check_length(header, length, compressed=syntax.is_compressed)
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise UnusableFilm("unsupported_compression", syntax.name) from error
-    if not decoder.is_available:
+    # Pillow, the decoder of JPEG Extended, reads its 8-bit variety alone
+    twelve_bit_jpeg = syntax == JPEGExtended12Bit and header.bits_stored > 8
+    if twelve_bit_jpeg or not decoder.is_available:
         raise UnusableFilm("unsupported_compression", syntax.name)
     plugin = "pylibjpeg" if syntax == RLELossless else ""
     try:
@@ -232,8 +245,8 @@ def _decode_pgm(data: bytes, max_pixels: int) -> np.ndarray:
     if len(data) - offset < wanted:
         raise UnusableFilm("truncated", f"{len(data) - offset} of {wanted} bytes of pixels")
     stored = np.frombuffer(data, "u1" if maximum < 256 else ">u2", height * width, offset)
-    pixels = np.minimum(stored, maximum).astype(np.uint16).reshape(height, width)
-    return cv2.multiply(pixels, 65535 / maximum, dtype=cv2.CV_16U)
+    table = np.rint(np.arange(maximum + 1) * 65535 / maximum).astype(np.uint16)
+    return table[np.minimum(stored, maximum)].reshape(height, width)
 
 
 _PGM_GAP = rb"(?:\s|#[^\n]*\n)+"

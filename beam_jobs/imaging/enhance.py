@@ -28,7 +28,7 @@ def equalise_histogram(pixels: np.ndarray) -> np.ndarray:
     cumulative = np.cumsum(counts)
     lowest = cumulative[np.flatnonzero(counts)[0]]
     span = max(pixels.size - 1, 1)
-    table = np.rint(np.maximum(cumulative - lowest, 0) * ((_LEVELS - 1) / span))
+    table = np.rint(np.maximum(cumulative - lowest, 0) * (_LEVELS - 1) / span)
     return table.astype(np.uint16)[pixels]
 
 
@@ -41,4 +41,8 @@ def stretch_range(pixels: np.ndarray) -> np.ndarray:
     darkest, brightest, _, _ = cv2.minMaxLoc(pixels)
     if darkest == brightest:
         raise UnusableFilm("one_grey_level", f"every pixel is {int(darkest)} after the recipe")
-    return cv2.normalize(pixels, None, 0, _LEVELS - 1, cv2.NORM_MINMAX, cv2.CV_16U)
+    if (darkest, brightest) == (0, _LEVELS - 1):
+        return pixels
+    span = np.arange(_LEVELS) - darkest
+    table = np.rint(np.clip(span * (_LEVELS - 1) / (brightest - darkest), 0, _LEVELS - 1))
+    return table.astype(np.uint16)[pixels]

@@ -48,5 +48,6 @@ def prepare(pixels: np.ndarray, recipe: str, size: ImageSize) -> np.ndarray:
     """
     for step in steps_of(recipe):
         pixels = step(pixels, size)
-    assert pixels.shape == (size.height, size.width) and pixels.dtype == np.uint16
+    assert pixels.shape == (size.height, size.width), pixels.shape
+    assert pixels.dtype == np.uint16, pixels.dtype
     return pixels[:, :, np.newaxis]

@@ -83,7 +83,9 @@ def read(
             f"{data_dir}: patient {strangers[0]} is not named {patient_prefix}...; "
             "these tables belong to another --dataset"
         )
-    candidates = [file for file in found if "." not in file.name or file.name.endswith(".dcm")]
+    candidates = [
+        file for file in found if "." not in file.name or file.name.lower().endswith(".dcm")
+    ]
     folders = {row.folder for row in rows}
     identities = files.scan_headers(
         data_dir,
@@ -108,19 +110,24 @@ def _read_table(
     contents = {(data_dir / path).read_bytes() for path in paths}
     if len(contents) > 1:
         raise CallerError(f"{data_dir} holds different files named {name}: {', '.join(paths)}")
-    with (data_dir / paths[0]).open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.DictReader(stream)
-        missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise CallerError(
-                f"{data_dir / paths[0]} has no column {', '.join(map(repr, missing))}; "
-                f"its header is {', '.join(reader.fieldnames or ['empty'])}"
-            )
-        for number, record in enumerate(reader, 1):
-            try:
-                yield _parse_row(record, split)
-            except ValueError as error:
-                raise CallerError(f"{data_dir / paths[0]} record {number}: {error}") from error
+    path = data_dir / paths[0]
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            fields, records = reader.fieldnames or (), list(reader)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CallerError(f"{path} is not a CSV table in UTF-8: {error}") from error
+    missing = [column for column in _COLUMNS if column not in fields]
+    if missing:
+        raise CallerError(
+            f"{path} has no column {', '.join(map(repr, missing))}; "
+            f"its header is {', '.join(fields) or 'empty'}"
+        )
+    for number, record in enumerate(records, 1):
+        try:
+            yield _parse_row(record, split)
+        except ValueError as error:
+            raise CallerError(f"{path} record {number}: {error}") from error
 
 
 def _parse_row(record: dict[str, str | None], split: str) -> _Row:

@@ -45,11 +45,12 @@ def list_files(data_dir: pathlib.Path) -> list[DataFile]:
             subfolders.clear()
             continue
         visited.add(real)
+        subfolders.sort()  # which of two ways to a folder is taken is no accident
         for name in names:
             path = os.path.join(folder, name)
             try:
                 status = os.stat(path)
-            except FileNotFoundError:  # a dangling link is as good as no file
+            except OSError:  # a link to nothing or to itself is as good as no file
                 continue
             relative = os.path.relpath(path, data_dir).replace(os.sep, "/")
             found.append(DataFile(relative, status.st_size, status.st_mtime_ns))
@@ -80,39 +81,47 @@ def scan_headers(
     known = _read_cache(cache)
     todo = [file for file in files if file not in known]
 
-    def read(file: DataFile) -> decode.Identity:
-        identity = decode.read_identity(data_dir / file.path)
+    def read(file: DataFile) -> decode.Identity | None:
+        try:
+            identity = decode.read_identity(data_dir / file.path)
+        except OSError:  # not kept: it may be readable the next time
+            return None
         if keep_patient_id(identity.patient_id):
             return identity
         return dataclasses.replace(identity, patient_id="")
 
     with concurrent.futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1)) as pool:
         for done, (file, identity) in enumerate(zip(todo, pool.map(read, todo), strict=True), 1):
-            known[file] = identity
+            if identity is not None:
+                known[file] = identity
             if report is not None:
                 report(done, len(todo))
     if todo:
-        _write_cache(cache, {file: known[file] for file in files})
-    return {file.path: known[file] for file in files if known[file] != decode.NOBODY}
+        _write_cache(cache, {file: known[file] for file in files if file in known})
+    return {
+        file.path: known[file] for file in files if known.get(file, decode.NOBODY) != decode.NOBODY
+    }
 
 
 def _read_cache(cache: pathlib.Path) -> dict[DataFile, decode.Identity]:
-    if not cache.is_file():
+    try:
+        with cache.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
+            rows = csv.reader(stream)
+            if tuple(next(rows, ())) != _CACHE_HEADER:
+                return {}
+            return {
+                DataFile(path, int(size), int(modified)): decode.Identity(series, patient)
+                for path, size, modified, series, patient in rows
+            }
+    except (FileNotFoundError, ValueError, csv.Error):  # none, or damaged: read the headers again
         return {}
-    with cache.open(newline="", encoding="utf-8") as stream:
-        rows = csv.reader(stream)
-        if tuple(next(rows, ())) != _CACHE_HEADER:
-            return {}
-        return {
-            DataFile(path, int(size), int(modified)): decode.Identity(series, patient)
-            for path, size, modified, series, patient in rows
-        }
 
 
 def _write_cache(cache: pathlib.Path, known: dict[DataFile, decode.Identity]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
     temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    # file names need not be UTF-8
+    with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_CACHE_HEADER)
         for file, identity in known.items():

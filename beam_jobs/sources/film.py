@@ -118,7 +118,8 @@ def write_sources(path: pathlib.Path, films: Iterable[Film], rejected: dict[str,
         films: every film the tables list.
         rejected: film_id -> reason.
     """
-    with path.open("w", newline="", encoding="utf-8") as file:
+    # file names need not be UTF-8
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(SOURCES_HEADER)
         for film in films:

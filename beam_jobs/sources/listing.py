@@ -7,16 +7,17 @@ import pathlib
 from collections.abc import Callable
 
 from beam_jobs import splits
-from beam_jobs.sources import cbis_ddsm, mini_mias, phantom
+from beam_jobs.sources import cbis_ddsm, mini_mias
 from beam_jobs.sources.film import Film
+from beam_jobs.sources.phantom_image import Sample
 from flags.conversion import ConversionConfig
 
 Report = Callable[[int, int], None]
 
 
-def phantom_sample(config: ConversionConfig) -> phantom.Sample:
+def phantom_sample(config: ConversionConfig) -> Sample:
     """Returns the phantoms asked for by --phantom_films and --phantom_size."""
-    sample = phantom.Sample()
+    sample = Sample()
     if config.phantom_films is not None:
         sample = dataclasses.replace(sample, films=config.phantom_films)
     if config.phantom_size is not None:

@@ -65,7 +65,7 @@ def _read_rows(table: pathlib.Path) -> Iterator[tuple[str, str, Lesion]]:
     text = table.read_text(encoding="latin-1")
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
-        if not words or not _FILM_NAME.fullmatch(words[0]):
+        if not words or not words[0].startswith("mdb"):
             continue
         try:
             yield words[0], *_parse_row(words)
@@ -75,6 +75,8 @@ def _read_rows(table: pathlib.Path) -> Iterator[tuple[str, str, Lesion]]:
 
 def _parse_row(words: list[str]) -> tuple[str, Lesion]:
     """Reads 'mdb001 G CIRC B 535 425 197'; the row of the centre counts from the bottom."""
+    if not _FILM_NAME.fullmatch(words[0]):
+        raise ValueError(f"{words[0]} is not mdb and three digits")
     if len(words) < 3 or words[1] not in ("F", "G", "D"):
         raise ValueError("the second word is not a tissue F, G or D")
     if words[2] == "NORM":
@@ -84,8 +86,10 @@ def _parse_row(words: list[str]) -> tuple[str, Lesion]:
             f"{' '.join(words[2:4])} is not one of {', '.join(_ABNORMALITIES)} with B or M, or NORM"
         )
     circle = None
-    if len(words) >= 7 and all(word.isdigit() for word in words[4:7]):
-        column, from_bottom, radius = (int(word) for word in words[4:7])
+    if words[4:] and words[4] != "*NOTE":  # note 3: calcifications all over the film
+        if len(words) != 7 or not all(word.isdecimal() for word in words[4:]):
+            raise ValueError(f"{' '.join(words[4:])} is not column, row and radius in pixels")
+        column, from_bottom, radius = (int(word) for word in words[4:])
         circle = column, FILM_HEIGHT - from_bottom, radius
     lesion = Lesion(
         pathology=_SEVERITIES[words[3]], abnormality=_ABNORMALITIES[words[2]], circle=circle

@@ -1,14 +1,11 @@
 """A synthetic mammography data set in the very form of CBIS-DDSM: DICOM films and four tables.
 
 Usage:
-  phantom.make(pathlib.Path("data/phantom"), phantom.Sample(films=280))
+  phantom.make(pathlib.Path("data/phantom"), Sample(films=280))
 
-The films go through the same readers and decoders as real ones. A film is a breast outline filled
-with power-law parenchyma, a pectoral muscle in MLO views, lesions, a film label, fog and grain.
-What tells malignant from benign is the look of the lesion alone, its `suspicion` (0..1): margins
-and spiculations of a mass; number, size, shape and spread of calcifications. Density, exposure,
-label, bits and photometric interpretation are drawn independently of it. Research toy: nothing
-learned from these films says anything about a patient.
+The films go through the same readers and decoders as real ones; `phantom_image` draws them.
+Density, exposure, label, bits and photometric interpretation are drawn independently of pathology.
+Research toy: nothing learned from these films says anything about a patient.
 """
 
 from __future__ import annotations
@@ -31,21 +28,17 @@ from typing import TypeVar
 import cv2
 import numpy as np
 import pydicom
-import scipy.fft
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from beam_jobs.sources.phantom_image import Film, Lesion, Sample, draw, generator_of
+from flags.errors import CallerError
+
 T = TypeVar("T")
-FloatImage = NDArray[np.float32]
 
 # Any change of the bytes written is a new version: an older folder is then refused, not mixed.
 VERSION = 1
-# Power spectrum of mammographic parenchyma ~ 1/f^beta with beta about 3 (Burgess, Jacobson and
-# Judy, "Human observer detection experiments with mammograms and power-law noise", 2001).
-BETA = 3.0
-# Below this frequency (cycles per pixel) the spectrum is flat: no structure wider than a breast.
-LOWEST_FREQUENCY = 1 / 700
 # Film scanners of DDSM sample at about 0.05 mm; our films are half as fine.
 PIXEL_MM = 0.1
 BITS_STORED = (12, 14, 16)
@@ -53,8 +46,6 @@ BITS_STORED = (12, 14, 16)
 STRATA = [("mass", "Training")] * 4 + [("mass", "Test")] * 2
 STRATA += [("calc", "Training")] * 3 + [("calc", "Test")]
 MALIGNANT = (True,) * 5 + (False,) * 6
-# ACR density class -> quantile of the texture above which tissue is glandular, fractions of area.
-FAT_FRACTION = {1: 0.85, 2: 0.65, 3: 0.45, 4: 0.25}
 # Suspicion from which the words hold, and the words: mass shape, mass margins.
 MASS_WORDS = (
     (0.00, ("ROUND", "CIRCUMSCRIBED")),
@@ -80,75 +71,9 @@ COLUMNS = {
 ABNORMALITY = {"mass": "mass", "calc": "calcification"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """What to make.
-
-    Attributes:
-      films: number of films, at least 4.
-      height: rows of the smallest film, above 2048; a film may have up to 40 more.
-      width: columns of the narrowest film, at least 640; a film may have up to 40 more.
-      seed: 0 or more; the same sample gives the same bytes.
-    """
-
-    films: int = 280
-    height: int = 2080
-    width: int = 1184
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name, least in (("films", 4), ("height", 2049), ("width", 640), ("seed", 0)):
-            if getattr(self, name) < least:
-                got = getattr(self, name)
-                raise ValueError(f"phantom sample: {name} is {got}; it must be {least} or more")
-
-
-@dataclasses.dataclass(frozen=True)
-class Lesion:
-    """One abnormality of a breast, the same in both of its views.
-
-    Attributes:
-      pathology: BENIGN_WITHOUT_CALLBACK, BENIGN or MALIGNANT.
-      suspicion: how malignant it looks, 0..1; decides what is drawn and the words of the table.
-      radius: of the mass, or of the area the calcifications lie in, pixels.
-      contrast: brightness above the tissue, 0..1 of full scale.
-      place: along the line from chest wall to nipple, across it in CC, across it in MLO; 0..1.
-    """
-
-    pathology: str
-    suspicion: float
-    radius: float
-    contrast: float
-    place: tuple[float, float, float]
-
-
-@dataclasses.dataclass(frozen=True)
-class Film:
-    """One film, all that a worker needs to draw and write it."""
-
-    patient: int
-    side: str
-    view: str
-    kind: str
-    split: str
-    density: int
-    bits: int
-    inverted: bool
-    lesions: tuple[Lesion, ...]
-
-    @property
-    def patient_id(self) -> str:
-        return f"PHANTOM_{self.patient:05d}"
-
-    @property
-    def folder(self) -> str:
-        kind = self.kind.capitalize()
-        return f"{kind}-{self.split}_{self.patient_id}_{self.side}_{self.view}"
-
-
 def make(
     directory: pathlib.Path,
-    sample: Sample = Sample(),
+    sample: Sample,
     *,
     workers: int | None = None,
     report: Callable[[int, int], None] | None = None,
@@ -162,12 +87,12 @@ def make(
       report: called with (films done, films in all) after each film.
 
     Raises:
-      ValueError: `directory` holds something else.
+      CallerError: `directory` holds something else.
     """
     if _holds(directory, sample):
         return
-    partial = directory.with_name(f".{directory.name}.{os.getpid()}.part")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = directory.with_name(f".{directory.name}.part")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a killed one
     partial.mkdir(parents=True)
     try:
         films = plan(sample)
@@ -197,18 +122,14 @@ def _holds(directory: pathlib.Path, sample: Sample) -> bool:
         return False
     statement = directory / "phantom.json"
     if not statement.is_file():
-        raise ValueError(f"{directory} is not a phantom folder (no phantom.json); choose another")
+        raise CallerError(f"{directory} is not a phantom folder (no phantom.json); choose another")
     found, wanted = statement.read_text(), _describe(sample)
     if found != wanted:
-        raise ValueError(
+        raise CallerError(
             f"{directory} holds another phantom sample: {' '.join(found.split())}, wanted "
             f"{' '.join(wanted.split())}; delete the folder or choose another"
         )
     return True
-
-
-def _generator(*key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
 def _deal(cards: Sequence[T], generator: np.random.Generator) -> Iterator[T]:
@@ -224,7 +145,7 @@ def _word(scale: Sequence[tuple[float, T]], suspicion: float) -> T:
 
 def plan(sample: Sample) -> list[Film]:
     """Returns the films of the sample: who, which breast and view, and what is to be seen."""
-    generator = _generator(sample.seed)
+    generator = generator_of(sample.seed)
     strata = _deal(STRATA, generator)
     pathologies = {stratum: _deal(MALIGNANT, generator) for stratum in sorted(set(STRATA))}
     films: list[Film] = []
@@ -275,188 +196,6 @@ def _lesions(generator: np.random.Generator, *, malignant: bool) -> tuple[Lesion
             )
         )
     return tuple(lesions)
-
-
-# ---------------------------------------------------------------------------- drawing
-
-
-def draw(film: Film, sample: Sample) -> FloatImage:
-    """Returns the film as [rows, columns] float32, 0..1, bright tissue on a dark background."""
-    side, view = ("LEFT", "RIGHT").index(film.side), ("CC", "MLO").index(film.view)
-    generator = _generator(sample.seed, film.patient, side, view)
-    rows = sample.height + 8 * int(generator.integers(0, 6))
-    columns = sample.width + 8 * int(generator.integers(0, 6))
-    depth, half_width, half_height = _outline((rows, columns), generator)
-    # compressed tissue is as thick as the gap of the plates but for the rim
-    thickness = 1 - np.exp(-np.maximum(depth, 0) / 70)
-    image = _tissue(depth / half_width, film.density, generator)
-    if film.view == "MLO":
-        _add_muscle(image, generator)
-    for lesion in film.lesions:
-        along, across = lesion.place[0], lesion.place[1 + view]
-        centre = (along * half_width, rows / 2 + (2 * across - 1) * 0.8 * half_height)
-        _add_lesion(image, lesion, kind=film.kind, centre=centre, generator=generator)
-    image *= thickness
-    image += 0.07 * np.exp(-(((depth - 14) / 7) ** 2))  # skin line
-    gamma, gain = generator.uniform(0.85, 1.2), generator.uniform(0.8, 1.0)
-    image = image ** np.float32(gamma) * np.float32(gain)  # exposure and development
-    image += np.float32(generator.uniform(0.02, 0.07))  # fog
-    image += 0.006 * generator.standard_normal(image.shape, dtype=np.float32)  # grain
-    if film.side == "RIGHT":
-        image = np.ascontiguousarray(image[:, ::-1])
-    _add_label(image, film, generator)
-    return np.clip(image, 0, 1, out=image)
-
-
-def texture(
-    shape: tuple[int, int], generator: np.random.Generator, *, beta: float = BETA
-) -> FloatImage:
-    """Returns isotropic noise [rows, columns] of power spectrum 1/f^beta, mean 0, deviation 1."""
-    rows, columns = (scipy.fft.next_fast_len(n, real=True) for n in shape)
-    vertical = np.fft.fftfreq(rows).astype(np.float32)[:, None]
-    horizontal = np.fft.rfftfreq(columns).astype(np.float32)[None, :]
-    squared = np.maximum(vertical**2 + horizontal**2, np.float32(LOWEST_FREQUENCY**2))
-    amplitude = squared ** np.float32(-beta / 4)
-    amplitude[0, 0] = 0
-    parts = generator.standard_normal((*amplitude.shape, 2), dtype=np.float32)
-    spectrum = parts.view(np.complex64)[..., 0] * amplitude
-    noise: FloatImage = scipy.fft.irfft2(spectrum, s=(rows, columns))[: shape[0], : shape[1]]
-    noise -= noise.mean()
-    noise /= noise.std()
-    return noise
-
-
-def _outline(
-    shape: tuple[int, int], generator: np.random.Generator
-) -> tuple[FloatImage, float, float]:
-    """Returns depth under the skin (pixels, negative outside), and the half axes of the breast.
-
-    The chest wall is the left edge. Smooth, so made at an eighth of the size and enlarged.
-    """
-    rows, columns = shape
-    half_width = columns * generator.uniform(0.68, 0.84)
-    half_height = rows * generator.uniform(0.38, 0.46)
-    middle = rows * generator.uniform(0.48, 0.54)
-    y = ((np.arange(rows // 8) + 0.5) * rows / (rows // 8) - middle)[:, None] / half_height
-    x = ((np.arange(columns // 8) + 0.5) * 8)[None, :] / half_width
-    angle = np.arctan2(y, x)
-    reach = np.ones_like(angle)
-    for order in (1, 2, 3, 4):
-        reach += generator.normal(0, 0.02) * np.sin(order * angle + generator.uniform(0, 6.3))
-    reach += 0.035 * np.exp(-((angle / 0.05) ** 2))  # nipple
-    radius = (np.abs(x) ** 2.3 + np.abs(y) ** 2.3) ** (1 / 2.3)
-    depth = ((reach - radius) * half_width).astype(np.float32)
-    depth = cv2.resize(depth, (columns, rows), interpolation=cv2.INTER_CUBIC)
-    return depth, half_width, half_height
-
-
-def _tissue(inwards: FloatImage, density: int, generator: np.random.Generator) -> FloatImage:
-    """Returns fat and gland [rows, columns], 0..1; `inwards` is depth, 0 skin to about 1 wall."""
-    noise = texture((inwards.shape[0], inwards.shape[1]), generator)
-    threshold = np.float32(np.quantile(noise[::16, ::16], FAT_FRACTION[density]))
-    # glands lie between a layer of fat under the skin and another before the chest wall
-    scarcity = np.float32(5) * (np.maximum(inwards, 0) - np.float32(0.5)) ** 2 - np.float32(0.3)
-    gland = 1 / (1 + np.exp(-np.float32(2.2) * (noise - threshold - scarcity)))
-    tissue: FloatImage = np.float32(0.25) + np.float32(0.16) * gland + np.float32(0.025) * noise
-    return tissue
-
-
-def _add_muscle(image: FloatImage, generator: np.random.Generator) -> None:
-    """Adds the pectoral muscle: a wedge in the upper corner at the chest wall."""
-    rows, columns = image.shape
-    width, height = columns * generator.uniform(0.3, 0.45), rows * generator.uniform(0.35, 0.5)
-    y, x = np.ogrid[:rows, :columns]
-    inside = (1 - x / width - y / height).astype(np.float32) * np.float32(width * 0.8)
-    image += np.float32(0.2) / (1 + np.exp(np.clip(-inside / 12, -40, 40)))
-
-
-def _add_label(image: FloatImage, film: Film, generator: np.random.Generator) -> None:
-    """Burns side and view into the corner away from the breast."""
-    rows, columns = image.shape
-    text = f"{film.side[0]} {film.view}"
-    scale = generator.uniform(2.2, 2.8)
-    (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 6)
-    x = columns - width - 40 if film.side == "LEFT" else 40
-    y = 60 + height if generator.random() < 0.7 else rows - 60
-    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (0.95,), 6, cv2.LINE_8)
-
-
-def _add_lesion(
-    image: FloatImage,
-    lesion: Lesion,
-    *,
-    kind: str,
-    centre: tuple[float, float],
-    generator: np.random.Generator,
-) -> None:
-    """Adds a lesion about `centre` (x, y); what falls off the film is lost."""
-    paint = {"mass": _paint_mass, "calc": _paint_calcifications}[kind]
-    patch = paint(lesion, generator)
-    half = patch.shape[0] // 2
-    left, top = (int(c) - half for c in centre)
-    rows, columns = image.shape
-    y, x = max(-top, 0), max(-left, 0)
-    patch = patch[y : rows - top, x : columns - left]
-    window = image[top + y :, left + x :][: patch.shape[0], : patch.shape[1]]
-    window += np.float32(lesion.contrast) * patch
-
-
-def _paint_mass(lesion: Lesion, generator: np.random.Generator) -> FloatImage:
-    """Returns a square [side, side] float32, 0..1.2: a body and, if suspect, its spicules."""
-    radius, suspicion = lesion.radius, lesion.suspicion
-    half = int(radius * 2.6)
-    y, x = np.mgrid[-half:half, -half:half].astype(np.float32)
-    angle = np.arctan2(y, x)
-    oval = 0.4 * min(suspicion, 0.35) * np.cos(2 * angle + generator.uniform(0, 6.3))
-    edge = radius * (1 + oval.astype(np.float32))
-    for order in range(3, 9):
-        size = generator.normal(0, (0.01 + 0.25 * suspicion) / order) * radius
-        edge += np.float32(size) * np.cos(order * angle + generator.uniform(0, 6.3))
-    softness = radius * (0.035 + 0.25 * max(0.0, suspicion - 0.2))
-    body = 1 / (1 + np.exp(np.clip((np.hypot(x, y) - edge) / softness, -30, 30)))
-    canvas = np.zeros((2 * half, 2 * half), np.uint8)
-    count = int(90 * max(0.0, suspicion - 0.4))
-    for turn in (np.arange(count) + generator.uniform(0, 1, count)) / max(count, 1):
-        _draw_spicule(canvas, radius, direction=2 * np.pi * turn, generator=generator)
-    lines = cv2.GaussianBlur(canvas, (0, 0), 3).astype(np.float32) / 255
-    # soft margins dim a body: made good, lest a histogram tell malignant from benign
-    return np.maximum((1 + 0.2 * suspicion) * body, 0.9 * lines).astype(np.float32)
-
-
-def _draw_spicule(
-    canvas: NDArray[np.uint8], radius: float, *, direction: float, generator: np.random.Generator
-) -> None:
-    """Draws one tapering, slightly bent line outwards from the middle of the canvas."""
-    bend = generator.normal(0, 0.2)
-    bright = (int(generator.uniform(170, 255)),)
-    reach = radius * min(1.4 + generator.exponential(0.45), 2.5)
-    steps = np.linspace(0.3 * radius, reach, 5)
-    angles = direction + bend * np.linspace(0, 1, 5)
-    points = canvas.shape[0] // 2 + np.stack([steps * np.cos(angles), steps * np.sin(angles)], 1)
-    pieces = itertools.pairwise(points.astype(int).tolist())
-    for width, (start, end) in zip((17, 15, 12, 8), pieces):
-        cv2.line(canvas, start, end, bright, width, cv2.LINE_AA)
-
-
-def _paint_calcifications(lesion: Lesion, generator: np.random.Generator) -> FloatImage:
-    """Returns a square [side, side] float32, 0..1.7: few round grains, or many small and odd."""
-    suspicion = lesion.suspicion
-    spread = lesion.radius * (1.1 - 0.5 * suspicion)
-    half = int(lesion.radius * 2.6)
-    canvas = np.zeros((2 * half, 2 * half), np.uint8)
-    for _ in range(int(3 + 60 * suspicion**1.5 + generator.integers(0, 4))):
-        x, y = np.clip(generator.normal(half, spread, size=2), 30, 2 * half - 30).astype(int)
-        size = generator.uniform(11, 17) * (1 - suspicion) + generator.uniform(4, 8) * suspicion
-        stretch = 1 + suspicion * generator.exponential(0.9)
-        axes = (round(size * min(stretch, 5)), round(size))
-        bright = (int(generator.uniform(170, 255)),)
-        turn = generator.uniform(0, 180)
-        for branch in (turn, turn + 45) if stretch > 2.5 else (turn,):
-            cv2.ellipse(canvas, (x, y), axes, branch, 0, 360, bright, -1, cv2.LINE_AA)
-    return cv2.GaussianBlur(canvas, (0, 0), 1.5).astype(np.float32) / 150
-
-
-# ---------------------------------------------------------------------------- writing
 
 
 def _uid(*words: object) -> str:
@@ -562,7 +301,7 @@ def _rows(film: Film, sample: Sample) -> Iterator[tuple[object, ...]]:
     for number, lesion in enumerate(film.lesions, start=1):
         crop = f"{film.folder}_{number}"
         crop = f"{crop}/{_uid(study, number)}/{_uid(series, number)}"
-        # in the calc tables the crop comes second and ends in a newline, in the mass tables the mask
+        # the path that ends in a newline: the crop's in the calc tables, the mask's in the mass
         paths = {
             "mass": (f"{crop}/000000.dcm", f"{crop}/000001.dcm\n"),
             "calc": (f"{crop}/000001.dcm\n", f"{crop}/000000.dcm"),

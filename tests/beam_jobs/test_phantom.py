@@ -11,9 +11,10 @@ import pydicom
 import pytest
 import scipy.signal
 
-from beam_jobs.sources import phantom
+from beam_jobs.sources import phantom, phantom_image
+from beam_jobs.sources.phantom_image import Sample
 
-SAMPLE = phantom.Sample(films=9, height=2100, width=700, seed=3)
+SAMPLE = Sample(films=9, height=2100, width=700, seed=3)
 TABLES = [
     f"{kind}_case_description_{split}_set.csv"
     for kind in ("mass", "calc")
@@ -161,7 +162,7 @@ def test_lesion_words_are_official(kind, scale):
 
 
 def test_default_plan_is_balanced_and_split_by_patient():
-    films = phantom.plan(phantom.Sample())
+    films = phantom.plan(Sample())
     train = {film.patient for film in films if film.split == "Training"}
     test = {film.patient for film in films if film.split == "Test"}
     assert not train & test
@@ -177,7 +178,7 @@ def test_default_plan_is_balanced_and_split_by_patient():
 
 def test_texture_follows_the_power_law():
     """Welch's average of windowed squares against the straight line of slope -3."""
-    noise = phantom.texture((1100, 900), np.random.default_rng(1))
+    noise = phantom_image.texture((1100, 900), np.random.default_rng(1))
     assert noise.shape == (1100, 900)
     assert noise.dtype == np.float32
     n = 256
@@ -197,7 +198,7 @@ def test_texture_follows_the_power_law():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path, workers):
-    sample = phantom.Sample(films=4, height=2049, width=640)
+    sample = Sample(films=4, height=2049, width=640)
     directory = tmp_path / "sample"
 
     def interrupt(done, total):
@@ -218,7 +219,7 @@ def test_same_sample_is_not_made_again(folder):
 
 
 def test_another_sample_is_refused(folder):
-    with pytest.raises(ValueError, match="holds another phantom sample.*delete the folder"):
+    with pytest.raises(ValueError, match=r"holds another phantom sample.*delete the folder"):
         phantom.make(folder, dataclasses.replace(SAMPLE, seed=5))
 
 
@@ -233,4 +234,4 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 )
 def test_sample_refuses(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
-        phantom.Sample(**{name: value})
+        Sample(**{name: value})

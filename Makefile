@@ -1,0 +1,94 @@
+# make help lists the targets. Everything is installed into .venv, from the pins of constraints.txt.
+PYTHON ?= python3
+DATASET ?=
+DATA_DIR ?=
+SIZE ?= 512x512
+RECIPE ?= paper
+OUT ?= data/tfrecords
+BEAM_ARGS ?=
+BASE ?= mobilenetv2
+TRAIN_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+comma := ,
+empty :=
+space := $(empty) $(empty)
+sizes = $(subst $(space),$(comma),$(strip $(SIZE)))
+DEMO_RECORDS := data/demo
+
+# install(extras): uv where it is at hand, pip otherwise
+define install
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "error: $(PYTHON) is older than 3.10; give another with make PYTHON=..."; exit 2; }
+	@if command -v uv >/dev/null; then \
+	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
+	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.$(1)'; \
+	else \
+	  test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV); \
+	  $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(1)'; \
+	fi
+	@touch $@
+endef
+
+.PHONY: help install tfrecords train demo test lint benchmarks constraints golden clean
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@echo "targets:"
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@echo "variables, with their defaults:"
+	@echo "  DATASET=        cbis_ddsm, mini_mias or phantom; empty: what lies under data/, else phantom"
+	@echo "  DATA_DIR=       folder of films and tables; empty: data/<dataset>"
+	@echo "  SIZE=$(SIZE)    height x width, one or more: SIZE=\"512x512 2048x1376\""
+	@echo "  RECIPE=$(RECIPE)    plain or paper, one or more"
+	@echo "  OUT=$(OUT)"
+	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
+	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, inceptionv3 or densenet121"
+	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
+	@echo "  PYTHON=$(PYTHON)"
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(call install,)
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt
+	$(call install,[dev])
+	@touch $(VENV)/.installed
+
+install: $(VENV)/.installed ## install into .venv
+
+tfrecords: $(VENV)/.installed ## films -> TFRecords
+	$(BIN)/python -m beam_jobs.tfrecords $(if $(DATASET),--dataset=$(DATASET)) \
+	  $(if $(DATA_DIR),--data_dir='$(DATA_DIR)') --sizes=$(sizes) \
+	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --output_dir='$(OUT)' $(BEAM_ARGS)
+
+train: $(VENV)/.installed ## TFRecords -> model and report
+	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS)
+
+demo: $(VENV)/.installed ## phantoms -> TFRecords -> model -> report, in minutes
+	$(BIN)/python -m beam_jobs.tfrecords --dataset=phantom --flagfile=flags/experiments/demo_records.flags \
+	  --output_dir=$(DEMO_RECORDS)
+	$(BIN)/python -m trainer --flagfile=flags/experiments/demo.flags
+
+test: lint ## lint, types and tests: what CI runs
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed-dev ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+benchmarks: $(VENV)/.installed-dev ## conversion and input pipeline, side by side with their floors
+	$(BIN)/python -m benchmarks.conversion
+	$(BIN)/python -m benchmarks.input_pipeline
+
+golden: $(VENV)/.installed-dev ## rebuild the golden files of the tests
+	$(BIN)/python -m pytest tests/test_golden.py --rebuild-golden
+
+constraints: ## pin every dependency anew, for every supported Python (needs uv)
+	echo "# Pins for every supported Python; made by 'make constraints'." > constraints.txt
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade \
+	  --no-header --no-annotate --no-emit-index-url --quiet >> constraints.txt
+
+clean: ## remove .venv and caches; data/ and runs/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build

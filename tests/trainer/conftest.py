@@ -1,0 +1,85 @@
+"""Records of made-up films, small enough to train on in seconds."""
+
+import csv
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from beam_jobs import manifest, shards, splits
+from beam_jobs.sources.film import Film
+from flags.conversion import ConversionConfig
+from flags.size import ImageSize
+
+SIZE = ImageSize(64, 48)
+
+
+def make_films(count: int) -> list[Film]:
+    """Two films a patient; the malignant ones have an even patient number."""
+    return [
+        Film(
+            film_id=f"film{number:03d}",
+            patient_id=f"patient{number // 2:03d}",
+            side="left" if number % 4 < 2 else "right",
+            view="CC" if number % 2 else "MLO",
+            pathology="malignant" if (number // 2) % 2 == 0 else "benign",
+            abnormality="mass",
+            official_split="test" if number % 20 >= 14 else "train",
+            path=f"film{number:03d}.pgm",
+            bytes=1,
+        )
+        for number in range(count)
+    ]
+
+
+def write_pgm(path: pathlib.Path, film: Film, seed: int) -> None:
+    """Noise; malignant films have a bright square."""
+    pixels = np.random.default_rng(seed).integers(0, 120, (96, 70), dtype=np.uint8)
+    if film.pathology == "malignant":
+        pixels[30:60, 20:50] += 100
+    path.write_bytes(b"P5 70 96 255\n" + pixels.tobytes())
+
+
+@pytest.fixture(scope="session")
+def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A finished folder of 60 films: 42 in four folds, 18 in test."""
+    root = tmp_path_factory.mktemp("records")
+    data_dir = root / "films"
+    data_dir.mkdir()
+    films = make_films(60)
+    for seed, film in enumerate(films):
+        write_pgm(data_dir / film.path, film, seed)
+    config = ConversionConfig(
+        dataset="cbis_ddsm",
+        data_dir=data_dir,
+        output_dir=root / "out",
+        sizes=(SIZE,),
+        recipes=("plain",),
+    )
+    films = splits.assign(
+        films, split_policy="official", leak_policy="fail", folds=4, test_fraction=0.2, seed=0
+    )
+    output = shards.Output(root / "out" / "cbis_ddsm" / str(SIZE) / "plain", SIZE, "plain")
+    job = manifest.describe_job(config, output, films)
+    manifest.open_output(output, job, overwrite=False)
+    planned = shards.plan(
+        "cbis_ddsm", films, [output], data_dir=data_dir, films_per_shard=5, max_pixels=10**6
+    )
+    for shard in planned:
+        shards.write(shard)
+    manifest.close_output(output, job, films, planned)
+    return output.directory
+
+
+@pytest.fixture(scope="session")
+def listed(records_dir: pathlib.Path) -> dict[str, dict[str, str]]:
+    """Rows of sources.csv by film id."""
+    with (records_dir / "sources.csv").open(newline="") as file:
+        return {row["film_id"]: row for row in csv.DictReader(file)}
+
+
+def edit_manifest(directory: pathlib.Path, **changes: object) -> None:
+    """Changes entries of manifest.json."""
+    path = directory / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

@@ -1,0 +1,244 @@
+"""Training end to end on records of 60 small films."""
+
+import csv
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer import predictions, train
+
+OPTIONS = {
+    "base": "mobilenetv2",
+    "alpha": 0.35,
+    "weights": "random",
+    "batch_size": 8,
+    "phase1_epochs": 2,
+    "phase2_epochs": 3,
+    "phase2_learning_rate": 1e-3,
+    "deterministic": True,
+}
+
+
+def config(records_dir, run_dir, **options) -> TrainingConfig:
+    return TrainingConfig(
+        dataset_dir=str(records_dir), run_dir=str(run_dir), **{**OPTIONS, **options}
+    )
+
+
+def weights_of(run_dir: pathlib.Path) -> list[np.ndarray]:
+    model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    return [keras.ops.convert_to_numpy(variable) for variable in model.weights]
+
+
+@pytest.fixture(scope="module")
+def finished(records_dir, tmp_path_factory):
+    return train.train(config(records_dir, tmp_path_factory.mktemp("run") / "run"))
+
+
+def test_a_run_leaves_what_the_contract_names(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names >= {
+        "config.json",
+        "run.json",
+        "history.csv",
+        "model.keras",
+        "metrics.json",
+        "predictions.csv",
+        "report.html",
+        "tensorboard",
+    }
+    assert not [name for name in names if name.startswith((".", "unfinished"))]
+
+
+def test_history_counts_epochs_through_both_phases(finished):
+    with (finished / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["phase"], row["epoch"]) for row in rows] == [
+        ("1", "0"),
+        ("1", "1"),
+        ("2", "2"),
+        ("2", "3"),
+        ("2", "4"),
+    ]
+    assert [float(row["learning_rate"]) for row in rows] == pytest.approx([1e-3] * 5)
+
+
+def test_scores_are_those_of_scikit_learn_on_the_predictions(finished, listed):
+    rows = predictions.read(finished / "predictions.csv")
+    scores = json.loads((finished / "metrics.json").read_text())
+    test_films = {name for name, row in listed.items() if row["split"] == "test"}
+    assert {row.film_id for row in rows} == test_films
+    labels = [int(listed[row.film_id]["pathology"] == "malignant") for row in rows]
+    probabilities = [row.probability for row in rows]
+    assert [row.label for row in rows] == labels
+    assert scores["auc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities), abs=1e-12)
+    assert scores["accuracy"]["value"] == accuracy_score(labels, np.array(probabilities) > 0.5)
+    assert scores["films"] == len(test_films)
+
+
+def test_the_saved_model_gives_the_predictions(finished, records_dir):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    examples = list(
+        tfds.as_numpy(tfds.builder_from_directory(str(records_dir)).as_dataset(split="test"))
+    )
+    model = keras.models.load_model(finished / "model.keras")
+    given = model.predict(np.stack([e["image"] for e in examples]), verbose=0)[:, 0]
+    expected = {
+        row.film_id: row.probability for row in predictions.read(finished / "predictions.csv")
+    }
+    for example, probability in zip(examples, given, strict=True):
+        assert probability == pytest.approx(expected[example["film_id"].decode()], abs=1e-6)
+
+
+def test_the_model_kept_is_that_of_the_best_epoch(finished, records_dir):
+    """Its validation loss, computed anew by Keras on arrays, is the lowest of phase 2."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    examples = list(
+        tfds.as_numpy(tfds.builder_from_directory(str(records_dir)).as_dataset(split="fold0"))
+    )
+    model = keras.models.load_model(finished / "model.keras")
+    model.compile(loss="binary_crossentropy")
+    labels = np.array([[float(e["pathology"] == b"malignant")] for e in examples])
+    loss = model.evaluate(np.stack([e["image"] for e in examples]), labels, verbose=0)
+    with (finished / "history.csv").open() as file:
+        losses = [float(r["val_loss"]) for r in csv.DictReader(file) if r["phase"] == "2"]
+    assert loss == pytest.approx(min(losses), rel=1e-4)
+
+
+# A child that kills itself as the training of an epoch ends, before or after it is saved.
+CHILD = """
+    import os, signal, sys
+    from flags.training import TrainingConfig
+    from trainer import checkpoints, train
+
+    options, when, epoch = eval(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    saved = checkpoints.Checkpoint.on_epoch_end
+
+    def dying(self, number, logs=None):
+        if when == "before" and number == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+        saved(self, number, logs)
+        if when == "after" and number == epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    checkpoints.Checkpoint.on_epoch_end = dying
+    train.train(TrainingConfig(**options))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("when", "epoch"), [("before", 0), ("after", 0), ("after", 1), ("before", 4), ("after", 3)]
+)
+def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
+    finished, records_dir, tmp_path, when, epoch
+):
+    options = config(records_dir, tmp_path / "run").to_json()
+    for killed in (True, False):
+        child = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(CHILD), repr(options), when]
+            + [str(epoch if killed else -1)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        assert child.returncode == (-signal.SIGKILL if killed else 0), child.stderr
+    for once, twice in zip(weights_of(finished), weights_of(tmp_path / "run"), strict=True):
+        np.testing.assert_array_equal(once, twice)
+    with (
+        (finished / "history.csv").open() as whole,
+        (tmp_path / "run" / "history.csv").open() as resumed,
+    ):
+        for first, second in zip(csv.DictReader(whole), csv.DictReader(resumed), strict=True):
+            del first["seconds"], second["seconds"]
+            assert first == second
+
+
+def test_a_finished_run_is_judged_again_not_trained_again(finished, records_dir):
+    model = (finished / "model.keras").read_bytes()
+    report = (finished / "report.html").read_bytes()
+    (finished / "report.html").unlink()
+    train.train(config(records_dir, finished))
+    assert (finished / "model.keras").read_bytes() == model
+    assert len((finished / "report.html").read_bytes()) == pytest.approx(len(report), rel=0.01)
+
+
+def test_a_run_folder_of_another_configuration_is_refused(finished, records_dir):
+    with pytest.raises(CallerError, match=r"holds a run with other dropout; give another"):
+        train.train(config(records_dir, finished, dropout=0.5))
+
+
+def test_a_folder_of_something_else_is_refused(records_dir, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(CallerError, match=r"is not empty and holds no run"):
+        train.train(config(records_dir, tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_fold_that_does_not_exist_is_refused(records_dir, tmp_path):
+    with pytest.raises(CallerError, match=r"--fold=4: .* has folds 0 to 3"):
+        train.train(config(records_dir, tmp_path / "run", fold=4))
+    assert not (tmp_path / "run").exists()
+
+
+def test_class_weights():
+    """The published ones: 1010 benign and 823 malignant films give 0.90743 and 1.11361."""
+    split = train.Split("train", (), (), (), (0,) * 1010 + (1,) * 823, 0, 0)
+    assert train.choose_class_weights(TrainingConfig(), split) == pytest.approx(
+        (0.90743, 1.11361), abs=5e-6
+    )
+    none = TrainingConfig(class_weights="none")
+    assert train.choose_class_weights(none, split) == (1, 1)
+    given = TrainingConfig(class_weights="1.0:1.5")
+    assert train.choose_class_weights(given, split) == (1, 1.5)
+
+
+# Losses of three epochs over the 42 training films: 32 of them train, in batches of 8.
+LOSSES = """
+    import sys, json
+    import tensorflow as tf
+    cpus = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    from flags.training import TrainingConfig
+    from trainer import train
+    train.train(TrainingConfig(**eval(sys.argv[1])))
+    print("replicas", train.strategy.make(eval(sys.argv[1])["strategy"]).num_replicas_in_sync)
+"""
+
+
+@pytest.mark.slow
+def test_two_replicas_give_the_losses_of_one(records_dir, tmp_path):
+    losses = {}
+    for name in ("default", "mirrored"):
+        options = config(
+            records_dir,
+            tmp_path / name,
+            strategy=name,
+            dropout=0.0,
+            phase2_epochs=0,
+            phase1_epochs=3,
+        ).to_json()
+        child = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(LOSSES), repr(options)],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        assert f"replicas {2 if name == 'mirrored' else 1}" in child.stdout
+        with (tmp_path / name / "history.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        losses[name] = [[float(row["loss"]), float(row["val_loss"])] for row in rows]
+    np.testing.assert_allclose(losses["mirrored"], losses["default"], rtol=1e-5)
