@@ -1,9 +1,13 @@
-"""A film's row and pixels -> the bytes of a tf.train.Example, by the table in flags.schema."""
+"""A film's row and pixels -> the bytes of a tf.train.Example, by the table in flags.schema.
+
+Written straight in protobuf's wire format, so that no worker has to carry TensorFlow: an Example is
+a map from key to a list of bytes or of integers (tensorflow/core/example/example.proto and
+feature.proto). The bytes are those that TensorFlow's own deterministic serialization gives.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-import tensorflow as tf
 
 from beam_jobs.sources.film import Film
 from flags import schema
@@ -18,18 +22,37 @@ def encode(film: Film, image: np.ndarray, original: tuple[int, int]) -> bytes:
         original: (rows, columns) of the film before the recipe.
     """
     assert image.dtype == np.uint16, image.dtype
-    values = {
+    values: dict[str, str | int | bytes] = {
         **film.clinical(),
         "image": image.astype("<u2", copy=False).tobytes(),
         "original_height": original[0],
         "original_width": original[1],
     }
-    example = tf.train.Example()
-    for feature in schema.FEATURES:
-        value = values[feature.key]
-        entry = example.features.feature[feature.key]
-        if isinstance(value, int):
-            entry.int64_list.value.append(value)
-        else:
-            entry.bytes_list.value.append(value if isinstance(value, bytes) else value.encode())
-    return example.SerializeToString(deterministic=True)
+    features = b"".join(
+        _field(1, _field(1, key.encode()) + _field(2, _feature(values[key])))
+        for key in sorted(feature.key for feature in schema.FEATURES)
+    )
+    return _field(1, features)
+
+
+def _feature(value: str | int | bytes) -> bytes:
+    """Feature: bytes_list is field 1, int64_list field 3; each holds its values in field 1."""
+    if isinstance(value, int):
+        return _field(3, _field(1, _varint(value)))
+    return _field(1, _field(1, value.encode() if isinstance(value, str) else value))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A length-delimited field (wire type 2)."""
+    return b"".join((_varint(number << 3 | 2), _varint(len(content)), content))
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, lowest first, the top bit set on all but the last."""
+    assert value >= 0, value
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -62,6 +62,7 @@ class ConversionConfig:
             CallerError: a value is unknown or contradicts another; one line with the remedy.
         """
         dataset = _choose_dataset(values.dataset, values.data_dir)
+        catalogue.check_name("dataset", dataset, catalogue.DATASETS)
         split_policy = values.split_policy
         if split_policy is None:
             split_policy = "official" if catalogue.DATASETS[dataset].official_split else "patient"

@@ -130,6 +130,8 @@ def _decode_dicom(data: bytes, max_pixels: int) -> np.ndarray:
     try:
         film = pydicom.dcmread(io.BytesIO(data))
         syntax = UID(film.file_meta.TransferSyntaxUID)
+        if not len(film):  # pydicom forgets all that stands before pixels without an end
+            raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
         header = _read_pixel_module(film)
         length = len(film.get("PixelData") or b"")
     except UnusableFilm:
@@ -139,8 +141,6 @@ def _decode_dicom(data: bytes, max_pixels: int) -> np.ndarray:
     _check_pixel_module(header, max_pixels)
     if not syntax.is_transfer_syntax:  # its text stays in the file
         raise UnusableFilm("unsupported_compression", "a transfer syntax DICOM does not list")
-    if syntax.is_compressed and "PixelData" not in film:  # pydicom leaves out what has no end
-        raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
     if not length:
         raise UnusableFilm("no_pixels", "PixelData (7FE0,0010) is absent or empty")
     _check_length(header, length, compressed=syntax.is_compressed)
@@ -155,7 +155,9 @@ def _decode_dicom(data: bytes, max_pixels: int) -> np.ndarray:
     plugin = "pylibjpeg" if syntax == RLELossless else ""
     try:
         stored, _ = decoder.as_array(film, raw=True, decoding_plugin=plugin)
-    except Exception as error:  # each plugin has errors of its own
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # each plugin has errors of its own; a panic is no Exception
         raise UnusableFilm("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error
     if stored.shape != (header.rows, header.columns):
         raise UnusableFilm(

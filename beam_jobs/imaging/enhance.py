@@ -41,8 +41,6 @@ def stretch_range(pixels: np.ndarray) -> np.ndarray:
     darkest, brightest, _, _ = cv2.minMaxLoc(pixels)
     if darkest == brightest:
         raise UnusableFilm("one_grey_level", f"every pixel is {int(darkest)} after the recipe")
-    if (darkest, brightest) == (0, _LEVELS - 1):
-        return pixels
     span = np.arange(_LEVELS) - darkest
     table = np.rint(np.clip(span * (_LEVELS - 1) / (brightest - darkest), 0, _LEVELS - 1))
     return table.astype(np.uint16)[pixels]

@@ -201,24 +201,25 @@ def test_another_configuration_is_refused_and_overwrite_replaces(converted, film
     assert json.loads((record / "manifest.json").read_text())["folds"] == 3
 
 
+PIXEL_DATA = b"\xe0\x7f\x10\x00OW"  # tag (7FE0,0010) and its VR, little endian
+DAMAGES = {
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "empty_file": lambda whole: b"",
+    "not_an_image": lambda whole: b"<html>Not found</html>" * 20,
+    "no_pixels": lambda whole: whole[: whole.index(PIXEL_DATA)],
+    "one_grey_level": lambda whole: whole[: whole.index(PIXEL_DATA) + 12].ljust(len(whole), b"\0"),
+}
+
+
 def damage_films(films: pathlib.Path, directory: pathlib.Path) -> dict[str, str]:
-    """Copies the films and spoils five; returns folder -> reason."""
+    """Copies the films and spoils one in each way; returns folder -> reason."""
     shutil.copytree(films, directory)
-    paths = sorted(directory.glob("*/*/*/1-1.dcm"))
-    whole = paths[0].read_bytes()
-    spoilt = {
-        "truncated": whole[: len(whole) // 2],
-        "empty_file": b"",
-        "not_an_image": b"<html>Not found</html>" * 20,
-        "no_pixels": whole[: whole.index(b"\xe0\x7f\x10\x00")],
-        "one_grey_level": whole[:-1_000_000] + b"\0" * 1_000_000,
-    }
-    black = whole.index(b"\xe0\x7f\x10\x00") + 12
-    spoilt["one_grey_level"] = whole[:black] + b"\0" * (len(whole) - black)
     reasons = {}
-    for path, (reason, content) in zip(paths[2:], spoilt.items(), strict=False):
-        path.write_bytes(content)
-        reasons[path.parts[-4]] = reason
+    for path, (reason, spoil) in zip(
+        sorted(directory.glob("*/*/*/1-1.dcm")), DAMAGES.items(), strict=False
+    ):
+        path.write_bytes(spoil(path.read_bytes()))
+        reasons[path.relative_to(directory).parts[0]] = reason
     return reasons
 
 

@@ -280,7 +280,7 @@ FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
         ({"Columns": 65535, "Rows": 1500}, "truncated", "12 of 196605000 bytes"),
         ({"NumberOfFrames": 2}, "not_one_frame", "2 frames"),
         ({"SamplesPerPixel": 3}, "not_greyscale", "3 samples"),
-        ({"PhotometricInterpretation": "RGB"}, "not_greyscale", ""),
+        ({"PhotometricInterpretation": "RGB"}, "not_greyscale", "1 samples"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "not_greyscale", "palette"),
         ({"BitsAllocated": 32}, "unsupported_bits", "16 stored in 32"),
         ({"BitsAllocated": 12, "BitsStored": 12}, "unsupported_bits", "12 stored in 12"),
@@ -322,6 +322,18 @@ def test_a_pixel_over_the_rle_film_is_rejected(make_dicom):
     """The header says one row more than the RLE segments hold."""
     data = make_dicom(stored_values(16, False), rle=True, Rows=8)
     assert reason_of(data) == "damaged_pixels"
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_panic_of_the_rle_decoder_is_damage(make_dicom):
+    """A segment two bytes too long: pylibjpeg-rle panics, and that is no Exception."""
+    whole = make_dicom(stored_values(16, False), rle=True)
+    frame = whole.index(b"\2\0\0\0\x40\0\0\0")  # two segments, the first after 64 bytes
+    second = int.from_bytes(whole[frame + 8 : frame + 12], "little")
+    damaged = whole[: frame + 8] + (second - 1).to_bytes(4, "little") + whole[frame + 12 :]
+    with pytest.raises(UnusableFilm, match="PanicException") as caught:
+        read_data(damaged)
+    assert caught.value.reason == "damaged_pixels"
 
 
 def pgm(pixels: np.ndarray, maximum: int, header: str = "P5\n{w} {h}\n{m}\n") -> bytes:
