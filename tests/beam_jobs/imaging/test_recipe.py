@@ -51,8 +51,8 @@ def test_paper_is_its_steps_by_hand():
     wanted = paper_by_hand(film, 3, (20, 18), left=3)
     assert wanted.min() == 0
     assert wanted.max() == 65535
-    assert np.mean(np.abs(image - wanted) > 1) <= 0.02
-    assert np.abs(image - wanted).mean() <= 10
+    assert np.mean(np.abs(image - wanted) > 1) <= 0.06
+    assert np.abs(image - wanted).mean() <= 15
 
 
 def test_paper_on_a_real_film(cbis_films):

@@ -1,0 +1,87 @@
+"""Tests of the film row: summing up lesions, and sources.csv."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+
+import pytest
+
+from beam_jobs.sources import film as film_table
+from beam_jobs.sources.film import Film, Lesion
+from flags import schema
+
+
+def test_one_film_of_many_lesions():
+    got = film_table.describe(
+        [
+            Lesion("benign", "mass", "3", "", mass_shape="OVAL", circle=(5, 6, 7)),
+            Lesion("malignant", "calcification", "5", "2", calc_type="AMORPHOUS"),
+            Lesion("benign", "mass", "2", "4", mass_shape="ROUND", circle=(8, 9, 1)),
+            Lesion("benign", "mass", "2", "1", mass_shape="OVAL"),
+        ]
+    )
+    assert got == {
+        "pathology": "malignant",
+        "abnormality": "mass+calcification",
+        "assessment": "5",
+        "subtlety": "4",
+        "mass_shape": "OVAL+ROUND",
+        "mass_margins": "",
+        "calc_type": "AMORPHOUS",
+        "calc_distribution": "",
+        "abnormalities": 4,
+        "lesions": "5,6,7;8,9,1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("pathologies", "worst", "count", "mixed"),
+    [
+        (["normal"], "normal", 0, False),
+        (["benign", "benign"], "benign", 2, False),
+        (["malignant", "benign"], "malignant", 2, True),
+        (["malignant"], "malignant", 1, False),
+        (["normal", "benign"], "benign", 1, False),
+    ],
+)
+def test_worst_pathology(pathologies, worst, count, mixed):
+    lesions = [Lesion(pathology, "mass") for pathology in pathologies]
+    described = film_table.describe(lesions)
+    assert (described["pathology"], described["abnormalities"]) == (worst, count)
+    assert film_table.is_mixed(lesions) is mixed
+
+
+FILMS = [
+    Film("a", "P_1", "left", "CC", "benign", split="fold0", path="x/é,1.dcm", bytes=9),
+    Film("b", "P_1", "right", "CC", "malignant", split="test", path="b.dcm"),
+    Film("c", "P_2", "left", "MLO", "normal", split="fold1"),
+    Film("d", "P_3", "left", "MLO", "benign", excluded="some policy", path="d.dcm"),
+    Film("e", "P_3", "left", "MLO", "benign", split="test", path="caf\udce9.dcm"),
+]
+
+
+def test_sources_have_one_row_a_film(tmp_path):
+    path = tmp_path / "sources.csv"
+    film_table.write_sources(path, FILMS, {"b": "truncated"})
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["film_id"], row["status"], row["reason"]) for row in rows] == [
+        ("a", "written", ""),
+        ("b", "rejected", "truncated"),
+        ("c", "missing", "no file found"),
+        ("d", "excluded", "some policy"),
+        ("e", "written", ""),
+    ]
+    assert [row["path"] for row in rows] == [film.path for film in FILMS]
+    assert [row["split"] for row in rows] == ["fold0", "test", "fold1", "", "test"]
+    assert set(schema.CLINICAL_KEYS) < set(rows[0])
+    assert path.read_bytes().count(b"\n") == 6
+
+
+def test_clinical_columns_are_the_table_columns_of_a_record():
+    got = dataclasses.replace(FILMS[0], abnormalities=2, density="3").clinical()
+    assert got["density"] == "3"
+    assert got["abnormalities"] == 2
+    assert tuple(got) == schema.CLINICAL_KEYS
+    assert not {"split", "path", "bytes", "image"} & set(got)

@@ -1,0 +1,106 @@
+"""Tests of both programs from outside: help, exit codes, one line for a caller's mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from flags import command_line, conversion, training
+
+PROGRAMS = {
+    "beam_jobs.tfrecords": conversion.define,
+    "trainer": training.define,
+}
+HEAVY = ("tensorflow", "apache_beam", "keras", "sklearn", "cv2", "pydicom", "matplotlib", "scipy")
+
+
+def run(*command: str, cwd) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_help(program, tmp_path, parse_flags):
+    done = run("-m", program, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    for name in parse_flags(PROGRAMS[program]).flag_values_dict():
+        assert f"--{name}:" in done.stdout or f"--[no]{name}:" in done.stdout, name
+    assert f"python -m {program}" in done.stdout
+
+
+WATCH = """
+import json, runpy, sys
+sys.argv = ["program", *{arguments!r}]
+try:
+    runpy.run_module({program!r}, run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    print(json.dumps([end.code, sorted(set({heavy!r}) & set(sys.modules))]))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--sizes=9", "--base=nothing"]], ids=str)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_slow_libraries_wait_for_good_flags(program, arguments, tmp_path):
+    if "--help" not in arguments:
+        arguments = [arguments[0] if program != "trainer" else arguments[1]]
+    code = WATCH.format(arguments=arguments, program=program, heavy=HEAVY)
+    done = run("-c", code, cwd=tmp_path)
+    assert json.loads(done.stdout.splitlines()[-1]) == [0 if arguments == ["--help"] else 2, []]
+
+
+@pytest.mark.parametrize(
+    ("program", "argument", "message"),
+    [
+        ("trainer", "--bas=vgg19", "unknown flag --bas; did you mean --base?"),
+        ("trainer", "--zzz", "unknown flag --zzz; --help lists them"),
+        ("trainer", "--base=vgg", "--base=vgg is not one of mobilenetv2, vgg19,"),
+        ("trainer", "--batch_size=0", "batch_size"),
+        ("trainer", "--batch_size=two", "batch_size"),
+        ("trainer", "vgg19", "argument 'vgg19' is not a flag; flags are written --name=value"),
+        ("trainer", "--flagfile=gone.flags", "gone.flags"),
+        ("beam_jobs.tfrecords", "--sizes=512", "size '512' is not HEIGHTxWIDTH"),
+        ("beam_jobs.tfrecords", "--folds=1", "folds"),
+        ("beam_jobs.tfrecords", "--dataset=cbis", "did you mean cbis_ddsm?"),
+        ("beam_jobs.tfrecords", "--dataset=cbis_ddsm", "--data_dir=data/cbis_ddsm is not a folder"),
+    ],
+)
+def test_a_mistake_is_one_line(program, argument, message, tmp_path):
+    done = run("-m", program, argument, cwd=tmp_path)
+    assert done.returncode == 2
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--size=512x512", "unknown flag --size; did you mean --sizes?"),
+        ("--dataset_dir=x", "unknown flag --dataset_dir; did you mean --data"),
+    ],
+)
+def test_what_neither_the_job_nor_beam_knows(argument, message, tmp_path):
+    done = run("-m", "beam_jobs.tfrecords", argument, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith(f"error: {message}")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("--bse=vgg19", "unknown flag --bse; did you mean --base?"),
+        ("-bse", "unknown flag --bse; did you mean --base?"),
+        ("--qqq=1", "unknown flag --qqq; --help lists them"),
+    ],
+)
+def test_describe_unknown(argument, line):
+    assert command_line.describe_unknown(argument, ["base", "mode"]) == line

@@ -1,0 +1,151 @@
+"""Tests of the conversion's flags and configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+from absl import flags
+
+from flags import conversion
+from flags.conversion import ConversionConfig
+from flags.errors import CallerError
+from flags.size import ImageSize
+
+
+def make(**changes) -> ConversionConfig:
+    plain = {
+        "dataset": "cbis_ddsm",
+        "data_dir": pathlib.Path("d"),
+        "output_dir": pathlib.Path("o"),
+        "sizes": (ImageSize(64, 32),),
+    }
+    return ConversionConfig(**{**plain, **changes})
+
+
+@pytest.fixture
+def parse(parse_flags, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return lambda *arguments: ConversionConfig.from_flags(
+        parse_flags(conversion.define, *arguments)
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"dataset": "cbis"}, r"--dataset=cbis is not one of .*; did you mean cbis_ddsm\?"),
+        ({"recipes": ("plain", "papers")}, r"--recipe=papers .*; did you mean paper\?"),
+        ({"label_policy": "any"}, r"--label_policy=any is not one of any_malignant, paper"),
+        ({"split_policy": "patients"}, r"--split_policy=patients .* did you mean patient\?"),
+        ({"leak_policy": "drop"}, r"--leak_policy=drop is not one of"),
+        (
+            {"dataset": "mini_mias"},
+            r"--split_policy=official: mini_mias has no official test set; "
+            r"use --split_policy=patient",
+        ),
+        ({"sizes": ()}, r"--sizes is empty; give at least one, for example 512x512"),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
+)
+def test_refused(changes, message):
+    with pytest.raises(CallerError, match=message):
+        make(**changes)
+
+
+def test_defaults(parse):
+    config = parse()
+    assert config.dataset == "phantom"
+    assert config.data_dir == pathlib.Path("data/phantom")
+    assert config.sizes == (ImageSize(512, 512),)
+    assert config.recipes == ("paper",)
+    assert config.split_policy == "official"
+    # what the flags say by default is what the class says by default
+    for field in dataclasses.fields(ConversionConfig):
+        if field.default is not dataclasses.MISSING:
+            assert getattr(config, field.name) == field.default, field.name
+
+
+def test_all_flags(parse):
+    config = parse(
+        "--dataset=mini_mias", "--data_dir=x", "--output_dir=y",
+        "--sizes=2048x1376,512x512,512x512",
+        "--recipe=plain", "--recipe=paper", "--recipe=plain", "--label_policy=paper",
+        "--leak_policy=keep", "--folds=5", "--test_fraction=0.3", "--split_seed=7",
+        "--films_per_shard=3", "--max_pixels=99", "--max_rejected=0.5", "--phantom_films=8",
+        "--phantom_size=100x50", "--overwrite",
+    )  # fmt: skip
+    assert config == ConversionConfig(
+        dataset="mini_mias",
+        data_dir=pathlib.Path("x"),
+        output_dir=pathlib.Path("y"),
+        sizes=(ImageSize(2048, 1376), ImageSize(512, 512)),
+        recipes=("plain", "paper"),
+        label_policy="paper",
+        split_policy="patient",  # mini-MIAS has no official one
+        leak_policy="keep",
+        folds=5,
+        test_fraction=0.3,
+        split_seed=7,
+        films_per_shard=3,
+        max_pixels=99,
+        max_rejected=0.5,
+        phantom_films=8,
+        phantom_size=ImageSize(100, 50),
+        overwrite=True,
+    )
+
+
+def test_the_set_that_lies_there_is_taken(parse, tmp_path):
+    (tmp_path / "data" / "mini_mias").mkdir(parents=True)
+    assert parse().dataset == "mini_mias"
+    (tmp_path / "data" / "phantom").mkdir()
+    assert parse().dataset == "mini_mias"
+    (tmp_path / "data" / "cbis_ddsm").mkdir()
+    with pytest.raises(CallerError, match="data/ holds cbis_ddsm and mini_mias; choose with --da"):
+        parse()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--data_dir=x"], r"--data_dir=x without --dataset; add --dataset=cbis_ddsm\|mini_mias"),
+        (["--dataset=inbreast"], "--dataset=inbreast is not one of cbis_ddsm, mini_mias"),
+        (["--sizes=512"], "size '512' is not HEIGHTxWIDTH"),
+        (["--sizes="], "--sizes is empty"),
+        (["--phantom_size=9"], "size '9' is not"),
+        (["--dataset=mini_mias", "--split_policy=official"], "has no official test set"),
+    ],
+)
+def test_refused_flags(arguments, message, parse):
+    with pytest.raises(CallerError, match=message):
+        parse(*arguments)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    ["--folds=1", "--folds=x", "--test_fraction=0.6", "--films_per_shard=0", "--max_rejected=2"],
+)
+def test_numbers_out_of_range(argument, parse):
+    name = argument.split("=")[0].strip("-")
+    with pytest.raises(flags.IllegalFlagValueError, match=name):
+        parse(argument)
+
+
+def test_json_says_what_decides_the_records():
+    one = make().to_json()
+    json.dumps(one)
+    assert one == make(data_dir=pathlib.Path("z"), overwrite=True, max_rejected=1.0).to_json()
+    assert one != make(folds=5).to_json()
+    assert one != make(label_policy="paper").to_json()
+    assert one["dataset"] == "cbis_ddsm"
+    assert "phantom_films" not in one
+    assert make(phantom_films=9, phantom_size=ImageSize(8, 9)).to_json()["phantom_films"] == 9
+
+
+def test_absl_flags_stay_clean(parse_flags):
+    before = set(flags.FLAGS)
+    parse_flags(conversion.define)
+    assert set(flags.FLAGS) == before

@@ -1,0 +1,84 @@
+"""A record byte for byte; `make golden` writes it anew after a wanted change of the format."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beam_jobs import examples, shards
+from beam_jobs.sources.film import Film
+
+GOLDEN = pathlib.Path(__file__).parent / "golden" / "record.tfrecord"
+IMAGE = (np.arange(24, dtype=np.uint32) * 2849).astype(np.uint16).reshape(6, 4, 1)
+FILM = Film(
+    film_id="P_00001_LEFT_CC",
+    patient_id="P_00001",
+    side="left",
+    view="CC",
+    pathology="malignant",
+    abnormality="mass+calcification",
+    density="3",
+    assessment="5",
+    mass_shape="OVÁL",
+    official_split="train+test",
+    abnormalities=2,
+    split="fold0",
+    path="not/in/the/record.dcm",
+)
+TEXTS = {
+    "film_id": "P_00001_LEFT_CC",
+    "patient_id": "P_00001",
+    "side": "left",
+    "view": "CC",
+    "pathology": "malignant",
+    "abnormality": "mass+calcification",
+    "density": "3",
+    "assessment": "5",
+    "subtlety": "",
+    "mass_shape": "OVÁL",
+    "mass_margins": "",
+    "calc_type": "",
+    "calc_distribution": "",
+    "official_split": "train+test",
+}
+NUMBERS = {"abnormalities": 2, "original_height": 4680, "original_width": 2576}
+
+
+def encode() -> bytes:
+    return b"".join(shards.frame_record(examples.encode(FILM, IMAGE, (4680, 2576))))
+
+
+def test_the_golden_record(request):
+    if request.config.getoption("--rebuild-golden"):
+        GOLDEN.parent.mkdir(exist_ok=True)
+        GOLDEN.write_bytes(encode())
+    assert encode() == GOLDEN.read_bytes()
+
+
+def test_tensorflow_reads_it():
+    (record,) = tf.data.TFRecordDataset(str(GOLDEN)).as_numpy_iterator()
+    feature = tf.train.Example.FromString(record).features.feature
+    assert feature.keys() == {"image", *TEXTS, *NUMBERS}
+    for key, text in TEXTS.items():
+        assert [value.decode() for value in feature[key].bytes_list.value] == [text], key
+    for key, number in NUMBERS.items():
+        assert list(feature[key].int64_list.value) == [number], key
+    (raw,) = feature["image"].bytes_list.value
+    np.testing.assert_array_equal(np.frombuffer(raw, "<u2").reshape(6, 4, 1), IMAGE)
+
+
+def test_tensorflow_writes_the_same_frame(tmp_path):
+    path = tmp_path / "record.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(examples.encode(FILM, IMAGE, (4680, 2576)))
+    assert path.read_bytes() == encode()
+
+
+@pytest.mark.parametrize("data", [b"", b"x", bytes(100_000)], ids=["empty", "one", "many"])
+def test_frames_of_any_length(data, tmp_path):
+    path = tmp_path / "record.tfrecord"
+    path.write_bytes(b"".join(shards.frame_record(data)) * 2)
+    assert list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()) == [data, data]

@@ -1,0 +1,118 @@
+"""Who may import what (docs/design.md), read off the source with ast."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGES = ("beam_jobs", "flags", "trainer")
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def imports_of(path: pathlib.Path) -> set[str]:
+    """Dotted names of all that a file imports, wherever in the file."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def relative(path: pathlib.Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def importers(*names: str) -> set[str]:
+    """Files that import a module, or something out of it."""
+    return {
+        relative(path)
+        for path in FILES
+        if any(found == n or found.startswith(f"{n}.") for n in names for found in imports_of(path))
+    }
+
+
+def test_the_tree_is_read():
+    assert len(FILES) > 30
+    assert "flags.errors.CallerError" in imports_of(ROOT / "beam_jobs" / "splits.py")
+    assert "apache_beam" in imports_of(ROOT / "beam_jobs" / "pipeline.py")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "flags").rglob("*.py")), ids=lambda p: p.name)
+def test_flags_import_the_standard_library_and_absl(path):
+    roots = {name.split(".")[0] for name in imports_of(path)}
+    assert roots <= set(sys.stdlib_module_names) | {"absl", "flags"}
+
+
+def test_beam_jobs_never_import_the_trainer():
+    assert not {path for path in importers("trainer") if path.startswith("beam_jobs/")}
+
+
+def test_the_trainer_reaches_into_beam_jobs_in_one_place():
+    found = {path for path in importers("beam_jobs") if path.startswith("trainer/")}
+    assert found <= {"trainer/predict.py"}
+    for path in found:
+        names = {name for name in imports_of(ROOT / path) if name.startswith("beam_jobs")}
+        assert all(name.startswith("beam_jobs.imaging") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("names", "allowed"),
+    [
+        (["apache_beam"], {"beam_jobs/pipeline.py", "beam_jobs/tfrecords.py"}),
+        (
+            ["pydicom", "pylibjpeg", "rle", "gdcm"],
+            {"beam_jobs/imaging/decode.py", "beam_jobs/sources/phantom.py"},
+        ),
+    ],
+    ids=lambda value: "_".join(value) if isinstance(value, list) else "",
+)
+def test_libraries_stay_in_their_room(names, allowed):
+    assert importers(*names)
+    assert importers(*names) <= allowed
+
+
+def test_imaging_knows_no_tensorflow():
+    found = importers("tensorflow", "keras", "tensorflow_io", "apache_beam")
+    assert not {path for path in found if path.startswith("beam_jobs/imaging/")}
+
+
+def test_absl_flags_end_at_the_entry_points():
+    found = importers("absl.flags", "absl.app")
+    entry_points = {"beam_jobs/tfrecords.py", "trainer/__main__.py"}
+    assert {path for path in found if not path.startswith("flags/")} == entry_points
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in FILES if path.name == "__init__.py"], ids=lambda p: p.parent.name
+)
+def test_init_holds_a_docstring(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_files_have_a_docstring_and_a_name(path):
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert path.name not in {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
+
+
+REGISTRY = re.compile(
+    r"index[-_]url|find-links|trusted-host|extra-index|artifactory|nexus|devpi"
+    r"|https?://[^\s\"']*(simple|pypi|pythonhosted)"
+)
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", "pyproject.toml", "Makefile"])
+def test_no_registry_is_named(name):
+    text = (ROOT / name).read_text(encoding="utf-8").replace("--no-emit-index-url", "")
+    assert not REGISTRY.search(text)
+    assert REGISTRY.search("--index-url https://mirror/simple")
