@@ -29,6 +29,7 @@ from flags.errors import CallerError
 _LIBRARIES = (
     "numpy",
     "opencv-python-headless",
+    "pillow",
     "pydicom",
     "pylibjpeg-rle",
     "scikit-learn",

@@ -8,6 +8,7 @@ and the two callbacks are brought up to date from history.csv.
 from __future__ import annotations
 
 import csv
+import math
 import os
 import pathlib
 import re
@@ -83,11 +84,13 @@ class Replay(keras.callbacks.Callback):
         self._stopping.best_epoch = best_epoch(self._losses)
         self._stopping.best = self._losses[self._stopping.best_epoch]
         self._stopping.wait = epochs_since_best(self._losses)
+        best, wait = math.inf, 0
         for _, loss in sorted(self._losses.items()):
-            if loss < self._plateau.best - self._plateau.min_delta:
-                self._plateau.best, self._plateau.wait = loss, 0
+            if loss + abs(self._plateau.min_delta) < best:
+                best, wait = loss, 0
             else:
-                self._plateau.wait = (self._plateau.wait + 1) % self._plateau.patience
+                wait = (wait + 1) % self._plateau.patience
+        self._plateau.best, self._plateau.wait = best, wait
 
 
 def epoch_path(folder: pathlib.Path, epoch: int) -> pathlib.Path:

@@ -17,8 +17,8 @@ from trainer import examples
 from trainer.records import Split
 
 AUTOTUNE = tf.data.AUTOTUNE
-_READERS = 4
-_SHUFFLE_BYTES = 512 * 1024**2
+_SHARDS_AT_A_TIME = 4
+_SHUFFLE_BYTES = 256 * 1024**2
 _SHUFFLE_FILMS = 2048
 
 
@@ -39,12 +39,14 @@ def training_batches(
         dataset of ([batch, height, width, 1] uint16, [batch, 1] float32 in {0, 1}); an epoch is
         ceil(films / batch_size) batches, the last one may be smaller.
     """
-    records = _read(split, target, cache=cache)
+    shards = tf.data.Dataset.from_tensor_slices(list(split.shards))
+    cached = _read(shards, split, target).cache() if cache else None
     buffer = max(2, min(_SHUFFLE_FILMS, _SHUFFLE_BYTES // (2 * size.height * size.width)))
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        shuffled = records.shuffle(buffer, seed=seed + epoch, reshuffle_each_iteration=False)
-        return shuffled.batch(batch_size)
+        order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
+        records = cached or _read(shards.shuffle(len(split.shards), **order), split, target)
+        return records.shuffle(buffer, **order).batch(batch_size)
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(one_epoch)
     count = (last_epoch - first_epoch) * batches_in(split, batch_size)
@@ -55,14 +57,17 @@ def evaluation_batches(
     split: Split, target: Target, size: ImageSize, *, batch_size: int, cache: bool = False
 ) -> tf.data.Dataset:
     """Streams every film once, in the order of the shards; batches as in training."""
-    batches = _read(split, target, cache=cache).batch(batch_size)
+    shards = tf.data.Dataset.from_tensor_slices(list(split.shards))
+    records = _read(shards, split, target)
+    batches = (records.cache() if cache else records).batch(batch_size)
     return _decode(_count(batches, batches_in(split, batch_size)), target, size)
 
 
 def metadata_batches(split: Split, target: Target, *, batch_size: int) -> tf.data.Dataset:
     """Streams (metadata, label) in the order of `evaluation_batches`, without pixels."""
+    shards = tf.data.Dataset.from_tensor_slices(list(split.shards))
     return (
-        _read(split, target, cache=False)
+        _read(shards, split, target)
         .batch(batch_size)
         .map(
             lambda serialized: (
@@ -93,17 +98,17 @@ def choose_cache(setting: str, split: Split) -> bool:
     return cache
 
 
-def _read(split: Split, target: Target, *, cache: bool) -> tf.data.Dataset:
-    """Reads serialized records, shards interleaved in a fixed order."""
-    records = tf.data.Dataset.from_tensor_slices(list(split.shards)).interleave(
-        lambda path: tf.data.TFRecordDataset(path, buffer_size=8 * 1024**2),
-        cycle_length=_READERS,
-        num_parallel_calls=_READERS,
+def _read(shards: tf.data.Dataset, split: Split, target: Target) -> tf.data.Dataset:
+    """Reads serialized records with a label, a few shards at a time, in the order of `shards`."""
+    records = shards.interleave(
+        tf.data.TFRecordDataset,
+        cycle_length=_SHARDS_AT_A_TIME,
+        num_parallel_calls=AUTOTUNE,
         deterministic=True,
     )
     if split.left_out:
         records = records.filter(lambda record: examples.parse_labels(record, target) >= 0)
-    return records.cache() if cache else records
+    return records
 
 
 def _count(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

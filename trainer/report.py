@@ -69,8 +69,9 @@ class ExampleFilm:
 
 
 def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Path:
-    """Writes run_dir/report.html from config.json, run.json, history.csv, predictions.csv and
-    metrics.json; the same content gives the same bytes.
+    """Writes run_dir/report.html from the other files of the run, the same bytes for the same ones.
+
+    It reads config.json, run.json, history.csv, predictions.csv and metrics.json.
 
     Args:
         run_dir: folder of a finished run.

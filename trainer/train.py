@@ -148,6 +148,7 @@ def train_phase(run: Run, phase: int) -> None:
             epochs=start + epochs,
             validation_data=_validation_batches(run),
             class_weight=dict(enumerate(run.class_weights)),
+            shuffle=False,  # the pipeline has done it
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
                 keras.callbacks.TensorBoard(run.directory / "tensorboard" / f"phase{phase}"),

@@ -9,17 +9,24 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import logging
 import os
 import pathlib
 import re
+import warnings
 from typing import Literal
 
 import cv2
 import numpy as np
 import pydicom
-import pydicom.errors
+import pydicom.config
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
+
+# pydicom's warnings quote header values, and those may name a person
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+warnings.filterwarnings("ignore", module="pydicom")
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 Reason = Literal[
     "unreadable",

@@ -108,9 +108,8 @@ def test_the_model_kept_is_that_of_the_best_epoch(finished, records_dir):
         tfds.as_numpy(tfds.builder_from_directory(str(records_dir)).as_dataset(split="fold0"))
     )
     model = keras.models.load_model(finished / "model.keras")
-    model.compile(loss="binary_crossentropy")
     labels = np.array([[float(e["pathology"] == b"malignant")] for e in examples])
-    loss = model.evaluate(np.stack([e["image"] for e in examples]), labels, verbose=0)
+    loss, *_ = model.evaluate(np.stack([e["image"] for e in examples]), labels, verbose=0)
     with (finished / "history.csv").open() as file:
         losses = [float(r["val_loss"]) for r in csv.DictReader(file) if r["phase"] == "2"]
     assert loss == pytest.approx(min(losses), rel=1e-4)
@@ -138,17 +137,14 @@ CHILD = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("when", "epoch"), [("before", 0), ("after", 0), ("after", 1), ("before", 4), ("after", 3)]
-)
+@pytest.mark.parametrize(("when", "epoch"), [("before", 0), ("after", 1), ("before", 4)])
 def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
     finished, records_dir, tmp_path, when, epoch
 ):
     options = config(records_dir, tmp_path / "run").to_json()
-    for killed in (True, False):
+    for killed, victim in ((True, epoch), (False, -1)):
         child = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(CHILD), repr(options), when]
-            + [str(epoch if killed else -1)],
+            [sys.executable, "-c", textwrap.dedent(CHILD), repr(options), when, str(victim)],
             check=False,
             capture_output=True,
             text=True,
@@ -210,7 +206,8 @@ LOSSES = """
     import sys, json
     import tensorflow as tf
     cpus = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+    two = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpus[0], two)
     from flags.training import TrainingConfig
     from trainer import train
     train.train(TrainingConfig(**eval(sys.argv[1])))
