@@ -27,11 +27,11 @@ from flags.errors import CallerError
 
 # libraries whose version may change a pixel or a split
 _LIBRARIES = (
+    "imagecodecs",
     "numpy",
     "opencv-python-headless",
     "pillow",
     "pydicom",
-    "pylibjpeg-rle",
     "scikit-learn",
 )
 

@@ -7,9 +7,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 
+from beam_jobs.imaging.levels import LEVELS, count_levels
 from beam_jobs.sources.film import Film
 from flags import schema
 
@@ -27,15 +27,16 @@ def measure(image: np.ndarray) -> dict[str, Any]:
         mean and deviation in [0, 1] (1 is white), extremes in 0..65535, and the share of pixels in
         each of 64 equal bins of grey.
     """
-    mean, deviation = cv2.meanStdDev(image)
-    darkest, brightest, _, _ = cv2.minMaxLoc(image[:, :, 0])
-    counts = cv2.calcHist([image], [0], None, [BINS], [0, schema.FULL_SCALE + 1]).ravel()
+    counts = count_levels(image[:, :, 0])
+    levels = np.arange(LEVELS) / schema.FULL_SCALE
+    present = np.flatnonzero(counts)
+    mean = float(counts @ levels) / image.size
     return {
-        "mean": float(mean[0, 0]) / schema.FULL_SCALE,
-        "deviation": float(deviation[0, 0]) / schema.FULL_SCALE,
-        "darkest": int(darkest),
-        "brightest": int(brightest),
-        "histogram": [round(float(count) / image.size, 6) for count in counts],
+        "mean": mean,
+        "deviation": math.sqrt(float(counts @ (levels - mean) ** 2) / image.size),
+        "darkest": int(present[0]),
+        "brightest": int(present[-1]),
+        "histogram": (counts.reshape(BINS, -1).sum(axis=1) / image.size).round(6).tolist(),
     }
 
 

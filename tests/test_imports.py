@@ -68,7 +68,7 @@ def test_the_trainer_reaches_into_beam_jobs_in_one_place():
     [
         (["apache_beam"], {"beam_jobs/pipeline.py", "beam_jobs/tfrecords.py"}),
         (
-            ["pydicom", "pylibjpeg", "rle", "gdcm"],
+            ["pydicom", "pylibjpeg", "gdcm"],
             {"beam_jobs/imaging/decode.py", "beam_jobs/sources/phantom.py"},
         ),
     ],

@@ -1,8 +1,7 @@
 """Bytes of a film -> uint16 pixels, or a reason why not.
 
-The only module that knows DICOM. Every pixel comes from pydicom (RLE through pylibjpeg-rle, 3.5
-times faster than pydicom's own decoder; docs/design.md). 0 is black and 65535 white whatever the
-film's bits, sign or photometric interpretation.
+The only module that knows DICOM. Pixels come from pydicom's decoders, those of RLE from `rle`.
+0 is black and 65535 white whatever the film's bits, sign or photometric interpretation.
 """
 
 from __future__ import annotations
@@ -20,8 +19,11 @@ import cv2
 import numpy as np
 import pydicom
 import pydicom.config
+from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
 from pydicom.uid import UID, JPEGExtended12Bit, RLELossless
+
+from beam_jobs.imaging import rle
 
 # pydicom's warnings quote header values, and those may name a person
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -159,12 +161,9 @@ def _decode_dicom(data: bytes, max_pixels: int) -> np.ndarray:
     twelve_bit_jpeg = syntax == JPEGExtended12Bit and header.bits_stored > 8
     if twelve_bit_jpeg or not decoder.is_available:
         raise UnusableFilm("unsupported_compression", syntax.name)
-    plugin = "pylibjpeg" if syntax == RLELossless else ""
     try:
-        stored, _ = decoder.as_array(film, raw=True, decoding_plugin=plugin)
-    except (KeyboardInterrupt, SystemExit):
-        raise
-    except BaseException as error:  # each plugin has errors of its own; a panic is no Exception
+        stored = _read_stored(film, header, syntax)
+    except Exception as error:  # each decoder has errors of its own
         raise UnusableFilm("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error
     if stored.shape != (header.rows, header.columns):
         raise UnusableFilm(
@@ -203,6 +202,17 @@ def _read_pixel_module(film: pydicom.Dataset) -> _PixelModule:
         bits_stored=int(film.BitsStored),
         signed=bool(int(film.PixelRepresentation)),
     )
+
+
+def _read_stored(film: pydicom.Dataset, header: _PixelModule, syntax: UID) -> np.ndarray:
+    """Returns the values stored, [rows, columns] of the header's sign and width."""
+    if syntax != RLELossless:
+        return get_decoder(syntax).as_array(film, raw=True)[0]
+    frame = next(generate_frames(film.PixelData, number_of_frames=1))
+    stored = rle.decode_frame(
+        frame, rows=header.rows, columns=header.columns, bits_allocated=header.bits_allocated
+    )
+    return stored.view(f"i{stored.itemsize}") if header.signed else stored
 
 
 def _check_pixel_module(header: _PixelModule, max_pixels: int) -> None:

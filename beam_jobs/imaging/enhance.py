@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging.decode import UnusableFilm
-
-_LEVELS = 65536
+from beam_jobs.imaging.levels import LEVELS, count_levels
 
 
 def blur_gaussian(pixels: np.ndarray, *, kernel: int, sigma: float) -> np.ndarray:
@@ -24,11 +23,11 @@ def equalise_histogram(pixels: np.ndarray) -> np.ndarray:
     The map is round((cdf - cdf_min) * 65535 / (height * width - 1)), the authors' formula with
     their 256 levels replaced by all that a film has.
     """
-    counts = np.bincount(pixels.ravel(), minlength=_LEVELS)
+    counts = count_levels(pixels)
     cumulative = np.cumsum(counts)
     lowest = cumulative[np.flatnonzero(counts)[0]]
     span = max(pixels.size - 1, 1)
-    table = np.rint(np.maximum(cumulative - lowest, 0) * (_LEVELS - 1) / span)
+    table = np.rint(np.maximum(cumulative - lowest, 0) * (LEVELS - 1) / span)
     return table.astype(np.uint16)[pixels]
 
 
@@ -41,6 +40,6 @@ def stretch_range(pixels: np.ndarray) -> np.ndarray:
     darkest, brightest, _, _ = cv2.minMaxLoc(pixels)
     if darkest == brightest:
         raise UnusableFilm("one_grey_level", f"every pixel is {int(darkest)} after the recipe")
-    span = np.arange(_LEVELS) - darkest
-    table = np.rint(np.clip(span * (_LEVELS - 1) / (brightest - darkest), 0, _LEVELS - 1))
+    span = np.arange(LEVELS) - darkest
+    table = np.rint(np.clip(span * (LEVELS - 1) / (brightest - darkest), 0, LEVELS - 1))
     return table.astype(np.uint16)[pixels]
