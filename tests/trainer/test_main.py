@@ -1,0 +1,114 @@
+"""The trainer as a user runs it: exit codes and lines on the terminal."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.trainer.conftest import edit_manifest
+
+
+def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "trainer", *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
+    )
+
+
+def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
+    lines = run.stderr.strip().splitlines()
+    assert run.returncode == 2, run.stderr
+    assert len(lines) == 1, run.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--base=mobilenet2"], ["--base=mobilenet2", "did you mean mobilenetv2?"]),
+        (["--head=pool"], ["--head=pool is not one of gap, flatten"]),
+        (["--strategy=tpu"], ["--strategy=tpu is not one of default, mirrored"]),
+        (["--target=cancer"], ["--target=cancer is not one of pathology, abnormal"]),
+        (["--class_weights=1:0"], ["two positive numbers such as 1.0:1.5"]),
+        (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenetv2 only"]),
+        (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
+        (["--mode=evaluate"], ["needs --run_dir"]),
+        (["--mode=evaluate", "--run_dir=nowhere"], ["nowhere holds no config.json"]),
+        (["--batch_size=0"], ["--batch_size=0", "positive"]),
+        (["--batchsize=2"], ["unknown flag --batchsize", "did you mean --batch_size?"]),
+        (["h.flags"], ["'h.flags' is not a flag"]),
+        ([], ["no records under data/tfrecords", "make tfrecords"]),
+        (["--dataset_dir=nowhere"], ["--dataset_dir=nowhere is not a folder"]),
+        (["--dataset_dir=."], [". holds no manifest.json", "<H>x<W>"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
+    assert_one_line(run_trainer(*arguments, cwd=tmp_path), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_schema_version_is_one_line(records_dir, tmp_path):
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    edit_manifest(copy, schema_version="0.9.0")
+    run = run_trainer("--dataset_dir=copy", "--run_dir=run", cwd=tmp_path)
+    assert_one_line(run, "copy has schema version 0.9.0", "convert the films again")
+    assert not (tmp_path / "run").exists()
+
+
+def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
+    """auto says so and trains from random weights; imagenet insists."""
+    offline = {"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)}
+    arguments = [f"--dataset_dir={records_dir}", "--alpha=0.35", "--phase1_epochs=1"]
+    arguments += ["--phase2_epochs=0", f"--run_dir={tmp_path / 'run'}"]
+    environment = {**os.environ, **offline, "KERAS_HOME": str(tmp_path / "keras")}
+    environment["PYTHONPATH"] = str(pathlib.Path(__file__).parents[2])
+
+    def run(weights: str) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, "-m", "trainer", *arguments, f"--weights={weights}"],
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+        )
+
+    refused = run("imagenet")
+    assert refused.returncode == 2
+    last = refused.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ImageNet weights of mobilenetv2 can't be had")
+    assert "--weights=PATH" in last
+    shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    warned = run("auto")
+    assert warned.returncode == 0, warned.stderr
+    assert "this run starts from RANDOM weights" in warned.stderr
+    description = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert description["weights"] == "random"
+    assert "RANDOM" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
+    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=random"]
+    arguments += ["--alpha=0.35", "--phase1_epochs=1", "--phase2_epochs=1"]
+    run = run_trainer(*arguments, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    score, report = run.stdout.strip().splitlines()[-2:]
+    scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert f"test AUC {scores['auc']['value']:.3f}" in score
+    assert "18 films of 9 patients" in score
+    assert report == f"report: {(tmp_path / 'run' / 'report.html').resolve()}"
+    (tmp_path / "run" / "report.html").unlink()
+    again = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "run" / "report.html").is_file()
