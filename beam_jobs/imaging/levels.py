@@ -22,5 +22,5 @@ def count_levels(pixels: np.ndarray) -> np.ndarray:
         [65536] int64.
     """
     parts = np.array_split(pixels, -(-pixels.size // _EXACT_IN_FLOAT32))
-    counted = (cv2.calcHist([part], [0], None, [LEVELS], [0, LEVELS])[:, 0] for part in parts)
+    counted = (cv2.calcHist([part], [0], None, [LEVELS], [0, LEVELS]).ravel() for part in parts)
     return np.sum([counts.astype(np.int64) for counts in counted], axis=0)

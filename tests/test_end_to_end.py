@@ -1,0 +1,51 @@
+"""The whole way in an empty folder, with nothing but what a newcomer types."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+
+def run(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])},
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_films_to_report_without_naming_a_folder(tmp_path):
+    made = run(
+        "beam_jobs.tfrecords",
+        "--phantom_films=48",
+        "--phantom_size=2056x640",
+        "--sizes=96x64",
+        cwd=tmp_path,
+    )
+    assert "NO REAL FILMS" in made.stderr
+    records = tmp_path / "data/tfrecords/phantom/96x64/paper"
+    assert f"{records.relative_to(tmp_path)}: 48 films" in made.stdout
+    trained = run(
+        "trainer",
+        "--base=mobilenetv2",
+        "--alpha=0.35",
+        "--weights=random",
+        "--phase1_epochs=1",
+        "--phase2_epochs=1",
+        cwd=tmp_path,
+    )
+    (run_dir,) = (tmp_path / "runs").iterdir()
+    assert run_dir.name.startswith("phantom-96x64-paper-mobilenetv2-")
+    assert f"report: {run_dir / 'report.html'}" in trained.stdout
+    description = json.loads((run_dir / "run.json").read_text())
+    manifest = json.loads((records / "manifest.json").read_text())
+    assert description["synthetic"] is True
+    assert description["data_fingerprint"] == manifest["data_fingerprint"]
+    counted = sum(split["films"] for split in description["splits"].values())
+    assert counted == manifest["totals"]["records"] == 48
