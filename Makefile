@@ -20,7 +20,7 @@ DEMO_RECORDS := data/demo
 # install(extras): uv where it is at hand, pip otherwise
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "error: $(PYTHON) is older than 3.10; give another with make PYTHON=..."; exit 2; }
+	  { echo "error: $(PYTHON) is no Python 3.10 or newer; give one with make PYTHON=..."; exit 2; }
 	@if command -v uv >/dev/null; then \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.$(1)'; \

@@ -36,10 +36,22 @@ _LIBRARIES = (
 )
 
 
+_FILES = (
+    "dataset_info.json",
+    "features.json",
+    "manifest.json",
+    "plan.json",
+    "preview.png",
+    "rejected.csv",
+    "sources.csv",
+    "statistics.json",
+)
+
+
 def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]) -> dict[str, Any]:
     """Returns all that decides the bytes of an output, and its fingerprint."""
     rows = [
-        [film.film_id, film.path, film.bytes, film.split, film.excluded, film.clinical()]
+        [film.film_id, bool(film.path), film.split, film.excluded, film.clinical()]
         for film in films
     ]
     job: dict[str, Any] = {
@@ -62,7 +74,7 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
     """
     path = output.work_folder / "job.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = _read_json(path)
         if found["fingerprint"] != job["fingerprint"] and not overwrite:
             changed = ", ".join(
                 key
@@ -90,8 +102,8 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
     """
     path = output.work_folder / "job.json"
     try:
-        if overwrite and path.is_file():
-            shutil.rmtree(output.directory)
+        if overwrite and path.is_file() and _read_json(path) != job:
+            _remove_records(output)
         output.work_folder.mkdir(parents=True, exist_ok=True)
         for leftover in output.work_folder.glob("*.tmp"):
             leftover.unlink()
@@ -147,8 +159,25 @@ def read_manifest(output: Output) -> dict[str, Any] | None:
     path = output.directory / "manifest.json"
     if not path.is_file():
         return None
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return manifest
+    return _read_json(path)
+
+
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CallerError(
+            f"{path} is damaged ({error}); give another --output_dir, or remove the folder"
+        ) from error
+    return content
+
+
+def _remove_records(output: Output) -> None:
+    """Removes what this program wrote, and nothing else that may lie there."""
+    for path in output.directory.iterdir():
+        if path.name in _FILES or ".tfrecord-" in path.name:
+            path.unlink()
+    shutil.rmtree(output.work_folder)
 
 
 class _replacing:

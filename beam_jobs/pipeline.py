@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
+from typing import NoReturn
 
 import apache_beam as beam
 import cv2
 from apache_beam.metrics import Metrics
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineRunner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards
+from flags.errors import CallerError
 
 
 class WriteShard(beam.DoFn):
@@ -25,6 +28,7 @@ class WriteShard(beam.DoFn):
     def process(self, shard: shards.Shard):  # type: ignore[no-untyped-def]
         """Writes the shard; yields its name."""
         shards.write(shard)
+        # shown by runners that have a page of their own
         Metrics.counter("beam_jobs", "films").inc(len(shard.films))
         yield shard.name
 
@@ -39,31 +43,58 @@ def parse_options(arguments: Sequence[str]) -> tuple[PipelineOptions, list[str]]
     Returns:
         the options, and the arguments that Beam does not know either.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = _Parser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)  # Beam's own way to collect them
     _, unknown = parser.parse_known_args(list(arguments))
     return PipelineOptions([*_DIRECT_DEFAULTS, *arguments]), unknown
 
 
-def choose_runner(options: PipelineOptions) -> PipelineRunner | str:
-    """Takes the runner asked for; by default this very process.
+def choose_runner(options: PipelineOptions) -> PipelineRunner:
+    """Makes the runner asked for; by default this very process.
 
     Beam's DirectRunner would first try to download a binary.
+
+    Raises:
+        CallerError: Beam has no such runner.
     """
     name = options.view_as(StandardOptions).runner
-    return FnApiRunner() if name in (None, "DirectRunner") else name
+    if name in (None, "DirectRunner"):
+        return FnApiRunner()
+    try:
+        return create_runner(name)
+    except (ValueError, ImportError, AttributeError) as error:
+        raise CallerError(
+            f"--runner={name} can't be used ({' '.join(str(error).split())}); leave it out for "
+            "this machine, or name DataflowRunner, FlinkRunner, SparkRunner or DaskRunner"
+        ) from error
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Says it in one line instead of printing every option of Beam."""
+        raise CallerError(f"option of Beam: {message}")
 
 
 def run(planned: Sequence[shards.Shard], options: PipelineOptions) -> None:
     """Writes the shards; returns when all are written.
 
     Raises:
-        Exception: what stopped a worker, with Beam's account of where.
+        CallerError: a disk is full or can't be written.
+        Exception: what else stopped a worker, with Beam's account of where.
     """
-    with beam.Pipeline(runner=choose_runner(options), options=options) as pipeline:
-        _ = (
-            pipeline
-            | "List shards" >> beam.Create(list(planned), reshuffle=True)
-            | "Write shards" >> beam.ParDo(WriteShard())
-        )
+    try:
+        with beam.Pipeline(runner=choose_runner(options), options=options) as pipeline:
+            _ = (
+                pipeline
+                | "List shards" >> beam.Create(list(planned), reshuffle=True)
+                | "Write shards" >> beam.ParDo(WriteShard())
+            )
+    except RuntimeError as error:  # Beam passes a worker's exception on as text
+        found = re.search(r"OSError: \[Errno \d+\] ([^:\[\n]+)", str(error))
+        if found is None:
+            raise
+        raise CallerError(
+            f"{planned[0].outputs[0].directory}: {found[1].strip()}; mend that, then give the same "
+            "command again: finished shards are kept"
+        ) from error

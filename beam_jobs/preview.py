@@ -41,7 +41,12 @@ def write(
         f"{output.size} {output.recipe}: above as decoded, below as stored", fontsize=11
     )
     for column, film in enumerate(chosen):
-        pixels = decode.read_film(planned[0].data_dir / film.path, max_pixels=planned[0].max_pixels)
+        path_of_film = planned[0].data_dir / film.path
+        try:
+            pixels = decode.read_film(path_of_film, max_pixels=planned[0].max_pixels)
+        except decode.UnusableFilm as gone:  # it was there when its shard was written
+            axes[0, column].set_title(f"{film.film_id}\n{gone.reason} now", fontsize=8)
+            continue
         image = recipe.prepare(pixels, output.recipe, output.size)[:, :, 0]
         for axis, shown in zip(axes[:, column], (pixels, image), strict=True):
             axis.imshow(_shrink(shown), cmap="gray", vmin=0, vmax=65535)

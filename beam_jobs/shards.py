@@ -59,6 +59,12 @@ class Shard:
     data_dir: pathlib.Path
     max_pixels: int
 
+    @property
+    def files_digest(self) -> str:
+        """SHA-256 of path, size and time of change of the films' files."""
+        files = [[film.path, film.bytes, film.modified_ns] for film in self.films]
+        return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
 
 def plan(
     dataset: str,
@@ -94,12 +100,19 @@ def plan(
 
 
 def is_finished(shard: Shard, output: Output) -> bool:
-    """Tells whether an output holds this shard whole."""
-    ledger = ledger_path(output, shard.name)
+    """Tells whether an output holds this shard whole, made from the files as they are now.
+
+    A film that could not be read at all (a network that failed, a disk not mounted) is tried again.
+    """
     records = output.directory / shard.name
-    if not ledger.is_file() or not records.is_file():
+    if not ledger_path(output, shard.name).is_file() or not records.is_file():
         return False
-    return records.stat().st_size == read_ledger(output, shard.name)["bytes"]
+    ledger = read_ledger(output, shard.name)
+    return (
+        records.stat().st_size == ledger["bytes"]
+        and ledger["files"] == shard.files_digest
+        and all(film["reason"] != "unreadable" for film in ledger["rejected"])
+    )
 
 
 def unfinished(shard: Shard) -> Shard | None:
@@ -117,9 +130,7 @@ def write(shard: Shard) -> None:
         OSError: the output can't be written; nothing half-written stays.
     """
     with contextlib.ExitStack() as stack:
-        writers = [
-            stack.enter_context(_ShardWriter(output, shard.name)) for output in shard.outputs
-        ]
+        writers = [stack.enter_context(_ShardWriter(output, shard)) for output in shard.outputs]
         for film in shard.films:
             try:
                 pixels = decode.read_film(shard.data_dir / film.path, max_pixels=shard.max_pixels)
@@ -136,10 +147,10 @@ def write(shard: Shard) -> None:
 class _ShardWriter:
     """One shard of one output: a temporary file until `finish`."""
 
-    def __init__(self, output: Output, name: str) -> None:
+    def __init__(self, output: Output, shard: Shard) -> None:
         self._output = output
-        self._name = name
-        self._temporary = output.work_folder / f"{name}.{os.getpid()}.tmp"
+        self._shard = shard
+        self._temporary = output.work_folder / f"{shard.name}.{os.getpid()}.tmp"
         self._hash = hashlib.sha256()
         self._films: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
@@ -174,10 +185,11 @@ class _ShardWriter:
     def finish(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
-        os.replace(self._temporary, self._output.directory / self._name)
+        os.replace(self._temporary, self._output.directory / self._shard.name)
         write_json(
-            ledger_path(self._output, self._name),
+            ledger_path(self._output, self._shard.name),
             {
+                "files": self._shard.files_digest,
                 "records": len(self._films),
                 "bytes": self._bytes,
                 "sha256": self._hash.hexdigest(),
@@ -206,7 +218,7 @@ def ledger_path(output: Output, name: str) -> pathlib.Path:
 
 
 def read_ledger(output: Output, name: str) -> dict[str, Any]:
-    """Reads records, bytes, sha256, films and rejected of a finished shard."""
+    """Reads files, records, bytes, sha256, films and rejected of a finished shard."""
     ledger: dict[str, Any] = json.loads(ledger_path(output, name).read_text(encoding="utf-8"))
     return ledger
 

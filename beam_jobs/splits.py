@@ -52,36 +52,26 @@ def assign(
         CallerError: patients leak under `fail`, or there are too few films for the folds.
     """
     kept = [index for index, film in enumerate(films) if not film.excluded]
-    split: dict[int, str] = {}
-    excluded: dict[int, str] = {}
     official = split_policy != "patient" and any(films[index].official_split for index in kept)
+    excluded: dict[int, str] = {}
+    if official:
+        excluded = _exclude_leaks(films, kept, leak_policy)
     try:
         if official:
             test = [index for index in kept if "test" in films[index].official_split]
-            leaked = set(find_leaked_patients(films))
-            if leaked and leak_policy == "fail":
-                raise CallerError(
-                    f"--leak_policy=fail: {len(leaked)} patients stand in both official sets: "
-                    f"{', '.join(sorted(leaked))}"
-                )
-            if leak_policy == "drop_from_train":
-                for index in set(kept) - set(test):
-                    if films[index].patient_id in leaked:
-                        excluded[index] = "leak_policy=drop_from_train: patient is in the test set"
         else:
             test = _draw_test(films, kept, split_policy, test_fraction, seed)
         train = sorted(set(kept) - set(test) - set(excluded))
         draw = _draw_folds_by_image if split_policy == "image" else _draw_folds_by_patient
-        for fold, indices in enumerate(draw(films, train, folds, seed)):
-            split.update(dict.fromkeys(indices, schema.fold_name(fold)))
-    except CallerError:
-        raise
+        drawn = draw(films, train, folds, seed)
     except ValueError as error:  # scikit-learn: fewer films or patients than folds
         raise CallerError(
             f"{len(kept)} films can't be split into {folds} folds and a test set by "
             f"--split_policy={split_policy} ({error}); take more films or fewer --folds"
         ) from error
-    split.update(dict.fromkeys(test, schema.TEST_SPLIT))
+    split = dict.fromkeys(test, schema.TEST_SPLIT)
+    for fold, indices in enumerate(drawn):
+        split.update(dict.fromkeys(indices, schema.fold_name(fold)))
     return [
         dataclasses.replace(
             film,
@@ -90,6 +80,23 @@ def assign(
         )
         for index, film in enumerate(films)
     ]
+
+
+def _exclude_leaks(films: Sequence[Film], kept: Sequence[int], leak_policy: str) -> dict[int, str]:
+    """Returns index -> reason for the training films of patients in both official sets."""
+    leaked = set(find_leaked_patients(films))
+    if leaked and leak_policy == "fail":
+        raise CallerError(
+            f"--leak_policy=fail: {len(leaked)} patients stand in both official sets: "
+            f"{', '.join(sorted(leaked))}"
+        )
+    if leak_policy != "drop_from_train":
+        return {}
+    return {
+        index: "leak_policy=drop_from_train: patient is in the test set"
+        for index in kept
+        if films[index].patient_id in leaked and "test" not in films[index].official_split
+    }
 
 
 def _labels(films: Sequence[Film], indices: Sequence[int]) -> np.ndarray:

@@ -9,6 +9,8 @@ command. Apache Beam's own options (--runner, --direct_num_workers, ...) are pas
 from __future__ import annotations
 
 import logging
+import os
+import pathlib
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -49,6 +51,7 @@ def run(beam_arguments: list[str]) -> int:
     # slow imports wait until the flags are known to be good
     from beam_jobs import manifest, shards, splits
 
+    _check_output_dir(config.output_dir)
     films = _list_films(config)
     outputs = [
         shards.Output(
@@ -87,15 +90,26 @@ def _import_pipeline() -> ModuleType:
     from beam_jobs import pipeline
 
     logging.disable(logging.NOTSET)
-    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it raises says it all
     return pipeline
 
 
 def _refuse_unknown(beam_arguments: Sequence[str]) -> None:
     pipeline = _import_pipeline()
-    _, unknown = pipeline.parse_options(beam_arguments)
+    options, unknown = pipeline.parse_options(beam_arguments)
     if unknown:
         raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
+    pipeline.choose_runner(options)
+
+
+def _check_output_dir(output_dir: pathlib.Path) -> None:
+    """Finds out before films are read, which may take hours, that nothing could be written."""
+    existing = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise CallerError(
+            f"--output_dir={output_dir} can't be written: {existing} is no folder that you may "
+            "write to"
+        )
 
 
 def _list_films(config: ConversionConfig) -> list[Film]:
@@ -148,8 +162,8 @@ def _convert(
         _print_result(output, made)
     if worst > config.max_rejected:
         print(
-            f"error: {worst:.1%} of the films were rejected, more than --max_rejected="
-            f"{config.max_rejected:g}; the others are written, rejected.csv lists the reasons",
+            f"error: {worst:.1%} of the films were rejected, --max_rejected allows "
+            f"{config.max_rejected:.1%}; the others are written, rejected.csv lists the reasons",
             file=sys.stderr,
         )
         return 1
@@ -172,7 +186,7 @@ def _print_plan(config: ConversionConfig, plan: dict[str, Any], bytes_to_write: 
             f"  {len(plan['leaked_patients'])} patients stand in both official sets "
             f"(--leak_policy={config.leak_policy})"
         )
-    print(f"  {bytes_to_write / 1e9:.2f} GB to write", flush=True)
+    print(f"  {bytes_to_write / 1e6:,.0f} MB to write", flush=True)
     if plan["missing"]:
         print(
             f"warning: {plan['missing']} of {plan['listed']} films listed have no file in "
@@ -185,7 +199,7 @@ def _print_result(output: Output, made: dict[str, Any]) -> None:
     totals = made["totals"]
     print(
         f"{output.directory}: {totals['written']} films in {len(made['shards'])} shards, "
-        f"{totals['bytes'] / 1e9:.2f} GB; {totals['rejected']} rejected, "
+        f"{totals['bytes'] / 1e6:,.0f} MB; {totals['rejected']} rejected, "
         f"{totals['missing']} missing, {totals['excluded']} excluded"
     )
     for reason, count in made["rejected"].items():

@@ -97,7 +97,7 @@ def _plan(
 
 
 def _measure(convert, films_dir: pathlib.Path, count: int, size: str) -> float:  # type: ignore[no-untyped-def]
-    with tempfile.TemporaryDirectory(dir=pathlib.Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         planned = _plan(films_dir, pathlib.Path(folder) / "records", count, size)
         os.sync()
         start = time.perf_counter()

@@ -33,7 +33,7 @@ BATCH = flags.DEFINE_integer("batch_size", 8, "Films in a batch.")
 def main(_: list[str]) -> None:
     print(machine.describe())
     size = ImageSize.parse(SIZE.value)
-    with tempfile.TemporaryDirectory(dir=pathlib.Path.cwd()) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         split = _write_records(pathlib.Path(folder), size)
         target = catalogue.TARGETS["pathology"]
         longer = dataclasses.replace(

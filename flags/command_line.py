@@ -52,8 +52,10 @@ def run(
         except CallerError as error:
             end(str(error))
         except KeyboardInterrupt:
-            print("interrupted; the same command goes on where it stopped", file=sys.stderr)
-            return 130
+            print("interrupted; give the same command again to go on", file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(130)  # threads of Beam and TensorFlow may still be at work
 
     app.run(main, flags_parser=parse)
 

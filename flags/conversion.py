@@ -51,6 +51,12 @@ class ConversionConfig:
                 f"--split_policy=official: {self.dataset} has no official test set; "
                 "use --split_policy=patient"
             )
+        for name, share in (
+            ("max_rejected", self.max_rejected),
+            ("test_fraction", self.test_fraction),
+        ):
+            if not 0 <= share <= 1:  # NaN fails both
+                raise CallerError(f"--{name}={share} is not a share between 0 and 1")
         if not self.sizes:
             raise CallerError("--sizes is empty; give at least one, for example 512x512")
 
@@ -168,7 +174,9 @@ def define() -> None:
     flags.DEFINE_integer(
         "phantom_films", None, "How many films the built-in sample has.", lower_bound=8
     )
-    flags.DEFINE_string("phantom_size", None, "Native size of its films, HEIGHTxWIDTH.")
+    flags.DEFINE_string(
+        "phantom_size", None, "Native size of its films, HEIGHTxWIDTH, at least 2049x640."
+    )
     flags.DEFINE_bool("overwrite", False, "Replace records written under another configuration.")
     flags.DEFINE_bool(
         "dry_run",

@@ -27,6 +27,8 @@ CACHES = {
     "memory": "in memory",
     "off": "read from disk every epoch",
 }
+ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
+"""Widths of MobileNetV2 that have ImageNet weights."""
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
@@ -71,6 +73,10 @@ class TrainingConfig:
             catalogue.check_name(flag, name, known)
         if self.target is not None:
             catalogue.check_name("target", self.target, catalogue.TARGETS)
+        if self.alpha not in ALPHAS:
+            raise CallerError(f"--alpha={self.alpha} is not one of {', '.join(map(str, ALPHAS))}")
+        if not 0 <= self.dropout < 1:
+            raise CallerError(f"--dropout={self.dropout} is not in 0 to 1")
         if self.alpha != 1.0 and self.base != "mobilenetv2":
             raise CallerError(f"--alpha={self.alpha} goes with --base=mobilenetv2 only")
         if not (0 < self.phase1_learning_rate < 1 and 0 < self.phase2_learning_rate < 1):
@@ -135,7 +141,7 @@ def define() -> None:
     )
     text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
     text("base", default.base, f"Network under the head: {', '.join(catalogue.BASES)}.")
-    share("alpha", default.alpha, "Width of MobileNetV2: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.")
+    share("alpha", default.alpha, f"Width of MobileNetV2: {', '.join(map(str, ALPHAS))}.")
     text(
         "weights",
         default.weights,

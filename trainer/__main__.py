@@ -9,11 +9,13 @@ same command. Research use only, not for diagnosis.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 from absl import flags
 
 from flags import command_line, training
+from flags.errors import CallerError
 from flags.training import TrainingConfig
 
 
@@ -37,8 +39,16 @@ def run(_: list[str]) -> int:
     else:
         assert config.run_dir is not None
         directory = pathlib.Path(config.run_dir)
-        config = run_folder.read_config(directory)
+        given = config.dataset_dir
+        config, fingerprint = run_folder.read_config(directory)
+        if given is not None:
+            config = dataclasses.replace(config, dataset_dir=given)
         data = train.open_data(config)
+        if data.records.manifest["data_fingerprint"] != fingerprint:
+            raise CallerError(
+                f"{data.records.directory} holds other records than {directory} learned from, its "
+                "test films may be among them; give the records of then with --dataset_dir"
+            )
         evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
     _print_scores(directory)
     return 0
@@ -49,11 +59,12 @@ def _print_scores(directory: pathlib.Path) -> None:
 
     scores = run_folder.read_json(directory / "metrics.json")
     auc = scores["auc"]
-    said = (
-        f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
-        if auc["low"] is not None
-        else "not defined"
-    )
+    if auc["value"] is None:
+        said = f"not defined, {auc['not_defined_because']}"
+    elif auc["low"] is None:
+        said = f"{auc['value']:.3f} (no interval, {auc['interval_not_defined_because']})"
+    else:
+        said = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
     print(
         f"test AUC {said} on {scores['films']} films of {scores['patients']} patients; "
         f"accuracy {scores['accuracy']['value']:.3f}, always the larger class would have "

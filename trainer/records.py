@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
+import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
@@ -123,7 +124,12 @@ def open_records(directory: pathlib.Path) -> Records:
                 else "give the folder <output_dir>/<dataset>/<H>x<W>/<recipe> of a conversion"
             )
         )
-    manifest = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CallerError(
+            f"{path} is damaged ({error}); remove it and convert again to restore it"
+        ) from error
     schema.check_schema_version(manifest.get("schema_version"), str(directory))
     for name, shard in manifest["shards"].items():
         file = directory / name
@@ -133,9 +139,21 @@ def open_records(directory: pathlib.Path) -> Records:
                 f"{file} is {'missing' if size < 0 else f'{size} bytes'}, manifest.json says "
                 f"{shard['bytes']} bytes; convert again to restore it"
             )
-    with (directory / "sources.csv").open(newline="", encoding="utf-8") as stream:
+    with (directory / "sources.csv").open(
+        newline="", encoding="utf-8", errors="surrogateescape"
+    ) as stream:
         films = tuple(row for row in csv.DictReader(stream) if row["status"] == "written")
     return Records(directory, manifest, films)
+
+
+def find_damaged(records: Records) -> list[str]:
+    """Lists the shards whose content is not what the conversion wrote, by their SHA-256."""
+    damaged = []
+    for name, shard in records.manifest["shards"].items():
+        digest = hashlib.sha256((records.directory / name).read_bytes())
+        if digest.hexdigest() != shard["sha256"]:
+            damaged.append(name)
+    return damaged
 
 
 def select(records: Records, name: str, parts: Sequence[str], target: Target) -> Split:

@@ -23,12 +23,17 @@ DEFAULT_ROOT = pathlib.Path("runs")
 _INCIDENTAL = ("mode", "run_dir", "dataset_dir", "cache")
 
 
-def open_run(config: TrainingConfig, records: Records, target: str) -> pathlib.Path:
-    """Makes the run folder, or takes up the same run where it stopped.
+def check_run(
+    config: TrainingConfig, records: Records, target: str
+) -> tuple[pathlib.Path, dict[str, Any]]:
+    """Names the run folder, and makes sure that it is free or holds this very run.
+
+    Returns:
+        the folder, and the content of its config.json.
 
     Raises:
         CallerError: the folder holds a run of another configuration or other data, or something
-            else, or can't be made.
+            else.
     """
     decisive = {key: value for key, value in config.to_json().items() if key not in _INCIDENTAL}
     decisive["target"] = target
@@ -45,26 +50,39 @@ def open_run(config: TrainingConfig, records: Records, target: str) -> pathlib.P
         logging.info("%s: taking up this run where it stopped", directory)
     elif directory.is_dir() and any(directory.iterdir()):
         raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_json(path, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)})
-    except OSError as error:
-        raise CallerError(f"--run_dir={directory} can't be written: {error.strerror}") from error
-    return directory
+    return directory, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)}
 
 
-def read_config(directory: pathlib.Path) -> TrainingConfig:
-    """Reads the configuration of a run.
+def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:
+    """Makes the run folder and writes config.json.
 
     Raises:
-        CallerError: the folder holds no run.
+        CallerError: the folder can't be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / "config.json", content)
+    except OSError as error:
+        raise CallerError(f"--run_dir={directory} can't be written: {error.strerror}") from error
+
+
+def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
+    """Reads the configuration of a finished run, and the fingerprint of the data it learned from.
+
+    Raises:
+        CallerError: the folder holds no run, or one that is not finished.
     """
     path = directory / "config.json"
     if not path.is_file():
         raise CallerError(f"--run_dir={directory} holds no config.json; give the folder of a run")
+    if not (directory / "model.keras").is_file():
+        raise CallerError(
+            f"--run_dir={directory} holds no model.keras: its training is not finished; "
+            "give the command that began it again"
+        )
     content = read_json(path)
-    del content["data_fingerprint"]
-    return TrainingConfig(**content)
+    fingerprint = content.pop("data_fingerprint")
+    return TrainingConfig(**content), fingerprint
 
 
 def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:
@@ -83,8 +101,15 @@ def write_description(directory: pathlib.Path, description: dict[str, Any]) -> N
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object."""
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    """Reads a JSON object.
+
+    Raises:
+        CallerError: the file is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CallerError(f"{path} is damaged ({error}); give another --run_dir") from error
     return content
 
 

@@ -24,7 +24,14 @@ from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import checkpoints, evaluate, input_pipeline, models, run_folder, strategy
-from trainer.records import Records, Split, find_directory, open_records, select
+from trainer.records import (
+    Records,
+    Split,
+    find_damaged,
+    find_directory,
+    open_records,
+    select,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,16 +77,24 @@ def train(config: TrainingConfig) -> pathlib.Path:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     data = open_data(config)
-    directory = run_folder.open_run(config, data.records, data.target_name)
+    directory, content = run_folder.check_run(config, data.records, data.target_name)
     if not (directory / "model.keras").is_file():
         devices = strategy.make(config.strategy)
         with devices.scope():
             model, weights = models.build(config, data.records.size)
         class_weights = choose_class_weights(config, data.train)
         run = Run(config, data, directory, devices, model, weights, class_weights)
+        run_folder.open_run(directory, content)
         run_folder.write_description(directory, describe_run(run))
-        for phase in (1, 2):
-            train_phase(run, phase)
+        try:
+            for phase in (1, 2):
+                train_phase(run, phase)
+        except tf.errors.DataLossError as error:
+            damaged = find_damaged(data.records)
+            raise CallerError(
+                f"{data.records.directory}: {', '.join(damaged) or 'a record'} is damaged; remove "
+                "it and give the command of the conversion again, then this one"
+            ) from error
         save_model(model, directory / "model.keras")
     evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
     return directory

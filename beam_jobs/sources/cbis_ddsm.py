@@ -225,12 +225,12 @@ class _FileFinder:
         for file in candidates:
             identity = identities.get(file.path)
             if identity is not None and identity.series_uid:
-                self._by_series.setdefault(identity.series_uid, file)
+                _keep_larger(self._by_series, identity.series_uid, file)
                 continue
             for folder in file.path.split("/")[:-1]:
-                self._by_folder.setdefault(folder, file)
+                _keep_larger(self._by_folder, folder, file)
             if identity is not None and identity.patient_id:
-                self._by_patient.setdefault(identity.patient_id, file)
+                _keep_larger(self._by_patient, identity.patient_id, file)
 
     def add_file(self, film: Film, rows: Sequence[_Row]) -> Film:
         """Returns the film with path and size, unchanged if no file is its."""
@@ -241,6 +241,11 @@ class _FileFinder:
         ):
             for name in names:
                 if name in index:
-                    file = index[name]
-                    return dataclasses.replace(film, path=file.path, bytes=file.bytes)
+                    return index[name].add_to(film)
         return film
+
+
+def _keep_larger(index: dict[str, files.DataFile], name: str, file: files.DataFile) -> None:
+    """Of two copies of a film the smaller one may have been cut short."""
+    if name not in index or file.bytes > index[name].bytes:
+        index[name] = file

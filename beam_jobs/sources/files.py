@@ -10,6 +10,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from beam_jobs.imaging import decode
+from beam_jobs.sources.film import Film
 from flags.errors import CallerError
 
 _CACHE_HEADER = ("path", "bytes", "modified_ns", "series_uid", "patient_id")
@@ -27,6 +28,12 @@ class DataFile:
     def name(self) -> str:
         """Last component of the path."""
         return self.path.rsplit("/", 1)[-1]
+
+    def add_to(self, film: Film) -> Film:
+        """Returns a film with this as its file."""
+        return dataclasses.replace(
+            film, path=self.path, bytes=self.bytes, modified_ns=self.modified_ns
+        )
 
 
 def list_files(data_dir: pathlib.Path) -> list[DataFile]:

@@ -42,6 +42,7 @@ class Film:
         excluded: the policy that left the film out, or "".
         path: file relative to the data folder, "" where no file was found.
         bytes: size of the file.
+        modified_ns: when it was last changed, in nanoseconds.
         copies: names the tables have for this film, joined by ';' (a view may stand in two).
         lesions: circles around lesions as column,row,radius in film pixels, joined by ';'.
     """
@@ -65,6 +66,7 @@ class Film:
     excluded: str = ""
     path: str = ""
     bytes: int = 0
+    modified_ns: int = 0
     copies: str = ""
     lesions: str = ""
 

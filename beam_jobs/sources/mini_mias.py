@@ -5,7 +5,6 @@ Suckling et al. 1994. Odd films are right and even films left breasts of the sam
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import re
 from collections.abc import Iterator
@@ -113,4 +112,4 @@ def _film(
     )
     if file is None:
         return film
-    return dataclasses.replace(film, path=file.path, bytes=file.bytes)
+    return file.add_to(film)

@@ -51,7 +51,9 @@ class Sample:
         for name, least in (("films", 4), ("height", 2049), ("width", 640), ("seed", 0)):
             if getattr(self, name) < least:
                 got = getattr(self, name)
-                raise CallerError(f"phantom sample: {name} is {got}; it must be {least} or more")
+                raise CallerError(
+                    f"--phantom_size, --phantom_films: {name} is {got}, at least {least} is needed"
+                )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -233,5 +233,5 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
     ("name", "value"), [("films", 3), ("height", 2048), ("width", 0), ("seed", -1)]
 )
 def test_sample_refuses(name, value):
-    with pytest.raises(ValueError, match=f"{name} is {value}; it must be"):
+    with pytest.raises(ValueError, match=f"{name} is {value}, at least"):
         Sample(**{name: value})

@@ -228,7 +228,7 @@ def test_unusable_films_are_listed_and_the_rest_goes_on(films, tmp_path):
     arguments = options(tmp_path / "damaged", tmp_path / "out", "--recipe=plain")
     run = convert(*arguments)
     assert run.returncode == 1
-    assert "20.8% of the films were rejected, more than --max_rejected=0.01" in run.stderr
+    assert "20.8% of the films were rejected, --max_rejected allows 1.0%" in run.stderr
     output = tmp_path / "out" / "phantom" / str(SIZE) / "plain"
     with (output / "rejected.csv").open(newline="") as file:
         listed = {row["path"].split("/")[0]: row["reason"] for row in csv.DictReader(file)}
@@ -241,6 +241,49 @@ def test_unusable_films_are_listed_and_the_rest_goes_on(films, tmp_path):
     assert (status.count("written"), status.count("rejected"), len(status)) == (19, 5, 24)
     tolerant = convert(*arguments, "--max_rejected=0.3")
     assert tolerant.returncode == 0, tolerant.stderr
+
+
+def test_a_mended_film_is_taken_up_and_no_other_shard_touched(films, tmp_path):
+    data_dir = tmp_path / "data"
+    shutil.copytree(films, data_dir)
+    path = sorted(data_dir.glob("*/*/*/1-1.dcm"))[0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    arguments = options(data_dir, tmp_path / "out", "--recipe=plain")
+    assert convert(*arguments).returncode == 1
+    output = tmp_path / "out" / "phantom" / str(SIZE) / "plain"
+    before = {p.name: p.stat().st_mtime_ns for p in output.glob("*.tfrecord-*")}
+    path.write_bytes(whole)
+    run = convert(*arguments)
+    assert run.returncode == 0, run.stderr
+    assert json.loads((output / "manifest.json").read_text())["totals"]["written"] == 24
+    after = {p.name: p.stat().st_mtime_ns for p in output.glob("*.tfrecord-*")}
+    assert sum(after[name] != before[name] for name in after) == 1
+
+
+def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(films, tmp_path):
+    arguments = options(films, tmp_path, "--recipe=plain", "--direct_num_workers=1")
+    child = subprocess.Popen(
+        [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    output = tmp_path / "phantom" / str(SIZE) / "plain"
+    while child.poll() is None and not list(output.glob("*.tfrecord-*")):
+        time.sleep(0.002)
+    child.send_signal(signal.SIGINT)
+    _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert said.strip().splitlines()[-1] == "interrupted; give the same command again to go on"
+    assert "Traceback" not in said
+    assert convert(*arguments).returncode == 0
+
+
+def test_an_output_that_cannot_be_written_is_one_line(films, tmp_path):
+    (tmp_path / "file").write_text("")
+    run = convert(*options(films, tmp_path / "file" / "below"))
+    assert_one_line(run, "can't be written", "is no folder that you may write to")
 
 
 @pytest.mark.parametrize(
@@ -258,6 +301,9 @@ def test_unusable_films_are_listed_and_the_rest_goes_on(films, tmp_path):
         (["--folds=one"], ["--folds=one", "invalid literal"]),
         (["--fold=3"], ["unknown flag --fold", "did you mean --folds?"]),
         (["--runer=DirectRunner"], ["unknown flag --runer"]),
+        (["--runner=Nonsense"], ["--runner=Nonsense can't be used", "leave it out"]),
+        (["--direct_num_workers=abc"], ["option of Beam", "direct_num_workers"]),
+        (["--max_rejected=nan"], ["--max_rejected=nan is not a share"]),
         (["stray"], ["stray"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -40,6 +40,8 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
         (["--strategy=tpu"], ["--strategy=tpu is not one of default, mirrored"]),
         (["--target=cancer"], ["--target=cancer is not one of pathology, abnormal"]),
         (["--class_weights=1:0"], ["two positive numbers such as 1.0:1.5"]),
+        (["--alpha=2"], ["--alpha=2.0 is not one of 0.35, 0.5"]),
+        (["--dropout=nan"], ["--dropout=nan is not in 0 to 1"]),
         (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenetv2 only"]),
         (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
         (["--mode=evaluate"], ["needs --run_dir"]),
@@ -112,3 +114,49 @@ def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
     again = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def train_briefly(records_dir: pathlib.Path, cwd: pathlib.Path) -> subprocess.CompletedProcess:
+    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=random"]
+    arguments += ["--alpha=0.35", "--phase1_epochs=1", "--phase2_epochs=0"]
+    return run_trainer(*arguments, cwd=cwd)
+
+
+def test_a_damaged_shard_is_named(records_dir, tmp_path):
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    shard = next(copy.glob("*-fold1.tfrecord-*"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    run = train_briefly(copy, tmp_path)
+    assert run.returncode == 2
+    assert "Traceback" not in run.stderr
+    assert f"error: {copy}: {shard.name} is damaged; remove it" in run.stderr
+
+
+def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_path):
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    assert train_briefly(copy, tmp_path).returncode == 0
+    edit_manifest(copy, data_fingerprint="of others")
+    run = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
+    assert_last_line(run, "holds other records than run learned from")
+    run = run_trainer(
+        "--mode=evaluate", "--run_dir=run", f"--dataset_dir={records_dir}", cwd=tmp_path
+    )
+    assert run.returncode == 0, run.stderr
+    (tmp_path / "run" / "model.keras").unlink()
+    run = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
+    assert_last_line(run, "holds no model.keras: its training is not finished")
+
+
+def test_wrong_weights_do_not_claim_the_run_folder(records_dir, tmp_path):
+    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=nowhere.weights.h5"]
+    assert_last_line(run_trainer(*arguments, cwd=tmp_path), "nowhere.weights.h5 is not a file")
+    assert not (tmp_path / "run").exists()
+
+
+def assert_last_line(run: subprocess.CompletedProcess, words: str) -> None:
+    assert run.returncode == 2, run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stderr.strip().splitlines()[-1].startswith("error: ")
+    assert words in run.stderr.strip().splitlines()[-1]
