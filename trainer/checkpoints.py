@@ -1,8 +1,9 @@
 """What a phase of training leaves on disk, so that a killed run goes on where it stopped.
 
 Keras's BackupAndRestore overwrites its one file in place, and forgets what EarlyStopping and
-ReduceLROnPlateau have seen; here each epoch has a file of its own, renamed into place when whole,
-and the two callbacks are brought up to date from history.csv.
+ReduceLROnPlateau have seen and where Dropout's random numbers stood; here each epoch has a file of
+its own, renamed into place when whole, the two callbacks are brought up to date from history.csv,
+and random numbers are a function of seed and epoch.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import time
 from typing import Any
 
 import keras
+import numpy as np
 
 MONITOR = "val_loss"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights, optimizer and random state after each epoch; keeps the newest and the best."""
+    """Saves weights and optimizer after each epoch; keeps the newest and the best."""
 
     def __init__(self, folder: pathlib.Path, losses: dict[int, float]) -> None:
         super().__init__()
@@ -40,6 +42,24 @@ class Checkpoint(keras.callbacks.Callback):
         for old in saved_epochs(self._folder):
             if old not in keep:
                 epoch_path(self._folder, old).unlink()
+
+
+class Reseed(keras.callbacks.Callback):
+    """Starts the random numbers of an epoch from the seed and its number.
+
+    Keras does not save the state of its seed generators with the weights.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._seed = seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets the state of each random layer."""
+        states = [v for v in self.model.variables if v.name == "seed_generator_state"]
+        for number, state in enumerate(states):
+            words = np.random.SeedSequence([self._seed, epoch, number]).generate_state(1)
+            state.assign([int(words[0]) >> 1, 0])
 
 
 class Stamp(keras.callbacks.Callback):

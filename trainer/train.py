@@ -170,6 +170,7 @@ def train_phase(run: Run, phase: int) -> None:
                 stopping,
                 plateau,
                 checkpoints.Replay(losses, stopping, plateau),
+                checkpoints.Reseed(config.seed),
                 checkpoints.Stamp(phase),
                 keras.callbacks.CSVLogger(run.directory / "history.csv", append=True),
                 checkpoints.Checkpoint(folder, losses),
