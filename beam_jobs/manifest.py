@@ -11,16 +11,14 @@ import csv
 import hashlib
 import importlib.metadata
 import json
-import os
-import pathlib
-import shutil
 from collections.abc import Sequence
 from typing import Any
 
-from beam_jobs import preview, shards, statistics
+from beam_jobs import preview, shards, statistics, storage
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import film as film_table
 from beam_jobs.sources.film import Film
+from beam_jobs.storage import Folder
 from flags import catalogue, schema
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
@@ -105,11 +103,13 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
         if overwrite and path.is_file() and _read_json(path) != job:
             _remove_records(output)
         output.work_folder.mkdir(parents=True, exist_ok=True)
-        for leftover in output.work_folder.glob("*.tmp"):
+        for leftover in list(output.work_folder.glob("*.tmp")):
             leftover.unlink()
         shards.write_json(path, job)
     except OSError as error:
-        raise CallerError(f"{output.directory} can't be written: {error.strerror}") from error
+        raise CallerError(
+            f"{output.directory} can't be written: {error.strerror or error}"
+        ) from error
 
 
 def write_plan(output: Output, plan: dict[str, Any]) -> None:
@@ -118,7 +118,9 @@ def write_plan(output: Output, plan: dict[str, Any]) -> None:
         output.directory.mkdir(parents=True, exist_ok=True)
         shards.write_json(output.directory / "plan.json", plan)
     except OSError as error:
-        raise CallerError(f"{output.directory} can't be written: {error.strerror}") from error
+        raise CallerError(
+            f"{output.directory} can't be written: {error.strerror or error}"
+        ) from error
 
 
 def close_output(
@@ -138,12 +140,12 @@ def close_output(
         for ledger in ledgers.values()
         for measured in ledger["films"]
     ]
-    with _replacing(output.directory / "sources.csv") as path:
+    with storage.replacing(output.directory / "sources.csv") as path:
         film_table.write_sources(path, films, reasons)
-    with _replacing(output.directory / "rejected.csv") as path:
+    with storage.replacing(output.directory / "rejected.csv") as path:
         _write_rejected(path, rejected, by_id)
     shards.write_json(output.directory / "statistics.json", statistics.summarise(written))
-    with _replacing(output.directory / "preview.png") as path:
+    with storage.replacing(output.directory / "preview.png") as path:
         preview.write(path, [film for film, _ in written], output, planned)
     shards.write_json(output.directory / "features.json", schema.features_json(output.size))
     shards.write_json(
@@ -162,7 +164,7 @@ def read_manifest(output: Output) -> dict[str, Any] | None:
     return _read_json(path)
 
 
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
+def _read_json(path: Folder) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -174,31 +176,15 @@ def _read_json(path: pathlib.Path) -> dict[str, Any]:
 
 def _remove_records(output: Output) -> None:
     """Removes what this program wrote, and nothing else that may lie there."""
-    for path in output.directory.iterdir():
+    for path in list(output.directory.iterdir()):
         if path.name in _FILES or ".tfrecord-" in path.name:
             path.unlink()
-    shutil.rmtree(output.work_folder)
-
-
-class _replacing:
-    """Gives a temporary path to write to, renamed to `path` if all went well."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self._path = path
-        self._temporary = path.with_name(f".{os.getpid()}.{path.name}")
-
-    def __enter__(self) -> pathlib.Path:
-        return self._temporary
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            os.replace(self._temporary, self._path)
-        else:
-            self._temporary.unlink(missing_ok=True)
+    for path in list(output.work_folder.iterdir()):
+        path.unlink()
 
 
 def _write_rejected(
-    path: pathlib.Path, rejected: Sequence[dict[str, str]], by_id: dict[str, Film]
+    path: Folder, rejected: Sequence[dict[str, str]], by_id: dict[str, Film]
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -14,16 +14,21 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
-from beam_jobs import shards
+from beam_jobs import shards, storage
 from flags.errors import CallerError
 
 
 class WriteShard(beam.DoFn):
     """Writes one shard, whole, to every output that still lacks it."""
 
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._arguments = list(arguments)
+
     def setup(self) -> None:
         """Leaves the cores to Beam: its workers are the parallelism."""
         cv2.setNumThreads(1)
+        # some runners do not tell their workers the options, and stores need them
+        storage.configure(self._arguments)
 
     def process(self, shard: shards.Shard):  # type: ignore[no-untyped-def]
         """Writes the shard; yields its name."""
@@ -33,21 +38,29 @@ class WriteShard(beam.DoFn):
         yield shard.name
 
 
-# threads of this process, one a core (0): OpenCV and numpy let go of the GIL
-_DIRECT_DEFAULTS = ("--direct_num_workers=0", "--direct_running_mode=multi_threading")
+# DirectRunner: threads of this process, one a core (0): OpenCV and numpy let go of the GIL.
+# DaskRunner: a shard is a task; Dask's own 128 to a task would leave most workers idle.
+_DEFAULTS = {
+    "DirectRunner": ("--direct_num_workers=0", "--direct_running_mode=multi_threading"),
+    "DaskRunner": ("--dask_partition_size=1",),
+}
 
 
-def parse_options(arguments: Sequence[str]) -> tuple[PipelineOptions, list[str]]:
-    """Reads Beam's own options, with defaults for running on this machine.
+# not in Beam's own list of short names
+_LONG_NAMES = {"DaskRunner": "apache_beam.runners.dask.dask_runner.DaskRunner"}
 
-    Returns:
-        the options, and the arguments that Beam does not know either.
+
+def find_unknown(arguments: Sequence[str]) -> list[str]:
+    """Returns the arguments that are no options of Beam.
+
+    Raises:
+        CallerError: there is no such runner, or an option lacks its value.
     """
+    choose_runner(PipelineOptions(list(arguments)))  # a runner brings options of its own
     parser = _Parser(add_help=False, allow_abbrev=False)
     for options in PipelineOptions.__subclasses__():
         options._add_argparse_args(parser)  # Beam's own way to collect them
-    _, unknown = parser.parse_known_args(list(arguments))
-    return PipelineOptions([*_DIRECT_DEFAULTS, *arguments]), unknown
+    return parser.parse_known_args(list(arguments))[1]
 
 
 def choose_runner(options: PipelineOptions) -> PipelineRunner:
@@ -62,7 +75,7 @@ def choose_runner(options: PipelineOptions) -> PipelineRunner:
     if name in (None, "DirectRunner"):
         return FnApiRunner()
     try:
-        return create_runner(name)
+        return create_runner(_LONG_NAMES.get(name, name))
     except (ValueError, ImportError, AttributeError) as error:
         raise CallerError(
             f"--runner={name} can't be used ({' '.join(str(error).split())}); leave it out for "
@@ -76,19 +89,26 @@ class _Parser(argparse.ArgumentParser):
         raise CallerError(f"option of Beam: {message}")
 
 
-def run(planned: Sequence[shards.Shard], options: PipelineOptions) -> None:
+def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
     """Writes the shards; returns when all are written.
+
+    Args:
+        planned: shards to write.
+        arguments: options of Beam.
 
     Raises:
         CallerError: a disk is full or can't be written.
         Exception: what else stopped a worker, with Beam's account of where.
     """
+    runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner or "DirectRunner"
+    defaults = () if "--dask_npartitions" in " ".join(arguments) else _DEFAULTS.get(runner, ())
+    options = PipelineOptions([*defaults, *arguments])
     try:
         with beam.Pipeline(runner=choose_runner(options), options=options) as pipeline:
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(list(planned), reshuffle=True)
-                | "Write shards" >> beam.ParDo(WriteShard())
+                | "Write shards" >> beam.ParDo(WriteShard(arguments))
             )
     except RuntimeError as error:  # Beam passes a worker's exception on as text
         found = re.search(r"OSError: \[Errno \d+\] ([^:\[\n]+)", str(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import pathlib
 from collections.abc import Sequence
 
 import cv2
@@ -14,14 +13,13 @@ from matplotlib.figure import Figure
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources.film import Film
+from beam_jobs.storage import Folder
 
 FILMS = 6
 _LONGEST_SIDE = 700
 
 
-def write(
-    path: pathlib.Path, written: Sequence[Film], output: Output, planned: Sequence[Shard]
-) -> None:
+def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequence[Shard]) -> None:
     """Draws up to six of the films written, taking turns among labels.
 
     Args:
@@ -55,7 +53,8 @@ def write(
         )
     if not chosen:
         axes[0, 0].text(0.5, 0.5, "no film was written", ha="center")
-    figure.savefig(path, format="png", dpi=100, metadata={"Software": None})
+    with path.open("wb") as file:
+        figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
 
 
 def _choose(written: Sequence[Film]) -> list[Film]:

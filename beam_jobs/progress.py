@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from beam_jobs import shards
+from beam_jobs import shards, storage
 from beam_jobs.shards import Output, Shard
+from beam_jobs.storage import StorePath
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 10.0
@@ -72,16 +73,23 @@ class Reporter:
 def watch(planned: Sequence[Shard]) -> Iterator[None]:
     """Shows films done while shards are written by somebody else."""
     total = sum(len(shard.films) for shard in planned)
-    before = sum(_films_done(shard)[1] for shard in planned)
+    outputs = {output for shard in planned for output in shard.outputs}
+    stored = any(isinstance(output.directory, StorePath) for output in outputs)
+
+    def look() -> tuple[int, int]:
+        found = {output: storage.sizes(output.work_folder) for output in outputs}
+        counts = [_films_done(shard, found) for shard in planned]
+        return sum(films for films, _ in counts), sum(read for _, read in counts)
+
+    _, before = look()
     stop = threading.Event()
 
     def show(reporter: Reporter) -> None:
-        counts = [_films_done(shard) for shard in planned]
-        done = sum(films for films, _ in counts)
-        reporter.update(done, total, (sum(read for _, read in counts) - before) / 1e6)
+        done, read = look()
+        reporter.update(done, total, (read - before) / 1e6)
 
     def poll(reporter: Reporter) -> None:
-        while not stop.wait(_BAR_SECONDS):
+        while not stop.wait(_LINE_SECONDS if stored else _BAR_SECONDS):  # listing a store costs
             show(reporter)
 
     with Reporter("converting", "films") as reporter:
@@ -96,17 +104,18 @@ def watch(planned: Sequence[Shard]) -> Iterator[None]:
             show(reporter)
 
 
-def _films_done(shard: Shard) -> tuple[int, int]:
+def _films_done(shard: Shard, found: dict[Output, dict[str, int]]) -> tuple[int, int]:
     """Returns films done and the bytes of their files, judged by the output furthest behind."""
-    done = min(_films_written(shard, output) for output in shard.outputs)
+    done = min(_films_written(shard, output, found[output]) for output in shard.outputs)
     return done, sum(film.bytes for film in shard.films[:done])
 
 
-def _films_written(shard: Shard, output: Output) -> int:
-    if shards.ledger_path(output, shard.name).is_file():
+def _films_written(shard: Shard, output: Output, sizes: dict[str, int]) -> int:
+    if shards.ledger_path(output, shard.name).name in sizes:
         return len(shard.films)
-    size = 0
-    for temporary in output.work_folder.glob(f"{shard.name}.*.tmp"):
-        with contextlib.suppress(FileNotFoundError):  # finished since it was listed
-            size = max(size, temporary.stat().st_size)
-    return min(size // output.record_bytes, len(shard.films))
+    started = (
+        size
+        for name, size in sizes.items()
+        if name.startswith(f"{shard.name}.") and name.endswith(".tmp")
+    )
+    return min(max(started, default=0) // output.record_bytes, len(shard.films))

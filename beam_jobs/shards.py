@@ -11,8 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import os
-import pathlib
 import struct
 from collections.abc import Iterator, Sequence
 from typing import IO, Any
@@ -20,9 +18,10 @@ from typing import IO, Any
 import google_crc32c
 import numpy as np
 
-from beam_jobs import examples, statistics
+from beam_jobs import examples, statistics, storage
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.sources.film import Film
+from beam_jobs.storage import Folder
 from flags import schema
 from flags.size import ImageSize
 
@@ -33,7 +32,7 @@ WORK_FOLDER = ".shards"
 class Output:
     """One folder of records: a size and a recipe."""
 
-    directory: pathlib.Path
+    directory: Folder
     size: ImageSize
     recipe: str
 
@@ -43,7 +42,7 @@ class Output:
         return 2 * self.size.height * self.size.width
 
     @property
-    def work_folder(self) -> pathlib.Path:
+    def work_folder(self) -> Folder:
         """Where ledgers, and files not yet whole, lie."""
         return self.directory / WORK_FOLDER
 
@@ -56,7 +55,7 @@ class Shard:
     split: str
     films: tuple[Film, ...]
     outputs: tuple[Output, ...]
-    data_dir: pathlib.Path
+    data_dir: Folder
     max_pixels: int
 
     @property
@@ -71,7 +70,7 @@ def plan(
     films: Sequence[Film],
     outputs: Sequence[Output],
     *,
-    data_dir: pathlib.Path,
+    data_dir: Folder,
     films_per_shard: int,
     max_pixels: int,
 ) -> list[Shard]:
@@ -150,7 +149,7 @@ class _ShardWriter:
     def __init__(self, output: Output, shard: Shard) -> None:
         self._output = output
         self._shard = shard
-        self._temporary = output.work_folder / f"{shard.name}.{os.getpid()}.tmp"
+        self._temporary = output.work_folder / storage.temporary_name(shard.name)
         self._hash = hashlib.sha256()
         self._films: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
@@ -183,9 +182,9 @@ class _ShardWriter:
         self._films.append({"film_id": film.film_id, **statistics.measure(image)})
 
     def finish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        os.replace(self._temporary, self._output.directory / self._shard.name)
+        storage.save(self._file)
+        self._file.close()
+        self._temporary.replace(self._output.directory / self._shard.name)
         write_json(
             ledger_path(self._output, self._shard.name),
             {
@@ -212,7 +211,7 @@ def _masked_crc(data: bytes) -> bytes:
     return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def ledger_path(output: Output, name: str) -> pathlib.Path:
+def ledger_path(output: Output, name: str) -> Folder:
     """Where the ledger of a shard lies."""
     return output.work_folder / f"{name}.json"
 
@@ -223,12 +222,8 @@ def read_ledger(output: Output, name: str) -> dict[str, Any]:
     return ledger
 
 
-def write_json(path: pathlib.Path, content: object) -> None:
+def write_json(path: Folder, content: object) -> None:
     """Writes JSON whole or not at all."""
-    text = json.dumps(content, indent=1) + "\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with storage.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(content, indent=1) + "\n")
+        storage.save(file)

@@ -49,14 +49,13 @@ def run(beam_arguments: list[str]) -> int:
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
-    from beam_jobs import manifest, shards, splits
+    from beam_jobs import manifest, shards, splits, storage
 
-    _check_output_dir(config.output_dir)
+    output_dir = storage.folder(config.output_dir)
+    _check_places(config, beam_arguments)
     films = _list_films(config)
     outputs = [
-        shards.Output(
-            config.output_dir / config.dataset / str(size) / recipe, size=size, recipe=recipe
-        )
+        shards.Output(output_dir / config.dataset / str(size) / recipe, size=size, recipe=recipe)
         for size in config.sizes
         for recipe in config.recipes
     ]
@@ -95,15 +94,32 @@ def _import_pipeline() -> ModuleType:
 
 
 def _refuse_unknown(beam_arguments: Sequence[str]) -> None:
-    pipeline = _import_pipeline()
-    options, unknown = pipeline.parse_options(beam_arguments)
+    unknown = _import_pipeline().find_unknown(beam_arguments)
     if unknown:
         raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
-    pipeline.choose_runner(options)
+
+
+def _check_places(config: ConversionConfig, beam_arguments: Sequence[str]) -> None:
+    """Finds out before films are read, which may take hours, that nothing could be written."""
+    from beam_jobs import storage
+
+    places = [storage.folder(place) for place in (config.data_dir, config.output_dir)]
+    stores = [place for place in places if isinstance(place, storage.StorePath)]
+    if stores:
+        _import_pipeline()
+        storage.configure(beam_arguments)
+    for store in stores:
+        storage.check_reachable(store)
+    if isinstance(config.output_dir, pathlib.Path):
+        _check_output_dir(config.output_dir)
+    if config.dataset == "phantom" and not isinstance(config.data_dir, pathlib.Path):
+        raise CallerError(
+            f"--data_dir={config.data_dir}: the phantom sample is drawn on this machine; "
+            "give a local folder"
+        )
 
 
 def _check_output_dir(output_dir: pathlib.Path) -> None:
-    """Finds out before films are read, which may take hours, that nothing could be written."""
     existing = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         raise CallerError(
@@ -113,17 +129,18 @@ def _check_output_dir(output_dir: pathlib.Path) -> None:
 
 
 def _list_films(config: ConversionConfig) -> list[Film]:
-    from beam_jobs import progress
+    from beam_jobs import progress, storage
     from beam_jobs.sources import listing, phantom
 
     if config.dataset == "phantom":
+        assert isinstance(config.data_dir, pathlib.Path)
         print(PHANTOM_NOTICE, file=sys.stderr)
         with progress.Reporter(f"making phantoms in {config.data_dir}", "films") as reporter:
             phantom.make(config.data_dir, listing.phantom_sample(config), report=reporter.update)
     with progress.Reporter(f"reading headers in {config.data_dir}", "files") as reporter:
         return listing.list_films(
             config,
-            cache=config.output_dir / config.dataset / "headers.csv",
+            cache=storage.folder(config.output_dir) / config.dataset / "headers.csv",
             report=reporter.update,
         )
 
@@ -135,7 +152,7 @@ def _convert(
     jobs: dict[Output, dict[str, Any]],
     beam_arguments: Sequence[str],
 ) -> int:
-    from beam_jobs import manifest, progress, shards
+    from beam_jobs import manifest, progress, shards, storage
 
     pipeline = _import_pipeline()
 
@@ -143,15 +160,14 @@ def _convert(
         config.dataset,
         films,
         outputs,
-        data_dir=config.data_dir,
+        data_dir=storage.folder(config.data_dir),
         films_per_shard=config.films_per_shard,
         max_pixels=config.max_pixels,
     )
     todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
     if todo:
-        options, _ = pipeline.parse_options(beam_arguments)
         with progress.watch(planned):
-            pipeline.run(todo, options)
+            pipeline.run(todo, beam_arguments)
     worst = 0.0
     for output in outputs:
         made = None if todo else manifest.read_manifest(output)

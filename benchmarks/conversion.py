@@ -116,8 +116,7 @@ def _convert_in_pool(planned: list[shards.Shard]) -> None:
 
 
 def _convert_in_beam(planned: list[shards.Shard]) -> None:
-    options, _ = pipeline.parse_options([])
-    pipeline.run(planned, options)
+    pipeline.run(planned)
 
 
 def _peak_memory(films_dir: pathlib.Path, count: int) -> float:

@@ -22,8 +22,8 @@ class ConversionConfig:
     """One conversion, complete and valid; the flags below say what each field means."""
 
     dataset: str
-    data_dir: pathlib.Path
-    output_dir: pathlib.Path
+    data_dir: pathlib.Path | str
+    output_dir: pathlib.Path | str
     sizes: tuple[ImageSize, ...]
     recipes: tuple[str, ...] = ("paper",)
     label_policy: str = "any_malignant"
@@ -74,8 +74,8 @@ class ConversionConfig:
             split_policy = "official" if catalogue.DATASETS[dataset].official_split else "patient"
         return cls(
             dataset=dataset,
-            data_dir=pathlib.Path(values.data_dir or pathlib.Path("data") / dataset),
-            output_dir=pathlib.Path(values.output_dir),
+            data_dir=_place(values.data_dir or f"data/{dataset}"),
+            output_dir=_place(values.output_dir),
             sizes=_parse_sizes(values.sizes),
             recipes=tuple(dict.fromkeys(values.recipe)),
             label_policy=values.label_policy,
@@ -114,13 +114,14 @@ def define() -> None:
     flags.DEFINE_string(
         "data_dir",
         None,
-        "Folder with the films and tables as downloaded (searched recursively). "
-        "Default: data/<dataset>.",
+        "Folder with the films and tables as downloaded (searched recursively), on this machine or "
+        "in a store (s3://, gs://, hdfs://). Default: data/<dataset>.",
     )
     flags.DEFINE_string(
         "output_dir",
         "data/tfrecords",
-        "Where the records go, as <output_dir>/<dataset>/<H>x<W>/<recipe>/.",
+        "Where the records go, as <output_dir>/<dataset>/<H>x<W>/<recipe>/; a folder of this "
+        "machine or of a store.",
     )
     flags.DEFINE_list(
         "sizes", ["512x512"], "Sizes to write, HEIGHTxWIDTH, one or more: 2048x1376,512x512."
@@ -187,6 +188,11 @@ def define() -> None:
 
 def _parse_sizes(texts: list[str]) -> tuple[ImageSize, ...]:
     return tuple(dict.fromkeys(ImageSize.parse(text) for text in texts if text.strip()))
+
+
+def _place(text: str) -> pathlib.Path | str:
+    """Returns a path of this machine, or the address of a store (s3://...) as it is."""
+    return text if "://" in text else pathlib.Path(text)
 
 
 def _choose_dataset(name: str | None, data_dir: str | None) -> str:

@@ -9,11 +9,9 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
-import os
-import pathlib
 import re
 import warnings
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -73,16 +71,27 @@ class Identity:
 NOBODY = Identity("", "")
 
 
-def read_identity(path: pathlib.Path) -> Identity:
+class File(Protocol):
+    """A file of this machine (`pathlib.Path`) or of a store."""
+
+    def read_bytes(self) -> bytes:
+        """Reads the whole file."""
+
+    def open(self, mode: Any, /) -> Any:
+        """Opens for reading."""
+
+
+def read_identity(path: File) -> Identity:
     """Reads who a file says it is, without its pixels; NOBODY for what is not DICOM.
 
     Raises:
         OSError: the file can't be read.
     """
     try:
-        header = pydicom.dcmread(
-            path, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "PatientID"]
-        )
+        with path.open("rb") as stream:
+            header = pydicom.dcmread(
+                stream, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "PatientID"]
+            )
         return Identity(
             str(header.get("SeriesInstanceUID", "") or ""), str(header.get("PatientID", "") or "")
         )
@@ -92,7 +101,7 @@ def read_identity(path: pathlib.Path) -> Identity:
         return NOBODY
 
 
-def read_film(path: str | os.PathLike[str], *, max_pixels: int) -> np.ndarray:
+def read_film(path: File, *, max_pixels: int) -> np.ndarray:
     """Reads and decodes one film.
 
     Returns:
@@ -102,7 +111,7 @@ def read_film(path: str | os.PathLike[str], *, max_pixels: int) -> np.ndarray:
         UnusableFilm: the film can't be used.
     """
     try:
-        data = pathlib.Path(path).read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
     return decode(data, max_pixels=max_pixels)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 from beam_jobs.imaging.decode import Identity
 from beam_jobs.sources import files
 from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
+from beam_jobs.storage import Folder
 from flags.errors import CallerError
 
 # calcifications first, as the authors of the paper joined them: their folds depend on it
@@ -56,10 +56,10 @@ class _Row:
 
 
 def read(
-    data_dir: pathlib.Path,
+    data_dir: Folder,
     *,
     label_policy: str,
-    cache: pathlib.Path,
+    cache: Folder,
     patient_prefix: str = "P_",
     report: Callable[[int, int], None] | None = None,
 ) -> list[Film]:
@@ -99,7 +99,7 @@ def read(
 
 
 def _read_table(
-    data_dir: pathlib.Path, found: Sequence[files.DataFile], name: str, split: str
+    data_dir: Folder, found: Sequence[files.DataFile], name: str, split: str
 ) -> Iterator[_Row]:
     paths = [file.path for file in found if file.name == name]
     if not paths:

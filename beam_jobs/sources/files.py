@@ -6,11 +6,12 @@ import concurrent.futures
 import csv
 import dataclasses
 import os
-import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from beam_jobs import storage
 from beam_jobs.imaging import decode
 from beam_jobs.sources.film import Film
+from beam_jobs.storage import Folder, StorePath
 from flags.errors import CallerError
 
 _CACHE_HEADER = ("path", "bytes", "modified_ns", "series_uid", "patient_id")
@@ -36,7 +37,7 @@ class DataFile:
         )
 
 
-def list_files(data_dir: pathlib.Path) -> list[DataFile]:
+def list_files(data_dir: Folder) -> list[DataFile]:
     """Lists every file below a folder, sorted by path; links to folders are followed once.
 
     Raises:
@@ -44,7 +45,19 @@ def list_files(data_dir: pathlib.Path) -> list[DataFile]:
     """
     if not data_dir.is_dir():
         raise CallerError(f"--data_dir={data_dir} is not a folder")
-    found = []
+    if isinstance(data_dir, StorePath):
+        start = len(str(data_dir).rstrip("/")) + 1
+        stored: Iterable[DataFile] = (
+            DataFile(str(path)[start:], stat.st_size, stat.st_mtime_ns)
+            for path, stat in data_dir.walk()
+        )
+    else:
+        stored = _walk(str(data_dir))
+    return sorted(stored, key=lambda file: file.path)
+
+
+def _walk(data_dir: str) -> Iterator[DataFile]:
+    """Yields the files below a folder of this machine."""
     visited: set[str] = set()
     for folder, subfolders, names in os.walk(data_dir, followlinks=True):
         real = os.path.realpath(folder)
@@ -60,15 +73,14 @@ def list_files(data_dir: pathlib.Path) -> list[DataFile]:
             except OSError:  # a link to nothing or to itself is as good as no file
                 continue
             relative = os.path.relpath(path, data_dir).replace(os.sep, "/")
-            found.append(DataFile(relative, status.st_size, status.st_mtime_ns))
-    return sorted(found, key=lambda file: file.path)
+            yield DataFile(relative, status.st_size, status.st_mtime_ns)
 
 
 def scan_headers(
-    data_dir: pathlib.Path,
+    data_dir: Folder,
     files: Sequence[DataFile],
     *,
-    cache: pathlib.Path,
+    cache: Folder,
     keep_patient_id: Callable[[str], bool],
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, decode.Identity]:
@@ -110,7 +122,7 @@ def scan_headers(
     }
 
 
-def _read_cache(cache: pathlib.Path) -> dict[DataFile, decode.Identity]:
+def _read_cache(cache: Folder) -> dict[DataFile, decode.Identity]:
     try:
         with cache.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             rows = csv.reader(stream)
@@ -124,13 +136,14 @@ def _read_cache(cache: pathlib.Path) -> dict[DataFile, decode.Identity]:
         return {}
 
 
-def _write_cache(cache: pathlib.Path, known: dict[DataFile, decode.Identity]) -> None:
+def _write_cache(cache: Folder, known: dict[DataFile, decode.Identity]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
-    # file names need not be UTF-8
-    with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+    with (
+        storage.replacing(cache) as temporary,
+        # file names need not be UTF-8
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
+    ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_CACHE_HEADER)
         for file, identity in known.items():
             writer.writerow([*dataclasses.astuple(file), *dataclasses.astuple(identity)])
-    os.replace(temporary, cache)

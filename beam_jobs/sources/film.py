@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from beam_jobs.storage import Folder
 from flags import schema
 
 
@@ -112,7 +112,7 @@ SOURCES_HEADER = (
 )
 
 
-def write_sources(path: pathlib.Path, films: Iterable[Film], rejected: dict[str, str]) -> None:
+def write_sources(path: Folder, films: Iterable[Film], rejected: dict[str, str]) -> None:
     """Writes sources.csv: exactly one row a film, with what became of it.
 
     Args:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
 
-from beam_jobs import splits
+from beam_jobs import splits, storage
 from beam_jobs.sources import cbis_ddsm, mini_mias
 from beam_jobs.sources.film import Film
 from beam_jobs.sources.phantom_image import Sample
+from beam_jobs.storage import Folder
 from flags.conversion import ConversionConfig
 
 Report = Callable[[int, int], None]
@@ -26,7 +26,7 @@ def phantom_sample(config: ConversionConfig) -> Sample:
     return sample
 
 
-def list_films(config: ConversionConfig, *, cache: pathlib.Path, report: Report) -> list[Film]:
+def list_films(config: ConversionConfig, *, cache: Folder, report: Report) -> list[Film]:
     """Lists every film of the data set with its file, labels, and split or exclusion.
 
     Args:
@@ -37,13 +37,14 @@ def list_films(config: ConversionConfig, *, cache: pathlib.Path, report: Report)
     Raises:
         CallerError: the folder or its tables are not those of the data set.
     """
+    data_dir = storage.folder(config.data_dir)
     read: dict[str, Callable[[], list[Film]]] = {
         "cbis_ddsm": lambda: cbis_ddsm.read(
-            config.data_dir, label_policy=config.label_policy, cache=cache, report=report
+            data_dir, label_policy=config.label_policy, cache=cache, report=report
         ),
-        "mini_mias": lambda: mini_mias.read(config.data_dir, label_policy=config.label_policy),
+        "mini_mias": lambda: mini_mias.read(data_dir, label_policy=config.label_policy),
         "phantom": lambda: cbis_ddsm.read(
-            config.data_dir,
+            data_dir,
             label_policy=config.label_policy,
             cache=cache,
             patient_prefix="PHANTOM_",

@@ -5,12 +5,12 @@ Suckling et al. 1994. Odd films are right and even films left breasts of the sam
 
 from __future__ import annotations
 
-import pathlib
 import re
 from collections.abc import Iterator
 
 from beam_jobs.sources import files
 from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
+from beam_jobs.storage import Folder
 from flags.errors import CallerError
 
 FILM_HEIGHT = 1024
@@ -26,7 +26,7 @@ _ABNORMALITIES = {
 _SEVERITIES = {"B": "benign", "M": "malignant"}
 
 
-def read(data_dir: pathlib.Path, *, label_policy: str) -> list[Film]:
+def read(data_dir: Folder, *, label_policy: str) -> list[Film]:
     """Lists the films of Info.txt, with the file of each where it is there.
 
     Args:
@@ -59,7 +59,7 @@ def read(data_dir: pathlib.Path, *, label_policy: str) -> list[Film]:
     ]
 
 
-def _read_rows(table: pathlib.Path) -> Iterator[tuple[str, str, Lesion]]:
+def _read_rows(table: Folder) -> Iterator[tuple[str, str, Lesion]]:
     """Yields (film, background tissue, lesion) for each row; the prose around is passed over."""
     text = table.read_text(encoding="latin-1")
     for number, line in enumerate(text.splitlines(), 1):
