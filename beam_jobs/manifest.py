@@ -180,7 +180,8 @@ def _remove_records(output: Output) -> None:
         if path.name in _FILES or ".tfrecord-" in path.name:
             path.unlink()
     for path in list(output.work_folder.iterdir()):
-        path.unlink()
+        if path.name != "lock":
+            path.unlink()
 
 
 def _write_rejected(

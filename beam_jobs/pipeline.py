@@ -10,19 +10,23 @@ from typing import NoReturn
 import apache_beam as beam
 import cv2
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards, storage
 from flags.errors import CallerError
 
+# why threads of this process stopped: Beam would print a page for each
+_stopped_by: list[OSError] = []
+
 
 class WriteShard(beam.DoFn):
     """Writes one shard, whole, to every output that still lacks it."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], *, in_process: bool) -> None:
         self._arguments = list(arguments)
+        self._in_process = in_process
 
     def setup(self) -> None:
         """Leaves the cores to Beam: its workers are the parallelism."""
@@ -32,7 +36,15 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: shards.Shard):  # type: ignore[no-untyped-def]
         """Writes the shard; yields its name."""
-        shards.write(shard)
+        if self._in_process and _stopped_by:
+            return
+        try:
+            shards.write(shard)
+        except OSError as error:
+            if not self._in_process:
+                raise
+            _stopped_by.append(error)
+            return
         # shown by runners that have a page of their own
         Metrics.counter("beam_jobs", "films").inc(len(shard.films))
         yield shard.name
@@ -103,18 +115,26 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner or "DirectRunner"
     defaults = () if "--dask_npartitions" in " ".join(arguments) else _DEFAULTS.get(runner, ())
     options = PipelineOptions([*defaults, *arguments])
+    threads = options.view_as(DirectOptions).direct_running_mode == "multi_threading"
+    _stopped_by.clear()
     try:
         with beam.Pipeline(runner=choose_runner(options), options=options) as pipeline:
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(list(planned), reshuffle=True)
-                | "Write shards" >> beam.ParDo(WriteShard(arguments))
+                | "Write shards" >> beam.ParDo(WriteShard(arguments, in_process=threads))
             )
     except RuntimeError as error:  # Beam passes a worker's exception on as text
         found = re.search(r"OSError: \[Errno \d+\] ([^:\[\n]+)", str(error))
         if found is None:
             raise
-        raise CallerError(
-            f"{planned[0].outputs[0].directory}: {found[1].strip()}; mend that, then give the same "
-            "command again: finished shards are kept"
-        ) from error
+        raise _describe(planned, found[1].strip()) from error
+    if _stopped_by:
+        raise _describe(planned, _stopped_by[0].strerror or str(_stopped_by[0]))
+
+
+def _describe(planned: Sequence[shards.Shard], trouble: str) -> CallerError:
+    return CallerError(
+        f"{planned[0].outputs[0].directory}: {trouble}; mend that, then give the same command "
+        "again: finished shards are kept"
+    )

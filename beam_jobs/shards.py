@@ -26,6 +26,7 @@ from flags import schema
 from flags.size import ImageSize
 
 WORK_FOLDER = ".shards"
+_PASSING = ("unreadable", "changed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,8 @@ def plan(
 def is_finished(shard: Shard, output: Output) -> bool:
     """Tells whether an output holds this shard whole, made from the files as they are now.
 
-    A film that could not be read at all (a network that failed, a disk not mounted) is tried again.
+    A film that could not be read at all (a network that failed, a disk not mounted), or was being
+    written at that moment, is tried again.
     """
     records = output.directory / shard.name
     if not ledger_path(output, shard.name).is_file() or not records.is_file():
@@ -110,7 +112,7 @@ def is_finished(shard: Shard, output: Output) -> bool:
     return (
         records.stat().st_size == ledger["bytes"]
         and ledger["files"] == shard.files_digest
-        and all(film["reason"] != "unreadable" for film in ledger["rejected"])
+        and not any(film["reason"] in _PASSING for film in ledger["rejected"])
     )
 
 
@@ -132,7 +134,7 @@ def write(shard: Shard) -> None:
         writers = [stack.enter_context(_ShardWriter(output, shard)) for output in shard.outputs]
         for film in shard.films:
             try:
-                pixels = decode.read_film(shard.data_dir / film.path, max_pixels=shard.max_pixels)
+                pixels = _read(shard, film)
             except decode.UnusableFilm as unusable:
                 for writer in writers:
                     writer.reject(film, unusable)
@@ -141,6 +143,27 @@ def write(shard: Shard) -> None:
                 writer.add(film, pixels)
         for writer in writers:
             writer.finish()
+
+
+def _read(shard: Shard, film: Film) -> np.ndarray:
+    """Decodes a film, and makes sure that its file is the one that was listed."""
+    path = shard.data_dir / film.path
+    try:
+        pixels = decode.read_film(path, max_pixels=shard.max_pixels)
+    finally:
+        _check_unchanged(path, film)
+    return pixels
+
+
+def _check_unchanged(path: Folder, film: Film) -> None:
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise decode.UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
+    if film.modified_ns and (found.st_size, found.st_mtime_ns) != (film.bytes, film.modified_ns):
+        raise decode.UnusableFilm(
+            "changed", f"listed with {film.bytes} bytes, {found.st_size} once it was read"
+        )
 
 
 class _ShardWriter:
@@ -160,7 +183,8 @@ class _ShardWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk says so a second time
+            self._file.close()
         self._temporary.unlink(missing_ok=True)  # gone already if finished
 
     def reject(self, film: Film, unusable: decode.UnusableFilm) -> None:

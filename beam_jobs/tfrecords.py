@@ -8,6 +8,7 @@ command. Apache Beam's own options (--runner, --direct_num_workers, ...) are pas
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pathlib
@@ -49,7 +50,7 @@ def run(beam_arguments: list[str]) -> int:
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
-    from beam_jobs import manifest, shards, splits, storage
+    from beam_jobs import lock, manifest, shards, splits, storage
 
     output_dir = storage.folder(config.output_dir)
     _check_places(config, beam_arguments)
@@ -74,13 +75,14 @@ def run(beam_arguments: list[str]) -> int:
         )
     for output in outputs:
         manifest.check_output(output, jobs[output], overwrite=config.overwrite)
-    for output in outputs:
-        if not dry_run:
-            manifest.open_output(output, jobs[output], overwrite=config.overwrite)
-        manifest.write_plan(output, plans[output])
-    if dry_run:
-        return 0
-    return _convert(config, films, outputs, jobs, beam_arguments)
+    with contextlib.nullcontext() if dry_run else lock.hold(outputs):
+        for output in outputs:
+            if not dry_run:
+                manifest.open_output(output, jobs[output], overwrite=config.overwrite)
+            manifest.write_plan(output, plans[output])
+        if dry_run:
+            return 0
+        return _convert(config, films, outputs, jobs, beam_arguments)
 
 
 def _import_pipeline() -> ModuleType:

@@ -30,6 +30,7 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 Reason = Literal[
     "unreadable",
+    "changed",
     "empty_file",
     "not_an_image",
     "damaged_header",

@@ -1,0 +1,271 @@
+"""What a night does to a job: kills, full disks, films that vanish or change, a second job."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import random
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from beam_jobs import shards
+from beam_jobs.sources.film import Film
+from flags.size import ImageSize
+
+ROOT = pathlib.Path(__file__).parents[2]
+FILMS = 60
+SIZE = ImageSize(640, 480)
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """A folder in the form of mini-MIAS, films of noise."""
+    directory = tmp_path_factory.mktemp("films")
+    noise = np.random.default_rng(0)
+    rows = []
+    for number in range(1, FILMS + 1):
+        kind = "NORM" if number % 4 < 2 else "CIRC B 200 200 50"
+        rows.append(f"mdb{number:03d} G {kind}")
+        pixels = noise.integers(0, 256, (640, 480), dtype=np.uint8)
+        (directory / f"mdb{number:03d}.pgm").write_bytes(b"P5 480 640 255\n" + pixels.tobytes())
+    (directory / "Info.txt").write_text("\n".join(rows) + "\n")
+    return directory
+
+
+def arguments(data_dir, output_dir, *more: str) -> list[str]:
+    return [
+        "--dataset=mini_mias",
+        f"--data_dir={data_dir}",
+        f"--output_dir={output_dir}",
+        f"--sizes={SIZE}",
+        "--films_per_shard=2",
+        "--direct_num_workers=2",
+        *more,
+    ]
+
+
+def start(*words: str, **how) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "beam_jobs.tfrecords", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        **how,
+    )
+
+
+def convert(*words: str, **how) -> tuple[int, str]:
+    with start(*words, **how) as job:
+        said, _ = job.communicate(timeout=200)
+    return job.returncode, said
+
+
+def records(output_dir: pathlib.Path) -> pathlib.Path:
+    return output_dir / "mini_mias" / str(SIZE) / "paper"
+
+
+def fingerprints(directory: pathlib.Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def finished(directory: pathlib.Path) -> dict[str, int]:
+    """When each finished shard was written."""
+    return {
+        ledger.stem: (directory / ledger.stem).stat().st_mtime_ns
+        for ledger in (directory / ".shards").glob("*tfrecord*.json")
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(films, tmp_path_factory):
+    """What an uninterrupted job writes."""
+    output_dir = tmp_path_factory.mktemp("whole")
+    code, said = convert(*arguments(films, output_dir))
+    assert code == 0, said
+    return records(output_dir)
+
+
+# Imports once, then runs the job in a new process for each line it reads; says how that ended.
+NURSERY = """
+    import os, signal, sys
+    import beam_jobs.pipeline, beam_jobs.tfrecords
+    from beam_jobs import manifest, preview, progress
+
+    arguments, times = sys.argv[1:], 0
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            quiet = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(quiet, 1)
+            os.dup2(quiet, 2)
+            sys.argv = ["tfrecords", *arguments]
+            try:
+                beam_jobs.tfrecords.main()
+            except SystemExit as end:
+                os._exit(end.code or 0)
+        print(child, flush=True)
+        _, status = os.waitpid(child, 0)
+        print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_at_random_moments_change_no_byte(films, whole, tmp_path):
+    output = records(tmp_path)
+    chance = random.Random(111)
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(NURSERY), *arguments(films, tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as nursery:
+
+        def run(seconds: float | None) -> int:
+            nursery.stdin.write("run\n")
+            child = int(nursery.stdout.readline())
+            if seconds is not None:
+                time.sleep(seconds)
+                os.kill(child, signal.SIGKILL)
+            return int(nursery.stdout.readline())
+
+        kills, longest_redone = 0, 0
+        for _ in range(60):
+            before = finished(output)
+            on_the_way = len(list((output / ".shards").glob("*.tmp")))
+            longest_redone = max(longest_redone, on_the_way)
+            code = run(chance.uniform(0.05, 0.6))
+            after = finished(output)
+            assert before.items() <= after.items(), "a finished shard was written again"
+            if code == 0:  # it was faster than the kill: begin anew
+                assert fingerprints(output) == fingerprints(whole)
+                for path in sorted(output.rglob("*"), reverse=True):
+                    path.unlink() if path.is_file() else path.rmdir()
+                continue
+            assert code == -signal.SIGKILL
+            kills += 1
+            if kills == 20:
+                break
+        assert kills == 20
+        assert longest_redone <= 2, "more shards were on the way than there are workers"
+        assert run(None) == 0
+        nursery.stdin.close()
+    assert fingerprints(output) == fingerprints(whole)
+
+
+def test_a_full_disk_is_one_line_and_the_job_goes_on_later(films, whole, tmp_path):
+    limit = whole.joinpath(next(iter(finished(whole)))).stat().st_size // 2
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    code, said = convert(*arguments(films, tmp_path), preexec_fn=small_disk)
+    assert code == 2, said
+    assert "Traceback" not in said
+    (line,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert "File too large" in line
+    assert "finished shards are kept" in line
+    assert not [path.name for path in records(tmp_path).iterdir() if "tfrecord" in path.name]
+    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+
+
+def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
+    with start(*arguments(films, tmp_path)) as first:
+        while not finished(records(tmp_path)) and first.poll() is None:
+            time.sleep(0.002)
+        first.send_signal(signal.SIGSTOP)
+        before = fingerprints(records(tmp_path))
+        code, said = convert(*arguments(films, tmp_path))
+        assert first.poll() is None
+        assert code == 2
+        assert "error: " in said
+        assert "is being written by another job; wait for it" in said
+        assert fingerprints(records(tmp_path)) == before
+        first.send_signal(signal.SIGCONT)
+        said, _ = first.communicate(timeout=100)
+        assert first.returncode == 0, said
+    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+
+
+@pytest.fixture
+def shard(films, tmp_path):
+    """A shard of three films, listed with size and time."""
+    directory = tmp_path / "films"
+    directory.mkdir()
+    listed = []
+    for number in (1, 2, 3):
+        path = directory / f"mdb{number:03d}.pgm"
+        path.write_bytes((films / path.name).read_bytes())
+        stat = path.stat()
+        listed.append(
+            Film(
+                film_id=path.stem,
+                patient_id="p",
+                side="left",
+                view="MLO",
+                pathology="benign",
+                split="test",
+                path=path.name,
+                bytes=stat.st_size,
+                modified_ns=stat.st_mtime_ns,
+            )
+        )
+    output = shards.Output(tmp_path / "out", ImageSize(32, 24), "plain")
+    output.work_folder.mkdir(parents=True)
+    (planned,) = shards.plan(
+        "x", listed, [output], data_dir=directory, films_per_shard=8, max_pixels=10**6
+    )
+    return planned
+
+
+def vanish(path: pathlib.Path) -> None:
+    path.unlink()
+
+
+def change(path: pathlib.Path) -> None:
+    """Somebody copies a new version over it: same size, half of the pixels new."""
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2] + bytes(len(data) - len(data) // 2))
+
+
+@pytest.mark.parametrize(("happen", "reason"), [(vanish, "unreadable"), (change, "changed")])
+def test_a_film_that_vanishes_or_changes_is_rejected_and_tried_again(shard, happen, reason):
+    path = shard.data_dir / "mdb002.pgm"
+    data, stat = path.read_bytes(), path.stat()
+    happen(path)
+    shards.write(shard)
+    (output,) = shard.outputs
+    ledger = shards.read_ledger(output, shard.name)
+    assert [film["film_id"] for film in ledger["films"]] != []
+    assert [(row["film_id"], row["reason"]) for row in ledger["rejected"]] == [("mdb002", reason)]
+    assert ledger["records"] == 2
+    assert shards.unfinished(shard) == shard
+
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    shards.write(shard)
+    assert shards.unfinished(shard) is None
+    assert shards.read_ledger(output, shard.name)["records"] == 3
+
+
+def test_a_changed_film_is_seen_by_its_time_alone(shard):
+    older = dataclasses.replace(shard.films[0], modified_ns=shard.films[0].modified_ns - 1)
+    changed = dataclasses.replace(shard, films=(older, *shard.films[1:]))
+    shards.write(changed)
+    ledger = json.loads(shards.ledger_path(shard.outputs[0], shard.name).read_text())
+    assert [row["reason"] for row in ledger["rejected"]] == ["changed"]
