@@ -39,6 +39,7 @@ _LIBRARIES = (
 _FILES = (
     "dataset_info.json",
     "features.json",
+    "lesions.csv",
     "manifest.json",
     "plan.json",
     "preview.png",
@@ -140,6 +141,9 @@ def close_output(
     ]
     with _replacing(output.directory / "sources.csv") as path:
         film_table.write_sources(path, films, reasons)
+    if any(film.rois for film in films):
+        with _replacing(output.directory / "lesions.csv") as path:
+            film_table.write_lesions(path, films)
     with _replacing(output.directory / "rejected.csv") as path:
         _write_rejected(path, rejected, by_id)
     shards.write_json(output.directory / "statistics.json", statistics.summarise(written))

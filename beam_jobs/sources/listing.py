@@ -7,7 +7,16 @@ import pathlib
 from collections.abc import Callable
 
 from beam_jobs import splits
-from beam_jobs.sources import cbis_ddsm, mini_mias
+from beam_jobs.sources import (
+    cbis_ddsm,
+    cbis_kaggle,
+    cmmd,
+    inbreast,
+    mini_mias,
+    rsna,
+    table,
+    vindr,
+)
 from beam_jobs.sources.film import Film
 from beam_jobs.sources.phantom_image import Sample
 from flags.conversion import ConversionConfig
@@ -40,6 +49,20 @@ def list_films(config: ConversionConfig, *, cache: pathlib.Path, report: Report)
     read: dict[str, Callable[[], list[Film]]] = {
         "cbis_ddsm": lambda: cbis_ddsm.read(
             config.data_dir, label_policy=config.label_policy, cache=cache, report=report
+        ),
+        "cbis_ddsm_kaggle": lambda: cbis_kaggle.read(
+            config.data_dir, label_policy=config.label_policy
+        ),
+        "cmmd": lambda: cmmd.read(config.data_dir, cache=cache, report=report),
+        "inbreast": lambda: inbreast.read(config.data_dir),
+        "vindr_mammo": lambda: vindr.read(config.data_dir),
+        "rsna": lambda: rsna.read(config.data_dir),
+        "table": lambda: table.read(
+            config.data_dir,
+            table=config.table,
+            columns=dict(config.columns),
+            values={(key, found): meant for key, found, meant in config.values},
+            label_policy=config.label_policy,
         ),
         "mini_mias": lambda: mini_mias.read(config.data_dir, label_policy=config.label_policy),
         "phantom": lambda: cbis_ddsm.read(

@@ -112,7 +112,7 @@ def test_the_set_that_lies_there_is_taken(parse, tmp_path):
     ("arguments", "message"),
     [
         (["--data_dir=x"], r"--data_dir=x without --dataset; add --dataset=cbis_ddsm\|mini_mias"),
-        (["--dataset=inbreast"], "--dataset=inbreast is not one of cbis_ddsm, mini_mias"),
+        (["--dataset=embed"], "--dataset=embed is not one of cbis_ddsm, mini_mias"),
         (["--sizes=512"], "size '512' is not HEIGHTxWIDTH"),
         (["--sizes="], "--sizes is empty"),
         (["--phantom_size=9"], "size '9' is not"),
