@@ -59,7 +59,7 @@ class Finder:
         self._by_series: dict[str, list[DataFile]] = collections.defaultdict(list)
         self._by_folder: dict[str, list[DataFile]] = collections.defaultdict(list)
         self._by_patient: dict[str, DataFile] = {}
-        for file in candidates:
+        for file in sorted(candidates, key=lambda file: file.path):
             identity = identities.get(file.path, NOBODY)
             if identity.series_uid:
                 self._by_series[identity.series_uid].append(file)
