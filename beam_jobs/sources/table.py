@@ -164,7 +164,7 @@ def _read_cell(
 def _check_path(where: str, text: str) -> str:
     """Returns a path without '.'; raises ValueError for one that may lead out of the folder."""
     parts = pathlib.PurePosixPath(text).parts
-    if not text or text.startswith("/") or "\\" in text or ".." in parts or ":" in text[:2]:
+    if not parts or text.startswith("/") or "\\" in text or ".." in parts or ":" in text[:2]:
         raise ValueError(f"{where} is not a path with '/' below --data_dir, without '..'")
     return "/".join(parts)
 
