@@ -73,7 +73,7 @@ def find(
     paths = [file.path for file in found if file.name == name]
     if not paths:
         raise CallerError(f"{data_dir} holds no {name}; {hint}")
-    if len({(data_dir / path).read_bytes() for path in paths}) > 1:
+    if len(paths) > 1 and len({(data_dir / path).read_bytes() for path in paths}) > 1:
         raise CallerError(f"{data_dir} holds different files named {name}: {', '.join(paths)}")
     return data_dir / paths[0]
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs.sources import csv_rows, files, parquet_rows
+from beam_jobs.sources import csv_rows, files, parquet_rows, table_cells
 from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
 from flags.errors import CallerError
 from flags.table import COLUMNS
@@ -20,16 +19,6 @@ from flags.table import COLUMNS
 _LABELS = ("pathology", "assessment", "abnormality")
 _FILM_KEYS = ("path", "patient_id", "side", "view", "density", "split")
 _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
-_ALLOWED: dict[str, dict[str, str]] = {
-    "side": {"": "", "left": "left", "right": "right"},
-    "pathology": {word: word for word in ("normal", "no cancer", "benign", "malignant")},
-    "assessment": {
-        grade: grade for grade in ("", "0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")
-    },
-    "subtlety": {"": "", **{str(grade): str(grade) for grade in range(1, 6)}},
-    "split": {"train": "train", "test": "test"},
-}
-_VIEW = re.compile(r"[A-Z]{0,5}")
 
 
 def read(
@@ -82,12 +71,15 @@ def _find_table(data_dir: pathlib.Path, found: Sequence[files.DataFile]) -> str:
 
 
 def _read_records(path: pathlib.Path) -> list[csv_rows.Record]:
-    if not path.is_file():
-        raise CallerError(f"--table: {path} is not a file; give its path below --data_dir")
-    if path.name.lower().endswith(".parquet"):
-        return parquet_rows.read(path)
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
-        header = stream.readline()
+    try:
+        if path.name.lower().endswith(".parquet"):
+            return parquet_rows.read(path)
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            header = stream.readline()
+    except OSError as error:
+        raise CallerError(
+            f"--table: {path} can't be read ({error.strerror}); give its path below --data_dir"
+        ) from error
     # the delimiter is the one the header has most of; a comma if it has none
     delimiter = max(",;\t", key=header.count)
     return csv_rows.read(path, columns=(), delimiter=delimiter)
@@ -127,46 +119,9 @@ def _parse_record(
     """Returns key -> value of a row; raises ValueError with column, value and remedy."""
     label = next(key for key in _LABELS if key in mapped)
     return {
-        key: _read_cell(key, column, record.cells[column], values, required=key == label)
+        key: table_cells.read(key, column, record.cells[column], values, required=key == label)
         for key, column in mapped.items()
     }
-
-
-def _read_cell(
-    key: str,
-    column: str,
-    text: str,
-    values: Mapping[tuple[str, str], str],
-    *,
-    required: bool,
-) -> str:
-    if (key, text) in values:
-        text = values[key, text]
-        if not text and key not in ("path", "film_id", "patient_id", "split"):
-            return ""  # said to be not stated
-    allowed = _ALLOWED.get(key)
-    where = f"{column} {text!r}"
-    if key == "path":
-        return _check_path(where, text)
-    if not text and (required or key in ("film_id", "patient_id")):
-        remedy = f"; --values={key}:= says that it is not stated" if required else ""
-        raise ValueError(f"{column} is empty{remedy}")
-    if key == "view" and not _VIEW.fullmatch(text):
-        raise ValueError(f"{where} is not a code such as CC or MLO; map it by --values=view:...=CC")
-    if allowed is not None and text not in allowed:
-        raise ValueError(
-            f"{where} is not one of {', '.join(filter(None, allowed))}; "
-            f"map it by --values={key}:{text}=..., or leave the column out by --columns={key}="
-        )
-    return text
-
-
-def _check_path(where: str, text: str) -> str:
-    """Returns a path without '.'; raises ValueError for one that may lead out of the folder."""
-    parts = pathlib.PurePosixPath(text).parts
-    if not parts or text.startswith("/") or "\\" in text or ".." in parts or ":" in text[:2]:
-        raise ValueError(f"{where} is not a path with '/' below --data_dir, without '..'")
-    return "/".join(parts)
 
 
 def _add_row(

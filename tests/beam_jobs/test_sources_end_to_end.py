@@ -159,11 +159,13 @@ def jpeg(image: np.ndarray) -> bytes:
     return data.tobytes()
 
 
-def test_cbis_ddsm_of_kaggle(tmp_path):
-    try:
-        decode.decode(jpeg(pixels(0)), max_pixels=1000)
-    except decode.UnusableFilm:
-        pytest.skip("JPEG is not decoded yet")
+@pytest.mark.parametrize("dataset", ["cbis_ddsm", "cbis_ddsm_kaggle"])
+def test_cbis_ddsm_with_masks_and_crops(dataset, tmp_path, write_dicom):
+    if dataset == "cbis_ddsm_kaggle":
+        try:
+            decode.decode(jpeg(pixels(0)), max_pixels=1000)
+        except decode.UnusableFilm:
+            pytest.skip("JPEG is not decoded yet")
     made = load_tests_of("cbis_files")
     rows, info = [], []
     for patient in range(8):
@@ -185,9 +187,13 @@ def test_cbis_ddsm_of_kaggle(tmp_path):
             (f"5.{patient}", "1-002", "ROI mask images", np.zeros((20, 12), np.uint8)),
             (f"5.{patient}", "2-003", "cropped images", pixels(patient)[:5, :4]),
         ):
-            path = tmp_path / "data" / "jpeg" / series / f"{name}.jpg"
+            path = tmp_path / "data" / "jpeg" / series / name
+            if dataset == "cbis_ddsm":
+                tags = {"series_uid": series, "SeriesDescription": kind, "bits_stored": 8}
+                write_dicom(path.with_suffix(".dcm"), image, **tags)
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(jpeg(image))
+            path.with_suffix(".jpg").write_bytes(jpeg(image))
             info.append(
                 {
                     "image_path": f"CBIS-DDSM/jpeg/{series}/{name}.jpg",
@@ -202,13 +208,14 @@ def test_cbis_ddsm_of_kaggle(tmp_path):
     data = made.write_tables(tmp_path / "data", rows)
     with (data / "mass_case_description_test_set.csv").open("a", newline="") as stream:
         csv.DictWriter(stream, made.HEADER).writerow(test)
-    with (data / "dicom_info.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, info[0].keys())
-        writer.writeheader()
-        writer.writerows(info)
-    done = convert("cbis_ddsm_kaggle", data, tmp_path / "out")
+    if info:
+        with (data / "dicom_info.csv").open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, info[0].keys())
+            writer.writeheader()
+            writer.writerows(info)
+    done = convert(dataset, data, tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "out" / "cbis_ddsm_kaggle" / "16x8" / "plain"
+    folder = tmp_path / "out" / dataset / "16x8" / "plain"
     assert sum(row["status"] == "written" for row in sources(folder)) == 8
     with (folder / "lesions.csv").open(newline="") as stream:
         lesions = list(csv.DictReader(stream))

@@ -9,7 +9,7 @@ import pathlib
 import pytest
 from absl import flags
 
-from flags import conversion
+from flags import catalogue, conversion
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 from flags.size import ImageSize
@@ -66,6 +66,12 @@ def test_defaults(parse):
     for field in dataclasses.fields(ConversionConfig):
         if field.default is not dataclasses.MISSING:
             assert getattr(config, field.name) == field.default, field.name
+
+
+@pytest.mark.parametrize("name", catalogue.DATASETS)
+def test_the_official_split_is_used_where_there_is_one(name, parse):
+    official = catalogue.DATASETS[name].official_split
+    assert parse(f"--dataset={name}").split_policy == ("official" if official else "patient")
 
 
 def test_all_flags(parse):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from beam_jobs.sources import table
+from beam_jobs.sources import table, table_cells
 from flags.errors import CallerError
 
 OWN = """\
@@ -236,7 +236,9 @@ def test_which_table(write, tmp_path):
     with pytest.raises(CallerError, match=r"holds 2 CSV or Parquet files \(one.csv, two.csv\); na"):
         read(folder)
     assert read(folder, name="two.csv")[2].patient_id == "p9"
-    with pytest.raises(CallerError, match=r"--table: .*three.csv is not a file; give its path be"):
+    with pytest.raises(
+        CallerError, match=r"--table: .*three.csv can.t be read .No such file.*; give"
+    ):
         read(folder, name="three.csv")
     for name in ("one.csv", "two.csv"):
         (folder / name).unlink()
@@ -253,7 +255,7 @@ def test_no_rows(text, write):
 @given(path=st.text(st.sampled_from("ab/.\\: "), max_size=12))
 def test_a_path_never_leads_out_of_the_folder(path):
     try:
-        checked = table._check_path("path", path)
+        checked = table_cells._check_path("path", path)
     except ValueError:
         return
     root = pathlib.PurePosixPath("/data")
