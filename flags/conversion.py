@@ -114,7 +114,7 @@ class ConversionConfig:
             del fields[name]
         del fields["table"]
         for name in ("phantom_films", "phantom_size", "columns", "values"):
-            if not fields[name]:
+            if fields[name] in (None, ()):
                 del fields[name]
         return json.loads(json.dumps(fields, default=str))
 

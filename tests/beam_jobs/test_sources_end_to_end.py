@@ -16,7 +16,6 @@ import openpyxl
 import pytest
 from pydicom.dataset import Dataset
 
-from beam_jobs.imaging import decode
 from flags import catalogue
 from flags.errors import CallerError
 from trainer import records
@@ -161,11 +160,8 @@ def jpeg(image: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("dataset", ["cbis_ddsm", "cbis_ddsm_kaggle"])
 def test_cbis_ddsm_with_masks_and_crops(dataset, tmp_path, write_dicom):
-    if dataset == "cbis_ddsm_kaggle":
-        try:
-            decode.decode(jpeg(pixels(0)), max_pixels=1000)
-        except decode.UnusableFilm:
-            pytest.skip("JPEG is not decoded yet")
+    if dataset == "cbis_ddsm_kaggle" and not importlib.util.find_spec("beam_jobs.imaging.raster"):
+        pytest.skip("JPEG is not decoded yet")
     made = load_tests_of("cbis_files")
     rows, info = [], []
     for patient in range(8):
