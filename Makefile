@@ -38,7 +38,8 @@ help: ## this list
 	@echo "targets:"
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 16
 	@echo "variables, with their defaults:"
-	@echo "  DATASET=        cbis_ddsm, mini_mias or phantom; empty: what lies under data/, else phantom"
+	@echo "  DATASET=        cbis_ddsm, mini_mias, phantom, ... (see docs/data.md); empty: what lies under"
+	@echo "                  data/, else phantom"
 	@echo "  DATA_DIR=       folder of films and tables; empty: data/<dataset>"
 	@echo "  SIZE=$(SIZE)    height x width, one or more: SIZE=\"512x512 2048x1376\""
 	@echo "  RECIPE=$(RECIPE)    plain or paper, one or more"

@@ -37,6 +37,7 @@ _LIBRARIES = (
 _FILES = (
     "dataset_info.json",
     "features.json",
+    "lesions.csv",
     "manifest.json",
     "plan.json",
     "preview.png",
@@ -142,6 +143,9 @@ def close_output(
     ]
     with storage.replacing(output.directory / "sources.csv") as path:
         film_table.write_sources(path, films, reasons)
+    if any(film.rois for film in films):
+        with storage.replacing(output.directory / "lesions.csv") as path:
+            film_table.write_lesions(path, films)
     with storage.replacing(output.directory / "rejected.csv") as path:
         _write_rejected(path, rejected, by_id)
     shards.write_json(output.directory / "statistics.json", statistics.summarise(written))

@@ -49,7 +49,7 @@ def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequen
         for axis, shown in zip(axes[:, column], (pixels, image), strict=True):
             axis.imshow(_shrink(shown), cmap="gray", vmin=0, vmax=65535)
         axes[0, column].set_title(
-            f"{film.film_id}\n{film.side} {film.view}, {film.pathology}, {film.split}", fontsize=8
+            f"{film.film_id}\n{film.side} {film.view}, {film.label}, {film.split}", fontsize=8
         )
     if not chosen:
         axes[0, 0].text(0.5, 0.5, "no film was written", ha="center")
@@ -60,7 +60,7 @@ def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequen
 def _choose(written: Sequence[Film]) -> list[Film]:
     by_label: dict[str, list[Film]] = {}
     for film in sorted(written, key=lambda film: film.film_id):
-        by_label.setdefault(film.pathology, []).append(film)
+        by_label.setdefault(film.label, []).append(film)
     turns = itertools.zip_longest(*(films for _, films in sorted(by_label.items())))
     return [film for turn in turns for film in turn if film is not None][:FILMS]
 

@@ -100,7 +100,7 @@ def _exclude_leaks(films: Sequence[Film], kept: Sequence[int], leak_policy: str)
 
 
 def _labels(films: Sequence[Film], indices: Sequence[int]) -> np.ndarray:
-    return np.array([films[index].pathology for index in indices])
+    return np.array([films[index].label for index in indices])
 
 
 def _patients(films: Sequence[Film], indices: Sequence[int]) -> np.ndarray:
@@ -170,7 +170,7 @@ def summarise(films: Sequence[Film], *, split_policy: str, record_bytes: int) ->
                 "films": len(members),
                 "found": sum(bool(film.path) for film in members),
                 "patients": len({film.patient_id for film in members}),
-                "labels": dict(sorted(collections.Counter(f.pathology for f in members).items())),
+                "labels": dict(sorted(collections.Counter(f.label for f in members).items())),
             }
             for name, members in sorted(by_split.items())
         },

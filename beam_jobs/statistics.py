@@ -70,5 +70,5 @@ def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _count_labels(films: Iterable[Film], column: str) -> dict[str, dict[str, int]]:
     counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for film in films:
-        counts[getattr(film, column) or "not stated"][film.pathology] += 1
+        counts[getattr(film, column) or "not stated"][film.label] += 1
     return {value: dict(sorted(counter.items())) for value, counter in sorted(counts.items())}

@@ -17,7 +17,7 @@ class DataSet:
         title: name for people.
         films: number of films its tables list (CBIS-DDSM: views, copies of one film merged).
         patients: number of patients its tables list.
-        official_split: whether its authors give a train and a test set.
+        official_split: whether its authors give a train and a test set (`table`: the flags say).
         target: what the trainer learns from it unless told otherwise.
         licence: terms of use.
         citation: whom to cite.
@@ -52,6 +52,65 @@ DATASETS = {
         licence="research use only, see its Licence.txt",
         citation="Suckling et al., The Mammographic Image Analysis Society Digital Mammogram "
         "Database, Excerpta Medica, International Congress Series 1069:375-378, 1994",
+    ),
+    "cbis_ddsm_kaggle": DataSet(
+        title="CBIS-DDSM (Kaggle, 8-bit JPEG)",
+        films=3032,
+        patients=1566,
+        official_split=True,
+        target="pathology",
+        licence="that of CBIS-DDSM, CC BY 3.0; see the page of the download",
+        citation="Lee et al., A curated mammography data set for use in computer-aided detection "
+        "and diagnosis research, Scientific Data 4:170177, 2017",
+    ),
+    "cmmd": DataSet(
+        title="CMMD",
+        films=3744,
+        patients=1775,
+        official_split=False,
+        target="pathology",
+        licence="CC BY 4.0",
+        citation="Cui et al., The Chinese Mammography Database (CMMD): An online mammography "
+        "database with biopsy confirmed types for machine diagnosis of breast, The Cancer Imaging "
+        "Archive, 2021, doi 10.7937/tcia.eqde-4b16",
+    ),
+    "inbreast": DataSet(
+        title="INbreast",
+        films=410,
+        patients=None,
+        official_split=False,
+        target="suspicious",
+        licence="research use only, on request from its authors",
+        citation="Moreira et al., INbreast: toward a full-field digital mammographic database, "
+        "Academic Radiology 19:236-248, 2012",
+    ),
+    "vindr_mammo": DataSet(
+        title="VinDr-Mammo",
+        films=20000,
+        patients=5000,
+        official_split=True,
+        target="suspicious",
+        licence="PhysioNet restricted access, its data use agreement",
+        citation="Nguyen et al., VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
+        "diagnosis in full-field digital mammography, Scientific Data 10:277, 2023",
+    ),
+    "rsna": DataSet(
+        title="RSNA Screening Mammography 2023",
+        films=54706,
+        patients=11913,
+        official_split=False,
+        target="cancer",
+        licence="non-commercial use, the rules of the Kaggle competition",
+        citation="RSNA Screening Mammography Breast Cancer Detection, Kaggle, 2023",
+    ),
+    "table": DataSet(
+        title="your own table",
+        films=None,
+        patients=None,
+        official_split=False,
+        target="pathology",
+        licence="that of the films",
+        citation="that of the films",
     ),
     "phantom": DataSet(
         title="synthetic phantom (no real breast)",
@@ -106,6 +165,19 @@ class Target:
 TARGETS = {
     "pathology": Target("pathology", ("benign",), ("malignant",), ("benign", "malignant")),
     "abnormal": Target("pathology", ("normal",), ("benign", "malignant"), ("normal", "abnormal")),
+    "cancer": Target(
+        "pathology",
+        ("normal", "no cancer", "benign"),
+        ("malignant",),
+        ("no cancer", "cancer"),
+    ),
+    # ACR BI-RADS Atlas: 4 is suspicious, 3 probably benign; 0 is no assessment yet
+    "suspicious": Target(
+        "assessment",
+        ("1", "2", "3"),
+        ("4", "4a", "4b", "4c", "5", "6"),
+        ("BI-RADS 1-3", "BI-RADS 4-6"),
+    ),
     "abnormality": Target("abnormality", ("mass",), ("calcification",), ("mass", "calcification")),
 }
 

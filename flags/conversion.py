@@ -15,6 +15,7 @@ from absl import flags
 from flags import catalogue
 from flags.errors import CallerError
 from flags.size import ImageSize
+from flags.table import COLUMNS, parse_columns, parse_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,9 @@ class ConversionConfig:
     max_rejected: float = 0.01
     phantom_films: int | None = None
     phantom_size: ImageSize | None = None
+    table: str | None = None
+    columns: tuple[tuple[str, str], ...] = ()
+    values: tuple[tuple[str, str, str], ...] = ()
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -46,10 +50,17 @@ class ConversionConfig:
         catalogue.check_name("label_policy", self.label_policy, catalogue.LABEL_POLICIES)
         catalogue.check_name("split_policy", self.split_policy, catalogue.SPLIT_POLICIES)
         catalogue.check_name("leak_policy", self.leak_policy, catalogue.LEAK_POLICIES)
-        if self.split_policy == "official" and not catalogue.DATASETS[self.dataset].official_split:
+        if self.split_policy == "official" and not _has_test_set(self.dataset, self.columns):
+            remedy = (
+                "name its column by --columns=split=..., or " if self.dataset == "table" else ""
+            )
             raise CallerError(
-                f"--split_policy=official: {self.dataset} has no official test set; "
+                f"--split_policy=official: {self.dataset} has no official test set; {remedy}"
                 "use --split_policy=patient"
+            )
+        if self.dataset != "table" and (self.table or self.columns or self.values):
+            raise CallerError(
+                f"--table, --columns and --values are for --dataset=table, not {self.dataset}"
             )
         for name, share in (
             ("max_rejected", self.max_rejected),
@@ -69,9 +80,10 @@ class ConversionConfig:
         """
         dataset = _choose_dataset(values.dataset, values.data_dir)
         catalogue.check_name("dataset", dataset, catalogue.DATASETS)
+        columns = parse_columns(values.columns)
         split_policy = values.split_policy
         if split_policy is None:
-            split_policy = "official" if catalogue.DATASETS[dataset].official_split else "patient"
+            split_policy = "official" if _has_test_set(dataset, columns) else "patient"
         return cls(
             dataset=dataset,
             data_dir=_place(values.data_dir or f"data/{dataset}"),
@@ -89,6 +101,9 @@ class ConversionConfig:
             max_rejected=values.max_rejected,
             phantom_films=values.phantom_films,
             phantom_size=ImageSize.parse(values.phantom_size) if values.phantom_size else None,
+            table=values.table,
+            columns=columns,
+            values=parse_values(values.values),
             overwrite=values.overwrite,
         )
 
@@ -97,8 +112,9 @@ class ConversionConfig:
         fields = dataclasses.asdict(self)
         for name in ("data_dir", "output_dir", "sizes", "recipes", "max_rejected", "overwrite"):
             del fields[name]
-        for name in ("phantom_films", "phantom_size"):
-            if fields[name] is None:
+        del fields["table"]
+        for name in ("phantom_films", "phantom_size", "columns", "values"):
+            if fields[name] in (None, ()):
                 del fields[name]
         return json.loads(json.dumps(fields, default=str))
 
@@ -178,6 +194,23 @@ def define() -> None:
     flags.DEFINE_string(
         "phantom_size", None, "Native size of its films, HEIGHTxWIDTH, at least 2049x640."
     )
+    flags.DEFINE_string(
+        "table",
+        None,
+        "The table of --dataset=table, CSV or Parquet, below --data_dir. Default: the only one.",
+    )
+    flags.DEFINE_list(
+        "columns",
+        [],
+        "What the columns of that table are, as key=column,...; keys not given go by their own "
+        "name, and 'key=' leaves one out. " + catalogue.describe("Keys", COLUMNS),
+    )
+    flags.DEFINE_list(
+        "values",
+        [],
+        "What its values mean, as key:found=meant,...: pathology:1=malignant,side:L=left; "
+        "'pathology:=' says that an empty cell means not stated.",
+    )
     flags.DEFINE_bool("overwrite", False, "Replace records written under another configuration.")
     flags.DEFINE_bool(
         "dry_run",
@@ -193,6 +226,12 @@ def _parse_sizes(texts: list[str]) -> tuple[ImageSize, ...]:
 def _place(text: str) -> pathlib.Path | str:
     """Returns a path of this machine, or the address of a store (s3://...) as it is."""
     return text if "://" in text else pathlib.Path(text)
+
+
+def _has_test_set(dataset: str, columns: tuple[tuple[str, str], ...]) -> bool:
+    if dataset == "table":
+        return bool(dict(columns).get("split"))
+    return catalogue.DATASETS[dataset].official_split
 
 
 def _choose_dataset(name: str | None, data_dir: str | None) -> str:

@@ -41,11 +41,13 @@ FEATURES = (
     Feature("film_id", "text", "unique name of the film within the data set"),
     Feature("patient_id", "text", "patient; no patient stands in two splits by default"),
     Feature("side", "text", "breast: left or right"),
-    Feature("view", "text", "projection: CC or MLO"),
-    Feature("pathology", "text", "normal, benign or malignant; the worst of the film's lesions"),
+    Feature("view", "text", "projection: CC, MLO or another code of DICOM CID 4014"),
+    Feature(
+        "pathology", "text", "normal, no cancer, benign or malignant; the worst of the lesions"
+    ),
     Feature("abnormality", "text", "kinds of lesion joined by '+': mass, calcification, ..."),
-    Feature("density", "text", "breast density as the data set grades it: BI-RADS 1-4, or F, G, D"),
-    Feature("assessment", "text", "BI-RADS assessment 0-5; the highest of the film's lesions"),
+    Feature("density", "text", "breast density by the data set's own grades: 1-4, A-D, or F, G, D"),
+    Feature("assessment", "text", "BI-RADS assessment 0-6, 4a-4c; the highest of the lesions"),
     Feature("subtlety", "text", "1 (subtle) to 5 (obvious); the highest of the film's lesions"),
     Feature("mass_shape", "text", "shapes of the masses, joined by '+'"),
     Feature("mass_margins", "text", "margins of the masses, joined by '+'"),

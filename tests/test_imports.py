@@ -66,7 +66,10 @@ def test_the_trainer_reaches_into_beam_jobs_in_one_place():
 @pytest.mark.parametrize(
     ("names", "allowed"),
     [
-        (["apache_beam"], {"beam_jobs/pipeline.py", "beam_jobs/tfrecords.py"}),
+        (
+            ["apache_beam"],
+            {"beam_jobs/pipeline.py", "beam_jobs/storage.py", "beam_jobs/tfrecords.py"},
+        ),
         (
             ["pydicom", "pylibjpeg", "gdcm"],
             {"beam_jobs/imaging/decode.py", "beam_jobs/sources/phantom.py"},

@@ -63,13 +63,56 @@ class UnusableFilm(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """SeriesInstanceUID (0020,000E) and PatientID (0010,0020) of a DICOM file, "" if absent."""
+    """What the header of a DICOM file says it shows; "" or 0 where it does not.
+
+    Of free text only the words of a fixed list are kept: the rest may name a person.
+
+    Attributes:
+        series_uid: SeriesInstanceUID (0020,000E).
+        patient_id: PatientID (0010,0020).
+        side: left or right, from ImageLaterality (0020,0062).
+        view: code of the projection, from ViewCodeSequence (0054,0220).
+        content: film, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
+        rows: Rows (0028,0010).
+        columns: Columns (0028,0011).
+    """
 
     series_uid: str
     patient_id: str
+    side: str = ""
+    view: str = ""
+    content: str = ""
+    rows: int = 0
+    columns: int = 0
 
 
 NOBODY = Identity("", "")
+_IDENTITY_TAGS = [
+    "SeriesInstanceUID",
+    "PatientID",
+    "ImageLaterality",
+    "ViewCodeSequence",
+    "SeriesDescription",
+    "Rows",
+    "Columns",
+]
+_SIDES = {"L": "left", "R": "right"}
+# PS3.16 CID 4014, code meanings and the codes of its third column
+_VIEWS = {
+    "cranio-caudal": "CC",
+    "medio-lateral oblique": "MLO",
+    "medio-lateral": "ML",
+    "latero-medial": "LM",
+    "latero-medial oblique": "LMO",
+    "caudo-cranial (from below)": "FB",
+    "superolateral to inferomedial oblique": "SIO",
+    "inferomedial to superolateral oblique": "ISO",
+    "cranio-caudal exaggerated": "XCC",
+    "cranio-caudal exaggerated laterally": "XCCL",
+    "cranio-caudal exaggerated medially": "XCCM",
+}
+CONTENTS = {"full mammogram images": "film", "cropped images": "crop", "ROI mask images": "mask"}
+"""SeriesDescription of CBIS-DDSM -> what is to be seen."""
 
 
 class File(Protocol):
@@ -90,16 +133,27 @@ def read_identity(path: File) -> Identity:
     """
     try:
         with path.open("rb") as stream:
-            header = pydicom.dcmread(
-                stream, stop_before_pixels=True, specific_tags=["SeriesInstanceUID", "PatientID"]
-            )
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_IDENTITY_TAGS)
         return Identity(
-            str(header.get("SeriesInstanceUID", "") or ""), str(header.get("PatientID", "") or "")
+            series_uid=str(header.get("SeriesInstanceUID", "") or ""),
+            patient_id=str(header.get("PatientID", "") or ""),
+            side=_SIDES.get(str(header.get("ImageLaterality", "")), ""),
+            view=_read_view(header),
+            content=CONTENTS.get(str(header.get("SeriesDescription", "")), ""),
+            rows=rows if isinstance(rows := header.get("Rows"), int) else 0,
+            columns=columns if isinstance(columns := header.get("Columns"), int) else 0,
         )
     except OSError:
         raise
     except Exception:  # any damage; the conversion itself says which, film by film
         return NOBODY
+
+
+def _read_view(header: pydicom.Dataset) -> str:
+    codes = header.get("ViewCodeSequence")
+    if not isinstance(codes, pydicom.Sequence) or not codes:
+        return ""
+    return _VIEWS.get(str(codes[0].get("CodeMeaning", "")).strip().lower(), "")
 
 
 def read_film(path: File, *, max_pixels: int) -> np.ndarray:

@@ -7,12 +7,13 @@ a folder named as in the tables, else by PatientID.
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from beam_jobs.imaging.decode import Identity
-from beam_jobs.sources import files
+from beam_jobs.sources import cbis_files, csv_rows, files
+from beam_jobs.sources.cbis_files import RoiPath, Row
 from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
 from beam_jobs.storage import Folder
 from flags.errors import CallerError
@@ -34,25 +35,12 @@ _COLUMNS = (
     "subtlety",
     "image file path",
 )
+_TEXTS = ("mass shape", "mass margins", "calc type", "calc distribution")
 _PATHOLOGIES = {
     "BENIGN": "benign",
     "BENIGN_WITHOUT_CALLBACK": "benign",
     "MALIGNANT": "malignant",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    """One line of a table: a lesion, and the film it lies on."""
-
-    patient_id: str
-    side: str
-    view: str
-    density: str
-    official_split: str
-    folder: str
-    series_uid: str
-    lesion: Lesion
 
 
 def read(
@@ -73,105 +61,107 @@ def read(
         report: called with (headers read, headers to read).
 
     Raises:
-        CallerError: a table is missing or is not as published; with file and record.
+        CallerError: a table is missing or is not as published; with file and line.
     """
     found = files.list_files(data_dir)
-    rows = [row for name, split in TABLES for row in _read_table(data_dir, found, name, split)]
+    rows = read_tables(data_dir, found, patient_prefix=patient_prefix)
+    candidates = [
+        file for file in found if "." not in file.name or file.name.lower().endswith(".dcm")
+    ]
+    names = {row.folder for row in rows}
+    identities = files.scan_headers(
+        data_dir,
+        candidates,
+        cache=cache,
+        keep_patient_id=names.__contains__,
+        report=report,
+    )
+    return list_films(rows, candidates, identities, label_policy=label_policy)
+
+
+def read_tables(
+    data_dir: Folder, found: Sequence[files.DataFile], *, patient_prefix: str = "P_"
+) -> list[Row]:
+    """Reads the four case tables, wherever they lie.
+
+    Raises:
+        CallerError: a table is missing or is not as published; with file and line.
+    """
+    rows: list[Row] = []
+    for name, split in TABLES:
+        path = csv_rows.find(
+            data_dir,
+            found,
+            name,
+            hint="put the four case tables of CBIS-DDSM beside the films "
+            "(docs/data.md says where to get them)",
+        )
+        records = csv_rows.read(path, columns=_COLUMNS, ragged=True)
+        rows += csv_rows.parse(path, records, functools.partial(_parse_row, split=split))
     strangers = [row.patient_id for row in rows if not row.patient_id.startswith(patient_prefix)]
     if strangers:
         raise CallerError(
             f"{data_dir}: patient {strangers[0]} is not named {patient_prefix}...; "
             "these tables belong to another --dataset"
         )
-    candidates = [
-        file for file in found if "." not in file.name or file.name.lower().endswith(".dcm")
-    ]
-    folders = {row.folder for row in rows}
-    identities = files.scan_headers(
-        data_dir,
-        candidates,
-        cache=cache,
-        keep_patient_id=folders.__contains__,
-        report=report,
-    )
-    locate = _FileFinder(candidates, identities)
-    return [locate.add_file(film, views) for film, views in _group(rows, label_policy)]
+    return rows
 
 
-def _read_table(
-    data_dir: Folder, found: Sequence[files.DataFile], name: str, split: str
-) -> Iterator[_Row]:
-    paths = [file.path for file in found if file.name == name]
-    if not paths:
-        raise CallerError(
-            f"{data_dir} holds no {name}; put the four case tables of CBIS-DDSM beside the films "
-            "(docs/data.md says where to get them)"
-        )
-    contents = {(data_dir / path).read_bytes() for path in paths}
-    if len(contents) > 1:
-        raise CallerError(f"{data_dir} holds different files named {name}: {', '.join(paths)}")
-    path = data_dir / paths[0]
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            fields, records = reader.fieldnames or (), list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CallerError(f"{path} is not a CSV table in UTF-8: {error}") from error
-    missing = [column for column in _COLUMNS if column not in fields]
-    if missing:
-        raise CallerError(
-            f"{path} has no column {', '.join(map(repr, missing))}; "
-            f"its header is {', '.join(fields) or 'empty'}"
-        )
-    for number, record in enumerate(records, 1):
-        try:
-            yield _parse_row(record, split)
-        except ValueError as error:
-            raise CallerError(f"{path} record {number}: {error}") from error
+def list_films(
+    rows: Sequence[Row],
+    candidates: Sequence[files.DataFile],
+    identities: Mapping[str, Identity],
+    *,
+    label_policy: str,
+) -> list[Film]:
+    """Lists the films of the rows, each with its file and the files of its lesions.
+
+    Args:
+        rows: those of the four tables, in their order.
+        candidates: files that may be films, masks or crops.
+        identities: what each says it is, by path.
+        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+    """
+    locate = cbis_files.Finder(candidates, identities)
+    return [locate.add_files(film, views) for film, views in _group(rows, label_policy)]
 
 
-def _parse_row(record: dict[str, str | None], split: str) -> _Row:
+def _parse_row(record: csv_rows.Record, *, split: str) -> Row:
     """Reads a record; raises ValueError with column, value and what is allowed."""
-    value = {key: (text or "").strip() for key, text in record.items() if key is not None}
-
-    def choose(column: str, allowed: dict[str, str]) -> str:
-        if value[column] not in allowed:
-            raise ValueError(
-                f"{column} {value[column]!r} is not one of {', '.join(sorted(allowed))}"
-            )
-        return allowed[value[column]]
-
-    parts = value["image file path"].split("/")
-    if len(parts) != 4 or not value["patient_id"]:
+    parts = record.cells["image file path"].split("/")
+    if len(parts) != 4 or not record.cells["patient_id"]:
         raise ValueError("image file path is not <film>/<study>/<series>/<file>, or no patient_id")
     grades = {str(grade): str(grade) for grade in range(6)}
     stated = {**grades, "0": "", "": ""}
-    return _Row(
-        patient_id=value["patient_id"],
-        side=choose("left or right breast", {"LEFT": "left", "RIGHT": "right"}),
-        view=choose("image view", {"CC": "CC", "MLO": "MLO"}),
-        density=_density(value, stated),
+    words: dict[str, Any] = {
+        column.replace(" ", "_"): _stated(record.cells.get(column, "")) for column in _TEXTS
+    }
+    return Row(
+        patient_id=record.cells["patient_id"],
+        side=record.choose("left or right breast", {"LEFT": "left", "RIGHT": "right"}),
+        view=record.choose("image view", {"CC": "CC", "MLO": "MLO"}),
+        density=_density(record.cells, stated),
         official_split=split,
         folder=parts[0],
         series_uid=parts[2],
+        lesion_id=record.cells.get("abnormality id", ""),
+        mask=RoiPath.parse(record.cells.get("ROI mask file path", "")),
+        crop=RoiPath.parse(record.cells.get("cropped image file path", "")),
         lesion=Lesion(
-            pathology=choose("pathology", _PATHOLOGIES),
-            abnormality=choose(
+            pathology=record.choose("pathology", _PATHOLOGIES),
+            abnormality=record.choose(
                 "abnormality type", {"mass": "mass", "calcification": "calcification"}
             ),
-            assessment=choose("assessment", grades),
-            subtlety=choose("subtlety", stated),
-            mass_shape=_stated(value.get("mass shape", "")),
-            mass_margins=_stated(value.get("mass margins", "")),
-            calc_type=_stated(value.get("calc type", "")),
-            calc_distribution=_stated(value.get("calc distribution", "")),
+            assessment=record.choose("assessment", grades),
+            subtlety=record.choose("subtlety", stated),
+            **words,
         ),
     )
 
 
-def _density(value: dict[str, str], stated: dict[str, str]) -> str:
+def _density(cells: Mapping[str, str], stated: Mapping[str, str]) -> str:
     """Reads the density; its column is spelt differently in the mass and the calc tables."""
-    text = value.get("breast_density", value.get("breast density"))
+    text = cells.get("breast_density", cells.get("breast density"))
     if text is None:
         raise ValueError("no column 'breast_density' or 'breast density'")
     if text not in stated:
@@ -183,9 +173,9 @@ def _stated(text: str) -> str:
     return "" if text == "N/A" else text
 
 
-def _group(rows: Sequence[_Row], label_policy: str) -> Iterator[tuple[Film, list[_Row]]]:
+def _group(rows: Sequence[Row], label_policy: str) -> Iterator[tuple[Film, list[Row]]]:
     """Gathers the lesions of each film, in order of first appearance."""
-    grouped: dict[tuple[str, ...], list[_Row]] = {}
+    grouped: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if label_policy == "paper":
             key: tuple[str, ...] = (row.official_split, row.series_uid)
@@ -209,43 +199,3 @@ def _group(rows: Sequence[_Row], label_policy: str) -> Iterator[tuple[Film, list
             **describe(lesions),
         )
         yield film, group
-
-
-class _FileFinder:
-    """Finds the file of a film among the files of a download."""
-
-    def __init__(
-        self,
-        candidates: Sequence[files.DataFile],
-        identities: dict[str, Identity],
-    ) -> None:
-        self._by_series: dict[str, files.DataFile] = {}
-        self._by_folder: dict[str, files.DataFile] = {}
-        self._by_patient: dict[str, files.DataFile] = {}
-        for file in candidates:
-            identity = identities.get(file.path)
-            if identity is not None and identity.series_uid:
-                _keep_larger(self._by_series, identity.series_uid, file)
-                continue
-            for folder in file.path.split("/")[:-1]:
-                _keep_larger(self._by_folder, folder, file)
-            if identity is not None and identity.patient_id:
-                _keep_larger(self._by_patient, identity.patient_id, file)
-
-    def add_file(self, film: Film, rows: Sequence[_Row]) -> Film:
-        """Returns the film with path and size, unchanged if no file is its."""
-        for index, names in (
-            (self._by_series, [row.series_uid for row in rows]),
-            (self._by_folder, [name for row in rows for name in (row.series_uid, row.folder)]),
-            (self._by_patient, [row.folder for row in rows]),
-        ):
-            for name in names:
-                if name in index:
-                    return index[name].add_to(film)
-        return film
-
-
-def _keep_larger(index: dict[str, files.DataFile], name: str, file: files.DataFile) -> None:
-    """Of two copies of a film the smaller one may have been cut short."""
-    if name not in index or file.bytes > index[name].bytes:
-        index[name] = file

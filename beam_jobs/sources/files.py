@@ -14,8 +14,6 @@ from beam_jobs.sources.film import Film
 from beam_jobs.storage import Folder, StorePath
 from flags.errors import CallerError
 
-_CACHE_HEADER = ("path", "bytes", "modified_ns", "series_uid", "patient_id")
-
 
 @dataclasses.dataclass(frozen=True)
 class DataFile:
@@ -35,6 +33,11 @@ class DataFile:
         return dataclasses.replace(
             film, path=self.path, bytes=self.bytes, modified_ns=self.modified_ns
         )
+
+
+_CACHE_HEADER = tuple(
+    field.name for kind in (DataFile, decode.Identity) for field in dataclasses.fields(kind)
+)
 
 
 def list_files(data_dir: Folder) -> list[DataFile]:
@@ -84,7 +87,7 @@ def scan_headers(
     keep_patient_id: Callable[[str], bool],
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, decode.Identity]:
-    """Reads series and patient from the headers of DICOM files; other files are left out.
+    """Reads what the headers of DICOM files say they show; other files are left out.
 
     Args:
         data_dir: folder the paths are relative to.
@@ -128,12 +131,15 @@ def _read_cache(cache: Folder) -> dict[DataFile, decode.Identity]:
             rows = csv.reader(stream)
             if tuple(next(rows, ())) != _CACHE_HEADER:
                 return {}
-            return {
-                DataFile(path, int(size), int(modified)): decode.Identity(series, patient)
-                for path, size, modified, series, patient in rows
-            }
+            return dict(map(_parse_cached, rows))
     except (FileNotFoundError, ValueError, csv.Error):  # none, or damaged: read the headers again
         return {}
+
+
+def _parse_cached(row: list[str]) -> tuple[DataFile, decode.Identity]:
+    path, size, modified, series, patient, side, view, content, height, width = row
+    identity = decode.Identity(series, patient, side, view, content, int(height), int(width))
+    return DataFile(path, int(size), int(modified)), identity
 
 
 def _write_cache(cache: Folder, known: dict[DataFile, decode.Identity]) -> None:

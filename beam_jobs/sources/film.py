@@ -34,6 +34,35 @@ class Lesion:
 
 
 @dataclasses.dataclass(frozen=True)
+class Roi:
+    """One lesion with the place on its film where the data set gives it: a row of lesions.csv.
+
+    Attributes:
+        lesion_id: number of the lesion as the table has it, unique within `copy`.
+        copy: the table's name of the film the lesion was marked on.
+        lesion: what the table says of it.
+        box: left,top,right,bottom in film pixels, or "".
+        mask: file of the outline, relative to the data folder; as large as the film, two values.
+        mask_status: ok, missing (no such file), unchecked (no size in the header of mask or film),
+            size_misfit (mask and film differ in size) or swapped (the table's name for the mask
+            belongs to the crop), joined by '+'; "" where the data set has no masks.
+        mask_height: rows of the mask by its header, in pixels.
+        mask_width: columns of the mask by its header, in pixels.
+        crop: file of the cut-out around the lesion, relative to the data folder.
+    """
+
+    lesion_id: str
+    copy: str
+    lesion: Lesion
+    box: str = ""
+    mask: str = ""
+    mask_status: str = ""
+    mask_height: int = 0
+    mask_width: int = 0
+    crop: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class Film:
     """One film of a data set; the clinical fields are described in `flags.schema.FEATURES`.
 
@@ -45,6 +74,7 @@ class Film:
         modified_ns: when it was last changed, in nanoseconds.
         copies: names the tables have for this film, joined by ';' (a view may stand in two).
         lesions: circles around lesions as column,row,radius in film pixels, joined by ';'.
+        rois: the lesions one by one, where the data set gives their places in files or boxes.
     """
 
     film_id: str
@@ -69,13 +99,20 @@ class Film:
     modified_ns: int = 0
     copies: str = ""
     lesions: str = ""
+    rois: tuple[Roi, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What tables, pictures and strata go by: the pathology, else the BI-RADS assessment."""
+        graded = f"BI-RADS {self.assessment}" if self.assessment else "not stated"
+        return self.pathology or graded
 
     def clinical(self) -> dict[str, str | int]:
         """Returns the columns a record takes from the tables, by feature key."""
         return {key: getattr(self, key) for key in schema.CLINICAL_KEYS}
 
 
-_SEVERITY = ("", "normal", "benign", "malignant")
+_SEVERITY = ("", "normal", "no cancer", "benign", "malignant")
 
 
 def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
@@ -90,7 +127,7 @@ def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
         "pathology": max((lesion.pathology for lesion in lesions), key=_SEVERITY.index),
         "assessment": max(lesion.assessment for lesion in lesions),
         "subtlety": max(lesion.subtlety for lesion in lesions),
-        "abnormalities": sum(lesion.pathology != "normal" for lesion in lesions),
+        "abnormalities": sum(lesion.pathology in ("benign", "malignant") for lesion in lesions),
         "lesions": ";".join(",".join(map(str, circle)) for circle in circles),
     }
 
@@ -126,8 +163,32 @@ def write_sources(path: Folder, films: Iterable[Film], rejected: dict[str, str])
         writer.writerow(SOURCES_HEADER)
         for film in films:
             status, reason = outcome(film, rejected)
-            row = {**dataclasses.asdict(film), "status": status, "reason": reason}
+            row = {**vars(film), "status": status, "reason": reason}
             writer.writerow([row[column] for column in SOURCES_HEADER])
+
+
+_FILM_COLUMNS = ("film_id", "patient_id", "side", "view", "split", "path")
+_LESION_COLUMNS = tuple(
+    field.name for field in dataclasses.fields(Lesion) if field.name != "circle"
+)
+_ROI_COLUMNS = ("box", "mask", "mask_status", "mask_height", "mask_width", "crop")
+LESIONS_HEADER = (*_FILM_COLUMNS, "lesion_id", "copy", *_LESION_COLUMNS, *_ROI_COLUMNS)
+
+
+def write_lesions(path: Folder, films: Iterable[Film]) -> None:
+    """Writes lesions.csv: one row for each lesion of which the data set gives the place.
+
+    Args:
+        path: file to write; the caller renames it into place.
+        films: every film the tables list.
+    """
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(LESIONS_HEADER)
+        for film in films:
+            for roi in film.rois:
+                row = {**vars(film), **vars(roi), **vars(roi.lesion)}
+                writer.writerow([row[column] for column in LESIONS_HEADER])
 
 
 def outcome(film: Film, rejected: dict[str, str]) -> tuple[str, str]:

@@ -6,7 +6,16 @@ import dataclasses
 from collections.abc import Callable
 
 from beam_jobs import splits, storage
-from beam_jobs.sources import cbis_ddsm, mini_mias
+from beam_jobs.sources import (
+    cbis_ddsm,
+    cbis_kaggle,
+    cmmd,
+    inbreast,
+    mini_mias,
+    rsna,
+    table,
+    vindr,
+)
 from beam_jobs.sources.film import Film
 from beam_jobs.sources.phantom_image import Sample
 from beam_jobs.storage import Folder
@@ -41,6 +50,18 @@ def list_films(config: ConversionConfig, *, cache: Folder, report: Report) -> li
     read: dict[str, Callable[[], list[Film]]] = {
         "cbis_ddsm": lambda: cbis_ddsm.read(
             data_dir, label_policy=config.label_policy, cache=cache, report=report
+        ),
+        "cbis_ddsm_kaggle": lambda: cbis_kaggle.read(data_dir, label_policy=config.label_policy),
+        "cmmd": lambda: cmmd.read(data_dir, cache=cache, report=report),
+        "inbreast": lambda: inbreast.read(data_dir),
+        "vindr_mammo": lambda: vindr.read(data_dir),
+        "rsna": lambda: rsna.read(data_dir),
+        "table": lambda: table.read(
+            data_dir,
+            table=config.table,
+            columns=dict(config.columns),
+            values={(key, found): meant for key, found, meant in config.values},
+            label_policy=config.label_policy,
         ),
         "mini_mias": lambda: mini_mias.read(data_dir, label_policy=config.label_policy),
         "phantom": lambda: cbis_ddsm.read(

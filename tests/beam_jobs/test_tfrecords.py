@@ -90,6 +90,7 @@ def test_everything_lies_where_the_contract_says(converted):
             ".shards",
             "dataset_info.json",
             "features.json",
+            "lesions.csv",
             "manifest.json",
             "plan.json",
             "preview.png",

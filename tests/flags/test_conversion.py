@@ -9,7 +9,7 @@ import pathlib
 import pytest
 from absl import flags
 
-from flags import conversion
+from flags import catalogue, conversion
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 from flags.size import ImageSize
@@ -68,6 +68,12 @@ def test_defaults(parse):
             assert getattr(config, field.name) == field.default, field.name
 
 
+@pytest.mark.parametrize("name", catalogue.DATASETS)
+def test_the_official_split_is_used_where_there_is_one(name, parse):
+    official = catalogue.DATASETS[name].official_split
+    assert parse(f"--dataset={name}").split_policy == ("official" if official else "patient")
+
+
 def test_all_flags(parse):
     config = parse(
         "--dataset=mini_mias", "--data_dir=x", "--output_dir=y",
@@ -112,7 +118,7 @@ def test_the_set_that_lies_there_is_taken(parse, tmp_path):
     ("arguments", "message"),
     [
         (["--data_dir=x"], r"--data_dir=x without --dataset; add --dataset=cbis_ddsm\|mini_mias"),
-        (["--dataset=inbreast"], "--dataset=inbreast is not one of cbis_ddsm, mini_mias"),
+        (["--dataset=embed"], "--dataset=embed is not one of cbis_ddsm, mini_mias"),
         (["--sizes=512"], "size '512' is not HEIGHTxWIDTH"),
         (["--sizes="], "--sizes is empty"),
         (["--phantom_size=9"], "size '9' is not"),

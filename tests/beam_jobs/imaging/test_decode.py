@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Identity, UnusableFilm
+from beam_jobs.imaging.decode import UnusableFilm
 
 LIMIT = 100_000_000
 
@@ -513,15 +513,6 @@ def test_any_pgm_gives_a_film_or_a_reason(header, body):
         return
     assert pixels.dtype == np.uint16
     assert pixels.ndim == 2
-
-
-def test_identity(tmp_path, write_dicom):
-    path = write_dicom(tmp_path / "1-1.dcm", FILM, series_uid="1.2.3", patient_id="Mass-Test_P_1")
-    assert decode.read_identity(path) == Identity("1.2.3", "Mass-Test_P_1")
-    path = write_dicom(tmp_path / "1-2.dcm", FILM, series_uid=None, patient_id=None)
-    assert decode.read_identity(path) == decode.NOBODY
-    path = write_dicom(tmp_path / "1-3.dcm", FILM, series_uid="", patient_id="")
-    assert decode.read_identity(path) == decode.NOBODY
 
 
 @pytest.mark.parametrize(

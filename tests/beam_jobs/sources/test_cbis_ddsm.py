@@ -382,14 +382,14 @@ def test_bad_value(column, value, message, data, tmp_path):
     content = tables()
     content[NAMES[1]].append(row("Mass-Training_P_00003_LEFT_CC", "1.9", **{column: value}))
     write_tables(data, content)
-    with pytest.raises(CallerError, match=f"{NAMES[1]} record 2: .*{message}"):
+    with pytest.raises(CallerError, match=f"{NAMES[1]} line 3: .*{message}"):
         read(data, tmp_path)
 
 
 def test_short_record(data, tmp_path):
     with (data / NAMES[2]).open("a") as file:
         file.write("P_00003,2,LEFT\n")
-    with pytest.raises(CallerError, match=f"{NAMES[2]} record 2: "):
+    with pytest.raises(CallerError, match=f"{NAMES[2]} line 3: "):
         read(data, tmp_path)
 
 

@@ -74,7 +74,12 @@ def folder(tmp_path, write_dicom) -> pathlib.Path:
     return folder
 
 
-WANTED = {"1.dcm": Identity("1.1", "Mass-Test_P_1"), "2.dcm": Identity("1.2", "")}
+def identity(series_uid: str, patient_id: str) -> Identity:
+    return Identity(series_uid, patient_id, rows=FILM.shape[0], columns=FILM.shape[1])
+
+
+HEADER = b"path,bytes,modified_ns,series_uid,patient_id,side,view,content,rows,columns\n"
+WANTED = {"1.dcm": identity("1.1", "Mass-Test_P_1"), "2.dcm": identity("1.2", "")}
 
 
 def test_scan(folder, tmp_path):
@@ -132,7 +137,7 @@ def test_gone_and_new_files(folder, tmp_path, write_dicom):
     (folder / "1.dcm").unlink()
     write_dicom(folder / "3.dcm", FILM, series_uid="1.3", patient_id=None)
     got = scan(folder, cache)
-    assert got == {"2.dcm": Identity("1.2", ""), "3.dcm": Identity("1.3", "")}
+    assert got == {"2.dcm": identity("1.2", ""), "3.dcm": identity("1.3", "")}
     assert "1.dcm" not in cache.read_text()
 
 
@@ -141,12 +146,13 @@ def test_gone_and_new_files(folder, tmp_path, write_dicom):
     [
         b"",
         b"something,else\n1,2\n",
-        b"path,bytes,modified_ns,series_uid,patient_id\n1.dcm,five,6,7,8\n",
-        b"path,bytes,modified_ns,series_uid,patient_id\n1.dcm,5\n",
-        b"path,bytes,modified_ns,series_uid,patient_id\n1.dcm,5,6,7,\xff\n",
-        b'path,bytes,modified_ns,series_uid,patient_id\n"' + b"x" * 200_000,
+        HEADER + b"1.dcm,five,6,7,8,,,,2,3\n",
+        HEADER + b"1.dcm,5\n",
+        b"path,bytes,modified_ns,series_uid,patient_id\n1.dcm,5,6,7,8\n",
+        HEADER + b"1.dcm,5,6,7,\xff,,,,2,3\n",
+        HEADER + b'"' + b"x" * 200_000,
     ],
-    ids=["empty", "other_header", "no_number", "short_row", "no_utf8", "endless_field"],
+    ids=["empty", "other_header", "no_number", "short_row", "older", "no_utf8", "endless_field"],
 )
 def test_a_damaged_cache_is_no_cache(content, folder, tmp_path):
     cache = tmp_path / "headers.csv"
@@ -170,7 +176,7 @@ def test_file_names_need_not_be_utf8(folder, tmp_path, make_dicom):
     name = os.fsdecode(b"mamograf\xeda.dcm")
     (folder / name).write_bytes(make_dicom(FILM, series_uid="1.5", patient_id=None))
     cache = tmp_path / "headers.csv"
-    assert scan(folder, cache) == {**WANTED, name: Identity("1.5", "")}
+    assert scan(folder, cache) == {**WANTED, name: identity("1.5", "")}
     seen = []
-    assert scan(folder, cache, report=lambda *n: seen.append(n))[name] == Identity("1.5", "")
+    assert scan(folder, cache, report=lambda *n: seen.append(n))[name] == identity("1.5", "")
     assert seen == []

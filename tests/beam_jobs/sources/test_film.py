@@ -43,6 +43,8 @@ def test_one_film_of_many_lesions():
         (["malignant", "benign"], "malignant", 2, True),
         (["malignant"], "malignant", 1, False),
         (["normal", "benign"], "benign", 1, False),
+        (["no cancer", "normal"], "no cancer", 0, False),
+        (["", ""], "", 0, False),
     ],
 )
 def test_worst_pathology(pathologies, worst, count, mixed):
@@ -50,6 +52,14 @@ def test_worst_pathology(pathologies, worst, count, mixed):
     described = film_table.describe(lesions)
     assert (described["pathology"], described["abnormalities"]) == (worst, count)
     assert film_table.is_mixed(lesions) is mixed
+
+
+@pytest.mark.parametrize(
+    ("pathology", "assessment", "label"),
+    [("benign", "4", "benign"), ("", "4a", "BI-RADS 4a"), ("", "", "not stated")],
+)
+def test_label(pathology, assessment, label):
+    assert Film("a", "P_1", "left", "CC", pathology, assessment=assessment).label == label
 
 
 FILMS = [

@@ -1,0 +1,173 @@
+"""CMMD: a workbook with one row a breast, and DICOM films that say which breast they show.
+
+Cui et al., The Chinese Mammography Database, The Cancer Imaging Archive, 2021. Side and view
+stand in the headers alone; the names of files and folders do not tell them.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import io
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from beam_jobs.imaging.decode import NOBODY, Identity
+from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources.film import Film
+from beam_jobs.storage import Folder
+from flags.errors import CallerError
+
+TABLE = "CMMD_clinicaldata_revision.xlsx"
+_COLUMNS = ("ID1", "LeftRight", "abnormality", "classification")
+_VIEWS = ("CC", "MLO")
+_SIDES = {"L": "left", "R": "right"}
+_ABNORMALITIES = {
+    "mass": "mass",
+    "calcification": "calcification",
+    "both": "mass+calcification",
+}
+_PATHOLOGIES = {"Benign": "benign", "Malignant": "malignant"}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Breast:
+    """One row of the workbook."""
+
+    patient_id: str
+    side: str
+    abnormality: str
+    pathology: str
+
+
+def read(
+    data_dir: Folder,
+    *,
+    cache: Folder,
+    report: Callable[[int, int], None] | None = None,
+) -> list[Film]:
+    """Lists two films (CC and MLO) of each breast in the workbook, and all other films found.
+
+    A film without a row for its breast has no label: it is listed and left out.
+
+    Args:
+        data_dir: folder with workbook and films, searched recursively.
+        cache: file that keeps what was read from headers.
+        report: called with (headers read, headers to read).
+
+    Raises:
+        CallerError: the workbook is missing or is not as published; with row and column.
+    """
+    found = files.list_files(data_dir)
+    table = csv_rows.find(
+        data_dir, found, TABLE, hint="put it beside the films (docs/data.md says where to get it)"
+    )
+    breasts = csv_rows.parse(table, _read_workbook(table), _parse_record)
+    csv_rows.check_unique(table, map(" ".join, map(_key, breasts)))
+    candidates = [file for file in found if file.name.lower().endswith(".dcm")]
+    patients = {breast.patient_id for breast in breasts}
+    identities = files.scan_headers(
+        data_dir, candidates, cache=cache, keep_patient_id=patients.__contains__, report=report
+    )
+    by_breast = _group(candidates, identities)
+    films = [film for breast in breasts for film in _list_films(breast, by_breast, identities)]
+    return films + list(_list_others(by_breast, set(map(_key, breasts)), identities))
+
+
+def _read_workbook(table: Folder) -> list[csv_rows.Record]:
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(table.read_bytes()), read_only=True)
+        rows = [
+            ["" if cell is None else str(cell).strip() for cell in row]
+            for row in book.worksheets[0].iter_rows(values_only=True)
+        ]
+    except (zipfile.BadZipFile, KeyError, ValueError, IndexError) as error:
+        raise CallerError(f"{table} is not an Excel workbook; download it again") from error
+    header = rows[0] if rows else []
+    csv_rows.check_header(table, header, _COLUMNS)
+    return [
+        csv_rows.Record(f"row {number}", dict(zip(header, row, strict=False)))
+        for number, row in enumerate(rows[1:], 2)
+        if any(row)
+    ]
+
+
+def _parse_record(record: csv_rows.Record) -> _Breast:
+    """Reads a record; raises ValueError with column, value and what is allowed."""
+    return _Breast(
+        patient_id=record.demand("ID1"),
+        side=record.choose("LeftRight", _SIDES),
+        abnormality=record.choose("abnormality", _ABNORMALITIES),
+        pathology=record.choose("classification", _PATHOLOGIES),
+    )
+
+
+_Key = tuple[str, str]
+
+
+def _key(breast: _Breast) -> _Key:
+    return breast.patient_id, breast.side
+
+
+def _group(
+    candidates: Sequence[files.DataFile], identities: Mapping[str, Identity]
+) -> dict[_Key, list[files.DataFile]]:
+    """Gathers the files of each breast; a second download of a file is passed over."""
+    grouped: dict[_Key, dict[tuple[str, ...], files.DataFile]] = collections.defaultdict(dict)
+    for file in candidates:
+        identity = identities.get(file.path, NOBODY)
+        copy = (identity.series_uid, identity.view, file.name) if identity.series_uid else ()
+        key = identity.patient_id, identity.side
+        grouped[key].setdefault(copy or (file.path,), file)
+    return {key: list(members.values()) for key, members in grouped.items()}
+
+
+def _list_films(
+    breast: _Breast,
+    by_breast: Mapping[_Key, Sequence[files.DataFile]],
+    identities: Mapping[str, Identity],
+) -> Iterator[Film]:
+    """Yields the films found of a breast, then those of its two that were not."""
+    seen: collections.Counter[str] = collections.Counter()
+    for file in by_breast.get(_key(breast), ()):
+        view = identities[file.path].view
+        seen[view] += 1
+        yield file.add_to(_film(breast, view, seen[view]))
+    absent = [view for view in _VIEWS if view not in seen]
+    for view in absent[: max(0, len(_VIEWS) - seen.total())]:
+        yield _film(breast, view, 1)
+
+
+def _film(breast: _Breast, view: str, number: int) -> Film:
+    name = "_".join(filter(None, (breast.patient_id, breast.side[0].upper(), view)))
+    return Film(
+        film_id=name if number == 1 else f"{name}_{number}",
+        patient_id=breast.patient_id,
+        side=breast.side,
+        view=view,
+        pathology=breast.pathology,
+        abnormality=breast.abnormality,
+    )
+
+
+def _list_others(
+    by_breast: Mapping[_Key, Sequence[files.DataFile]],
+    labelled: set[_Key],
+    identities: Mapping[str, Identity],
+) -> Iterator[Film]:
+    """Yields the files without a row, each with what is amiss."""
+    for (patient_id, side), members in by_breast.items():
+        if (patient_id, side) in labelled:
+            continue
+        if not patient_id:
+            reason = "table: no row for this patient"
+        elif not side:
+            reason = "header: no ImageLaterality (0020,0062)"
+        else:
+            reason = "table: no row for this breast"
+        for file in members:
+            view = identities.get(file.path, NOBODY).view
+            film = Film(file.path, patient_id, side, view, pathology="", excluded=reason)
+            yield file.add_to(film)

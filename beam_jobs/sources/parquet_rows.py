@@ -1,0 +1,47 @@
+"""Parquet tables of films as records of text.
+
+records = parquet_rows.read(Folder("films.parquet"))
+"""
+
+from __future__ import annotations
+
+import io
+import math
+
+from beam_jobs.sources import csv_rows
+from beam_jobs.storage import Folder
+from flags.errors import CallerError
+
+
+def read(path: Folder) -> list[csv_rows.Record]:
+    """Reads a Parquet file; absent values are "", whole numbers have no decimals.
+
+    Raises:
+        CallerError: it is no Parquet file, or has two columns of one name.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(io.BytesIO(path.read_bytes()))
+    except pyarrow.ArrowException as error:
+        raise CallerError(f"{path} is not a Parquet file: {str(error).splitlines()[0]}") from error
+    csv_rows.check_header(path, table.column_names, ())
+    columns = [column.to_pylist() for column in table.columns]
+    return [
+        csv_rows.Record(
+            f"row {number}", dict(zip(table.column_names, map(_to_text, cells), strict=True))
+        )
+        for number, cells in enumerate(zip(*columns, strict=True), 1)
+    ]
+
+
+def _to_text(value: object) -> str:
+    """Writes a cell as a CSV table would have it."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        if math.isnan(value):  # what pandas writes for what is absent
+            return ""
+        return str(int(value)) if value.is_integer() else str(value)
+    return str(value).strip()

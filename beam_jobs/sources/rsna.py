@@ -1,0 +1,77 @@
+"""RSNA Screening Mammography Breast Cancer Detection (Kaggle, 2023): train.csv and DICOM films.
+
+Films are train_images/<patient_id>/<image_id>.dcm. The column cancer is the outcome of the
+breast; a breast without cancer is benign only if it was biopsied.
+"""
+
+from __future__ import annotations
+
+import re
+
+from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources.film import Film
+from beam_jobs.storage import Folder
+
+TABLE = "train.csv"
+_COLUMNS = (
+    "patient_id",
+    "image_id",
+    "laterality",
+    "view",
+    "cancer",
+    "biopsy",
+    "BIRADS",
+    "density",
+)
+_SIDES = {"L": "left", "R": "right"}
+_YES_NO = {"0": "", "1": "yes"}
+_DENSITIES = {grade: grade for grade in ("", "A", "B", "C", "D")}
+# a table that went through pandas has "0.0" where Kaggle's has "0"
+_GRADES = {"": "", **{f"{grade}{tail}": str(grade) for grade in range(7) for tail in ("", ".0")}}
+_VIEW = re.compile(r"[A-Z]{2,5}")
+
+
+def read(data_dir: Folder) -> list[Film]:
+    """Lists the films of train.csv, with the file of each where it is there.
+
+    Args:
+        data_dir: folder of the unpacked competition data, searched recursively.
+
+    Raises:
+        CallerError: the table is missing or is not as published; with file and line.
+    """
+    found = files.list_files(data_dir)
+    table = csv_rows.find(
+        data_dir,
+        found,
+        TABLE,
+        hint="give the folder of the competition's data, with train_images in it",
+    )
+    films = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
+    csv_rows.check_unique(table, (film.film_id for film in films))
+    by_path = {
+        "_".join(file.path.split("/")[-2:]): file for file in found if file.name.endswith(".dcm")
+    }
+    return [
+        by_path[name].add_to(film) if (name := f"{film.film_id}.dcm") in by_path else film
+        for film in films
+    ]
+
+
+def _parse_record(record: csv_rows.Record) -> Film:
+    """Reads a record; raises ValueError with column, value and what is allowed."""
+    patient_id = record.demand("patient_id")
+    view = record.cells["view"]
+    if not _VIEW.fullmatch(view):
+        raise ValueError(f"view {view!r} is not a code such as CC, MLO, ML, LM, AT")
+    biopsied = record.choose("biopsy", _YES_NO)
+    without = "benign" if biopsied else "no cancer"
+    return Film(
+        film_id=f"{patient_id}_{record.demand('image_id')}",
+        patient_id=patient_id,
+        side=record.choose("laterality", _SIDES),
+        view=view,
+        pathology="malignant" if record.choose("cancer", _YES_NO) else without,
+        density=record.choose("density", _DENSITIES),
+        assessment=record.choose("BIRADS", _GRADES),
+    )

@@ -1,0 +1,176 @@
+"""Any table of films, CSV or Parquet: one row a film, or one row a lesion of a film.
+
+The table's columns and values are mapped by --columns and --values. Nothing is guessed: a cell
+that is neither allowed nor mapped, a film without label and a table without patients are refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from beam_jobs.sources import csv_rows, files, parquet_rows, table_cells
+from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
+from beam_jobs.storage import Folder
+from flags.errors import CallerError
+from flags.table import COLUMNS
+
+_LABELS = ("pathology", "assessment", "abnormality")
+_FILM_KEYS = ("path", "patient_id", "side", "view", "density", "split")
+_LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
+
+
+def read(
+    data_dir: Folder,
+    *,
+    table: str | None,
+    columns: Mapping[str, str],
+    values: Mapping[tuple[str, str], str],
+    label_policy: str,
+) -> list[Film]:
+    """Lists the films of the table, with the file of each where it is there.
+
+    Args:
+        data_dir: folder the paths of the table are relative to.
+        table: path of the table, relative to the data folder; None: the only one there.
+        columns: key of `flags.table.COLUMNS` -> column of the table; keys not given go by their
+            own name, "" leaves a key out.
+        values: (key, value found) -> value meant.
+        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+
+    Raises:
+        CallerError: the table can't be found or used; with line, column, value and remedy.
+    """
+    found = files.list_files(data_dir)
+    path = data_dir / (table or _find_table(data_dir, found))
+    records = _read_records(path)
+    if not records:
+        raise CallerError(f"{path} has no rows; a table has a header and a row for each film")
+    mapped = _map_columns(path, list(records[0].cells), columns)
+    films: dict[str, list[dict[str, str]]] = {}
+    film_of: dict[str, str] = {}
+
+    def add(record: csv_rows.Record) -> None:
+        _add_row(_parse_record(record, mapped, values), films, film_of)
+
+    csv_rows.parse(path, records, add)
+    by_path = {file.path: file for file in found}
+    return [_make_film(name, rows, label_policy, by_path) for name, rows in films.items()]
+
+
+def _find_table(data_dir: Folder, found: Sequence[files.DataFile]) -> str:
+    tables = [file.path for file in found if file.name.lower().endswith((".csv", ".parquet"))]
+    if len(tables) != 1:
+        raise CallerError(
+            f"{data_dir} holds {len(tables)} CSV or Parquet files"
+            + (f" ({', '.join(tables[:3])})" if tables else "")
+            + "; name the table by --table=FILE"
+        )
+    return tables[0]
+
+
+def _read_records(path: Folder) -> list[csv_rows.Record]:
+    try:
+        if path.name.lower().endswith(".parquet"):
+            return parquet_rows.read(path)
+        with path.open(encoding="utf-8-sig", errors="replace") as stream:
+            header = stream.readline()
+    except OSError as error:
+        raise CallerError(
+            f"--table: {path} can't be read ({error.strerror}); give its path below --data_dir"
+        ) from error
+    # the delimiter is the one the header has most of; a comma if it has none
+    delimiter = max(",;\t", key=header.count)
+    return csv_rows.read(path, columns=(), delimiter=delimiter)
+
+
+def _map_columns(path: Folder, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Returns key -> column for all keys the table states."""
+    named = {key: column for key, column in columns.items() if column}
+    csv_rows.check_header(path, header, named.values())
+    own = {key: key for key in COLUMNS if key in header and key not in columns and key != "split"}
+    mapped = {**own, **named}
+    for key, remedy in (
+        ("path", "say which by --columns=path=COLUMN"),
+        (
+            "patient_id",
+            "say which by --columns=patient_id=COLUMN, or --columns=patient_id= if every film "
+            "is of another patient (else a patient would train and test the same model)",
+        ),
+    ):
+        if key not in mapped and (key == "path" or key not in columns):
+            raise CallerError(
+                f"{path} has no column {key!r}; its header is {', '.join(header)}; {remedy}"
+            )
+    if not any(key in mapped for key in _LABELS):
+        raise CallerError(
+            f"{path} has no label: no column {', '.join(_LABELS)}; its header is "
+            f"{', '.join(header)}; say which by --columns=pathology=COLUMN"
+        )
+    return mapped
+
+
+def _parse_record(
+    record: csv_rows.Record, mapped: Mapping[str, str], values: Mapping[tuple[str, str], str]
+) -> dict[str, str]:
+    """Returns key -> value of a row; raises ValueError with column, value and remedy."""
+    label = next(key for key in _LABELS if key in mapped)
+    return {
+        key: table_cells.read(key, column, record.cells[column], values, required=key == label)
+        for key, column in mapped.items()
+    }
+
+
+def _add_row(
+    row: dict[str, str], films: dict[str, list[dict[str, str]]], film_of: dict[str, str]
+) -> None:
+    """Adds a row to those of its film.
+
+    Args:
+        row: key -> value.
+        films: film -> its rows.
+        film_of: path -> film.
+
+    Raises:
+        ValueError: the film's rows differ in what a film has one of, or two films share a file.
+    """
+    film_id = row.get("film_id", row["path"])
+    first = films.get(film_id, [row])[0]
+    for key in _FILM_KEYS:
+        if row.get(key) != first.get(key):
+            raise ValueError(
+                f"film {film_id} has {key} {row[key]!r} here and {first[key]!r} above; "
+                "it can have one"
+            )
+    if film_of.setdefault(row["path"], film_id) != film_id:
+        raise ValueError(f"{row['path']} is film {film_id} here and another film above")
+    films.setdefault(film_id, []).append(row)
+
+
+def _make_lesion(row: Mapping[str, str]) -> Lesion:
+    stated: dict[str, Any] = {key: row.get(key, "") for key in _LESION_KEYS}
+    return Lesion(**stated)
+
+
+def _make_film(
+    film_id: str,
+    rows: Sequence[Mapping[str, str]],
+    label_policy: str,
+    by_path: Mapping[str, files.DataFile],
+) -> Film:
+    first = rows[0]
+    lesions = [_make_lesion(row) for row in rows]
+    mixed = label_policy == "paper" and is_mixed(lesions)
+    film = Film(
+        film_id=film_id,
+        patient_id=first.get("patient_id", film_id),
+        side=first.get("side", ""),
+        view=first.get("view", ""),
+        density=first.get("density", ""),
+        official_split=first.get("split", ""),
+        excluded="label_policy=paper: benign and malignant lesions" if mixed else "",
+        **describe(lesions),
+    )
+    file = by_path.get(first["path"])
+    return film if file is None else file.add_to(film)

@@ -1,0 +1,69 @@
+"""What --columns and --values say of a table of one's own.
+
+parse_columns(["path=image", "patient_id=pid"]) == (("path", "image"), ("patient_id", "pid"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flags import catalogue
+from flags.errors import CallerError
+
+COLUMNS = {
+    "path": "file of the film, relative to --data_dir",
+    "film_id": "name of the film, the path if left out",
+    "patient_id": "patient; 'patient_id=' says that every film is a patient of its own",
+    "side": "left or right",
+    "view": "CC, MLO, ...",
+    "pathology": "normal, no cancer, benign or malignant",
+    "abnormality": "mass, calcification, ...",
+    "density": "the breast's, in grades of your own",
+    "assessment": "BI-RADS 0-6, 4a-4c",
+    "subtlety": "1-5",
+    "mass_shape": "text",
+    "mass_margins": "text",
+    "calc_type": "text",
+    "calc_distribution": "text",
+    "split": "train or test; never taken unless named here",
+}
+"""What a column of the table may be, with what it may hold."""
+
+
+def parse_columns(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Parses key=column pairs; an empty column means that the table's is not used.
+
+    Raises:
+        CallerError: a pair is no pair, or its key is unknown or given twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        key, equals, column = text.partition("=")
+        if not equals:
+            raise CallerError(f"--columns: {text!r} is not key=column, such as path=file_name")
+        catalogue.check_name("columns", key, COLUMNS)
+        if key in pairs:
+            raise CallerError(f"--columns names {key} twice; keep one")
+        pairs[key] = column
+    return tuple(pairs.items())
+
+
+def parse_values(texts: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
+    """Parses key:found=meant triples.
+
+    Raises:
+        CallerError: a triple is none, or its key is unknown, or a value is given twice.
+    """
+    triples: dict[tuple[str, str], str] = {}
+    for text in texts:
+        key, colon, rest = text.partition(":")
+        found, equals, meant = rest.rpartition("=")
+        if not colon or not equals:
+            raise CallerError(
+                f"--values: {text!r} is not key:found=meant, such as pathology:1=malignant"
+            )
+        catalogue.check_name("values", key, COLUMNS)
+        if (key, found) in triples:
+            raise CallerError(f"--values says twice what {key}:{found} means; keep one")
+        triples[key, found] = meant
+    return tuple((key, found, meant) for (key, found), meant in triples.items())

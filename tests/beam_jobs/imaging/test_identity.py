@@ -1,0 +1,65 @@
+"""Tests of what a header says its file shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+
+from beam_jobs.imaging import decode
+from beam_jobs.imaging.decode import Identity
+
+FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+
+
+def code(meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeMeaning = meaning
+    return item
+
+
+def test_identity(tmp_path, write_dicom):
+    path = write_dicom(
+        tmp_path / "1-1.dcm",
+        FILM,
+        series_uid="1.2.3",
+        patient_id="D1-0001",
+        ImageLaterality="R",
+        ViewCodeSequence=[code("medio-lateral oblique")],
+        SeriesDescription="ROI mask images",
+        PatientName="SMITH^JANE",
+    )
+    assert decode.read_identity(path) == Identity(
+        "1.2.3", "D1-0001", side="right", view="MLO", content="mask", rows=2, columns=3
+    )
+
+
+def test_absent_and_empty_elements(tmp_path, write_dicom):
+    sizes = {"rows": 2, "columns": 3}
+    path = write_dicom(tmp_path / "1.dcm", FILM, series_uid=None, patient_id=None)
+    assert decode.read_identity(path) == Identity("", "", **sizes)
+    path = write_dicom(tmp_path / "2.dcm", FILM, series_uid="", patient_id="", ViewCodeSequence=[])
+    assert decode.read_identity(path) == Identity("", "", **sizes)
+    path = write_dicom(tmp_path / "3.dcm", None, series_uid=None, patient_id=None)
+    assert decode.read_identity(path) == decode.NOBODY
+
+
+@pytest.mark.parametrize(
+    ("meaning", "view"),
+    [
+        ("cranio-caudal", "CC"),
+        ("Cranio-Caudal ", "CC"),
+        ("caudo-cranial (from below)", "FB"),
+        ("JANE SMITH", ""),
+    ],
+)
+def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
+    path = write_dicom(
+        tmp_path / "1.dcm",
+        FILM,
+        ImageLaterality="B",
+        ViewCodeSequence=[code(meaning)],
+        SeriesDescription="mammogram of Jane Smith",
+    )
+    got = decode.read_identity(path)
+    assert (got.side, got.view, got.content) == ("", view, "")

@@ -1,0 +1,26 @@
+"""Tests of which source reads which data set."""
+
+from __future__ import annotations
+
+import pytest
+
+from beam_jobs.sources import listing
+from flags import catalogue
+from flags.conversion import ConversionConfig
+from flags.errors import CallerError
+from flags.size import ImageSize
+
+
+@pytest.mark.parametrize("name", catalogue.DATASETS)
+def test_every_data_set_says_what_a_wrong_folder_lacks(name, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "notes.txt").write_text("no table")
+    config = ConversionConfig(
+        dataset=name,
+        data_dir=tmp_path / "data",
+        output_dir=tmp_path / "out",
+        sizes=(ImageSize(16, 8),),
+        split_policy="patient",
+    )
+    with pytest.raises(CallerError, match=r"/data holds (no|0) .*; \S+"):
+        listing.list_films(config, cache=tmp_path / "headers.csv", report=lambda *_: None)

@@ -1,0 +1,87 @@
+"""Tests of RSNA 2023 on tables of the published form."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from beam_jobs.sources import rsna
+from flags.errors import CallerError
+
+FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+HEADER = (
+    "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,invasive,BIRADS,implant,density,"
+    "machine_id,difficult_negative_case\n"
+)
+ROWS = """\
+2,10006,462822612,L,CC,61.0,0,0,0,,0,,29,False
+2,10006,1459541791,L,MLO,61.0,0,0,0,,0,,29,False
+1,10130,388811999,R,AT,71.0,0,1,0,0.0,0,B,49,True
+1,10130,1360338805,L,MLO,71.0,1,1,1,0,0,B,49,False
+1,10432,1672636630,R,LMO,,0,0,0,2.0,1,D,49,False
+"""
+
+
+@pytest.fixture
+def data(tmp_path, write_dicom) -> pathlib.Path:
+    folder = tmp_path / "rsna-breast-cancer-detection"
+    write_dicom(folder / "train_images" / "10006" / "462822612.dcm", FILM)
+    write_dicom(folder / "train_images" / "10130" / "1360338805.dcm", FILM)
+    write_dicom(folder / "test_images" / "10008" / "736471439.dcm", FILM)
+    (folder / "train.csv").write_text(HEADER + ROWS)
+    return tmp_path
+
+
+def test_films(data):
+    films = rsna.read(data)
+    got = [(f.film_id, f.side, f.view, f.pathology, f.assessment, f.density) for f in films]
+    assert got == [
+        ("10006_462822612", "left", "CC", "no cancer", "", ""),
+        ("10006_1459541791", "left", "MLO", "no cancer", "", ""),
+        ("10130_388811999", "right", "AT", "benign", "0", "B"),
+        ("10130_1360338805", "left", "MLO", "malignant", "0", "B"),
+        ("10432_1672636630", "right", "LMO", "no cancer", "2", "D"),
+    ]
+    assert [film.path.rpartition("train_images/")[2] for film in films] == [
+        "10006/462822612.dcm",
+        "",
+        "",
+        "10130/1360338805.dcm",
+        "",
+    ]
+    assert not any(film.official_split for film in films)
+    # a film no row lists, of the test set, has no label
+    assert not any("736471439" in film.path for film in films)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (",L,CC,", ",B,CC,", "line 2: laterality 'B' is not one of L, R"),
+        (",L,CC,", ",L,cc,", "line 2: view 'cc' is not a code such as CC"),
+        ("61.0,0,0,0,,0,,29", "61.0,,0,0,,0,,29", "line 2: cancer '' is not one of 0, 1; and 1 m"),
+        ("0.0,0,B", "7,0,B", "line 4: BIRADS '7' is not one of"),
+        (",D,49", ",E,49", "line 6: density 'E' is not one of"),
+        ("1459541791", "462822612", "lists 10006_462822612 twice"),
+        ("2,10006,4", "2,,4", "line 2: patient_id is empty"),
+    ],
+)
+def test_bad_values(old, new, message, data):
+    (data / "rsna-breast-cancer-detection" / "train.csv").write_text(
+        HEADER + ROWS.replace(old, new)
+    )
+    with pytest.raises(CallerError, match=f"train.csv .*{message}|train.csv {message}"):
+        rsna.read(data)
+
+
+def test_what_is_no_such_folder(data, tmp_path):
+    table = data / "rsna-breast-cancer-detection" / "train.csv"
+    # the columns of test.csv
+    table.write_text("site_id,patient_id,image_id,laterality,view,age,implant,machine_id\n")
+    with pytest.raises(CallerError, match="no column 'cancer', 'biopsy', 'BIRADS', 'density'"):
+        rsna.read(data)
+    table.unlink()
+    with pytest.raises(CallerError, match=r"holds no train.csv; give the folder of the competiti"):
+        rsna.read(data)
