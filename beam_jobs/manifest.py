@@ -21,7 +21,7 @@ from beam_jobs import preview, shards, statistics
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import film as film_table
 from beam_jobs.sources.film import Film
-from flags import catalogue, schema
+from flags import catalogue, recipe, schema
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 
@@ -58,8 +58,8 @@ def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]
         "schema_version": schema.SCHEMA_VERSION,
         **config.to_json(),
         "size": str(output.size),
-        "recipe": output.recipe,
-        "steps": catalogue.RECIPES[output.recipe],
+        "recipe": recipe.folder_name(output.recipe),
+        "steps": recipe.canonical(output.recipe),
         "films": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
