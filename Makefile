@@ -41,7 +41,7 @@ help: ## this list
 	@echo "  DATASET=        cbis_ddsm, mini_mias or phantom; empty: what lies under data/, else phantom"
 	@echo "  DATA_DIR=       folder of films and tables; empty: data/<dataset>"
 	@echo "  SIZE=$(SIZE)    height x width, one or more: SIZE=\"512x512 2048x1376\""
-	@echo "  RECIPE=$(RECIPE)    plain or paper, one or more"
+	@echo "  RECIPE=$(RECIPE)    plain, paper, paper_8bit, best_practice or a list of steps; one or more"
 	@echo "  OUT=$(OUT)"
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, inceptionv3 or densenet121"

@@ -68,7 +68,7 @@ RECIPES = {
     "plain": "resize:pad",
     "paper": "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq,minmax",
     "paper_8bit": "resize:pad,gaussian:kernel=11:sigma=0.5,bits:8,hist_eq,bits:8,minmax",
-    "best_practice": "clean,orient:left,crop,resize:pad,median:kernel=3,clahe:clip=2:tiles=8",
+    "best_practice": "clean,orient:left,pectoral,crop,resize:pad,median:kernel=3,clahe:clip=2",
 }
 """Named recipes as ordered steps, in the language of `flags.recipe`.
 

@@ -54,7 +54,7 @@ def parse(text: str) -> tuple[Step, ...]:
     asked = catalogue.RECIPES.get(text, text)
     if not asked:
         raise CallerError(f"--recipe is empty; give one of {', '.join(catalogue.RECIPES)}")
-    steps = tuple(_parse_step(part, text) for part in asked.split(","))
+    steps = tuple(parse_step(part, text) for part in asked.split(","))
     names = [step.name for step in steps]
     if names.count("resize") != 1:
         raise CallerError(
@@ -130,7 +130,16 @@ def _readable(step: Step) -> str:
     return "-".join([step.name, *([step.choice] if step.choice else []), *changed])
 
 
-def _parse_step(part: str, text: str) -> Step:
+def parse_step(part: str, text: str) -> Step:
+    """Reads one step.
+
+    Args:
+        part: the step, without blanks.
+        text: the recipe it stands in, for the message.
+
+    Raises:
+        CallerError: one line saying what is wrong with it and what would do.
+    """
     name, *words = part.split(":")
     if name not in STEPS:
         known = [*STEPS, *(catalogue.RECIPES if part == text else ())]

@@ -28,9 +28,16 @@ _LEAST_SHARE = 0.01
 def shrink(pixels: np.ndarray) -> np.ndarray:
     """Averages a film down to `SMALL_SIDE`; smaller ones stay as they are.
 
+    By halves first, for which OpenCV is three times as fast as for other factors; an odd last row
+    or column falls away.
+
     Args:
         pixels: [height, width] uint16.
     """
+    while min(pixels.shape) > 1 and max(pixels.shape) >= 2 * SMALL_SIDE:
+        height, width = (side // 2 for side in pixels.shape)
+        even = pixels[: 2 * height, : 2 * width]
+        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
     scale = SMALL_SIDE / max(pixels.shape)
     if scale >= 1:
         return pixels

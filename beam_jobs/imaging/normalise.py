@@ -55,12 +55,12 @@ def normalise_locally(
         span: standard deviations kept on either side.
         breast: leave black pixels out.
     """
-    inside = (pixels > 0).astype(np.float32) if breast else np.ones(pixels.shape, np.float32)
-    check_not_black(inside)
+    inside = np.ones(pixels.shape, np.float32)
+    weight = inside  # of the Gaussian, where some of what it covers does not count
     if breast:
+        inside = (pixels > 0).astype(np.float32)
+        check_not_black(inside)
         weight = np.maximum(cv2.GaussianBlur(inside, (0, 0), sigma), 1e-6)
-    else:
-        weight = inside
     values = pixels.astype(np.float32)
     centred = (values - cv2.GaussianBlur(values, (0, 0), sigma) / weight) * inside
     deviation = np.sqrt(cv2.GaussianBlur(centred * centred, (0, 0), sigma) / weight)

@@ -57,7 +57,7 @@ def remove(pixels: np.ndarray, *, view: str) -> np.ndarray:
 
 def _find(small: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     """Returns the muscle of a film whose chest wall is at the left, None if there is doubt."""
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    left, top, _, height = cv2.boundingRect(mask.astype(np.uint8))
     if top > 0.05 * len(small):  # the breast does not reach the border the muscle comes from
         return None
     roots = cv2.GaussianBlur(np.sqrt(small.astype(np.float32)), (0, 0), _BLUR)

@@ -6,7 +6,7 @@ image = prepare(film, "paper", ImageSize(2048, 1376), view="MLO", side="left")
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,18 @@ from flags.size import ImageSize
 
 
 @dataclasses.dataclass(frozen=True)
-class _Setting:
-    """What a step may need beside its own parameters."""
+class Setting:
+    """What a step may need beside its own parameters.
+
+    Attributes:
+        size: of the record.
+        view: of the film, as the tables say; `pectoral` works on MLO alone.
+        side: of the film, left or right; `orient:by=side` needs it.
+    """
 
     size: ImageSize
-    view: str
-    side: str
+    view: str = ""
+    side: str = ""
 
 
 _RESIZE = {
@@ -32,7 +38,7 @@ _RESIZE = {
     "crop": resize.resize_with_cropping,
 }
 # step name -> (pixels, choice, parameters, setting) -> pixels
-_STEPS: dict[str, Callable[[np.ndarray, str, dict[str, Any], _Setting], np.ndarray]] = {
+_STEPS: dict[str, Callable[[np.ndarray, str, dict[str, Any], Setting], np.ndarray]] = {
     "clean": lambda pixels, _, given, setting: film.clean(pixels),
     "crop": lambda pixels, _, given, setting: film.crop(pixels, **given),
     "pectoral": lambda pixels, _, given, setting: pectoral.remove(pixels, view=setting.view),
@@ -95,16 +101,29 @@ def prepare(
     steps = language.parse(recipe)
     resized = 1 + [step.name for step in steps].index("resize")
     shared = {} if shared is None else shared
-    setting = _Setting(size, view, side)
+    setting = Setting(size, view, side)
     pixels = _run_shared(pixels, steps[: resized - 1], None, setting, shared)
     pixels = _run_shared(pixels, steps[:resized], size, setting, shared, done=resized - 1)
-    pixels = _run(pixels, steps[resized:], setting)
+    pixels = run_steps(pixels, steps[resized:], setting)
     assert pixels.shape == (size.height, size.width), pixels.shape
     assert pixels.dtype == np.uint16, pixels.dtype
     return pixels[:, :, np.newaxis]
 
 
-def _run(pixels: np.ndarray, steps: tuple[Step, ...], setting: _Setting) -> np.ndarray:
+def run_steps(pixels: np.ndarray, steps: Iterable[Step], setting: Setting) -> np.ndarray:
+    """Runs steps, whether a whole recipe or not.
+
+    Args:
+        pixels: [height, width] uint16.
+        steps: as `flags.recipe` reads them.
+        setting: what some of them need to know.
+
+    Returns:
+        [height, width] uint16, of a size of its own if a step changes it.
+
+    Raises:
+        UnusableFilm: a step can't work on this film.
+    """
     for step in steps:
         pixels = _STEPS[step.name](pixels, step.choice, dict(step.parameters), setting)
     return pixels
@@ -114,7 +133,7 @@ def _run_shared(
     pixels: np.ndarray,
     steps: tuple[Step, ...],
     size: ImageSize | None,
-    setting: _Setting,
+    setting: Setting,
     shared: Shared,
     *,
     done: int = 0,
@@ -125,5 +144,5 @@ def _run_shared(
             pixels, done = shared[steps[:end], size], end
             break
     if done < len(steps):
-        pixels = shared[steps, size] = _run(pixels, steps[done:], setting)
+        pixels = shared[steps, size] = run_steps(pixels, steps[done:], setting)
     return pixels

@@ -73,6 +73,8 @@ def resize_with_cropping(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
 
 def _brightest(pixels: np.ndarray, *, axis: int, length: int) -> slice:
     """Returns the part of an axis with most light, the one closest to the middle among equals."""
+    if length == pixels.shape[axis]:
+        return slice(0, length)
     light = cv2.reduce(pixels, 1 - axis, cv2.REDUCE_SUM, dtype=cv2.CV_64F).ravel()
     total = np.concatenate([[0.0], np.cumsum(light)])
     sums = total[length:] - total[:-length]
