@@ -32,11 +32,13 @@ class Step:
         name: key of `STEPS`.
         choice: one of the step's choices, "" if it has none.
         parameters: (name, value) of every parameter, sorted by name.
+        cleaned: whether `clean` stands before it, so that all but the breast is black.
     """
 
     name: str
     choice: str
     parameters: tuple[tuple[str, Value], ...]
+    cleaned: bool = False
 
     def __str__(self) -> str:
         given = [f"{key}={_format(value)}" for key, value in self.parameters]
@@ -56,13 +58,17 @@ def parse(text: str) -> tuple[Step, ...]:
         raise CallerError(f"--recipe is empty; give one of {', '.join(catalogue.RECIPES)}")
     steps = tuple(parse_step(part, text) for part in asked.split(","))
     names = [step.name for step in steps]
+    steps = tuple(
+        dataclasses.replace(step, cleaned="clean" in names[:position])
+        for position, step in enumerate(steps)
+    )
     if names.count("resize") != 1:
         raise CallerError(
             f"--recipe={text} has {names.count('resize')} resize steps, one is needed; "
             "for example clean,crop,resize:pad"
         )
-    for position, step in enumerate(steps):
-        if step.choice == "breast" and "clean" not in names[:position]:
+    for step in steps:
+        if step.choice == "breast" and not step.cleaned:
             raise CallerError(
                 f"--recipe={text}: {step.name}:breast needs clean before it, which blackens the "
                 f"rest; add clean, or take {step.name}:whole"

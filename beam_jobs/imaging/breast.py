@@ -15,7 +15,7 @@ SMALL_SIDE = 512
 """Longest side of the small copy, pixels."""
 
 # Otsu's threshold parts bright tissue from the rest and would cut the skin line off. The breast is
-# taken down to this share of the way from the background's median to it (28 films by eye).
+# taken down to this share of the way from the background's median to it (by eye, mini-MIAS and CBIS-DDSM).
 _SKIN = 0.25
 # An opening this wide (pixels of the small copy, 3.7 % of the film) drops what is thinner than any
 # breast (film edges, letters) and lets go of labels that touch the skin; the margin gives back the
@@ -45,7 +45,7 @@ def shrink(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
 
 
-def find(small: np.ndarray) -> np.ndarray:
+def find(small: np.ndarray, *, cleaned: bool = False) -> np.ndarray:
     """Finds the breast: threshold, opening, largest component, holes filled.
 
     The threshold is Otsu's (IEEE Trans. SMC 9:62-66, 1979), lowered towards the background and
@@ -53,6 +53,7 @@ def find(small: np.ndarray) -> np.ndarray:
 
     Args:
         small: [height, width] uint16, as `shrink` returns it.
+        cleaned: all but the breast is black already, so there is nothing to look for.
 
     Returns:
         [height, width] bool, true on the breast.
@@ -60,6 +61,10 @@ def find(small: np.ndarray) -> np.ndarray:
     Raises:
         UnusableFilm: nothing on the film is as large as a breast.
     """
+    if cleaned:
+        if not small.any():
+            raise UnusableFilm("no_breast_found", "all of the film is black")
+        return small > 0
     side = max(small.shape)
     roots = np.sqrt(cv2.medianBlur(np.ascontiguousarray(small), 5).astype(np.float32))
     levels = (roots * 255).astype(np.uint16)

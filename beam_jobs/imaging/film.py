@@ -18,21 +18,22 @@ def clean(pixels: np.ndarray) -> np.ndarray:
     return blacken(pixels, ~breast.find(breast.shrink(pixels)))
 
 
-def crop(pixels: np.ndarray, *, margin: float) -> np.ndarray:
+def crop(pixels: np.ndarray, *, margin: float, cleaned: bool = False) -> np.ndarray:
     """Cuts a film to the `box` of its breast.
 
     Raises:
         UnusableFilm: no breast was found.
     """
-    return np.ascontiguousarray(pixels[box(pixels, margin=margin)])
+    return np.ascontiguousarray(pixels[box(pixels, margin=margin, cleaned=cleaned)])
 
 
-def box(pixels: np.ndarray, *, margin: float) -> tuple[slice, slice]:
+def box(pixels: np.ndarray, *, margin: float, cleaned: bool = False) -> tuple[slice, slice]:
     """Finds the smallest box that holds the breast, widened where the film has room.
 
     Args:
         pixels: film.
         margin: share of the box's longer side, added on each side.
+        cleaned: all but the breast is black already.
 
     Returns:
         rows and columns.
@@ -40,7 +41,7 @@ def box(pixels: np.ndarray, *, margin: float) -> tuple[slice, slice]:
     Raises:
         UnusableFilm: no breast was found.
     """
-    mask = breast.find(breast.shrink(pixels)).astype(np.uint8)
+    mask = breast.find(breast.shrink(pixels), cleaned=cleaned).astype(np.uint8)
     left, top, width, height = cv2.boundingRect(mask)
     more = margin * max(width, height)
 
@@ -52,7 +53,7 @@ def box(pixels: np.ndarray, *, margin: float) -> tuple[slice, slice]:
     return widen(top, height, 0), widen(left, width, 1)
 
 
-def orient(pixels: np.ndarray, *, to: str, by: str, side: str) -> np.ndarray:
+def orient(pixels: np.ndarray, *, to: str, by: str, side: str, cleaned: bool = False) -> np.ndarray:
     """Mirrors a film whose chest wall is not at the side wanted.
 
     Args:
@@ -60,6 +61,7 @@ def orient(pixels: np.ndarray, *, to: str, by: str, side: str) -> np.ndarray:
         to: left or right, where the chest wall shall be.
         by: pixels, or side: films hang in the standard way, left breasts' chest wall to the left.
         side: the breast, left or right, as the tables say; read with `by="side"` alone.
+        cleaned: all but the breast is black already.
 
     Raises:
         UnusableFilm: no breast was found, or no side is known.
@@ -69,7 +71,7 @@ def orient(pixels: np.ndarray, *, to: str, by: str, side: str) -> np.ndarray:
             raise UnusableFilm("side_unknown", "the tables do not say which breast it is")
         is_left = side == "left"
     else:
-        is_left = breast.chest_wall_is_left(breast.find(breast.shrink(pixels)))
+        is_left = breast.chest_wall_is_left(breast.find(breast.shrink(pixels), cleaned=cleaned))
     return pixels if is_left == (to == "left") else cv2.flip(pixels, 1)
 
 

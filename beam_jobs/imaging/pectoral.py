@@ -29,12 +29,13 @@ _LARGEST_SHARE = 0.3  # of the breast
 _LEAST_BRIGHTNESS = 1.05  # of the muscle's median against that of the rest of the breast
 
 
-def remove(pixels: np.ndarray, *, view: str) -> np.ndarray:
+def remove(pixels: np.ndarray, *, view: str, cleaned: bool = False) -> np.ndarray:
     """Turns the pectoral muscle black; films that are not MLO, or leave doubt, pass unchanged.
 
     Args:
         pixels: [height, width] uint16.
         view: CC, MLO or what else the tables say.
+        cleaned: all but the breast is black already.
 
     Returns:
         [height, width] uint16.
@@ -45,7 +46,7 @@ def remove(pixels: np.ndarray, *, view: str) -> np.ndarray:
     if view != "MLO":
         return pixels
     small = breast.shrink(pixels)
-    mask = breast.find(small)
+    mask = breast.find(small, cleaned=cleaned)
     wall_is_left = breast.chest_wall_is_left(mask)
     if not wall_is_left:
         small, mask = small[:, ::-1], mask[:, ::-1]

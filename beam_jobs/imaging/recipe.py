@@ -37,35 +37,41 @@ _RESIZE = {
     "stretch": resize.resize_by_stretching,
     "crop": resize.resize_with_cropping,
 }
-# step name -> (pixels, choice, parameters, setting) -> pixels
-_STEPS: dict[str, Callable[[np.ndarray, str, dict[str, Any], Setting], np.ndarray]] = {
-    "clean": lambda pixels, _, given, setting: film.clean(pixels),
-    "crop": lambda pixels, _, given, setting: film.crop(pixels, **given),
-    "pectoral": lambda pixels, _, given, setting: pectoral.remove(pixels, view=setting.view),
-    "orient": lambda pixels, to, given, setting: film.orient(
-        pixels, to=to, side=setting.side, **given
+_STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
+    "clean": lambda pixels, step, _: pixels if step.cleaned else film.clean(pixels),
+    "crop": lambda pixels, step, _: film.crop(pixels, cleaned=step.cleaned, **_given(step)),
+    "pectoral": lambda pixels, step, setting: pectoral.remove(
+        pixels, view=setting.view, cleaned=step.cleaned
     ),
-    "resize": lambda pixels, how, _, setting: _RESIZE[how](pixels, setting.size),
-    "gaussian": lambda pixels, _, given, setting: enhance.blur_gaussian(pixels, **given),
-    "median": lambda pixels, _, given, setting: filters.take_median(pixels, **given),
-    "adaptive_mean": lambda pixels, _, given, setting: filters.average_adaptively(pixels, **given),
-    "unsharp": lambda pixels, _, given, setting: filters.sharpen(pixels, **given),
-    "hist_eq": lambda pixels, over, given, setting: enhance.equalise_histogram(
-        pixels, breast=over == "breast"
+    "orient": lambda pixels, step, setting: film.orient(
+        pixels, to=step.choice, side=setting.side, cleaned=step.cleaned, **_given(step)
     ),
-    "clahe": lambda pixels, _, given, setting: clahe.equalise_adaptively(pixels, **given),
-    "gcn": lambda pixels, over, given, setting: normalise.normalise_globally(
-        pixels, breast=over == "breast", **given
+    "resize": lambda pixels, step, setting: _RESIZE[step.choice](pixels, setting.size),
+    "gaussian": lambda pixels, step, _: enhance.blur_gaussian(pixels, **_given(step)),
+    "median": lambda pixels, step, _: filters.take_median(pixels, **_given(step)),
+    "adaptive_mean": lambda pixels, step, _: filters.average_adaptively(pixels, **_given(step)),
+    "unsharp": lambda pixels, step, _: filters.sharpen(pixels, **_given(step)),
+    "hist_eq": lambda pixels, step, _: enhance.equalise_histogram(
+        pixels, breast=step.choice == "breast"
     ),
-    "lcn": lambda pixels, over, given, setting: normalise.normalise_locally(
-        pixels, breast=over == "breast", **given
+    "clahe": lambda pixels, step, _: clahe.equalise_adaptively(pixels, **_given(step)),
+    "gcn": lambda pixels, step, _: normalise.normalise_globally(
+        pixels, breast=step.choice == "breast", **_given(step)
     ),
-    "percentile": lambda pixels, over, given, setting: enhance.stretch_percentiles(
-        pixels, breast=over == "breast", **given
+    "lcn": lambda pixels, step, _: normalise.normalise_locally(
+        pixels, breast=step.choice == "breast", **_given(step)
     ),
-    "minmax": lambda pixels, _, given, setting: enhance.stretch_range(pixels),
-    "bits": lambda pixels, bits, given, setting: enhance.round_levels(pixels, bits=int(bits)),
+    "percentile": lambda pixels, step, _: enhance.stretch_percentiles(
+        pixels, breast=step.choice == "breast", **_given(step)
+    ),
+    "minmax": lambda pixels, step, _: enhance.stretch_range(pixels),
+    "bits": lambda pixels, step, _: enhance.round_levels(pixels, bits=int(step.choice)),
 }
+
+
+def _given(step: Step) -> dict[str, Any]:
+    return dict(step.parameters)
+
 
 Shared = dict[tuple[tuple[Step, ...], ImageSize | None], np.ndarray]
 """Results several outputs of one film have in common: (steps, size if it matters) -> pixels."""
@@ -125,7 +131,7 @@ def run_steps(pixels: np.ndarray, steps: Iterable[Step], setting: Setting) -> np
         UnusableFilm: a step can't work on this film.
     """
     for step in steps:
-        pixels = _STEPS[step.name](pixels, step.choice, dict(step.parameters), setting)
+        pixels = _STEPS[step.name](pixels, step, setting)
     return pixels
 
 
