@@ -36,8 +36,14 @@ def equalise_adaptively(pixels: np.ndarray, *, clip: float, tiles: int) -> np.nd
     result = np.empty_like(pixels)
     rows = _bands(height, padded.shape[0] // tiles, tiles)
     columns = _bands(width, padded.shape[1] // tiles, tiles)
+    filled: dict[int, np.ndarray] = {}
     for part, above, below, down in rows:
-        upper, lower = (_fill_in(maps[tile]) for tile in (above, below))
+        # a row of maps serves two bands, and is filled in once
+        filled = {
+            tile: filled[tile] if tile in filled else _fill_in(maps[tile])
+            for tile in (above, below)
+        }
+        upper, lower = filled[above], filled[below]
         for slab, left, right, across in columns:
             block = pixels[part, slab]
             top = upper[left][block] * (1 - across) + upper[right][block] * across
