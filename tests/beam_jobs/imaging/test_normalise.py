@@ -1,4 +1,4 @@
-"""Tests of contrast normalisation, against SciPy and scikit-learn."""
+"""Tests of contrast normalisation, against SciPy."""
 
 from __future__ import annotations
 
