@@ -31,7 +31,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help install tfrecords train demo test lint benchmarks constraints golden clean
+.PHONY: help install tfrecords train demo test lint benchmarks constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -42,7 +42,7 @@ help: ## this list
 	@echo "                  data/, else phantom"
 	@echo "  DATA_DIR=       folder of films and tables; empty: data/<dataset>"
 	@echo "  SIZE=$(SIZE)    height x width, one or more: SIZE=\"512x512 2048x1376\""
-	@echo "  RECIPE=$(RECIPE)    plain or paper, one or more"
+	@echo "  RECIPE=$(RECIPE)    plain, paper, paper_8bit, best_practice or a list of steps; one or more"
 	@echo "  OUT=$(OUT)"
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, inceptionv3 or densenet121"
@@ -79,9 +79,14 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmarks: $(VENV)/.installed-dev ## conversion and input pipeline, side by side with their floors
+benchmarks: $(VENV)/.installed-dev ## conversion, sizes, steps and input pipeline, side by side with their floors
 	$(BIN)/python -m benchmarks.conversion
+	$(BIN)/python -m benchmarks.sizes
+	$(BIN)/python -m benchmarks.recipes
 	$(BIN)/python -m benchmarks.input_pipeline
+
+gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after
+	$(BIN)/python -m beam_jobs.gallery docs
 
 golden: $(VENV)/.installed-dev ## rebuild the golden files of the tests
 	$(BIN)/python -m pytest tests/test_golden.py --rebuild-golden

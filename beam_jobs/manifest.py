@@ -19,7 +19,7 @@ from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import film as film_table
 from beam_jobs.sources.film import Film
 from beam_jobs.storage import Folder
-from flags import catalogue, schema
+from flags import catalogue, recipe, schema
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 
@@ -31,6 +31,7 @@ _LIBRARIES = (
     "pillow",
     "pydicom",
     "scikit-learn",
+    "scipy",
 )
 
 
@@ -57,8 +58,8 @@ def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]
         "schema_version": schema.SCHEMA_VERSION,
         **config.to_json(),
         "size": str(output.size),
-        "recipe": output.recipe,
-        "steps": catalogue.RECIPES[output.recipe],
+        "recipe": recipe.folder_name(output.recipe),
+        "steps": recipe.canonical(output.recipe),
         "films": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }

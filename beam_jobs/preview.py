@@ -36,7 +36,7 @@ def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequen
     for axis in axes.flat:
         axis.set_axis_off()
     figure.suptitle(
-        f"{output.size} {output.recipe}: above as decoded, below as stored", fontsize=11
+        f"{output.size} {output.directory.name}: above as decoded, below as stored", fontsize=11
     )
     for column, film in enumerate(chosen):
         path_of_film = planned[0].data_dir / film.path
@@ -45,7 +45,9 @@ def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequen
         except decode.UnusableFilm as gone:  # it was there when its shard was written
             axes[0, column].set_title(f"{film.film_id}\n{gone.reason} now", fontsize=8)
             continue
-        image = recipe.prepare(pixels, output.recipe, output.size)[:, :, 0]
+        image = recipe.prepare(pixels, output.recipe, output.size, view=film.view, side=film.side)[
+            :, :, 0
+        ]
         for axis, shown in zip(axes[:, column], (pixels, image), strict=True):
             axis.imshow(_shrink(shown), cmap="gray", vmin=0, vmax=65535)
         axes[0, column].set_title(

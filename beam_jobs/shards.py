@@ -31,7 +31,7 @@ _PASSING = ("unreadable", "changed")
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """One folder of records: a size and a recipe."""
+    """One folder of records: a size, and a recipe in the language of `flags.recipe`."""
 
     directory: Folder
     size: ImageSize
@@ -139,8 +139,9 @@ def write(shard: Shard) -> None:
                 for writer in writers:
                     writer.reject(film, unusable)
                 continue
+            shared: recipe.Shared = {}
             for writer in writers:
-                writer.add(film, pixels)
+                writer.add(film, pixels, shared)
         for writer in writers:
             writer.finish()
 
@@ -192,9 +193,16 @@ class _ShardWriter:
             {"film_id": film.film_id, "reason": unusable.reason, "detail": unusable.detail}
         )
 
-    def add(self, film: Film, pixels: np.ndarray) -> None:
+    def add(self, film: Film, pixels: np.ndarray, shared: recipe.Shared) -> None:
         try:
-            image = recipe.prepare(pixels, self._output.recipe, self._output.size)
+            image = recipe.prepare(
+                pixels,
+                self._output.recipe,
+                self._output.size,
+                view=film.view,
+                side=film.side,
+                shared=shared,
+            )
         except decode.UnusableFilm as unusable:
             self.reject(film, unusable)
             return

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from flags import catalogue, command_line, conversion
+from flags import catalogue, command_line, conversion, recipe
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 
@@ -56,9 +56,13 @@ def run(beam_arguments: list[str]) -> int:
     _check_places(config, beam_arguments)
     films = _list_films(config)
     outputs = [
-        shards.Output(output_dir / config.dataset / str(size) / recipe, size=size, recipe=recipe)
+        shards.Output(
+            output_dir / config.dataset / str(size) / recipe.folder_name(text),
+            size=size,
+            recipe=text,
+        )
         for size in config.sizes
-        for recipe in config.recipes
+        for text in config.recipes
     ]
     plans = {
         output: splits.summarise(

@@ -126,8 +126,14 @@ DATASETS = {
 RECIPES = {
     "plain": "resize:pad",
     "paper": "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq,minmax",
+    "paper_8bit": "resize:pad,gaussian:kernel=11:sigma=0.5,bits:8,hist_eq,bits:8,minmax",
+    "best_practice": "clean,orient:left,pectoral,crop,resize:pad,median:kernel=3,clahe:clip=2",
 }
-"""Named recipes as ordered steps. `paper`: Jaamour et al. 2023, pre-processing, in 16 bits."""
+"""Named recipes as ordered steps, in the language of `flags.recipe`.
+
+`paper`: Jaamour et al. 2023, pre-processing, in 16 bits; `paper_8bit` in the 256 levels theirs had.
+`best_practice`: what the survey of Abdelhafiz et al. 2019 finds to help; docs/recipes.md says why.
+"""
 
 LABEL_POLICIES = {
     "any_malignant": "a film is malignant if any of its lesions is; copies of a view are merged",

@@ -12,7 +12,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue
+from flags import catalogue, recipe
 from flags.errors import CallerError
 from flags.size import ImageSize
 from flags.table import COLUMNS, parse_columns, parse_values
@@ -45,8 +45,8 @@ class ConversionConfig:
 
     def __post_init__(self) -> None:
         catalogue.check_name("dataset", self.dataset, catalogue.DATASETS)
-        for recipe in self.recipes:
-            catalogue.check_name("recipe", recipe, catalogue.RECIPES)
+        for text in self.recipes:
+            recipe.parse(text)
         catalogue.check_name("label_policy", self.label_policy, catalogue.LABEL_POLICIES)
         catalogue.check_name("split_policy", self.split_policy, catalogue.SPLIT_POLICIES)
         catalogue.check_name("leak_policy", self.leak_policy, catalogue.LEAK_POLICIES)
@@ -89,7 +89,7 @@ class ConversionConfig:
             data_dir=_place(values.data_dir or f"data/{dataset}"),
             output_dir=_place(values.output_dir),
             sizes=_parse_sizes(values.sizes),
-            recipes=tuple(dict.fromkeys(values.recipe)),
+            recipes=recipe.distinct(values.recipe),
             label_policy=values.label_policy,
             split_policy=split_policy,
             leak_policy=values.leak_policy,
@@ -146,7 +146,8 @@ def define() -> None:
         "recipe",
         ["paper"],
         "How pixels are prepared; may be repeated. "
-        + "; ".join(f"{name} = {steps}" for name, steps in catalogue.RECIPES.items()),
+        + "; ".join(f"{name} = {steps}" for name, steps in catalogue.RECIPES.items())
+        + f". Or a list of steps, for example {recipe.EXAMPLE}. {recipe.describe_steps()}",
     )
     flags.DEFINE_string(
         "label_policy",

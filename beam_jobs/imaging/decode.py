@@ -43,6 +43,8 @@ Reason = Literal[
     "too_large",
     "damaged_pixels",
     "one_grey_level",
+    "no_breast_found",
+    "side_unknown",
 ]
 
 

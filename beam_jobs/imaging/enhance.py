@@ -17,18 +17,42 @@ def blur_gaussian(pixels: np.ndarray, *, kernel: int, sigma: float) -> np.ndarra
     return cv2.GaussianBlur(pixels, (kernel, kernel), sigma)
 
 
-def equalise_histogram(pixels: np.ndarray) -> np.ndarray:
-    """Equalises the histogram over the whole image, padding included, in 65,536 levels.
+def equalise_histogram(pixels: np.ndarray, *, breast: bool = False) -> np.ndarray:
+    """Equalises the histogram in 65,536 levels, over the whole image, padding included.
 
     The map is round((cdf - cdf_min) * 65535 / (height * width - 1)), the authors' formula with
     their 256 levels replaced by all that a film has.
+
+    Args:
+        pixels: image.
+        breast: count the pixels that are not black alone; black stays black, the others become
+            1 to 65535.
     """
     counts = count_levels(pixels)
+    if breast:
+        counts[0] = 0
+        check_not_black(counts)
     cumulative = np.cumsum(counts)
     lowest = cumulative[np.flatnonzero(counts)[0]]
-    span = max(pixels.size - 1, 1)
-    table = np.rint(np.maximum(cumulative - lowest, 0) * (LEVELS - 1) / span)
+    span = max(int(cumulative[-1]) - 1, 1)
+    darkest = 1 if breast else 0
+    table = np.rint(np.maximum(cumulative - lowest, 0) * (LEVELS - 1 - darkest) / span) + darkest
+    if breast:
+        table[0] = 0
     return table.astype(np.uint16)[pixels]
+
+
+def check_not_black(counts: np.ndarray) -> None:
+    """Refuses an image without a pixel that counts.
+
+    Args:
+        counts: [65536] pixels of each level, black ones left out.
+
+    Raises:
+        UnusableFilm: there is none.
+    """
+    if not counts.any():
+        raise UnusableFilm("no_breast_found", "all of the image is black after cleaning")
 
 
 def stretch_range(pixels: np.ndarray) -> np.ndarray:
@@ -43,3 +67,44 @@ def stretch_range(pixels: np.ndarray) -> np.ndarray:
     span = np.arange(LEVELS) - darkest
     table = np.rint(np.clip(span * (LEVELS - 1) / (brightest - darkest), 0, LEVELS - 1))
     return table.astype(np.uint16)[pixels]
+
+
+def stretch_percentiles(
+    pixels: np.ndarray, *, low: float, high: float, breast: bool = False
+) -> np.ndarray:
+    """Stretches the levels between two percentiles to full scale; what is beyond is clipped.
+
+    Args:
+        pixels: image.
+        low: percentile that becomes black.
+        high: percentile that becomes white.
+        breast: count the pixels that are not black alone; black stays black, the others become
+            1 to 65535.
+
+    Raises:
+        UnusableFilm: both percentiles are the same level.
+    """
+    counts = count_levels(pixels)
+    if breast:
+        counts[0] = 0
+        check_not_black(counts)
+    cumulative = np.cumsum(counts)
+    bottom, top = (
+        int(np.searchsorted(cumulative, max(1, np.ceil(percent * cumulative[-1] / 100))))
+        for percent in (low, high)
+    )
+    if bottom == top:
+        raise UnusableFilm("one_grey_level", f"percentiles {low:g} and {high:g} are both {top}")
+    darkest = 1 if breast else 0
+    share = np.clip((np.arange(LEVELS) - bottom) / (top - bottom), 0, 1)
+    table = np.rint(share * (LEVELS - 1 - darkest)) + darkest
+    if breast:
+        table[0] = 0
+    return table.astype(np.uint16)[pixels]
+
+
+def round_levels(pixels: np.ndarray, *, bits: int) -> np.ndarray:
+    """Rounds to 2**bits levels, spread evenly over 0..65535: with 8 bits, to multiples of 257."""
+    steps = (1 << bits) - 1
+    coarse = np.rint(np.arange(LEVELS) * steps / (LEVELS - 1))
+    return np.rint(coarse * (LEVELS - 1) / steps).astype(np.uint16)[pixels]

@@ -1,44 +1,102 @@
 """Recipes: ordered steps from a decoded film to the pixels of a record.
 
-image = prepare(film, "paper", ImageSize(2048, 1376))
+image = prepare(film, "paper", ImageSize(2048, 1376), view="MLO", side="left")
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
-from beam_jobs.imaging import enhance, resize
-from flags import catalogue
+from beam_jobs.imaging import clahe, enhance, film, filters, normalise, pectoral, resize
+from flags import recipe as language
+from flags.recipe import Step
 from flags.size import ImageSize
 
-Step = Callable[[np.ndarray, ImageSize], np.ndarray]
 
-_STEPS: dict[str, Step] = {
-    "resize:pad": resize.resize_with_padding,
-    "gaussian:kernel=11:sigma=0.5": lambda pixels, _: enhance.blur_gaussian(
-        pixels, kernel=11, sigma=0.5
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What a step may need beside its own parameters.
+
+    Attributes:
+        size: of the record.
+        view: of the film, as the tables say; `pectoral` works on MLO alone.
+        side: of the film, left or right; `orient:by=side` needs it.
+    """
+
+    size: ImageSize
+    view: str = ""
+    side: str = ""
+
+
+_RESIZE = {
+    "pad": resize.resize_with_padding,
+    "stretch": resize.resize_by_stretching,
+    "crop": resize.resize_with_cropping,
+}
+_STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
+    "clean": lambda pixels, step, _: pixels if step.cleaned else film.clean(pixels),
+    "crop": lambda pixels, step, _: film.crop(pixels, cleaned=step.cleaned, **_given(step)),
+    "pectoral": lambda pixels, step, setting: pectoral.remove(
+        pixels, view=setting.view, cleaned=step.cleaned
     ),
-    "hist_eq": lambda pixels, _: enhance.equalise_histogram(pixels),
-    "minmax": lambda pixels, _: enhance.stretch_range(pixels),
+    "orient": lambda pixels, step, setting: film.orient(
+        pixels, to=step.choice, side=setting.side, cleaned=step.cleaned, **_given(step)
+    ),
+    "resize": lambda pixels, step, setting: _RESIZE[step.choice](pixels, setting.size),
+    "gaussian": lambda pixels, step, _: enhance.blur_gaussian(pixels, **_given(step)),
+    "median": lambda pixels, step, _: filters.take_median(pixels, **_given(step)),
+    "adaptive_mean": lambda pixels, step, _: filters.average_adaptively(pixels, **_given(step)),
+    "unsharp": lambda pixels, step, _: filters.sharpen(pixels, **_given(step)),
+    "hist_eq": lambda pixels, step, _: enhance.equalise_histogram(
+        pixels, breast=step.choice == "breast"
+    ),
+    "clahe": lambda pixels, step, _: clahe.equalise_adaptively(pixels, **_given(step)),
+    "gcn": lambda pixels, step, _: normalise.normalise_globally(
+        pixels, breast=step.choice == "breast", **_given(step)
+    ),
+    "lcn": lambda pixels, step, _: normalise.normalise_locally(
+        pixels, breast=step.choice == "breast", **_given(step)
+    ),
+    "percentile": lambda pixels, step, _: enhance.stretch_percentiles(
+        pixels, breast=step.choice == "breast", **_given(step)
+    ),
+    "minmax": lambda pixels, step, _: enhance.stretch_range(pixels),
+    "bits": lambda pixels, step, _: enhance.round_levels(pixels, bits=int(step.choice)),
 }
 
 
-@functools.cache
-def steps_of(recipe: str) -> tuple[Step, ...]:
-    """Looks up the steps of a named recipe of `flags.catalogue.RECIPES`."""
-    return tuple(_STEPS[step] for step in catalogue.RECIPES[recipe].split(","))
+def _given(step: Step) -> dict[str, Any]:
+    return dict(step.parameters)
 
 
-def prepare(pixels: np.ndarray, recipe: str, size: ImageSize) -> np.ndarray:
+Shared = dict[tuple[tuple[Step, ...], ImageSize | None], np.ndarray]
+"""Results several outputs of one film have in common: (steps, size if it matters) -> pixels."""
+
+
+def prepare(
+    pixels: np.ndarray,
+    recipe: str,
+    size: ImageSize,
+    *,
+    view: str = "",
+    side: str = "",
+    shared: Shared | None = None,
+) -> np.ndarray:
     """Runs a recipe.
 
     Args:
         pixels: decoded film, [height, width] uint16, 0 black to 65535 white.
-        recipe: a name of `flags.catalogue.RECIPES`.
+        recipe: a name of `flags.catalogue.RECIPES`, or steps in the language of `flags.recipe`.
         size: size of the result.
+        view: of the film, as the tables say; `pectoral` works on MLO alone.
+        side: of the film, left or right; `orient:by=side` needs it.
+        shared: give the same dict for every output of one film, and another for the next film: what
+            stands before the resize is then computed once for all sizes, the resize once for all
+            recipes that begin alike.
 
     Returns:
         [size.height, size.width, 1] uint16.
@@ -46,8 +104,51 @@ def prepare(pixels: np.ndarray, recipe: str, size: ImageSize) -> np.ndarray:
     Raises:
         UnusableFilm: a step can't work on this film.
     """
-    for step in steps_of(recipe):
-        pixels = step(pixels, size)
+    steps = language.parse(recipe)
+    resized = 1 + [step.name for step in steps].index("resize")
+    shared = {} if shared is None else shared
+    setting = Setting(size, view, side)
+    pixels = _run_shared(pixels, steps[: resized - 1], None, setting, shared)
+    pixels = _run_shared(pixels, steps[:resized], size, setting, shared, done=resized - 1)
+    pixels = run_steps(pixels, steps[resized:], setting)
     assert pixels.shape == (size.height, size.width), pixels.shape
     assert pixels.dtype == np.uint16, pixels.dtype
     return pixels[:, :, np.newaxis]
+
+
+def run_steps(pixels: np.ndarray, steps: Iterable[Step], setting: Setting) -> np.ndarray:
+    """Runs steps, whether a whole recipe or not.
+
+    Args:
+        pixels: [height, width] uint16.
+        steps: as `flags.recipe` reads them.
+        setting: what some of them need to know.
+
+    Returns:
+        [height, width] uint16, of a size of its own if a step changes it.
+
+    Raises:
+        UnusableFilm: a step can't work on this film.
+    """
+    for step in steps:
+        pixels = _STEPS[step.name](pixels, step, setting)
+    return pixels
+
+
+def _run_shared(
+    pixels: np.ndarray,
+    steps: tuple[Step, ...],
+    size: ImageSize | None,
+    setting: Setting,
+    shared: Shared,
+    *,
+    done: int = 0,
+) -> np.ndarray:
+    """Runs steps from the longest beginning of them that another output has run already."""
+    for end in range(len(steps), done, -1):
+        if (steps[:end], size) in shared:
+            pixels, done = shared[steps[:end], size], end
+            break
+    if done < len(steps):
+        pixels = shared[steps, size] = run_steps(pixels, steps[done:], setting)
+    return pixels

@@ -11,8 +11,6 @@ from flags.size import ImageSize
 def resize_with_padding(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
     """Scales a film into a size, aspect kept, and centres it on black.
 
-    Shrinking averages the area under each new pixel, so nothing aliases; growing is bilinear.
-
     Args:
         pixels: [height, width] uint16.
         size: size of the result.
@@ -24,11 +22,62 @@ def resize_with_padding(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
     scale = min(size.height / height, size.width / width)
     inner_height = min(size.height, max(1, round(height * scale)))
     inner_width = min(size.width, max(1, round(width * scale)))
-    if (inner_height, inner_width) != (height, width):
-        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        pixels = cv2.resize(pixels, (inner_width, inner_height), interpolation=method)
     top = (size.height - inner_height) // 2
     left = (size.width - inner_width) // 2
     padded = np.zeros((size.height, size.width), np.uint16)
-    padded[top : top + inner_height, left : left + inner_width] = pixels
+    padded[top : top + inner_height, left : left + inner_width] = resize_by_stretching(
+        pixels, ImageSize(inner_height, inner_width)
+    )
     return padded
+
+
+def resize_by_stretching(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+    """Scales a film to a size, each axis by its own factor.
+
+    Shrinking averages the area under each new pixel, so nothing aliases; growing is bilinear.
+
+    Args:
+        pixels: [height, width] uint16.
+        size: size of the result.
+
+    Returns:
+        [size.height, size.width] uint16.
+    """
+    height, width = pixels.shape
+    smaller = min(height, size.height), min(width, size.width)
+    if smaller != (height, width):
+        pixels = cv2.resize(pixels, smaller[::-1], interpolation=cv2.INTER_AREA)
+    if smaller != (size.height, size.width):
+        pixels = cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
+    return pixels
+
+
+def resize_with_cropping(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+    """Scales a film to fill a size, aspect kept; of the surplus the darkest is cut off.
+
+    The part kept is the one with most light in it, so that the breast stays on the film.
+
+    Args:
+        pixels: [height, width] uint16.
+        size: size of the result.
+
+    Returns:
+        [size.height, size.width] uint16.
+    """
+    height, width = pixels.shape
+    scale = max(size.height / height, size.width / width)
+    rows = _brightest(pixels, axis=0, length=min(height, max(1, round(size.height / scale))))
+    columns = _brightest(pixels, axis=1, length=min(width, max(1, round(size.width / scale))))
+    return resize_by_stretching(np.ascontiguousarray(pixels[rows, columns]), size)
+
+
+def _brightest(pixels: np.ndarray, *, axis: int, length: int) -> slice:
+    """Returns the part of an axis with most light, the one closest to the middle among equals."""
+    if length == pixels.shape[axis]:
+        return slice(0, length)
+    light = cv2.reduce(pixels, 1 - axis, cv2.REDUCE_SUM, dtype=cv2.CV_64F).ravel()
+    total = np.concatenate([[0.0], np.cumsum(light)])
+    sums = total[length:] - total[:-length]
+    best = np.flatnonzero(sums == sums.max())
+    start = int(best[np.argmin(np.abs(best - (len(light) - length) / 2))])
+    return slice(start, start + length)

@@ -402,3 +402,32 @@ def test_the_eight_real_films(official_tables, cbis_films, tmp_path):
         film = decode.read_film(tmp_path / "data" / row["path"], max_pixels=10**8)
         expected = recipe.prepare(film, "paper", ImageSize(2048, 1376))
         np.testing.assert_array_equal(example["image"], expected)
+
+
+def test_a_list_of_steps(films, tmp_path):
+    """View and side reach the steps; another spelling is the same job, another list is not."""
+    text = "clean,orient:left:by=side,pectoral,crop,resize:pad,hist_eq:breast,bits:8"
+    run = convert(*options(films, tmp_path, f"--recipe={text}", "--recipe=resize"))
+    assert run.returncode == 0, run.stderr
+    folder = tmp_path / "phantom" / str(SIZE)
+    name = "clean--orient-left-byside--pectoral--crop--resize-pad--hist_eq-breast--bits-8"
+    assert sorted(path.name for path in folder.iterdir()) == [name, "plain"]
+    manifest = json.loads((folder / name / "manifest.json").read_text())
+    assert manifest["recipe"] == name
+    assert manifest["steps"] == (
+        "clean,orient:left:by=side,pectoral,crop:margin=0.01,resize:pad,hist_eq:breast,bits:8"
+    )
+    tfds = pytest.importorskip("tensorflow_datasets")
+    builder = tfds.builder_from_directory(str(folder / name))
+    with (folder / name / "sources.csv").open(newline="") as file:
+        rows = {row["film_id"]: row for row in csv.DictReader(file)}
+    for example in tfds.as_numpy(builder.as_dataset(split="test")):
+        row = rows[example["film_id"].decode()]
+        film = decode.read_film(films / row["path"], max_pixels=10**8)
+        wanted = recipe.prepare(film, text, SIZE, view=row["view"], side=row["side"])
+        np.testing.assert_array_equal(example["image"], wanted)
+    before = fingerprints(folder / name)
+    other = text.replace("pectoral,crop", "pectoral, crop : margin=0.010").replace(":pad", "")
+    run = convert(*options(films, tmp_path, f"--recipe={other}"))
+    assert run.returncode == 0, run.stderr
+    assert fingerprints(folder / name) == before

@@ -37,7 +37,7 @@ def parse(parse_flags, tmp_path, monkeypatch):
     ("changes", "message"),
     [
         ({"dataset": "cbis"}, r"--dataset=cbis is not one of .*; did you mean cbis_ddsm\?"),
-        ({"recipes": ("plain", "papers")}, r"--recipe=papers .*; did you mean paper\?"),
+        ({"recipes": ("plain", "papers")}, r"--recipe=papers: .*; did you mean paper\?"),
         ({"label_policy": "any"}, r"--label_policy=any is not one of any_malignant, paper"),
         ({"split_policy": "patients"}, r"--split_policy=patients .* did you mean patient\?"),
         ({"leak_policy": "drop"}, r"--leak_policy=drop is not one of"),

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
+from skimage.exposure import rescale_intensity
 
 from beam_jobs.imaging import decode, enhance
 from beam_jobs.imaging.decode import UnusableFilm
@@ -178,3 +179,83 @@ def test_steps_leave_their_input_alone(step):
     pixels = np.array([[4, 9], [700, 12]], np.uint16)
     step(pixels)
     assert pixels.tolist() == [[4, 9], [700, 12]]
+
+
+breasts = images.filter(lambda image: image.any())
+
+
+@settings(deadline=None, max_examples=100)
+@given(breasts)
+def test_equalise_the_breast_alone(pixels):
+    """The formula over the pixels that are not black, on 1..65535."""
+    got = enhance.equalise_histogram(pixels, breast=True)
+    inside = pixels > 0
+    values, inverse, counts = np.unique(pixels[inside], return_inverse=True, return_counts=True)
+    ranks, span = np.cumsum(counts) - counts[0], max(int(inside.sum()) - 1, 1)
+    table = [1 + round(Fraction(int(rank) * 65534, span)) for rank in ranks]
+    assert got[inside].tolist() == [table[index] for index in inverse.ravel()]
+    assert not got[~inside].any()
+    assert values.size == len(table)
+
+
+def test_equalise_the_breast_of_a_black_image():
+    with pytest.raises(UnusableFilm, match="no_breast_found"):
+        enhance.equalise_histogram(np.zeros((3, 4), np.uint16), breast=True)
+
+
+def percentiles_by_numpy(pixels, low, high, darkest):
+    counted = pixels[pixels > 0] if darkest else pixels
+    bottom, top = np.percentile(counted, [low, high], method="inverted_cdf").astype(float)
+    wanted = np.rint(np.clip((pixels - bottom) / (top - bottom), 0, 1) * (65535 - darkest))
+    return np.where((pixels == 0) & bool(darkest), 0, wanted + darkest)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize(("low", "high"), [(1, 99), (0, 100), (5.5, 97.25)])
+@pytest.mark.parametrize("breast", [False, True], ids=["whole", "breast"])
+def test_percentiles_of_a_real_film(number, low, high, breast, real_films):
+    film = np.where(real_films[number] < 9000, 0, real_films[number])
+    got = enhance.stretch_percentiles(film, low=low, high=high, breast=breast)
+    assert got.dtype == np.uint16
+    np.testing.assert_array_equal(got, percentiles_by_numpy(film, low, high, int(breast)))
+
+
+def test_percentiles_equal_scikit_image(real_films):
+    film = real_films[0]
+    low, high = np.percentile(film, [2, 98], method="inverted_cdf")
+    wanted = rescale_intensity(film.astype(float), in_range=(low, high), out_range=(0, 65535))
+    got = enhance.stretch_percentiles(film, low=2, high=98)
+    np.testing.assert_array_equal(got, np.rint(wanted))
+
+
+@settings(deadline=None, max_examples=100)
+@given(images, st.floats(0, 49), st.floats(51, 100), st.booleans())
+def test_laws_of_percentiles(pixels, low, high, breast):
+    try:
+        got = enhance.stretch_percentiles(pixels, low=low, high=high, breast=breast)
+    except UnusableFilm:  # the tests below
+        return
+    order = np.argsort(pixels, axis=None)
+    assert (np.diff(got.ravel()[order].astype(int)) >= 0).all()
+    assert got.max() == 65535
+    assert not breast or ((got == 0) == (pixels == 0)).all()
+
+
+def test_percentiles_that_coincide():
+    with pytest.raises(UnusableFilm, match="one_grey_level: percentiles 1 and 99 are both 7"):
+        enhance.stretch_percentiles(np.full((4, 4), 7, np.uint16), low=1, high=99)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+def test_round_levels(bits):
+    """Every level there is, against exact fractions; twice is once; 8 bits are multiples of 257."""
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    got = enhance.round_levels(levels, bits=bits)
+    steps = 2**bits - 1
+    wanted = [
+        round(Fraction(round(Fraction(v * steps, 65535)) * 65535, steps)) for v in range(65536)
+    ]
+    assert got.ravel().tolist() == wanted
+    assert len(np.unique(got)) == 2**bits
+    np.testing.assert_array_equal(enhance.round_levels(got, bits=bits), got)
+    assert bits != 8 or not (got % 257).any()

