@@ -126,9 +126,21 @@ def write_plan(output: Output, plan: dict[str, Any]) -> None:
 
 
 def close_output(
-    output: Output, job: dict[str, Any], films: Sequence[Film], planned: Sequence[Shard]
+    output: Output,
+    job: dict[str, Any],
+    films: Sequence[Film],
+    planned: Sequence[Shard],
+    *,
+    shown: Sequence[Film] | None = None,
 ) -> dict[str, Any]:
     """Writes tables, statistics, picture and TFDS's files beside the shards, manifest.json last.
+
+    Args:
+        output: folder whose shards are all written.
+        job: what `describe_job` says of it.
+        films: every film the tables list.
+        planned: the job's shards.
+        shown: the same films as the tables here may show them, if not as they are.
 
     Returns:
         the manifest.
@@ -137,18 +149,19 @@ def close_output(
     rejected = [row for ledger in ledgers.values() for row in ledger["rejected"]]
     reasons = {row["film_id"]: row["reason"] for row in rejected}
     by_id = {film.film_id: film for film in films}
+    shown = films if shown is None else shown
     written = [
         (by_id[measured["film_id"]], measured)
         for ledger in ledgers.values()
         for measured in ledger["films"]
     ]
     with storage.replacing(output.directory / "sources.csv") as path:
-        film_table.write_sources(path, films, reasons)
+        film_table.write_sources(path, shown, reasons)
     if any(film.rois for film in films):
         with storage.replacing(output.directory / "lesions.csv") as path:
-            film_table.write_lesions(path, films)
+            film_table.write_lesions(path, shown)
     with storage.replacing(output.directory / "rejected.csv") as path:
-        _write_rejected(path, rejected, by_id)
+        _write_rejected(path, rejected, {film.film_id: film for film in shown})
     shards.write_json(output.directory / "statistics.json", statistics.summarise(written))
     with storage.replacing(output.directory / "preview.png") as path:
         preview.write(path, [film for film, _ in written], output, planned)

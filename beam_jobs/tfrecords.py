@@ -24,6 +24,7 @@ from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 
 if TYPE_CHECKING:
+    from beam_jobs.privacy import Pseudonyms
     from beam_jobs.shards import Output
     from beam_jobs.sources.film import Film
 
@@ -50,11 +51,13 @@ def run(beam_arguments: list[str]) -> int:
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
-    from beam_jobs import lock, manifest, shards, splits, storage
+    from beam_jobs import lock, manifest, privacy, shards, splits, storage
 
     output_dir = storage.folder(config.output_dir)
     _check_places(config, beam_arguments)
-    films = _list_films(config)
+    key = config.hash_patients
+    pseudonyms = privacy.read_pseudonyms(key) if key is not None else None
+    films = _list_films(config, pseudonyms)
     outputs = [
         shards.Output(
             output_dir / config.dataset / str(size) / recipe.folder_name(text),
@@ -86,7 +89,7 @@ def run(beam_arguments: list[str]) -> int:
             manifest.write_plan(output, plans[output])
         if dry_run:
             return 0
-        return _convert(config, films, outputs, jobs, beam_arguments)
+        return _convert(config, films, jobs, beam_arguments, pseudonyms)
 
 
 def _import_pipeline() -> ModuleType:
@@ -134,7 +137,7 @@ def _check_output_dir(output_dir: pathlib.Path) -> None:
         )
 
 
-def _list_films(config: ConversionConfig) -> list[Film]:
+def _list_films(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list[Film]:
     from beam_jobs import progress, storage
     from beam_jobs.sources import listing, phantom
 
@@ -144,19 +147,21 @@ def _list_films(config: ConversionConfig) -> list[Film]:
         with progress.Reporter(f"making phantoms in {config.data_dir}", "films") as reporter:
             phantom.make(config.data_dir, listing.phantom_sample(config), report=reporter.update)
     with progress.Reporter(f"reading headers in {config.data_dir}", "files") as reporter:
+        cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
         return listing.list_films(
             config,
-            cache=storage.folder(config.output_dir) / config.dataset / "headers.csv",
+            cache=None if pseudonyms else cache,  # it holds the data set's own names
             report=reporter.update,
+            pseudonyms=pseudonyms,
         )
 
 
 def _convert(
     config: ConversionConfig,
     films: Sequence[Film],
-    outputs: Sequence[Output],
     jobs: dict[Output, dict[str, Any]],
     beam_arguments: Sequence[str],
+    pseudonyms: Pseudonyms | None,
 ) -> int:
     from beam_jobs import manifest, progress, shards, storage
 
@@ -165,7 +170,7 @@ def _convert(
     planned = shards.plan(
         config.dataset,
         films,
-        outputs,
+        list(jobs),
         data_dir=storage.folder(config.data_dir),
         films_per_shard=config.films_per_shard,
         max_pixels=config.max_pixels,
@@ -174,11 +179,12 @@ def _convert(
     if todo:
         with progress.watch(planned):
             pipeline.run(todo, beam_arguments)
+    shown = [pseudonyms.hide_path(film) for film in films] if pseudonyms else films
     worst = 0.0
-    for output in outputs:
+    for output, job in jobs.items():
         made = None if todo else manifest.read_manifest(output)
         if made is None:
-            made = manifest.close_output(output, jobs[output], films, planned)
+            made = manifest.close_output(output, job, films, planned, shown=shown)
         totals = made["totals"]
         worst = max(worst, totals["rejected"] / max(totals["rejected"] + totals["written"], 1))
         _print_result(output, made)

@@ -41,6 +41,7 @@ class ConversionConfig:
     table: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
     values: tuple[tuple[str, str, str], ...] = ()
+    hash_patients: pathlib.Path | None = None
     overwrite: bool = False
 
     def __post_init__(self) -> None:
@@ -104,6 +105,7 @@ class ConversionConfig:
             table=values.table,
             columns=columns,
             values=parse_values(values.values),
+            hash_patients=pathlib.Path(values.hash_patients) if values.hash_patients else None,
             overwrite=values.overwrite,
         )
 
@@ -112,7 +114,7 @@ class ConversionConfig:
         fields = dataclasses.asdict(self)
         for name in ("data_dir", "output_dir", "sizes", "recipes", "max_rejected", "overwrite"):
             del fields[name]
-        del fields["table"]
+        del fields["table"], fields["hash_patients"]  # where they lie decides nothing
         for name in ("phantom_films", "phantom_size", "columns", "values"):
             if fields[name] in (None, ()):
                 del fields[name]
@@ -211,6 +213,12 @@ def define() -> None:
         [],
         "What its values mean, as key:found=meant,...: pathology:1=malignant,side:L=left; "
         "'pathology:=' says that an empty cell means not stated.",
+    )
+    flags.DEFINE_string(
+        "hash_patients",
+        None,
+        "File with a secret key: names of patients, films and files are written as keyed hashes "
+        "only. The same key gives the same hashes.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace records written under another configuration.")
     flags.DEFINE_bool(

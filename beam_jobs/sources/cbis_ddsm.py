@@ -47,7 +47,7 @@ def read(
     data_dir: Folder,
     *,
     label_policy: str,
-    cache: Folder,
+    cache: Folder | None,
     patient_prefix: str = "P_",
     report: Callable[[int, int], None] | None = None,
 ) -> list[Film]:

@@ -43,7 +43,7 @@ class _Breast:
 def read(
     data_dir: Folder,
     *,
-    cache: Folder,
+    cache: Folder | None,
     report: Callable[[int, int], None] | None = None,
 ) -> list[Film]:
     """Lists two films (CC and MLO) of each breast in the workbook, and all other films found.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import csv
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -83,7 +84,7 @@ def scan_headers(
     data_dir: Folder,
     files: Sequence[DataFile],
     *,
-    cache: Folder,
+    cache: Folder | None,
     keep_patient_id: Callable[[str], bool],
     report: Callable[[int, int], None] | None = None,
 ) -> dict[str, decode.Identity]:
@@ -93,6 +94,7 @@ def scan_headers(
         data_dir: folder the paths are relative to.
         files: candidates.
         cache: CSV file that keeps what was read; files of the same size and time are not reread.
+            Paths are kept as digests: folders are often named for patients. None keeps nothing.
         keep_patient_id: whether a PatientID is one of the data set's own pseudonyms; all others
             are forgotten at once, they may name a person.
         report: called with (files done, files to read).
@@ -100,7 +102,8 @@ def scan_headers(
     Returns:
         path -> Identity, for files that are DICOM.
     """
-    known = _read_cache(cache)
+    cached = _read_cache(cache) if cache is not None else {}
+    known = {file: cached[key] for file in files if (key := _cache_key(file)) in cached}
     todo = [file for file in files if file not in known]
 
     def read(file: DataFile) -> decode.Identity | None:
@@ -118,11 +121,16 @@ def scan_headers(
                 known[file] = identity
             if report is not None:
                 report(done, len(todo))
-    if todo:
-        _write_cache(cache, {file: known[file] for file in files if file in known})
+    if todo and cache is not None:
+        _write_cache(cache, known)
     return {
         file.path: known[file] for file in files if known.get(file, decode.NOBODY) != decode.NOBODY
     }
+
+
+def _cache_key(file: DataFile) -> DataFile:
+    path = file.path.encode("utf-8", "surrogateescape")
+    return dataclasses.replace(file, path=hashlib.sha256(path).hexdigest())
 
 
 def _read_cache(cache: Folder) -> dict[DataFile, decode.Identity]:
@@ -146,10 +154,11 @@ def _write_cache(cache: Folder, known: dict[DataFile, decode.Identity]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
     with (
         storage.replacing(cache) as temporary,
-        # file names need not be UTF-8
-        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_CACHE_HEADER)
         for file, identity in known.items():
-            writer.writerow([*dataclasses.astuple(file), *dataclasses.astuple(identity)])
+            writer.writerow(
+                [*dataclasses.astuple(_cache_key(file)), *dataclasses.astuple(identity)]
+            )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 from beam_jobs import splits, storage
+from beam_jobs.privacy import Pseudonyms
 from beam_jobs.sources import (
     cbis_ddsm,
     cbis_kaggle,
@@ -35,13 +37,21 @@ def phantom_sample(config: ConversionConfig) -> Sample:
     return sample
 
 
-def list_films(config: ConversionConfig, *, cache: Folder, report: Report) -> list[Film]:
+def list_films(
+    config: ConversionConfig,
+    *,
+    cache: Folder | None,
+    report: Report,
+    pseudonyms: Pseudonyms | None = None,
+) -> list[Film]:
     """Lists every film of the data set with its file, labels, and split or exclusion.
 
     Args:
         config: the conversion.
-        cache: file that keeps what was read from headers.
+        cache: file that keeps what was read from headers, None to keep nothing.
         report: called with (headers read, headers to read).
+        pseudonyms: what films and patients are called from here on; splits are the same with and
+            without.
 
     Raises:
         CallerError: the folder or its tables are not those of the data set.
@@ -72,11 +82,17 @@ def list_films(config: ConversionConfig, *, cache: Folder, report: Report) -> li
             report=report,
         ),
     }
-    return splits.assign(
-        read[config.dataset](),
+    films = read[config.dataset]()
+    assign = functools.partial(
+        splits.assign,
         split_policy=config.split_policy,
         leak_policy=config.leak_policy,
         folds=config.folds,
         test_fraction=config.test_fraction,
         seed=config.split_seed,
     )
+    if pseudonyms is None:
+        return assign(films)
+    if config.leak_policy == "fail":
+        assign([pseudonyms.rename(film) for film in films])  # names hashes if it stops the job
+    return [pseudonyms.rename(film) for film in assign(films)]
