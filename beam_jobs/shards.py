@@ -57,7 +57,7 @@ class Shard:
     films: tuple[Film, ...]
     outputs: tuple[Output, ...]
     data_dir: pathlib.Path
-    max_pixels: int
+    options: decode.Options
 
     @property
     def files_digest(self) -> str:
@@ -73,7 +73,7 @@ def plan(
     *,
     data_dir: pathlib.Path,
     films_per_shard: int,
-    max_pixels: int,
+    options: decode.Options,
 ) -> list[Shard]:
     """Deals the films that have a file out to shards, mixed by a hash of their names."""
     by_split: dict[str, list[Film]] = {}
@@ -93,7 +93,7 @@ def plan(
                     films=tuple(members[start:end]),
                     outputs=tuple(outputs),
                     data_dir=data_dir,
-                    max_pixels=max_pixels,
+                    options=options,
                 )
             )
     return planned
@@ -133,7 +133,7 @@ def write(shard: Shard) -> None:
         writers = [stack.enter_context(_ShardWriter(output, shard)) for output in shard.outputs]
         for film in shard.films:
             try:
-                pixels = decode.read_film(shard.data_dir / film.path, max_pixels=shard.max_pixels)
+                pixels = decode.read_film(shard.data_dir / film.path, options=shard.options)
             except decode.UnusableFilm as unusable:
                 for writer in writers:
                     writer.reject(film, unusable)

@@ -23,6 +23,7 @@ from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 
 if TYPE_CHECKING:
+    from beam_jobs.imaging.decode import Options
     from beam_jobs.shards import Output
     from beam_jobs.sources.film import Film
 
@@ -50,7 +51,14 @@ def run(beam_arguments: list[str]) -> int:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
     from beam_jobs import manifest, shards, splits
+    from beam_jobs.imaging import decode
 
+    options = decode.Options(
+        max_pixels=config.max_pixels,
+        window=config.window,
+        frame=config.frame,
+        decoder=config.decoder,
+    )
     _check_output_dir(config.output_dir)
     films = _list_films(config)
     outputs = [
@@ -81,7 +89,7 @@ def run(beam_arguments: list[str]) -> int:
         manifest.write_plan(output, plans[output])
     if dry_run:
         return 0
-    return _convert(config, films, outputs, jobs, beam_arguments)
+    return _convert(config, films, outputs, jobs, beam_arguments, decode_options=options)
 
 
 def _import_pipeline() -> ModuleType:
@@ -134,6 +142,8 @@ def _convert(
     outputs: Sequence[Output],
     jobs: dict[Output, dict[str, Any]],
     beam_arguments: Sequence[str],
+    *,
+    decode_options: Options,
 ) -> int:
     from beam_jobs import manifest, progress, shards
 
@@ -145,7 +155,7 @@ def _convert(
         outputs,
         data_dir=config.data_dir,
         films_per_shard=config.films_per_shard,
-        max_pixels=config.max_pixels,
+        options=decode_options,
     )
     todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
     if todo:
