@@ -57,7 +57,7 @@ def test_paper_is_its_steps_by_hand():
 
 def test_paper_on_a_real_film(cbis_films):
     path = sorted(cbis_films.glob("*/*.dcm"))[0]
-    film = decode.read_film(path, max_pixels=100_000_000)
+    film = decode.read_film(path, options=decode.Options(max_pixels=100_000_000))
     film = film[: film.shape[0] // 8 * 8, : film.shape[1] // 8 * 8]
     size = ImageSize(film.shape[0] // 8, film.shape[1] // 8 + 40)
     image = recipe.prepare(film, "paper", size)[:, :, 0]

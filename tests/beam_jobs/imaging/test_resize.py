@@ -113,7 +113,9 @@ def test_laws(height, width, target_height, target_width):
 def test_mean_of_a_real_film_is_kept(cbis_films):
     from beam_jobs.imaging import decode
 
-    film = decode.read_film(sorted(cbis_films.glob("*/*.dcm"))[0], max_pixels=100_000_000)
+    film = decode.read_film(
+        sorted(cbis_films.glob("*/*.dcm"))[0], options=decode.Options(max_pixels=100_000_000)
+    )
     height, width = 512, round(512 * film.shape[1] / film.shape[0])
     got = resize_with_padding(film, ImageSize(512, 512))
     left = (512 - width) // 2
