@@ -44,7 +44,9 @@ def decode_frame(frame: bytes, *, rows: int, columns: int, bits_allocated: int) 
             raise ValueError(f"a segment from byte {start} to {end} of {len(frame)}")
         # the bound keeps a damaged segment, 64 times as long unpacked, from taking all memory
         room = np.empty(rows * columns + _SLACK, np.uint8)
-        plane = np.frombuffer(imagecodecs.packbits_decode(frame[start:end], out=room), np.uint8)
+        plane = np.frombuffer(
+            imagecodecs.packbits_decode(frame[start:end], out=room.data), np.uint8
+        )
         if plane.size < rows * columns:
             raise ValueError(f"a segment of {plane.size} of {rows * columns} pixels")
         planes.append(plane[: rows * columns].reshape(rows, columns))
