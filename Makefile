@@ -8,6 +8,8 @@ OUT ?= data/tfrecords
 BEAM_ARGS ?=
 BASE ?= mobilenetv2
 TRAIN_ARGS ?=
+MINUTES ?= 5
+SEED ?= 1
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -31,7 +33,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help install tfrecords train demo test lint benchmarks constraints gallery golden clean
+.PHONY: help install tfrecords train demo test lint benchmarks fuzz constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -47,6 +49,7 @@ help: ## this list
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, inceptionv3 or densenet121"
 	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
+	@echo "  MINUTES=$(MINUTES) SEED=$(SEED)  of make fuzz"
 	@echo "  PYTHON=$(PYTHON)"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -79,11 +82,15 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-benchmarks: $(VENV)/.installed-dev ## conversion, sizes, steps and input pipeline, side by side with their floors
+fuzz: $(VENV)/.installed-dev ## damaged films for MINUTES=5: an image or a reason, in time and memory
+	$(BIN)/python tests/beam_jobs/imaging/fuzz.py --seconds=$$((60 * $(MINUTES))) --seed=$(SEED)
+
+benchmarks: $(VENV)/.installed-dev ## conversion, decoders, sizes, steps and input pipeline, side by side with their floors
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.recipes
 	$(BIN)/python -m benchmarks.input_pipeline
+	$(BIN)/python -m benchmarks.decoders
 
 gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after
 	$(BIN)/python -m beam_jobs.gallery docs

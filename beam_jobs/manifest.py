@@ -28,7 +28,6 @@ _LIBRARIES = (
     "imagecodecs",
     "numpy",
     "opencv-python-headless",
-    "pillow",
     "pydicom",
     "scikit-learn",
     "scipy",

@@ -41,7 +41,7 @@ def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequen
     for column, film in enumerate(chosen):
         path_of_film = planned[0].data_dir / film.path
         try:
-            pixels = decode.read_film(path_of_film, max_pixels=planned[0].max_pixels)
+            pixels = decode.read_film(path_of_film, options=planned[0].options)
         except decode.UnusableFilm as gone:  # it was there when its shard was written
             axes[0, column].set_title(f"{film.film_id}\n{gone.reason} now", fontsize=8)
             continue

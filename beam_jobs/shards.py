@@ -57,7 +57,7 @@ class Shard:
     films: tuple[Film, ...]
     outputs: tuple[Output, ...]
     data_dir: Folder
-    max_pixels: int
+    options: decode.Options
 
     @property
     def files_digest(self) -> str:
@@ -73,7 +73,7 @@ def plan(
     *,
     data_dir: Folder,
     films_per_shard: int,
-    max_pixels: int,
+    options: decode.Options,
 ) -> list[Shard]:
     """Deals the films that have a file out to shards, mixed by a hash of their names."""
     by_split: dict[str, list[Film]] = {}
@@ -93,7 +93,7 @@ def plan(
                     films=tuple(members[start:end]),
                     outputs=tuple(outputs),
                     data_dir=data_dir,
-                    max_pixels=max_pixels,
+                    options=options,
                 )
             )
     return planned
@@ -150,7 +150,7 @@ def _read(shard: Shard, film: Film) -> np.ndarray:
     """Decodes a film, and makes sure that its file is the one that was listed."""
     path = shard.data_dir / film.path
     try:
-        pixels = decode.read_film(path, max_pixels=shard.max_pixels)
+        pixels = decode.read_film(path, options=shard.options)
     finally:
         _check_unchanged(path, film)
     return pixels

@@ -24,6 +24,7 @@ from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 
 if TYPE_CHECKING:
+    from beam_jobs.imaging.decode import Options
     from beam_jobs.privacy import Pseudonyms
     from beam_jobs.shards import Output
     from beam_jobs.sources.film import Film
@@ -57,6 +58,7 @@ def run(beam_arguments: list[str]) -> int:
     _check_places(config, beam_arguments)
     key = config.hash_patients
     pseudonyms = privacy.read_pseudonyms(key) if key is not None else None
+    _decode_options(config)  # says at once if the decoder is not there
     films = _list_films(config, pseudonyms)
     outputs = [
         shards.Output(
@@ -137,6 +139,17 @@ def _check_output_dir(output_dir: pathlib.Path) -> None:
         )
 
 
+def _decode_options(config: ConversionConfig) -> Options:
+    from beam_jobs.imaging import decode
+
+    return decode.Options(
+        max_pixels=config.max_pixels,
+        window=config.window,
+        frame=config.frame,
+        decoder=config.decoder,
+    )
+
+
 def _list_films(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list[Film]:
     from beam_jobs import progress, storage
     from beam_jobs.sources import listing, phantom
@@ -173,7 +186,7 @@ def _convert(
         list(jobs),
         data_dir=storage.folder(config.data_dir),
         films_per_shard=config.films_per_shard,
-        max_pixels=config.max_pixels,
+        options=_decode_options(config),
     )
     todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
     if todo:

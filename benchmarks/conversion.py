@@ -32,6 +32,7 @@ FILMS = flags.DEFINE_integer("films", 208, "Films in one conversion.")
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of both, one after the other.")
 FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files to repeat.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
+OPTIONS = decode.Options(max_pixels=100_000_000)
 
 
 def main(_: list[str]) -> None:
@@ -92,7 +93,7 @@ def _plan(
         [output],
         data_dir=films_dir,
         films_per_shard=16,
-        max_pixels=100_000_000,
+        options=OPTIONS,
     )
 
 
@@ -153,7 +154,7 @@ def _print_profile(films_dir: pathlib.Path) -> None:
 
     for path in sorted(films_dir.rglob("*.dcm"))[:8]:
         data = clock("read file", path.read_bytes)
-        pixels = clock("decode", decode.decode, data, max_pixels=100_000_000)
+        pixels = clock("decode", decode.decode, data, options=OPTIONS)
         image = clock("resize", resize.resize_with_padding, pixels, size)
         image = clock("gaussian", enhance.blur_gaussian, image, kernel=11, sigma=0.5)
         image = clock("hist_eq", enhance.equalise_histogram, image)

@@ -31,7 +31,7 @@ def main(_: list[str]) -> None:
     print(machine.describe())
     cv2.setNumThreads(1)
     path = pathlib.Path(FILM.value) if FILM.value else _packaged_film()
-    film = decode.read_film(path, max_pixels=100_000_000)
+    film = decode.read_film(path, options=decode.Options(max_pixels=100_000_000))
     setting = Setting(ImageSize.parse(SIZE.value), view="MLO", side="left")
     record = recipe.prepare(film, "clean,resize:pad", setting.size)[:, :, 0]
     print(f"film {film.shape[0]}x{film.shape[1]}, record {setting.size}; milliseconds a film:")

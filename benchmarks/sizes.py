@@ -92,7 +92,7 @@ def _convert(films_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[floa
             outputs,
             data_dir=films_dir,
             films_per_shard=8,
-            max_pixels=100_000_000,
+            options=decode.Options(max_pixels=100_000_000),
         )
         options, _ = pipeline.parse_options([])
         os.sync()

@@ -151,6 +151,18 @@ LEAK_POLICIES = {
 }
 
 
+WINDOWS = {
+    "none": "the whole range of values that can be stored, the same for all films of a device",
+    "first": "the film's first, the whole range where it has none",
+    "INDEX": "the one of that number, from 0; films without it are rejected",
+}
+DECODERS = {
+    "auto": "what is best, today pydicom",
+    "pydicom": "headers with pydicom, pixels with the fastest right codec for each compression",
+    "tfio": "pixels with tensorflow-io (DCMTK), a slow second opinion that lacks HTJ2K",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Target:
     """A yes/no question put to every film; films with neither value are left out and counted.

@@ -35,6 +35,9 @@ class ConversionConfig:
     split_seed: int = 111
     films_per_shard: int = 16
     max_pixels: int = 100_000_000
+    window: str = "none"
+    frame: int | None = None
+    decoder: str = "auto"
     max_rejected: float = 0.01
     phantom_films: int | None = None
     phantom_size: ImageSize | None = None
@@ -51,6 +54,12 @@ class ConversionConfig:
         catalogue.check_name("label_policy", self.label_policy, catalogue.LABEL_POLICIES)
         catalogue.check_name("split_policy", self.split_policy, catalogue.SPLIT_POLICIES)
         catalogue.check_name("leak_policy", self.leak_policy, catalogue.LEAK_POLICIES)
+        catalogue.check_name("decoder", self.decoder, catalogue.DECODERS)
+        if self.window not in ("none", "first") and not self.window.isdecimal():
+            raise CallerError(
+                f"--window={self.window} is not one of {', '.join(catalogue.WINDOWS)}; "
+                "an index counts from 0"
+            )
         if self.split_policy == "official" and not _has_test_set(self.dataset, self.columns):
             remedy = (
                 "name its column by --columns=split=..., or " if self.dataset == "table" else ""
@@ -99,6 +108,9 @@ class ConversionConfig:
             split_seed=values.split_seed,
             films_per_shard=values.films_per_shard,
             max_pixels=values.max_pixels,
+            window=values.window,
+            frame=values.frame,
+            decoder=values.decoder,
             max_rejected=values.max_rejected,
             phantom_films=values.phantom_films,
             phantom_size=ImageSize.parse(values.phantom_size) if values.phantom_size else None,
@@ -115,9 +127,13 @@ class ConversionConfig:
         for name in ("data_dir", "output_dir", "sizes", "recipes", "max_rejected", "overwrite"):
             del fields[name]
         del fields["table"], fields["hash_patients"]  # where they lie decides nothing
-        for name in ("phantom_films", "phantom_size", "columns", "values"):
+        for name in ("frame", "phantom_films", "phantom_size", "columns", "values"):
             if fields[name] in (None, ()):
                 del fields[name]
+        if self.window == "none":
+            del fields["window"]
+        if self.decoder != "tfio":  # the others give the same pixels
+            del fields["decoder"]
         return json.loads(json.dumps(fields, default=str))
 
 
@@ -182,6 +198,27 @@ def define() -> None:
         100_000_000,
         "Films whose header claims more pixels are rejected before memory is taken.",
         lower_bound=1,
+    )
+    flags.DEFINE_string(
+        "window",
+        "none",
+        catalogue.describe(
+            "Which of the grey-level windows a DICOM film carries", catalogue.WINDOWS
+        )
+        + " A film's VOI LUTs go before its windows.",
+    )
+    flags.DEFINE_integer(
+        "frame",
+        None,
+        "Which frame of a multi-frame film (tomosynthesis, a TIFF of several pages) to take, "
+        "counted from 0; films that have no such frame are rejected. Default: films of several "
+        "frames are rejected, for a stack is no mammogram.",
+        lower_bound=0,
+    )
+    flags.DEFINE_string(
+        "decoder",
+        "auto",
+        catalogue.describe("What decodes the pixels of DICOM films", catalogue.DECODERS),
     )
     flags.DEFINE_float(
         "max_rejected",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
@@ -72,7 +73,14 @@ def test_the_trainer_reaches_into_beam_jobs_in_one_place():
         ),
         (
             ["pydicom", "pylibjpeg", "gdcm"],
-            {"beam_jobs/imaging/decode.py", "beam_jobs/sources/phantom.py"},
+            {
+                "beam_jobs/imaging/codecs.py",  # names of transfer syntaxes
+                "beam_jobs/imaging/dicom.py",
+                "beam_jobs/imaging/dicom_file.py",
+                "beam_jobs/imaging/grey_levels.py",
+                "beam_jobs/imaging/tfio_decoder.py",
+                "beam_jobs/sources/phantom.py",
+            },
         ),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else "",
@@ -84,7 +92,17 @@ def test_libraries_stay_in_their_room(names, allowed):
 
 def test_imaging_knows_no_tensorflow():
     found = importers("tensorflow", "keras", "tensorflow_io", "apache_beam")
-    assert not {path for path in found if path.startswith("beam_jobs/imaging/")}
+    inside = {path for path in found if path.startswith("beam_jobs/imaging/")}
+    assert inside == {"beam_jobs/imaging/tfio_decoder.py"}
+
+
+def test_the_second_decoder_is_imported_when_it_is_asked_for():
+    """Workers without --decoder=tfio never load TensorFlow."""
+    program = (
+        "import sys, beam_jobs.imaging.decode; "
+        "sys.exit(any(n.startswith('tensorflow') for n in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
 
 
 def test_absl_flags_end_at_the_entry_points():

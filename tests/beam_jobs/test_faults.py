@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from beam_jobs import shards
+from beam_jobs.imaging import decode
 from beam_jobs.sources.film import Film
 from flags.size import ImageSize
 
@@ -228,7 +229,12 @@ def shard(films, tmp_path):
     output = shards.Output(tmp_path / "out", ImageSize(32, 24), "plain")
     output.work_folder.mkdir(parents=True)
     (planned,) = shards.plan(
-        "x", listed, [output], data_dir=directory, films_per_shard=8, max_pixels=10**6
+        "x",
+        listed,
+        [output],
+        data_dir=directory,
+        films_per_shard=8,
+        options=decode.Options(max_pixels=10**6),
     )
     return planned
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from beam_jobs import preview, shards
+from beam_jobs.imaging import decode
 from beam_jobs.sources.film import Film
 from flags.size import ImageSize
 
@@ -39,7 +40,12 @@ def test_labels_take_turns(labels, wanted):
 def draw(tmp_path, films):
     output = shards.Output(tmp_path, SIZE, "paper")
     planned = shards.plan(
-        "phantom", films, [output], data_dir=tmp_path, films_per_shard=16, max_pixels=100_000
+        "phantom",
+        films,
+        [output],
+        data_dir=tmp_path,
+        films_per_shard=16,
+        options=decode.Options(max_pixels=100_000),
     )
     path = tmp_path / "preview.png"
     preview.write(path, films, output, planned)

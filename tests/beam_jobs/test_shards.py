@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from beam_jobs import shards
+from beam_jobs.imaging import decode
 from beam_jobs.sources.film import Film
 from flags.size import ImageSize
 
@@ -49,7 +50,12 @@ def planned(tmp_path):
         output.work_folder.mkdir(parents=True)
     films = make_films(tmp_path, 11)
     return shards.plan(
-        "set", films, outputs, data_dir=tmp_path, films_per_shard=3, max_pixels=10_000
+        "set",
+        films,
+        outputs,
+        data_dir=tmp_path,
+        films_per_shard=3,
+        options=decode.Options(max_pixels=10_000),
     )
 
 
@@ -82,7 +88,7 @@ def test_plan_passes_over_films_without_file_or_split(planned):
         planned[0].outputs,
         data_dir=planned[0].data_dir,
         films_per_shard=3,
-        max_pixels=1,
+        options=decode.Options(max_pixels=1),
     )
     assert sum(len(shard.films) for shard in again) == len(films) - 2
 

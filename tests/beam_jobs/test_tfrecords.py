@@ -119,7 +119,7 @@ def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_films(converted, fil
             assert row["split"] == split
             for column in ("pathology", "patient_id", "side", "view", "density", "abnormality"):
                 assert example[column].decode() == row[column]
-            film = decode.read_film(films / row["path"], max_pixels=10**8)
+            film = decode.read_film(films / row["path"], options=decode.Options(max_pixels=10**8))
             np.testing.assert_array_equal(example["image"], recipe.prepare(film, name, SIZE))
             assert (example["original_height"], example["original_width"]) == film.shape
             seen.add(example["film_id"].decode())
@@ -399,7 +399,9 @@ def test_the_eight_real_films(official_tables, cbis_films, tmp_path):
     assert builder.info.splits["test"].num_examples == 8
     for example in tfds.as_numpy(builder.as_dataset(split="test")):
         row = next(r for r in rows if r["film_id"] == example["film_id"].decode())
-        film = decode.read_film(tmp_path / "data" / row["path"], max_pixels=10**8)
+        film = decode.read_film(
+            tmp_path / "data" / row["path"], options=decode.Options(max_pixels=10**8)
+        )
         expected = recipe.prepare(film, "paper", ImageSize(2048, 1376))
         np.testing.assert_array_equal(example["image"], expected)
 
@@ -423,7 +425,7 @@ def test_a_list_of_steps(films, tmp_path):
         rows = {row["film_id"]: row for row in csv.DictReader(file)}
     for example in tfds.as_numpy(builder.as_dataset(split="test")):
         row = rows[example["film_id"].decode()]
-        film = decode.read_film(films / row["path"], max_pixels=10**8)
+        film = decode.read_film(films / row["path"], options=decode.Options(max_pixels=10**8))
         wanted = recipe.prepare(film, text, SIZE, view=row["view"], side=row["side"])
         np.testing.assert_array_equal(example["image"], wanted)
     before = fingerprints(folder / name)

@@ -81,7 +81,7 @@ def test_all_flags(parse):
         "--recipe=plain", "--recipe=paper", "--recipe=plain", "--label_policy=paper",
         "--leak_policy=keep", "--folds=5", "--test_fraction=0.3", "--split_seed=7",
         "--films_per_shard=3", "--max_pixels=99", "--max_rejected=0.5", "--phantom_films=8",
-        "--phantom_size=100x50", "--overwrite",
+        "--phantom_size=100x50", "--overwrite", "--window=2", "--frame=3", "--decoder=tfio",
     )  # fmt: skip
     assert config == ConversionConfig(
         dataset="mini_mias",
@@ -97,6 +97,9 @@ def test_all_flags(parse):
         split_seed=7,
         films_per_shard=3,
         max_pixels=99,
+        window="2",
+        frame=3,
+        decoder="tfio",
         max_rejected=0.5,
         phantom_films=8,
         phantom_size=ImageSize(100, 50),
@@ -122,6 +125,10 @@ def test_the_set_that_lies_there_is_taken(parse, tmp_path):
         (["--sizes=512"], "size '512' is not HEIGHTxWIDTH"),
         (["--sizes="], "--sizes is empty"),
         (["--phantom_size=9"], "size '9' is not"),
+        (["--window=last"], "--window=last is not one of none, first, INDEX; an index counts"),
+        (["--window=-1"], "--window=-1 is not one of none, first, INDEX"),
+        (["--window=INDEX"], "--window=INDEX is not one of"),
+        (["--decoder=gdcm"], "--decoder=gdcm is not one of auto, pydicom, tfio"),
         (["--dataset=mini_mias", "--split_policy=official"], "has no official test set"),
     ],
 )
@@ -132,7 +139,14 @@ def test_refused_flags(arguments, message, parse):
 
 @pytest.mark.parametrize(
     "argument",
-    ["--folds=1", "--folds=x", "--test_fraction=0.6", "--films_per_shard=0", "--max_rejected=2"],
+    [
+        "--frame=-1",
+        "--folds=1",
+        "--folds=x",
+        "--test_fraction=0.6",
+        "--films_per_shard=0",
+        "--max_rejected=2",
+    ],
 )
 def test_numbers_out_of_range(argument, parse):
     name = argument.split("=")[0].strip("-")
@@ -147,7 +161,10 @@ def test_json_says_what_decides_the_records():
     assert one != make(folds=5).to_json()
     assert one != make(label_policy="paper").to_json()
     assert one["dataset"] == "cbis_ddsm"
-    assert "phantom_films" not in one
+    assert not {"phantom_films", "window", "frame", "decoder"} & one.keys()
+    assert make(decoder="pydicom").to_json() == one  # the same pixels
+    assert make(decoder="tfio").to_json()["decoder"] == "tfio"
+    assert make(window="first", frame=2).to_json() == {**one, "window": "first", "frame": 2}
     assert make(phantom_films=9, phantom_size=ImageSize(8, 9)).to_json()["phantom_films"] == 9
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from beam_jobs import manifest, shards, splits
+from beam_jobs.imaging import decode
 from beam_jobs.sources.film import Film
 from flags.conversion import ConversionConfig
 from flags.size import ImageSize
@@ -64,7 +65,12 @@ def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     job = manifest.describe_job(config, output, films)
     manifest.open_output(output, job, overwrite=False)
     planned = shards.plan(
-        "cbis_ddsm", films, [output], data_dir=data_dir, films_per_shard=5, max_pixels=10**6
+        "cbis_ddsm",
+        films,
+        [output],
+        data_dir=data_dir,
+        films_per_shard=5,
+        options=decode.Options(max_pixels=10**6),
     )
     for shard in planned:
         shards.write(shard)

@@ -17,7 +17,9 @@ from beam_jobs.imaging import clahe, decode
 def real(cbis_films) -> np.ndarray:
     path = sorted(cbis_films.glob("*/*.dcm"))[1]
     return cv2.resize(
-        decode.read_film(path, max_pixels=10**8), (240, 320), interpolation=cv2.INTER_AREA
+        decode.read_film(path, options=decode.Options(max_pixels=10**8)),
+        (240, 320),
+        interpolation=cv2.INTER_AREA,
     )
 
 

@@ -26,7 +26,10 @@ images = hnp.arrays(
 def real_films(cbis_films) -> list[np.ndarray]:
     """Parts of two real films: background, skin line and tissue."""
     paths = sorted(cbis_films.glob("*/*.dcm"))
-    films = [decode.read_film(path, max_pixels=100_000_000) for path in (paths[0], paths[6])]
+    films = [
+        decode.read_film(path, options=decode.Options(max_pixels=100_000_000))
+        for path in (paths[0], paths[6])
+    ]
     return [film[::6, ::5] for film in films]
 
 

@@ -32,7 +32,9 @@ def mias(mini_mias_folder):
 @pytest.fixture(scope="module")
 def read(mias, mini_mias_folder):
     def read_one(name: str) -> np.ndarray:
-        return decode.read_film(mini_mias_folder / mias[name].path, max_pixels=10**8)
+        return decode.read_film(
+            mini_mias_folder / mias[name].path, options=decode.Options(max_pixels=10**8)
+        )
 
     return read_one
 
@@ -145,7 +147,7 @@ def test_no_breast(pixels):
 def test_full_size_films(cbis_films):
     """Nothing of the bright breast goes; what the upper corners hold beside it does."""
     for path in sorted(cbis_films.glob("*/*.dcm"))[::3]:
-        pixels = decode.read_film(path, max_pixels=10**8)
+        pixels = decode.read_film(path, options=decode.Options(max_pixels=10**8))
         cleaned = film.clean(pixels)
         small, kept = pixels[::8, ::8], cleaned[::8, ::8]
         bright = ndimage.binary_opening(small > threshold_otsu(small), np.ones((31, 31)))
@@ -182,7 +184,7 @@ def test_no_muscle_where_there_is_none(cbis_films):
     """CC films called MLO: a breast without a muscle in the corner stays whole."""
     for index in (0, 2, 4, 6):
         path = sorted(cbis_films.glob("*/*.dcm"))[index]
-        pixels = decode.read_film(path, max_pixels=10**8)[::2, ::2]
+        pixels = decode.read_film(path, options=decode.Options(max_pixels=10**8))[::2, ::2]
         np.testing.assert_array_equal(pectoral.remove(pixels, view="MLO"), pixels)
 
 

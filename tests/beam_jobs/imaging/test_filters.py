@@ -22,7 +22,9 @@ images = hnp.arrays(
 @pytest.fixture(scope="module")
 def real(cbis_films) -> np.ndarray:
     path = sorted(cbis_films.glob("*/*.dcm"))[1]
-    return np.ascontiguousarray(decode.read_film(path, max_pixels=10**8)[::6, ::5])
+    return np.ascontiguousarray(
+        decode.read_film(path, options=decode.Options(max_pixels=10**8))[::6, ::5]
+    )
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

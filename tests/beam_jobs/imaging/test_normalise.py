@@ -20,7 +20,9 @@ images = hnp.arrays(
 @pytest.fixture(scope="module")
 def cleaned(cbis_films) -> np.ndarray:
     path = sorted(cbis_films.glob("*/*.dcm"))[1]
-    return np.ascontiguousarray(film.clean(decode.read_film(path, max_pixels=10**8))[::7, ::8])
+    return np.ascontiguousarray(
+        film.clean(decode.read_film(path, options=decode.Options(max_pixels=10**8)))[::7, ::8]
+    )
 
 
 def to_levels(normal: np.ndarray, span: float, darkest: int = 0) -> np.ndarray:

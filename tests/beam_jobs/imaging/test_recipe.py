@@ -55,7 +55,7 @@ def test_paper_is_its_steps_by_hand():
 
 def test_paper_on_a_real_film(cbis_films):
     path = sorted(cbis_films.glob("*/*.dcm"))[0]
-    film = decode.read_film(path, max_pixels=100_000_000)
+    film = decode.read_film(path, options=decode.Options(max_pixels=100_000_000))
     film = film[: film.shape[0] // 8 * 8, : film.shape[1] // 8 * 8]
     size = ImageSize(film.shape[0] // 8, film.shape[1] // 8 + 40)
     image = recipe.prepare(film, "paper", size)[:, :, 0]
@@ -98,7 +98,7 @@ def paper_in_eight_bits(film: np.ndarray, factor: int, size: tuple[int, int], le
 
 def test_paper_in_eight_bits_on_a_real_film(cbis_films):
     path = sorted(cbis_films.glob("*/*.dcm"))[1]
-    film = decode.read_film(path, max_pixels=100_000_000)
+    film = decode.read_film(path, options=decode.Options(max_pixels=100_000_000))
     film = film[: film.shape[0] // 8 * 8, : film.shape[1] // 8 * 8]
     size = ImageSize(film.shape[0] // 8, film.shape[1] // 8 + 40)
     image = recipe.prepare(film, "paper_8bit", size)[:, :, 0]
@@ -125,7 +125,9 @@ TEXTS = [
 def test_shared_results_change_nothing(order, cbis_films, monkeypatch):
     """A size alone and with others, a recipe alone and with others: the same bytes, less work."""
     path = sorted(cbis_films.glob("*/*.dcm"))[1]
-    film = np.ascontiguousarray(decode.read_film(path, max_pixels=10**8)[::4, ::4])
+    film = np.ascontiguousarray(
+        decode.read_film(path, options=decode.Options(max_pixels=10**8))[::4, ::4]
+    )
     before = film.copy()
     shared: recipe.Shared = {}
     ran = []
@@ -150,7 +152,9 @@ def test_shared_results_change_nothing(order, cbis_films, monkeypatch):
 
 
 def test_view_and_side_reach_their_steps(cbis_films):
-    film = decode.read_film(sorted(cbis_films.glob("*/*.dcm"))[1], max_pixels=10**8)[::4, ::4]
+    film = decode.read_film(
+        sorted(cbis_films.glob("*/*.dcm"))[1], options=decode.Options(max_pixels=10**8)
+    )[::4, ::4]
     size = ImageSize(64, 48)
     mlo, cc = (recipe.prepare(film, "pectoral,resize", size, view=view) for view in ("MLO", "CC"))
     assert (mlo != cc).any()
@@ -164,7 +168,9 @@ def test_view_and_side_reach_their_steps(cbis_films):
 
 
 def test_every_step_of_the_table_runs(cbis_films):
-    film = decode.read_film(sorted(cbis_films.glob("*/*.dcm"))[1], max_pixels=10**8)[::8, ::8]
+    film = decode.read_film(
+        sorted(cbis_films.glob("*/*.dcm"))[1], options=decode.Options(max_pixels=10**8)
+    )[::8, ::8]
     for name, kind in STEPS.items():
         for choice in kind.choices or ("",):
             text = f"{name}:{choice}" if choice else name

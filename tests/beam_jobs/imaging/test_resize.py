@@ -118,7 +118,9 @@ def test_laws(height, width, target_height, target_width):
 def test_mean_of_a_real_film_is_kept(cbis_films):
     from beam_jobs.imaging import decode
 
-    film = decode.read_film(sorted(cbis_films.glob("*/*.dcm"))[0], max_pixels=100_000_000)
+    film = decode.read_film(
+        sorted(cbis_films.glob("*/*.dcm"))[0], options=decode.Options(max_pixels=100_000_000)
+    )
     height, width = 512, round(512 * film.shape[1] / film.shape[0])
     got = resize_with_padding(film, ImageSize(512, 512))
     left = (512 - width) // 2
@@ -176,7 +178,9 @@ def test_cropping_an_even_film_keeps_the_middle():
 
 
 def test_cropping_keeps_the_aspect(cbis_films):
-    film = decode.read_film(sorted(cbis_films.glob("*/*.dcm"))[0], max_pixels=10**8)
+    film = decode.read_film(
+        sorted(cbis_films.glob("*/*.dcm"))[0], options=decode.Options(max_pixels=10**8)
+    )
     film = film[: 16 * (film.shape[0] // 16), : 16 * (film.shape[1] // 16)]
     size = ImageSize(film.shape[0] // 16, film.shape[1] // 32)
     got = resize_with_cropping(film, size).astype(float)

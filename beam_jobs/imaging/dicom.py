@@ -1,0 +1,179 @@
+"""A DICOM film -> full-scale pixels: header, frame, stored values, grey levels."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pydicom
+from pydicom.encaps import generate_frames, get_frame
+from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
+
+from beam_jobs.imaging import codecs, dicom_file, grey_levels, stored_values, tfio_decoder
+from beam_jobs.imaging.unusable import UnusableFilm, check_size
+
+
+@dataclasses.dataclass(frozen=True)
+class PixelModule:
+    """The attributes of PS3.3 C.7.6.3 (Image Pixel Module) that decide what pixels mean."""
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    photometric: str
+    bits_allocated: int
+    bits_stored: int
+    high_bit: int
+    signed: bool
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame, uncompressed."""
+        return self.rows * self.columns * self.bits_allocated // 8
+
+
+def decode(
+    data: bytes, *, max_pixels: int, window: str, frame: int | None, decoder: str
+) -> np.ndarray:
+    """Decodes a DICOM file; the options are those of `decode.Options`.
+
+    Returns:
+        [rows, columns] uint16, 0 (black) to 65535 (white).
+
+    Raises:
+        UnusableFilm: the film can't be used.
+    """
+    try:
+        film, syntax = dicom_file.read(data, max_pixels=max_pixels)
+        header = read_pixel_module(film)
+        length = len(film.get("PixelData") or b"")
+    except UnusableFilm:
+        raise
+    except Exception as error:  # pydicom raises many kinds on damaged bytes
+        raise UnusableFilm("damaged_header", type(error).__name__) from error
+    _check_pixel_module(header, max_pixels, frame)
+    if not length:
+        raise UnusableFilm("no_pixels", "PixelData (7FE0,0010) is absent or empty")
+    _check_syntax(syntax, header, by_tfio=decoder == "tfio")
+    stored = stored_values.StoredRange(header.bits_stored, header.signed)
+    try:
+        levels = grey_levels.read(
+            film, stored, window=window, swapped=syntax == ExplicitVRBigEndian
+        )
+    except UnusableFilm:
+        raise
+    except Exception as error:
+        raise UnusableFilm("damaged_header", f"grey levels: {type(error).__name__}") from error
+    if not syntax.is_compressed:
+        _check_length(header, length)
+    try:
+        ranks = _read_ranks(film, header, syntax, index=frame or 0, by_tfio=decoder == "tfio")
+    except UnusableFilm:
+        raise
+    except Exception as error:  # each decoder has errors of its own
+        raise UnusableFilm("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error
+    return np.ascontiguousarray(levels.apply(ranks))
+
+
+def read_pixel_module(film: pydicom.Dataset) -> PixelModule:
+    """Reads what decides the meaning of pixels.
+
+    Raises:
+        UnusableFilm: the file has no image.
+        Exception: an element is absent or no number.
+    """
+    if "Rows" not in film or "Columns" not in film:
+        if "PixelData" in film:
+            raise UnusableFilm("damaged_header", "Rows (0028,0010) or Columns (0028,0011) absent")
+        raise UnusableFilm("no_pixels", "no Rows, Columns and PixelData in the header")
+    bits_stored = int(film.BitsStored)
+    return PixelModule(
+        rows=int(film.Rows),
+        columns=int(film.Columns),
+        frames=int(film.get("NumberOfFrames", 1) or 1),
+        samples=int(film.get("SamplesPerPixel", 1)),
+        photometric=str(film.PhotometricInterpretation),
+        bits_allocated=int(film.BitsAllocated),
+        bits_stored=bits_stored,
+        high_bit=int(film.get("HighBit", bits_stored - 1)),
+        signed=bool(int(film.PixelRepresentation)),
+    )
+
+
+def _check_pixel_module(header: PixelModule, max_pixels: int, frame: int | None) -> None:
+    if header.samples != 1 or header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UnusableFilm("not_greyscale", f"{header.samples} samples a pixel, or a palette")
+    if header.frames < 1:
+        raise UnusableFilm("damaged_header", f"{header.frames} frames")
+    if frame is None and header.frames != 1:
+        raise UnusableFilm("not_one_frame", f"{header.frames} frames")
+    if frame is not None and frame >= header.frames:
+        raise UnusableFilm("no_such_frame", f"frame {frame} of {header.frames}")
+    check_size(header.rows, header.columns, max_pixels)
+    if header.bits_allocated not in (8, 16) or not 0 < header.bits_stored <= header.bits_allocated:
+        raise UnusableFilm(
+            "unsupported_bits", f"{header.bits_stored} stored in {header.bits_allocated}"
+        )
+    if not header.bits_stored - 1 <= header.high_bit < header.bits_allocated:
+        raise UnusableFilm(
+            "unsupported_bits", f"{header.bits_stored} stored up to bit {header.high_bit}"
+        )
+
+
+def _check_syntax(syntax: UID, header: PixelModule, *, by_tfio: bool) -> None:
+    if not syntax.is_transfer_syntax:  # its text stays in the file
+        raise UnusableFilm("unsupported_compression", "a transfer syntax DICOM does not list")
+    if not codecs.is_known(syntax):
+        raise UnusableFilm("unsupported_compression", syntax.name)
+    # a codec's samples have no bits below the lowest one stored
+    whole_cells = not syntax.is_compressed or syntax == RLELossless
+    if header.high_bit != header.bits_stored - 1 and (by_tfio or not whole_cells):
+        raise UnusableFilm(
+            "unsupported_bits",
+            f"{header.bits_stored} stored up to bit {header.high_bit} in {syntax.name}",
+        )
+
+
+def _check_length(header: PixelModule, found: int) -> None:
+    """Compares uncompressed pixel data with its header, PS3.5 8.1.1."""
+    wanted = header.frame_bytes * header.frames
+    if found < wanted:
+        raise UnusableFilm("truncated", f"{found} of {wanted} bytes of pixels")
+
+
+def _read_ranks(
+    film: pydicom.Dataset, header: PixelModule, syntax: UID, *, index: int, by_tfio: bool
+) -> np.ndarray:
+    """Returns stored values as [rows, columns] unsigned ranks: value - lowest possible value."""
+    frame = _read_frame(film, header, syntax, index)
+    swapped = syntax == ExplicitVRBigEndian and film["PixelData"].VR == "OW"
+    layout = codecs.Layout(
+        header.rows, header.columns, header.bits_allocated, swapped and header.bits_allocated == 8
+    )
+    if by_tfio:
+        return tfio_decoder.decode_frame(
+            frame, syntax, layout, bits_stored=header.bits_stored, signed=header.signed
+        )
+    samples = codecs.decode_frame(frame, syntax, layout)
+    stored = stored_values.StoredRange(header.bits_stored, header.signed)
+    if not syntax.is_compressed or syntax == RLELossless:
+        return stored_values.take_from_cells(samples.values, stored, high_bit=header.high_bit)
+    return stored_values.take_from_stream(
+        samples, stored, bits_allocated=header.bits_allocated, lossy=codecs.is_lossy(syntax)
+    )
+
+
+def _read_frame(film: pydicom.Dataset, header: PixelModule, syntax: UID, index: int) -> bytes:
+    """Cuts one frame out of the pixel data, PS3.5 A.4 where it is in fragments."""
+    data: bytes = film.PixelData
+    if not syntax.is_compressed:
+        # frames of an odd number of bytes follow one another without padding, PS3.5 8.1.1
+        start = index * header.frame_bytes
+        return data[start : start + header.frame_bytes + header.frame_bytes % 2]
+    if header.frames == 1:
+        return next(generate_frames(data, number_of_frames=1))
+    offsets = None
+    if "ExtendedOffsetTable" in film:
+        offsets = (film.ExtendedOffsetTable, film.ExtendedOffsetTableLengths)
+    return get_frame(data, index, number_of_frames=header.frames, extended_offsets=offsets)

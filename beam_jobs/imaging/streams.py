@@ -1,0 +1,172 @@
+"""Headers of JPEG, JPEG-LS and JPEG 2000 streams: what they claim, and whether they are whole.
+
+Read before a codec sees the stream: libjpeg and OpenJPH fill what is missing with grey and say
+nothing, and every codec takes the memory a header claims.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import struct
+from collections.abc import Iterator
+
+from beam_jobs.imaging.unusable import UnusableFilm
+
+_MOST_SCANS = 40  # the usual progressive file has ten
+# what ends coded bytes: stuffed bytes (below 80, ITU-T T.81 B.1.1.5, T.87 A.1), restarts and fill
+# bytes do not
+_MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
+_SCAN = 0xDA
+_FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # not DHT, JPG, DAC
+JPEG_LS = 0xF7
+"""SOF55, the frame header of JPEG-LS, ITU-T T.87 C.1.1."""
+JPEG_LOSSLESS = 0xC3
+"""SOF3, ITU-T T.81 table B.1."""
+JPEG_SEQUENTIAL = (0xC0, 0xC1)
+"""SOF0 (baseline) and SOF1 (extended)."""
+JPEG_PROGRESSIVE = 0xC2
+"""SOF2: usual among JPEG files, no transfer syntax of DICOM."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """What a compressed image says of itself.
+
+    Attributes:
+        process: the second byte of JPEG's frame marker, 0 for JPEG 2000.
+        precision: bits of a sample.
+        rows: height in pixels.
+        columns: width in pixels.
+        components: samples of a pixel.
+        start: where the codestream begins; some writers wrap JPEG 2000 in a JP2 file.
+        end: where JPEG's last scan ends.
+    """
+
+    process: int
+    precision: int
+    rows: int
+    columns: int
+    components: int
+    start: int = 0
+    end: int = 0
+
+
+def read_jpeg(data: bytes) -> Stream:
+    """Reads the frame header of a JPEG or JPEG-LS stream and walks to its end.
+
+    Raises:
+        UnusableFilm: the stream is damaged or does not reach its end marker.
+    """
+    found: Stream | None = None
+    scans = entropy = last = 0
+    for marker, start, end in _walk_segments(data):
+        if marker in _FRAME_HEADERS:
+            if found:
+                raise UnusableFilm("damaged_pixels", "two frames in one JPEG stream")
+            found = _read_frame_header(marker, data[start:end])
+        elif marker == _SCAN:
+            scans += 1
+            entropy += end - start
+            last = end
+    if found is None or not scans:
+        raise UnusableFilm("damaged_pixels", "a JPEG stream without an image")
+    if scans > _MOST_SCANS:
+        raise UnusableFilm("unsupported_compression", f"a JPEG stream of {scans} scans")
+    _check_entropy(found, entropy)
+    return dataclasses.replace(found, end=last)
+
+
+def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yields marker, start and end of each segment, of a scan its coded bytes (T.81 annex B)."""
+    if data[:2] != b"\xff\xd8":
+        raise UnusableFilm("damaged_pixels", "no start of a JPEG stream")
+    position = 2
+    while True:
+        while data[position : position + 2] == b"\xff\xff":  # fill bytes
+            position += 1
+        head = data[position : position + 4]
+        if head[:2] == b"\xff\xd9":
+            return
+        if len(head) < 4:
+            raise UnusableFilm("truncated", f"a JPEG stream of {len(data)} bytes without an end")
+        start, end = position + 4, position + 2 + int.from_bytes(head[2:], "big")
+        if head[0] != 0xFF or end < start:
+            raise UnusableFilm("damaged_pixels", f"no JPEG segment at byte {position}")
+        if head[1] == _SCAN:
+            start = end
+            found = _MARKER.search(data, start)
+            if found is None:
+                raise UnusableFilm("truncated", f"a JPEG scan of {len(data) - start} bytes")
+            end = found.start()
+        yield head[1], start, end
+        position = end
+
+
+def _read_frame_header(process: int, body: bytes) -> Stream:
+    """Reads SOFn, ITU-T T.81 B.2.2."""
+    if len(body) < 6:
+        raise UnusableFilm("damaged_pixels", f"a JPEG frame header of {len(body)} bytes")
+    precision, rows, columns, components = struct.unpack_from(">BHHB", body)
+    return Stream(process, precision, rows, columns, components)
+
+
+def _check_entropy(stream: Stream, found: int) -> None:
+    """Rejects streams too short for their size: a pixel or block of 64 takes at least one bit."""
+    rows, columns = stream.rows, stream.columns
+    if stream.process == JPEG_LS:  # its runs take less, and CharLS finds missing bytes itself
+        return
+    if stream.process != JPEG_LOSSLESS:
+        rows, columns = -(-rows // 8), -(-columns // 8)
+    if 8 * found < rows * columns:
+        raise UnusableFilm("truncated", f"{found} bytes for {stream.rows}x{stream.columns} pixels")
+
+
+_SIZ = struct.Struct(">HH8IH")
+
+
+def read_jpeg2000(data: bytes) -> Stream:
+    """Walks a JPEG 2000 codestream from its size to its last tile (ITU-T T.800 annex A).
+
+    Raises:
+        UnusableFilm: the stream is damaged or shorter than its tiles say.
+    """
+    start = 0 if data[:4] == b"\xff\x4f\xff\x51" else data.find(b"\xff\x4f\xff\x51", 0, 4096)
+    if start < 0 or len(data) < start + 4 + _SIZ.size + 3:
+        raise UnusableFilm("damaged_pixels", "no start of a JPEG 2000 codestream")
+    _, _, right, bottom, left, top, tile_columns, tile_rows, _, _, components = _SIZ.unpack_from(
+        data, start + 4
+    )
+    depth, step_x, step_y = data[start + 4 + _SIZ.size :][:3]
+    if (step_x, step_y) != (1, 1) or not tile_columns or not tile_rows:
+        raise UnusableFilm("damaged_pixels", "a JPEG 2000 codestream of odd geometry")
+    tiles = -(-right // tile_columns) * -(-bottom // tile_rows)
+    if tiles > 65535:  # ITU-T T.800 A.4.2
+        raise UnusableFilm("damaged_pixels", f"{tiles} JPEG 2000 tiles")
+    _walk_tiles(data, start + 2)
+    return Stream(0, (depth & 0x7F) + 1, bottom - top, right - left, components, start)
+
+
+def _walk_tiles(data: bytes, position: int) -> None:
+    """Follows segments (main header) and tile-parts to the end of the codestream."""
+    while True:
+        marker = data[position : position + 2]
+        if marker == b"\xff\xd9" or (len(marker) < 2 and not marker.strip(b"\0")):
+            return  # a stream that ends with its last tile-part lacks nothing
+        if marker == b"\xff\x90":  # SOT: marker, Lsot 2, Isot 2, Psot 4 bytes
+            length = int.from_bytes(data[position + 6 : position + 10], "big")
+            if length == 0:  # up to the end of the codestream
+                if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
+                    raise UnusableFilm("truncated", "a JPEG 2000 codestream without an end")
+                return
+        elif marker[0] == 0xFF:
+            length = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        elif not data[position:].strip(b"\0"):
+            return
+        else:
+            raise UnusableFilm("damaged_pixels", f"no JPEG 2000 marker at byte {position}")
+        if length < 4:
+            raise UnusableFilm("damaged_pixels", f"a JPEG 2000 segment of {length} bytes")
+        position += length
+        if position > len(data):
+            raise UnusableFilm("truncated", f"{len(data)} of {position} bytes of JPEG 2000")
