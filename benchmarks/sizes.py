@@ -15,6 +15,7 @@ import time
 from absl import app, flags
 
 from beam_jobs import pipeline, shards
+from beam_jobs.imaging import decode
 from beam_jobs.sources.film import Film
 from benchmarks import machine
 from flags import recipe
