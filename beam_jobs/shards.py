@@ -139,7 +139,7 @@ def write(shard: Shard) -> None:
                 for writer in writers:
                     writer.reject(film, unusable)
                 continue
-            shared: recipe.Shared = {}
+            shared = recipe.Shared()
             for writer in writers:
                 writer.add(film, pixels, shared)
         for writer in writers:

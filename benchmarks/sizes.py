@@ -95,10 +95,9 @@ def _convert(films_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[floa
             films_per_shard=8,
             options=decode.Options(max_pixels=100_000_000),
         )
-        options, _ = pipeline.parse_options([])
         os.sync()
         start = time.perf_counter(), time.process_time()
-        pipeline.run(planned, options)
+        pipeline.run(planned)
         seconds = time.perf_counter() - start[0], time.process_time() - start[1]
         assert all(shards.is_finished(shard, output) for shard in planned for output in outputs)
     return seconds

@@ -25,18 +25,23 @@ class Setting:
         size: of the record.
         view: of the film, as the tables say; `pectoral` works on MLO alone.
         side: of the film, left or right; `orient:by=side` needs it.
+        halves: of the film as it is before the resize, for all sizes.
     """
 
     size: ImageSize
     view: str = ""
     side: str = ""
+    halves: resize.Halves | None = None
 
 
-_RESIZE = {
-    "pad": resize.resize_with_padding,
-    "stretch": resize.resize_by_stretching,
-    "crop": resize.resize_with_cropping,
-}
+def _resize(pixels: np.ndarray, step: Step, setting: Setting) -> np.ndarray:
+    if step.choice == "crop":
+        return resize.resize_with_cropping(pixels, setting.size)
+    if step.choice == "stretch":
+        return resize.resize_by_stretching(pixels, setting.size, halves=setting.halves)
+    return resize.resize_with_padding(pixels, setting.size, halves=setting.halves)
+
+
 _STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
     "clean": lambda pixels, step, _: pixels if step.cleaned else film.clean(pixels),
     "crop": lambda pixels, step, _: film.crop(pixels, cleaned=step.cleaned, **_given(step)),
@@ -46,7 +51,7 @@ _STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
     "orient": lambda pixels, step, setting: film.orient(
         pixels, to=step.choice, side=setting.side, cleaned=step.cleaned, **_given(step)
     ),
-    "resize": lambda pixels, step, setting: _RESIZE[step.choice](pixels, setting.size),
+    "resize": _resize,
     "gaussian": lambda pixels, step, _: enhance.blur_gaussian(pixels, **_given(step)),
     "median": lambda pixels, step, _: filters.take_median(pixels, **_given(step)),
     "adaptive_mean": lambda pixels, step, _: filters.average_adaptively(pixels, **_given(step)),
@@ -73,8 +78,19 @@ def _given(step: Step) -> dict[str, Any]:
     return dict(step.parameters)
 
 
-Shared = dict[tuple[tuple[Step, ...], ImageSize | None], np.ndarray]
-"""Results several outputs of one film have in common: (steps, size if it matters) -> pixels."""
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """What several outputs of one film have in common.
+
+    Attributes:
+        pixels: (steps, size if it matters) -> their result.
+        halves: steps before the resize -> halved copies of their result.
+    """
+
+    pixels: dict[tuple[tuple[Step, ...], ImageSize | None], np.ndarray] = dataclasses.field(
+        default_factory=dict
+    )
+    halves: dict[tuple[Step, ...], resize.Halves] = dataclasses.field(default_factory=dict)
 
 
 def prepare(
@@ -94,7 +110,7 @@ def prepare(
         size: size of the result.
         view: of the film, as the tables say; `pectoral` works on MLO alone.
         side: of the film, left or right; `orient:by=side` needs it.
-        shared: give the same dict for every output of one film, and another for the next film: what
+        shared: give the same one for every output of one film, and another for the next film: what
             stands before the resize is then computed once for all sizes, the resize once for all
             recipes that begin alike.
 
@@ -106,8 +122,9 @@ def prepare(
     """
     steps = language.parse(recipe)
     resized = 1 + [step.name for step in steps].index("resize")
-    shared = {} if shared is None else shared
-    setting = Setting(size, view, side)
+    shared = Shared() if shared is None else shared
+    halves = shared.halves.setdefault(steps[: resized - 1], [])
+    setting = Setting(size, view, side, halves)
     pixels = _run_shared(pixels, steps[: resized - 1], None, setting, shared)
     pixels = _run_shared(pixels, steps[:resized], size, setting, shared, done=resized - 1)
     pixels = run_steps(pixels, steps[resized:], setting)
@@ -146,9 +163,9 @@ def _run_shared(
 ) -> np.ndarray:
     """Runs steps from the longest beginning of them that another output has run already."""
     for end in range(len(steps), done, -1):
-        if (steps[:end], size) in shared:
-            pixels, done = shared[steps[:end], size], end
+        if (steps[:end], size) in shared.pixels:
+            pixels, done = shared.pixels[steps[:end], size], end
             break
     if done < len(steps):
-        pixels = shared[steps, size] = run_steps(pixels, steps[done:], setting)
+        pixels = shared.pixels[steps, size] = run_steps(pixels, steps[done:], setting)
     return pixels

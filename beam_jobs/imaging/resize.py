@@ -7,13 +7,19 @@ import numpy as np
 
 from flags.size import ImageSize
 
+Halves = list[np.ndarray]
+"""A film, then copies each half as high and wide as the one before: what several sizes share."""
 
-def resize_with_padding(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+
+def resize_with_padding(
+    pixels: np.ndarray, size: ImageSize, *, halves: Halves | None = None
+) -> np.ndarray:
     """Scales a film into a size, aspect kept, and centres it on black.
 
     Args:
         pixels: [height, width] uint16.
         size: size of the result.
+        halves: as in `resize_by_stretching`.
 
     Returns:
         [size.height, size.width] uint16.
@@ -26,23 +32,29 @@ def resize_with_padding(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
     left = (size.width - inner_width) // 2
     padded = np.zeros((size.height, size.width), np.uint16)
     padded[top : top + inner_height, left : left + inner_width] = resize_by_stretching(
-        pixels, ImageSize(inner_height, inner_width)
+        pixels, ImageSize(inner_height, inner_width), halves=halves
     )
     return padded
 
 
-def resize_by_stretching(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+def resize_by_stretching(
+    pixels: np.ndarray, size: ImageSize, *, halves: Halves | None = None
+) -> np.ndarray:
     """Scales a film to a size, each axis by its own factor.
 
-    Shrinking averages the area under each new pixel, so nothing aliases; growing is bilinear.
+    Shrinking averages the area under each new pixel, so nothing aliases; growing is bilinear. What
+    shrinks to a quarter or less is halved first, until the rest is a factor of 2 to 4: exact
+    averages of 2 x 2 pixels cost a tenth of what OpenCV's general area average costs.
 
     Args:
         pixels: [height, width] uint16.
         size: size of the result.
+        halves: give the same list, empty at first, for every size of one film.
 
     Returns:
-        [size.height, size.width] uint16.
+        [size.height, size.width] uint16, the same with and without `halves`.
     """
+    pixels = _halve(pixels, size, [] if halves is None else halves)
     height, width = pixels.shape
     smaller = min(height, size.height), min(width, size.width)
     if smaller != (height, width):
@@ -50,6 +62,20 @@ def resize_by_stretching(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
     if smaller != (size.height, size.width):
         pixels = cv2.resize(pixels, (size.width, size.height), interpolation=cv2.INTER_LINEAR)
     return pixels
+
+
+def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> np.ndarray:
+    """Returns the smallest half at least twice as high and wide as a size, or the film itself."""
+    if not halves:
+        halves.append(pixels)
+    level = 0
+    while halves[level].shape[0] >= 4 * size.height and halves[level].shape[1] >= 4 * size.width:
+        level += 1
+        if level == len(halves):
+            height, width = (length // 2 for length in halves[-1].shape)
+            even = halves[-1][: 2 * height, : 2 * width]  # a last odd row or column is left out
+            halves.append(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
+    return halves[level]
 
 
 def resize_with_cropping(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
