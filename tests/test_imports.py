@@ -86,7 +86,7 @@ def test_imaging_knows_no_tensorflow():
 
 def test_absl_flags_end_at_the_entry_points():
     found = importers("absl.flags", "absl.app")
-    entry_points = {"beam_jobs/tfrecords.py", "trainer/__main__.py"}
+    entry_points = {"beam_jobs/tfrecords.py", "beam_jobs/verify.py", "trainer/__main__.py"}
     assert {path for path in found if not path.startswith("flags/")} == entry_points
 
 
