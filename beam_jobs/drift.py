@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,8 +15,7 @@ import numpy as np
 from scipy.spatial import distance
 from scipy.stats import chi2_contingency
 
-from beam_jobs import statistics
-from beam_jobs.folder_checks import Folder
+from beam_jobs.folder_checks import Folder, read_json
 from beam_jobs.shard_checks import ShardReport
 from flags import schema
 
@@ -39,34 +37,29 @@ class Side:
     Attributes:
         name: its folder.
         job: configuration out of manifest.json.
-        films: rows of sources.csv that were written, with their native_size where it is known.
-        ledgers: measurements of every film's pixels.
+        films: rows of sources.csv that were written.
+        statistics: content of statistics.json.
         images: film id -> SHA-256 of its stored pixels.
     """
 
     name: str
     job: Mapping[str, Any]
     films: tuple[dict[str, str], ...]
-    ledgers: tuple[Mapping[str, Any], ...]
+    statistics: Mapping[str, Any]
     images: Mapping[str, str]
 
     @classmethod
     def of(cls, folder: Folder, reports: Sequence[ShardReport]) -> Side:
-        """Gathers what is compared from a folder and the reports of its shards."""
-        measured = [film for ledger in folder.ledgers.values() for film in ledger["films"]]
-        native = {
-            film["film_id"]: statistics.native_size(film["original_height"], film["original_width"])
-            for film in measured
-        }
+        """Gathers what is compared from a folder and the reports of its shards.
+
+        Raises:
+            BrokenFolder: statistics.json can't be read.
+        """
         return cls(
             name=str(folder.directory),
             job={key: folder.manifest.get(key) for key in _JOB},
-            films=tuple(
-                {**row, "native_size": native.get(row["film_id"], "")}
-                for row in folder.rows
-                if row["status"] == "written"
-            ),
-            ledgers=tuple(measured),
+            films=tuple(row for row in folder.rows if row["status"] == "written"),
+            statistics=read_json(folder.directory / "statistics.json"),
             images={film: digest for r in reports for film, digest in r.images.items()},
         )
 
@@ -127,16 +120,14 @@ def describe(first: Side, second: Side) -> Iterator[str]:
         yield "  one of them holds no film, so nothing else can be compared"
         return
     yield f"  {'column':<14} {'distance':>8} {'chance':>8}  value that differs most"
-    columns = [*COLUMNS, "native_size"] if first.ledgers and second.ledgers else COLUMNS
-    for column in columns:
+    for column in (*COLUMNS, "native_size"):
         found = compare_shares(*(_count(side, column) for side in (first, second)))
         verdict = "  DRIFTED" if found.drifted else ""
         yield (
             f"  {column:<14} {found.distance:8.3f} {found.chance:8.2g}  {found.value}: "
             f"{found.shares[0]:.1%} | {found.shares[1]:.1%}{verdict}"
         )
-    if first.ledgers and second.ledgers:
-        yield _describe_intensities(first, second)
+    yield _describe_intensities(first.statistics["pixels"], second.statistics["pixels"])
     yield from _describe_shared(first, second)
     yield (
         f"  drifted: distance of shares (L-infinity) over {SHARE_THRESHOLD} and chance (G-test) "
@@ -145,18 +136,11 @@ def describe(first: Side, second: Side) -> Iterator[str]:
     )
 
 
-def _describe_intensities(first: Side, second: Side) -> str:
-    histograms, means, deviations = [], [], []
-    for side in (first, second):
-        histograms.append(np.mean([film["histogram"] for film in side.ledgers], axis=0))
-        mean = float(np.mean([film["mean"] for film in side.ledgers]))
-        square = np.mean([film["mean"] ** 2 + film["deviation"] ** 2 for film in side.ledgers])
-        means.append(mean)
-        deviations.append(math.sqrt(max(float(square) - mean**2, 0)))
-    divergence = compare_intensities(*histograms)
+def _describe_intensities(first: Mapping[str, Any], second: Mapping[str, Any]) -> str:
+    divergence = compare_intensities(first["histogram"], second["histogram"])
     return (
-        f"  {'intensity':<14} {divergence:8.3f} {'':8}  mean {means[0]:.3f} | {means[1]:.3f}, "
-        f"deviation {deviations[0]:.3f} | {deviations[1]:.3f}"
+        f"  {'intensity':<14} {divergence:8.3f} {'':8}  mean {first['mean']:.3f} | "
+        f"{second['mean']:.3f}, deviation {first['deviation']:.3f} | {second['deviation']:.3f}"
         + ("  DRIFTED" if divergence > INTENSITY_THRESHOLD else "")
     )
 
@@ -192,7 +176,11 @@ def _describe_leaks(first: Side, second: Side, key: str) -> Iterator[str]:
             yield f"    {len(leaked)} of them in test of {one.name} and in folds of {other.name}"
 
 
-def _count(side: Side, column: str) -> collections.Counter[str]:
+def _count(side: Side, column: str) -> Mapping[str, int]:
+    """Counts the films of each value of a column."""
+    if column == "native_size":
+        groups = side.statistics["classes"][column].items()
+        return {value: sum(labels.values()) for value, labels in groups}
     return collections.Counter(film[column] for film in side.films)
 
 

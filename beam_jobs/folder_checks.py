@@ -81,7 +81,7 @@ def open_folder(directory: pathlib.Path) -> Folder:
         BrokenFolder: manifest.json or sources.csv can't be read.
         CallerError: the folder is of another schema version.
     """
-    content = _read_json(directory / "manifest.json")
+    content = read_json(directory / "manifest.json")
     schema.check_schema_version(content.get("schema_version"), str(directory))
     try:
         ImageSize.parse(content["size"])
@@ -98,7 +98,7 @@ def open_folder(directory: pathlib.Path) -> Folder:
     if (directory / shards.WORK_FOLDER).is_dir():
         for name in content["shards"]:
             path = directory / shards.WORK_FOLDER / f"{name}.json"
-            ledgers[name] = _read_json(path, remove=name)
+            ledgers[name] = read_json(path, remove=name)
             if lacking := _LEDGER_KEYS - ledgers[name].keys():
                 what = f"lacks {', '.join(sorted(lacking))}"
                 raise BrokenFolder(_damage(f"{shards.WORK_FOLDER}/{path.name}", what, name))
@@ -134,7 +134,7 @@ def check_tables(folder: Folder) -> list[Finding]:
         )
     for name, content in wanted.items():
         try:
-            found = _read_json(folder.directory / name)
+            found = read_json(folder.directory / name)
         except BrokenFolder as broken:
             findings.append(broken.finding)
             continue
@@ -243,7 +243,7 @@ def _check_manifest(folder: Folder) -> Iterator[Finding]:
     if hashlib.sha256(json.dumps(job).encode()).hexdigest() != content.get("fingerprint"):
         yield _damage("manifest.json", "its fingerprint is not that of its configuration")
     if folder.ledgers and (folder.directory / shards.WORK_FOLDER / "job.json").is_file():
-        written = _read_json(folder.directory / shards.WORK_FOLDER / "job.json")
+        written = read_json(folder.directory / shards.WORK_FOLDER / "job.json")
         if written != {**job, "fingerprint": content.get("fingerprint")}:
             differing = _differing(written, {**job, "fingerprint": content.get("fingerprint")})
             yield _damage("manifest.json", f"differs from job.json in {', '.join(differing)}")
@@ -319,8 +319,16 @@ def _check_ledgers(folder: Folder) -> Iterator[Finding]:
                 )
 
 
-def _read_json(path: pathlib.Path, *, remove: str = "manifest.json") -> dict[str, Any]:
-    """Reads an object; `remove` is the file to remove where it can't be read."""
+def read_json(path: pathlib.Path, *, remove: str = "manifest.json") -> dict[str, Any]:
+    """Reads an object out of a folder of records.
+
+    Args:
+        path: the file.
+        remove: the file to remove where it can't be read, so that the conversion writes it anew.
+
+    Raises:
+        BrokenFolder: it is missing or damaged.
+    """
     work = path.parent.name == shards.WORK_FOLDER
     where = f"{shards.WORK_FOLDER}/{path.name}" if work else path.name
     try:
@@ -340,11 +348,12 @@ def _read_table(path: pathlib.Path, header: Sequence[str]) -> tuple[dict[str, st
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file, strict=True)
             rows = tuple(reader)
+            found = list(reader.fieldnames or ())
     except FileNotFoundError:
         raise BrokenFolder(_damage(path.name, "is missing")) from None
     except csv.Error as error:
         raise BrokenFolder(_damage(path.name, f"is damaged ({error})")) from error
-    if list(reader.fieldnames or ()) != list(header):
+    if found != list(header):
         raise BrokenFolder(_damage(path.name, "its header is not the conversion's"))
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():

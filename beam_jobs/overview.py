@@ -144,9 +144,7 @@ def write(
         excluded=_count_excluded(films),
         labels=labels,
         charts=CHARTS,
-        histograms={
-            column: _draw_histograms(summary["pixels_by"][column]) for column in ("pathology",)
-        },
+        histograms=_draw_histograms(summary["pixels_by"]["pathology"]),
         sheets=sheets,
     )
     path.write_text(text, encoding="utf-8")

@@ -153,7 +153,9 @@ def _print_findings(directory: pathlib.Path, findings: Sequence[Finding]) -> int
         return 0
     if (directory / ".shards" / "job.json").is_file():
         # a missing shard is written anew, and so are the tables when manifest.json is gone
-        files = " and ".join(sorted({finding.file for finding in grave} - {""}))
+        files = " and ".join(
+            sorted(name for name in {f.file for f in grave} - {""} if (directory / name).is_file())
+        )
         remedy = f"remove {files} in {directory} and " if files else ""
         remedy += "give the conversion's command again"
     else:
@@ -164,13 +166,18 @@ def _print_findings(directory: pathlib.Path, findings: Sequence[Finding]) -> int
 
 def _compare(directory: pathlib.Path, against: pathlib.Path) -> int:
     """Checks two folders and prints how they differ."""
-    from beam_jobs import drift
+    from beam_jobs import drift, folder_checks
 
     checked = [verify(path, digest_images=True) for path in (directory, against)]
-    sides = [drift.Side.of(folder, reports) for folder, reports, _ in checked if folder is not None]
+    try:
+        sides = [drift.Side.of(folder, reports) for folder, reports, _ in checked if folder]
+    except folder_checks.BrokenFolder:  # said above
+        sides = []
     if len(sides) == 2:
         for line in drift.describe(*sides):
             print(line)
+    else:
+        print("not compared: mend what is damaged first")
     return max(code for *_, code in checked)
 
 
