@@ -109,6 +109,9 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
         output.work_folder.mkdir(parents=True, exist_ok=True)
         for leftover in output.work_folder.glob("*.tmp"):
             leftover.unlink()
+        for entry in output.directory.iterdir():  # of a job killed while it wrote its tables
+            if entry.name.startswith(".") and any(name in entry.name for name in FILES):
+                entry.unlink()
         shards.write_json(path, job)
     except OSError as error:
         raise CallerError(f"{output.directory} can't be written: {error.strerror}") from error

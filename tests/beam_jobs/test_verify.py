@@ -244,6 +244,14 @@ def test_strays(name, line, copy, capsys):
     assert code == (0 if "warning" in line else 1)
 
 
+def test_what_a_killed_job_left_is_cleared_by_the_next(copy, capsys):
+    for name in (".12.preview.png", ".plan.json.12.tmp"):
+        (copy.directory / name).write_text("half")
+    assert check(copy.directory, capsys)[0] == 1
+    copy.run()
+    assert check(copy.directory, capsys)[0] == 0
+
+
 def test_several_damages_are_all_listed(copy, capsys):
     first, second = copy.shards[0], copy.shards[3]
     for number in (0, 1):
