@@ -91,6 +91,7 @@ def test_everything_lies_where_the_contract_says(converted):
             "dataset_info.json",
             "features.json",
             "manifest.json",
+            "overview.html",
             "plan.json",
             "preview.png",
             "rejected.csv",
