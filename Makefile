@@ -33,7 +33,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help install tfrecords train demo test lint benchmarks fuzz constraints gallery golden clean
+.PHONY: help install tfrecords verify train demo test lint benchmarks fuzz constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -65,6 +65,9 @@ tfrecords: $(VENV)/.installed ## films -> TFRecords
 	$(BIN)/python -m beam_jobs.tfrecords $(if $(DATASET),--dataset=$(DATASET)) \
 	  $(if $(DATA_DIR),--data_dir='$(DATA_DIR)') --sizes=$(sizes) \
 	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --output_dir='$(OUT)' $(BEAM_ARGS)
+
+verify: $(VENV)/.installed ## re-read every record under OUT and name any damage
+	$(BIN)/python -m beam_jobs.verify '$(OUT)'
 
 train: $(VENV)/.installed ## TFRecords -> model and report
 	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS)

@@ -11,10 +11,10 @@ import csv
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs import preview, shards, statistics, storage
+from beam_jobs import overview, preview, shards, statistics, storage
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import film as film_table
 from beam_jobs.sources.film import Film
@@ -33,18 +33,22 @@ _LIBRARIES = (
     "scipy",
 )
 
-
-_FILES = (
+FILES = (
     "dataset_info.json",
     "features.json",
     "lesions.csv",
     "manifest.json",
+    "overview.html",
     "plan.json",
     "preview.png",
     "rejected.csv",
     "sources.csv",
     "statistics.json",
 )
+LESIONS = "lesions.csv"
+"""The one file that only some data sets have."""
+"""What lies beside the shards of a finished output."""
+REJECTED_HEADER = ("film_id", "path", "reason", "detail")
 
 
 def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]) -> dict[str, Any]:
@@ -106,6 +110,9 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
         output.work_folder.mkdir(parents=True, exist_ok=True)
         for leftover in list(output.work_folder.glob("*.tmp")):
             leftover.unlink()
+        for entry in list(output.directory.iterdir()):  # of a job killed while it wrote its tables
+            if entry.name.startswith(".") and any(name in entry.name for name in FILES):
+                entry.unlink()
         shards.write_json(path, job)
     except OSError as error:
         raise CallerError(
@@ -157,18 +164,22 @@ def close_output(
     with storage.replacing(output.directory / "sources.csv") as path:
         film_table.write_sources(path, shown, reasons)
     if any(film.rois for film in films):
-        with storage.replacing(output.directory / "lesions.csv") as path:
+        with storage.replacing(output.directory / LESIONS) as path:
             film_table.write_lesions(path, shown)
     with storage.replacing(output.directory / "rejected.csv") as path:
         _write_rejected(path, rejected, {film.film_id: film for film in shown})
-    shards.write_json(output.directory / "statistics.json", statistics.summarise(written))
+    summary = statistics.summarise(written)
+    shards.write_json(output.directory / "statistics.json", summary)
     with storage.replacing(output.directory / "preview.png") as path:
         preview.write(path, [film for film, _ in written], output, planned)
     shards.write_json(output.directory / "features.json", schema.features_json(output.size))
-    shards.write_json(
-        output.directory / "dataset_info.json", _dataset_info(job["dataset"], planned, ledgers)
-    )
     manifest = _build_manifest(job, films, planned, ledgers, reasons)
+    shards.write_json(
+        output.directory / "dataset_info.json",
+        describe_dataset(job["dataset"], manifest["shards"]),
+    )
+    with storage.replacing(output.directory / "overview.html") as path:
+        overview.write(path, manifest, summary, films, overview.draw_films(output, ledgers, by_id))
     shards.write_json(output.directory / "manifest.json", manifest)
     return manifest
 
@@ -194,7 +205,7 @@ def _read_json(path: Folder) -> dict[str, Any]:
 def _remove_records(output: Output) -> None:
     """Removes what this program wrote, and nothing else that may lie there."""
     for path in list(output.directory.iterdir()):
-        if path.name in _FILES or ".tfrecord-" in path.name:
+        if path.name in FILES or ".tfrecord-" in path.name:
             path.unlink()
     for path in list(output.work_folder.iterdir()):
         if path.name != "lock":
@@ -206,7 +217,7 @@ def _write_rejected(
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["film_id", "path", "reason", "detail"])
+        writer.writerow(REJECTED_HEADER)
         for row in sorted(rejected, key=lambda row: row["film_id"]):
             film = by_id[row["film_id"]]
             writer.writerow([film.film_id, film.path, row["reason"], row["detail"]])
@@ -241,14 +252,17 @@ def _build_manifest(
     }
 
 
-def _dataset_info(
-    dataset: str, planned: Sequence[Shard], ledgers: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
-    """Builds TFDS's dataset_info.json; splits without a record are left out, as TFDS wants it."""
+def describe_dataset(dataset: str, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Builds TFDS's dataset_info.json; splits without a record are left out, as TFDS wants it.
+
+    Args:
+        dataset: name of the data set.
+        entries: manifest.json's entry of each shard, in order: split, records, bytes.
+    """
     described = catalogue.DATASETS[dataset]
-    by_split: dict[str, list[dict[str, Any]]] = {}
-    for shard in planned:
-        by_split.setdefault(shard.split, []).append(ledgers[shard.name])
+    by_split: dict[str, list[Mapping[str, Any]]] = {}
+    for entry in entries.values():
+        by_split.setdefault(entry["split"], []).append(entry)
     return {
         "name": dataset,
         "version": schema.SCHEMA_VERSION,

@@ -211,7 +211,8 @@ class _ShardWriter:
             self._file.write(part)
             self._hash.update(part)
             self._bytes += len(part)
-        self._films.append({"film_id": film.film_id, **statistics.measure(image)})
+        native = {"original_height": height, "original_width": width}
+        self._films.append({"film_id": film.film_id, **native, **statistics.measure(image)})
 
     def finish(self) -> None:
         storage.save(self._file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,9 @@ from flags import schema
 
 BINS = 64
 _CLASS_COLUMNS = ("side", "view", "abnormality", "density", "assessment")
+_PIXEL_COLUMNS = ("split", "label", *_CLASS_COLUMNS)
+_SIZE_STEP = 1024
+"""Pixels; digitised films are cropped one by one, so their exact sizes would be no classes."""
 
 
 def measure(image: np.ndarray) -> dict[str, Any]:
@@ -41,17 +44,50 @@ def measure(image: np.ndarray) -> dict[str, Any]:
 
 
 def summarise(written: Sequence[tuple[Film, dict[str, Any]]]) -> dict[str, Any]:
-    """Builds statistics.json from the films written and their measurements."""
-    measured = [measurement for _, measurement in written]
-    films = [film for film, _ in written]
+    """Builds statistics.json from the films written and their measurements in the ledgers.
+
+    Returns:
+        films: their number; pixels: over all films; pixels_by: column -> value -> the same over
+        the films with that value; classes: column -> value -> films of each pathology.
+    """
     return {
-        "films": len(films),
-        "pixels": _summarise_pixels(measured) if measured else None,
+        "films": len(written),
+        "pixels": _summarise_pixels([measured for _, measured in written]) if written else None,
+        "pixels_by": {
+            column: {
+                value: _summarise_pixels([measured for _, measured in members])
+                for value, members in _group(written, column).items()
+            }
+            for column in (*_PIXEL_COLUMNS, "native_size")
+        },
         "classes": {
-            "split": _count_labels(films, "split"),
-            **{column: _count_labels(films, column) for column in _CLASS_COLUMNS},
+            column: {
+                value: dict(sorted(collections.Counter(f.label for f, _ in members).items()))
+                for value, members in _group(written, column).items()
+            }
+            for column in ("split", *_CLASS_COLUMNS, "native_size")
         },
     }
+
+
+def native_size(height: int, width: int) -> str:
+    """Names the class of films of about one native size: "4096-5119 x 2048-3071" (pixels)."""
+    lowest = (side // _SIZE_STEP * _SIZE_STEP for side in (height, width))
+    return " x ".join(f"{low}-{low + _SIZE_STEP - 1}" for low in lowest)
+
+
+def _group(
+    written: Sequence[tuple[Film, dict[str, Any]]], column: str
+) -> dict[str, list[tuple[Film, dict[str, Any]]]]:
+    """Sorts films by the value of a column."""
+    groups: dict[str, list[tuple[Film, dict[str, Any]]]] = collections.defaultdict(list)
+    for film, measured in written:
+        if column == "native_size":
+            value = native_size(measured["original_height"], measured["original_width"])
+        else:
+            value = getattr(film, column) or "not stated"
+        groups[value].append((film, measured))
+    return dict(sorted(groups.items()))
 
 
 def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -59,16 +95,10 @@ def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
     second = math.fsum(m["mean"] ** 2 + m["deviation"] ** 2 for m in measured) / len(measured)
     histogram = np.mean([m["histogram"] for m in measured], axis=0)
     return {
+        "films": len(measured),
         "mean": mean,
         "deviation": math.sqrt(max(second - mean**2, 0)),
         "darkest": min(m["darkest"] for m in measured),
         "brightest": max(m["brightest"] for m in measured),
         "histogram": [round(float(share), 6) for share in histogram],
     }
-
-
-def _count_labels(films: Iterable[Film], column: str) -> dict[str, dict[str, int]]:
-    counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for film in films:
-        counts[getattr(film, column) or "not stated"][film.label] += 1
-    return {value: dict(sorted(counter.items())) for value, counter in sorted(counts.items())}

@@ -17,7 +17,11 @@ from flags.errors import CallerError
 
 
 def run(
-    program: Callable[[list[str]], int], define: Callable[[], None], *, pass_unknown: bool = False
+    program: Callable[[list[str]], int],
+    define: Callable[[], None],
+    *,
+    pass_unknown: bool = False,
+    takes_folder: bool = False,
 ) -> None:
     """Runs a program and exits.
 
@@ -25,6 +29,7 @@ def run(
         program: takes the arguments that are not its flags, returns the exit code.
         define: defines the program's flags.
         pass_unknown: whether unknown flags are the program's to judge; else they are errors.
+        takes_folder: whether the program takes one argument that is not a flag.
     """
     # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -42,8 +47,9 @@ def run(
             end(describe_unknown(f"--{error.flagname}", flags.FLAGS))
         except flags.Error as error:
             end(" ".join(str(error).split()))
-        if not pass_unknown and len(rest) > 1:
-            end(f"argument {rest[1]!r} is not a flag; flags are written --name=value")
+        expected = 2 if takes_folder else 1
+        if not pass_unknown and len(rest) > expected:
+            end(f"argument {rest[expected]!r} is not a flag; flags are written --name=value")
         return list(rest)
 
     def main(arguments: list[str]) -> int:

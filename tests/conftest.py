@@ -81,6 +81,18 @@ def write_dicom() -> Callable[..., pathlib.Path]:
     return _load("dicom_factory").write_dicom
 
 
+@pytest.fixture(scope="session")
+def make_records() -> Callable[..., object]:
+    """`make_records(root, **how)`, see records_factory.py."""
+    return _load("records_factory").make_records
+
+
+@pytest.fixture(scope="session")
+def made_records(make_records, tmp_path_factory: pytest.TempPathFactory):
+    """A conversion of 60 films, for reading only."""
+    return make_records(tmp_path_factory.mktemp("records"))
+
+
 @pytest.fixture
 def parse_flags() -> Iterator[Callable[..., flags.FlagValues]]:
     """`parse_flags(define, *arguments)`: parsed flags of one program; absl's FLAGS stays clean."""

@@ -40,7 +40,12 @@ def test_summary_is_that_of_all_pixels():
         Film("b", "p", "left", "MLO", "malignant", split="test"),
         Film("c", "q", "right", "CC", "benign", split="test", density="2"),
     ]
-    got = statistics.summarise(list(zip(films, map(statistics.measure, IMAGES), strict=True)))
+    native = [(4000, 3000), (4095, 2048), (4096, 3000)]
+    measured = [
+        {**statistics.measure(image), "original_height": height, "original_width": width}
+        for image, (height, width) in zip(IMAGES, native, strict=True)
+    ]
+    got = statistics.summarise(list(zip(films, measured, strict=True)))
     pixels = np.concatenate([image.ravel() for image in IMAGES]).astype(np.float64) / 65535
     assert got["films"] == 3
     assert got["pixels"]["mean"] == pytest.approx(pixels.mean())
@@ -51,6 +56,15 @@ def test_summary_is_that_of_all_pixels():
         "fold0": {"benign": 1},
         "test": {"benign": 1, "malignant": 1},
     }
+    assert got["classes"]["native_size"] == {
+        "3072-4095 x 2048-3071": {"benign": 1, "malignant": 1},
+        "4096-5119 x 2048-3071": {"benign": 1},
+    }
+    benign = np.concatenate([IMAGES[0].ravel(), IMAGES[2].ravel()]) / 65535
+    by_class = got["pixels_by"]["label"]["benign"]
+    assert by_class["films"] == 2
+    assert by_class["mean"] == pytest.approx(benign.mean())
+    assert by_class["deviation"] == pytest.approx(benign.std())
     assert got["classes"]["density"] == {"2": {"benign": 2}, "not stated": {"malignant": 1}}
 
 

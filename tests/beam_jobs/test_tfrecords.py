@@ -92,6 +92,7 @@ def test_everything_lies_where_the_contract_says(converted):
             "features.json",
             "lesions.csv",
             "manifest.json",
+            "overview.html",
             "plan.json",
             "preview.png",
             "rejected.csv",
