@@ -12,7 +12,7 @@ from typing import Any, Literal
 from flags.errors import CallerError
 from flags.size import ImageSize
 
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"
 """Version of record and folder layout; a reader refuses another major version."""
 
 TEST_SPLIT = "test"
