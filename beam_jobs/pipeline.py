@@ -129,6 +129,9 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
         if found is None:
             raise
         raise _describe(planned, found[1].strip()) from error
+    client = getattr(pipeline.result, "client", None)
+    if client is not None:  # DaskRunner leaves its own open
+        client.close()
     if _stopped_by:
         raise _describe(planned, _stopped_by[0].strerror or str(_stopped_by[0]))
 
