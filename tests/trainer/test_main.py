@@ -38,7 +38,7 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
         (["--base=mobilenet2"], ["--base=mobilenet2", "did you mean mobilenetv2?"]),
         (["--head=pool"], ["--head=pool is not one of gap, flatten"]),
         (["--strategy=tpu"], ["--strategy=tpu is not one of default, mirrored"]),
-        (["--target=cancer"], ["--target=cancer is not one of pathology, abnormal"]),
+        (["--target=kancer"], ["--target=kancer is not one of pathology, abnormal"]),
         (["--class_weights=1:0"], ["two positive numbers such as 1.0:1.5"]),
         (["--alpha=2"], ["--alpha=2.0 is not one of 0.35, 0.5"]),
         (["--dropout=nan"], ["--dropout=nan is not in 0 to 1"]),
