@@ -68,6 +68,7 @@ def assign(
         raise CallerError(
             f"{len(kept)} films can't be split into {folds} folds and a test set by "
             f"--split_policy={split_policy} ({error}); take more films or fewer --folds"
+            + ("" if official else ", or a larger --test_fraction")
         ) from error
     split = dict.fromkeys(test, schema.TEST_SPLIT)
     for fold, indices in enumerate(drawn):
@@ -127,6 +128,8 @@ def _draw_folds_by_patient(
     labels, patients = _labels(films, train), _patients(films, train)
     if len(set(patients)) < folds:
         raise ValueError(f"{len(set(patients))} patients")
+    if (most := max(collections.Counter(labels).values())) < folds:
+        raise ValueError(f"{most} films of the commonest label for {folds} parts")
     return [[train[i] for i in fold] for _, fold in splitter.split(labels, labels, patients)]
 
 

@@ -58,6 +58,7 @@ def decode(
     _check_syntax(syntax, header, by_tfio=decoder == "tfio")
     stored = stored_values.StoredRange(header.bits_stored, header.signed)
     try:
+        _take_frame_groups(film, frame or 0)
         levels = grey_levels.read(
             film, stored, window=window, swapped=syntax == ExplicitVRBigEndian
         )
@@ -119,6 +120,20 @@ def _check_pixel_module(header: PixelModule, max_pixels: int, frame: int | None)
         raise UnusableFilm(
             "unsupported_bits", f"{header.bits_stored} stored up to bit {header.high_bit}"
         )
+
+
+_FRAME_GREY_LEVELS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
+"""Rescale (0028,9145) and windows (0028,9132) of a frame, PS3.3 C.7.6.16.2.9 and .10."""
+
+
+def _take_frame_groups(film: pydicom.Dataset, index: int) -> None:
+    """Puts a frame's own grey levels where films of one frame have them, PS3.3 C.7.6.16."""
+    shared = film.get("SharedFunctionalGroupsSequence") or []
+    of_frames = film.get("PerFrameFunctionalGroupsSequence") or []
+    for groups in (*shared[:1], *of_frames[index : index + 1]):
+        for keyword in _FRAME_GREY_LEVELS:
+            for item in groups.get(keyword) or []:
+                film.update(item)
 
 
 def _check_syntax(syntax: UID, header: PixelModule, *, by_tfio: bool) -> None:

@@ -7,6 +7,7 @@ half a file is rejected.
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import imagecodecs
 import numpy as np
@@ -26,6 +27,8 @@ def decode_pgm(data: bytes, max_pixels: int) -> np.ndarray:
     wanted = height * width * (1 if maximum < 256 else 2)
     if len(data) - offset < wanted:
         raise UnusableFilm("truncated", f"{len(data) - offset} of {wanted} bytes of pixels")
+    if data[offset + wanted :].lstrip().startswith(b"P5"):  # PGM may hold a sequence of images
+        raise UnusableFilm("not_one_frame", "several images in one PGM")
     stored = np.frombuffer(data, "u1" if maximum < 256 else ">u2", height * width, offset)
     table = np.rint(np.arange(maximum + 1) * 65535 / maximum).astype(np.uint16)
     return table[np.minimum(stored, maximum)].reshape(height, width)
@@ -52,11 +55,14 @@ def decode_png(data: bytes, max_pixels: int) -> np.ndarray:
     Returns:
         [height, width] uint16 on full scale.
     """
-    kinds = _walk_png(data)
+    chunks = _walk_png(data)
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
     bits, colour = data[24], data[25]
     check_size(height, width, max_pixels)
-    if colour not in (0, 2) or b"tRNS" in kinds:
+    if b"acTL" in chunks:  # an animation, PNG 3rd edition 11.3.6.1
+        raise UnusableFilm("not_one_frame", "an animated PNG")
+    _check_exif(chunks.get(b"eXIf", b""))
+    if colour not in (0, 2) or b"tRNS" in chunks:
         raise UnusableFilm("not_greyscale", f"PNG with palette or alpha, colour type {colour}")
     if bits not in (8, 16):
         raise UnusableFilm("unsupported_bits", f"PNG of {bits} bits")
@@ -67,19 +73,19 @@ def decode_png(data: bytes, max_pixels: int) -> np.ndarray:
     return to_grey(decoded, height, width)
 
 
-def _walk_png(data: bytes) -> set[bytes]:
-    """Follows the chunks to IEND and returns their kinds (PNG 3rd edition, 5.3)."""
+def _walk_png(data: bytes) -> dict[bytes, bytes]:
+    """Follows the chunks to IEND and returns kind -> bytes of its last (PNG 3rd edition, 5.3)."""
     if data[8:16] != b"\0\0\0\x0dIHDR":
         raise UnusableFilm("damaged_header", "PNG without IHDR")
-    kinds = set()
+    chunks = {}
     position = 8
-    while b"IEND" not in kinds:
+    while b"IEND" not in chunks:
         length = int.from_bytes(data[position : position + 4], "big")
-        kinds.add(data[position + 4 : position + 8])
+        chunks[data[position + 4 : position + 8]] = data[position + 8 : position + 8 + length]
         position += 12 + length
         if position > len(data):
             raise UnusableFilm("truncated", f"{len(data)} of at least {position} bytes of PNG")
-    return kinds
+    return chunks
 
 
 def decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
@@ -94,6 +100,7 @@ def decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
         raise UnusableFilm("not_greyscale", f"JPEG of {stream.components} components")
     if stream.process not in (*streams.JPEG_SEQUENTIAL, streams.JPEG_PROGRESSIVE):
         raise UnusableFilm("unsupported_compression", f"JPEG frame of kind {stream.process:#x}")
+    _check_exif(stream.exif)
     if stream.precision != 8:
         raise UnusableFilm("unsupported_bits", f"JPEG of {stream.precision} bits")
     try:
@@ -103,6 +110,23 @@ def decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
     except Exception as error:
         raise UnusableFilm("damaged_pixels", f"JPEG: {type(error).__name__}") from error
     return to_grey(decoded, stream.rows, stream.columns)
+
+
+# Orientation, tag 0112 (hex) of Exif 2.32 4.6.4: one 16-bit number, in either byte order
+_ORIENTATION = re.compile(
+    rb"\x12\x01\x03\0\x01\0\0\0(?P<little>..)|\x01\x12\0\x03\0\0\0\x01(?P<big>..)", re.DOTALL
+)
+
+
+def _check_exif(exif: bytes) -> None:
+    """Rejects a film that viewers turn or mirror: its pixels are not as it is seen."""
+    match = _ORIENTATION.search(exif)
+    if match is None:
+        return
+    order: Literal["little", "big"] = "little" if match["little"] else "big"
+    orientation = int.from_bytes(match[order], order)
+    if orientation not in (0, 1):  # not stated, upright
+        raise UnusableFilm("unsupported_layout", f"turned or mirrored, orientation {orientation}")
 
 
 def to_grey(decoded: np.ndarray, height: int, width: int) -> np.ndarray:

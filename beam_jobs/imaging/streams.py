@@ -18,6 +18,7 @@ _MOST_SCANS = 40  # the usual progressive file has ten
 # bytes do not
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _SCAN = 0xDA
+_APP1 = 0xE1
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # not DHT, JPG, DAC
 JPEG_LS = 0xF7
 """SOF55, the frame header of JPEG-LS, ITU-T T.87 C.1.1."""
@@ -41,6 +42,7 @@ class Stream:
         components: samples of a pixel.
         start: where the codestream begins; some writers wrap JPEG 2000 in a JP2 file.
         end: where JPEG's last scan ends.
+        exif: JPEG's Exif segment, empty if there is none.
     """
 
     process: int
@@ -50,6 +52,7 @@ class Stream:
     components: int
     start: int = 0
     end: int = 0
+    exif: bytes = b""
 
 
 def read_jpeg(data: bytes) -> Stream:
@@ -60,6 +63,7 @@ def read_jpeg(data: bytes) -> Stream:
     """
     found: Stream | None = None
     scans = entropy = last = 0
+    exif = b""
     for marker, start, end in _walk_segments(data):
         if marker in _FRAME_HEADERS:
             if found:
@@ -69,12 +73,14 @@ def read_jpeg(data: bytes) -> Stream:
             scans += 1
             entropy += end - start
             last = end
+        elif marker == _APP1 and data.startswith(b"Exif\0\0", start):
+            exif = exif or data[start:end]
     if found is None or not scans:
         raise UnusableFilm("damaged_pixels", "a JPEG stream without an image")
     if scans > _MOST_SCANS:
         raise UnusableFilm("unsupported_compression", f"a JPEG stream of {scans} scans")
     _check_entropy(found, entropy)
-    return dataclasses.replace(found, end=last)
+    return dataclasses.replace(found, end=last, exif=exif)
 
 
 def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:

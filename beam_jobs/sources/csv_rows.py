@@ -79,7 +79,7 @@ def find(data_dir: Folder, found: Sequence[DataFile], name: str, *, hint: str) -
 def read(
     path: Folder, *, columns: Iterable[str], delimiter: str = ",", ragged: bool = False
 ) -> list[Record]:
-    """Reads a CSV table in UTF-8, with or without a byte order mark; blank lines are no records.
+    """Reads a CSV table in UTF-8, with or without a byte order mark; empty rows are no records.
 
     Args:
         path: the table.
@@ -93,10 +93,10 @@ def read(
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             reader = csv.reader(stream, strict=True, delimiter=delimiter)
-            header = next(reader, [])
+            header = [column.strip() for column in next(reader, [])]
             rows, line = [], reader.line_num + 1
             for row in reader:
-                if row:
+                if any(cell.strip() for cell in row):  # spreadsheets end in rows of commas
                     rows.append((line, row))
                 line = reader.line_num + 1  # a record may go over several lines
     except (UnicodeDecodeError, csv.Error) as error:

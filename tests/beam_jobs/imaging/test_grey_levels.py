@@ -264,3 +264,38 @@ def test_windows_keep_the_order_of_values(center, width, function, slope, make_d
             raise
         return
     assert (np.diff(pixels.ravel().astype(int)) >= 0).all()
+
+
+def test_grey_levels_of_frames(make_dicom):
+    """Enhanced and tomosynthesis films state rescale and windows in functional groups."""
+    pixels = np.arange(2 * 4 * 6, dtype=np.uint16).reshape(2, 4, 6) * 80
+
+    def group(center: float) -> Dataset:
+        voi, frame = Dataset(), Dataset()
+        voi.WindowCenter, voi.WindowWidth, voi.VOILUTFunction = center, 1000, "LINEAR_EXACT"
+        frame.FrameVOILUTSequence = [voi]
+        return frame
+
+    rescale, shared = Dataset(), group(9)
+    rescale.RescaleSlope, rescale.RescaleIntercept = -1, 4095
+    shared.PixelValueTransformationSequence = [rescale]
+    data = make_dicom(
+        pixels,
+        bits_stored=12,
+        NumberOfFrames=2,
+        SharedFunctionalGroupsSequence=[shared],
+        PerFrameFunctionalGroupsSequence=[group(2000), group(1500)],
+    )
+    for index, center in enumerate((2000, 1500)):
+        plain = Dataset()
+        plain.update(group(center).FrameVOILUTSequence[0])
+        plain.PhotometricInterpretation, plain.BitsStored = "MONOCHROME2", 12
+        plain.PixelRepresentation = 0
+        plain.update(rescale)
+        levels = apply_modality_lut(pixels[index], plain)
+        low, high = apply_windowing(np.array([-1e6, 1e6]), plain)
+        expected = (apply_windowing(levels, plain) - low) / (high - low) * 65535
+        options = Options(max_pixels=100, window="0", frame=index)
+        np.testing.assert_allclose(decode.decode(data, options=options), expected, atol=0.51)
+    whole = decode.decode(data, options=Options(max_pixels=100, frame=1))
+    np.testing.assert_allclose(whole, (4095.0 - pixels[1]) * 65535 / 4095, atol=0.51)

@@ -198,3 +198,34 @@ def test_a_png_bomb_is_not_decoded():
 
 def test_one_grey_level():
     assert reason_of(encode(".png", np.full((5, 4), 9, np.uint8))) == "one_grey_level"
+
+
+def test_animated_png_is_not_one_frame():
+    stream = io.BytesIO()
+    image = PIL.Image.fromarray(GREY8)
+    image.save(stream, "PNG", save_all=True, append_images=[PIL.Image.fromarray(255 - GREY8)])
+    assert b"acTL" in stream.getvalue()
+    assert reason_of(stream.getvalue()) == "not_one_frame"
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_exif_orientation(kind, order, orientation):
+    exif = PIL.Image.Exif()
+    exif.endian = order
+    exif[0x010F] = "maker"  # stands before it
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    PIL.Image.fromarray(GREY8).save(stream, kind, exif=exif)
+    assert PIL.Image.open(stream).getexif()[0x0112] == orientation
+    if orientation == 1:
+        assert read(stream.getvalue()).shape == GREY8.shape
+    else:
+        assert reason_of(stream.getvalue()) == "unsupported_layout"
+
+
+def test_pgm_of_several_images():
+    film = b"P5\n22 31\n%d\n" % 255 + GREY8.tobytes()
+    np.testing.assert_array_equal(read(film + b"\n"), GREY8 * np.uint16(257))
+    assert reason_of(film + b"\n" + film) == "not_one_frame"

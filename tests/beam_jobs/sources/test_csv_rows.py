@@ -50,7 +50,7 @@ def number(record: csv_rows.Record) -> int:
 
 def test_all_bad_records_in_one_line(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text("a,b\n1,\nx,\n,\n" + "y,\n" * 7)
+    path.write_text("a,b\n1,\nx,\n,2\n" + "y,\n" * 7)
     records = csv_rows.read(path, columns=("a",))
     with pytest.raises(CallerError) as caught:
         csv_rows.parse(path, records, number)
@@ -85,3 +85,11 @@ def test_find(tmp_path):
     (tmp_path / "b" / "t.csv").write_text("other")
     with pytest.raises(CallerError, match=r"holds different files named t.csv: a/t.csv, b/t.csv"):
         csv_rows.find(tmp_path, found, "t.csv", hint="")
+
+
+def test_spaces_in_the_header_and_rows_of_commas(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a , b\n1,2\n,\n ,\n3,4\n")
+    records = csv_rows.read(path, columns=("a", "b"))
+    assert [record.cells for record in records] == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    assert [record.place for record in records] == ["line 2", "line 5"]
