@@ -45,9 +45,10 @@ FILES = (
     "sources.csv",
     "statistics.json",
 )
+"""What lies beside the shards of a finished output."""
 LESIONS = "lesions.csv"
 """The one file that only some data sets have."""
-"""What lies beside the shards of a finished output."""
+MANIFEST = "manifest.json"
 REJECTED_HEADER = ("film_id", "path", "reason", "detail")
 
 
@@ -89,8 +90,10 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
                 "give another --output_dir, or --overwrite to replace them"
             )
     elif output.directory.is_dir():
-        others = {entry.name for entry in output.directory.iterdir()} - {"plan.json"}
-        if others:
+        # a job killed before it wrote job.json leaves these
+        names = {entry.name for entry in output.directory.iterdir()}
+        others = names - {"plan.json", shards.WORK_FOLDER}
+        if any(not name.startswith(".plan.json.") for name in others):
             raise CallerError(
                 f"{output.directory} is not empty and was not made by this program; "
                 "give another --output_dir"
@@ -180,13 +183,24 @@ def close_output(
     )
     with storage.replacing(output.directory / "overview.html") as path:
         overview.write(path, manifest, summary, films, overview.draw_films(output, ledgers, by_id))
-    shards.write_json(output.directory / "manifest.json", manifest)
+    shards.write_json(output.directory / MANIFEST, manifest)
     return manifest
+
+
+def withdraw(output: Output) -> None:
+    """Removes manifest.json before shards are written anew.
+
+    A job killed after the last of them would else leave a manifest that speaks of the old ones.
+
+    Raises:
+        OSError: it can't be removed.
+    """
+    (output.directory / MANIFEST).unlink(missing_ok=True)
 
 
 def read_manifest(output: Output) -> dict[str, Any] | None:
     """Reads manifest.json of a finished output, None before that."""
-    path = output.directory / "manifest.json"
+    path = output.directory / MANIFEST
     if not path.is_file():
         return None
     return _read_json(path)
@@ -203,13 +217,18 @@ def _read_json(path: Folder) -> dict[str, Any]:
 
 
 def _remove_records(output: Output) -> None:
-    """Removes what this program wrote, and nothing else that may lie there."""
+    """Removes what this program wrote, and nothing else that may lie there.
+
+    job.json goes last, so that a job killed meanwhile leaves a folder that can be told from others'.
+    """
+    withdraw(output)
     for path in list(output.directory.iterdir()):
         if path.name in FILES or ".tfrecord-" in path.name:
             path.unlink()
     for path in list(output.work_folder.iterdir()):
-        if path.name != "lock":
+        if path.name not in ("lock", "job.json"):
             path.unlink()
+    (output.work_folder / "job.json").unlink()
 
 
 def _write_rejected(

@@ -108,7 +108,10 @@ def is_finished(shard: Shard, output: Output) -> bool:
     records = output.directory / shard.name
     if not ledger_path(output, shard.name).is_file() or not records.is_file():
         return False
-    ledger = read_ledger(output, shard.name)
+    try:
+        ledger = read_ledger(output, shard.name)
+    except ValueError:  # damaged: the shard is written anew
+        return False
     return (
         records.stat().st_size == ledger["bytes"]
         and ledger["files"] == shard.files_digest

@@ -13,8 +13,10 @@ import time
 
 import pytest
 
+from beam_jobs import pipeline
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
+from flags.errors import CallerError
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILMS = 24
@@ -217,3 +219,9 @@ def test_a_store_that_cannot_be_reached_is_one_line(tmp_path):
     (line,) = (line for line in said.splitlines() if line.startswith("error: "))
     assert "s3://films/in can't be reached" in line
     assert "apache-beam[aws]" in line
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:9", "localhost", "localhost:99999"])
+def test_a_job_server_that_does_not_answer_is_one_line(endpoint):
+    with pytest.raises(CallerError, match=f"--job_endpoint={endpoint}: no job server answers"):
+        pipeline.run([], ["--runner=PortableRunner", f"--job_endpoint={endpoint}"])
