@@ -219,7 +219,7 @@ def _read_json(path: Folder) -> dict[str, Any]:
 def _remove_records(output: Output) -> None:
     """Removes what this program wrote, and nothing else that may lie there.
 
-    job.json goes last, so that a job killed meanwhile leaves a folder that can be told from others'.
+    job.json goes last: whoever is killed meanwhile leaves a folder known as this program's.
     """
     withdraw(output)
     for path in list(output.directory.iterdir()):

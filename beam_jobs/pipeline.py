@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
 import socket
-from collections.abc import Sequence
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import apache_beam as beam
@@ -127,7 +131,10 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
     threads = options.view_as(DirectOptions).direct_running_mode == "multi_threading"
     _stopped_by.clear()
     try:
-        with beam.Pipeline(runner=choose_runner(options), options=options) as pipeline:
+        with (
+            _watch_workers(planned),
+            beam.Pipeline(runner=choose_runner(options), options=options) as pipeline,
+        ):
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(list(planned), reshuffle=True)
@@ -140,6 +147,28 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
         raise _describe(planned, found[1].strip()) from error
     if _stopped_by:
         raise _describe(planned, _stopped_by[0].strerror or str(_stopped_by[0]))
+
+
+@contextlib.contextmanager
+def _watch_workers(planned: Sequence[shards.Shard]) -> Iterator[None]:
+    """Ends the program if a worker process of this machine dies: Beam would wait for ever.
+
+    Those of --direct_running_mode=multi_processing; a thread of Beam's raises when one is gone.
+    """
+    before = threading.excepthook
+
+    def look(thread: threading.ExceptHookArgs) -> None:
+        if "Worker subprocess exited" not in str(thread.exc_value):
+            before(thread)
+            return
+        print(f"error: {_describe(planned, 'a worker died')}", file=sys.stderr, flush=True)
+        os._exit(2)  # Beam's other threads never end
+
+    threading.excepthook = look
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _check_job_server(endpoint: str | None) -> None:

@@ -181,15 +181,18 @@ class _ShardWriter:
         self._films: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
         self._bytes = 0
+        self._finished = False
 
     def __enter__(self) -> _ShardWriter:
         self._file: IO[bytes] = self._temporary.open("wb")
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._finished:
+            return
         with contextlib.suppress(OSError):  # a full disk says so a second time
             self._file.close()
-        self._temporary.unlink(missing_ok=True)  # gone already if finished
+        self._temporary.unlink(missing_ok=True)
 
     def reject(self, film: Film, unusable: decode.UnusableFilm) -> None:
         self._rejected.append(
@@ -221,6 +224,7 @@ class _ShardWriter:
         storage.save(self._file)
         self._file.close()
         self._temporary.replace(self._output.directory / self._shard.name)
+        self._finished = True
         write_json(
             ledger_path(self._output, self._shard.name),
             {

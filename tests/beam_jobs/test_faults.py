@@ -222,6 +222,28 @@ def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
     assert fingerprints(records(tmp_path)) == fingerprints(whole)
 
 
+@pytest.mark.slow
+def test_a_worker_process_that_dies_ends_the_job_and_it_goes_on_later(films, whole, tmp_path):
+    how = "--direct_running_mode=multi_processing"
+    with start(*arguments(films, tmp_path, how)) as job:
+        while not finished(records(tmp_path)) and job.poll() is None:
+            time.sleep(0.01)
+        for worker in children_of(job.pid):
+            for process in children_of(worker):  # Beam starts a shell that starts the worker
+                os.kill(process, signal.SIGKILL)
+        said, _ = job.communicate(timeout=60)
+    assert job.returncode == 2, said
+    assert "a worker died; mend that" in said
+    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+
+
+def children_of(parent: int) -> list[int]:
+    """Process ids out of Linux' own list (proc(5))."""
+    lists = pathlib.Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(word) for path in lists for word in path.read_text().split()]
+
+
 @pytest.fixture
 def shard(films, tmp_path):
     """A shard of three films, listed with size and time."""
