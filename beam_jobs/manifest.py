@@ -52,8 +52,17 @@ MANIFEST = "manifest.json"
 REJECTED_HEADER = ("film_id", "path", "reason", "detail")
 
 
-def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]) -> dict[str, Any]:
-    """Returns all that decides the bytes of an output, and its fingerprint."""
+def describe_job(
+    config: ConversionConfig, output: Output, films: Sequence[Film], *, key: str = ""
+) -> dict[str, Any]:
+    """Returns all that decides the bytes of an output, and its fingerprint.
+
+    Args:
+        config: the conversion.
+        output: the folder.
+        films: every film the tables list, as they are named there.
+        key: tells which key their names are hashed with, "" if they are not.
+    """
     rows = [
         [film.film_id, bool(film.path), film.split, film.excluded, film.clinical()]
         for film in films
@@ -61,6 +70,7 @@ def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]
     job: dict[str, Any] = {
         "schema_version": schema.SCHEMA_VERSION,
         **config.to_json(),
+        **({"hash_patients": key} if key else {}),
         "size": str(output.size),
         "recipe": recipe.folder_name(output.recipe),
         "steps": recipe.canonical(output.recipe),

@@ -85,7 +85,8 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
         for output in outputs
     }
     _print_plan(config, plans[outputs[0]], sum(p["bytes_to_write"] for p in plans.values()))
-    jobs = {output: manifest.describe_job(config, output, films) for output in outputs}
+    mark = pseudonyms.fingerprint if pseudonyms else ""
+    jobs = {output: manifest.describe_job(config, output, films, key=mark) for output in outputs}
     if not dry_run and not plans[outputs[0]]["found"]:
         raise CallerError(
             f"none of the {plans[outputs[0]]['listed']} films listed was found under "

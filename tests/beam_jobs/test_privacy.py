@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import hmac
+import json
 import os
 import pathlib
 import re
@@ -142,6 +143,9 @@ def test_hashed_names_stay_hashed(films, tmp_path):
     def hashed(text: str) -> str:
         digest = hmac.new(b"correct horse battery staple", text.encode(), hashlib.sha256)
         return digest.hexdigest()[:16]
+
+    job = json.loads(found["phantom/96x64/plain/.shards/job.json"])
+    assert job["hash_patients"] == hashed("fingerprint of the key")  # another key: another job
 
     same = ("status", "reason", "split", "side", "view", "pathology", "density")
     for secret, plain in zip(rows(output_dir), rows(plain_dir), strict=True):
