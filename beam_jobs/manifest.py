@@ -45,14 +45,24 @@ FILES = (
     "sources.csv",
     "statistics.json",
 )
+"""What lies beside the shards of a finished output."""
 LESIONS = "lesions.csv"
 """The one file that only some data sets have."""
-"""What lies beside the shards of a finished output."""
+MANIFEST = "manifest.json"
 REJECTED_HEADER = ("film_id", "path", "reason", "detail")
 
 
-def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]) -> dict[str, Any]:
-    """Returns all that decides the bytes of an output, and its fingerprint."""
+def describe_job(
+    config: ConversionConfig, output: Output, films: Sequence[Film], *, key: str = ""
+) -> dict[str, Any]:
+    """Returns all that decides the bytes of an output, and its fingerprint.
+
+    Args:
+        config: the conversion.
+        output: the folder.
+        films: every film the tables list, as they are named there.
+        key: tells which key their names are hashed with, "" if they are not.
+    """
     rows = [
         [film.film_id, bool(film.path), film.split, film.excluded, film.clinical()]
         for film in films
@@ -60,6 +70,7 @@ def describe_job(config: ConversionConfig, output: Output, films: Sequence[Film]
     job: dict[str, Any] = {
         "schema_version": schema.SCHEMA_VERSION,
         **config.to_json(),
+        **({"hash_patients": key} if key else {}),
         "size": str(output.size),
         "recipe": recipe.folder_name(output.recipe),
         "steps": recipe.canonical(output.recipe),
@@ -89,8 +100,10 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
                 "give another --output_dir, or --overwrite to replace them"
             )
     elif output.directory.is_dir():
-        others = {entry.name for entry in output.directory.iterdir()} - {"plan.json"}
-        if others:
+        # a job killed before it wrote job.json leaves these
+        names = {entry.name for entry in output.directory.iterdir()}
+        others = names - {"plan.json", shards.WORK_FOLDER}
+        if any(not name.startswith(".plan.json.") for name in others):
             raise CallerError(
                 f"{output.directory} is not empty and was not made by this program; "
                 "give another --output_dir"
@@ -180,13 +193,24 @@ def close_output(
     )
     with storage.replacing(output.directory / "overview.html") as path:
         overview.write(path, manifest, summary, films, overview.draw_films(output, ledgers, by_id))
-    shards.write_json(output.directory / "manifest.json", manifest)
+    shards.write_json(output.directory / MANIFEST, manifest)
     return manifest
+
+
+def withdraw(output: Output) -> None:
+    """Removes manifest.json before shards are written anew.
+
+    A job killed after the last of them would else leave a manifest that speaks of the old ones.
+
+    Raises:
+        OSError: it can't be removed.
+    """
+    (output.directory / MANIFEST).unlink(missing_ok=True)
 
 
 def read_manifest(output: Output) -> dict[str, Any] | None:
     """Reads manifest.json of a finished output, None before that."""
-    path = output.directory / "manifest.json"
+    path = output.directory / MANIFEST
     if not path.is_file():
         return None
     return _read_json(path)
@@ -203,13 +227,18 @@ def _read_json(path: Folder) -> dict[str, Any]:
 
 
 def _remove_records(output: Output) -> None:
-    """Removes what this program wrote, and nothing else that may lie there."""
+    """Removes what this program wrote, and nothing else that may lie there.
+
+    job.json goes last: whoever is killed meanwhile leaves a folder known as this program's.
+    """
+    withdraw(output)
     for path in list(output.directory.iterdir()):
         if path.name in FILES or ".tfrecord-" in path.name:
             path.unlink()
     for path in list(output.work_folder.iterdir()):
-        if path.name != "lock":
+        if path.name not in ("lock", "job.json"):
             path.unlink()
+    (output.work_folder / "job.json").unlink()
 
 
 def _write_rejected(

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import re
-from collections.abc import Sequence
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
 import apache_beam as beam
 import cv2
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards, storage
 from flags.errors import CallerError
+
+_ANSWER_SECONDS = 20
 
 # why threads of this process stopped: Beam would print a page for each
 _stopped_by: list[OSError] = []
@@ -109,23 +121,27 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
         arguments: options of Beam.
 
     Raises:
-        CallerError: a disk is full or can't be written.
+        CallerError: a disk is full or can't be written, or no job server answers.
         Exception: what else stopped a worker, with Beam's account of where.
     """
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner or "DirectRunner"
     defaults = () if "--dask_npartitions" in " ".join(arguments) else _DEFAULTS.get(runner, ())
     options = PipelineOptions([*defaults, *arguments])
+    _check_job_server(options.view_as(PortableOptions).job_endpoint)
     threads = options.view_as(DirectOptions).direct_running_mode == "multi_threading"
     _stopped_by.clear()
     try:
-        with beam.Pipeline(runner=choose_runner(options), options=options) as pipeline:
+        with (
+            _watch_workers(planned),
+            beam.Pipeline(runner=choose_runner(options), options=options) as pipeline,
+        ):
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(list(planned), reshuffle=True)
                 | "Write shards" >> beam.ParDo(WriteShard(arguments, in_process=threads))
             )
     except RuntimeError as error:  # Beam passes a worker's exception on as text
-        found = re.search(r"OSError: \[Errno \d+\] ([^:\[\n]+)", str(error))
+        found = re.search(r"Error: \[Errno \d+\] ([^:\[\n]+)", str(error))
         if found is None:
             raise
         raise _describe(planned, found[1].strip()) from error
@@ -134,6 +150,42 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
         client.close()
     if _stopped_by:
         raise _describe(planned, _stopped_by[0].strerror or str(_stopped_by[0]))
+
+
+@contextlib.contextmanager
+def _watch_workers(planned: Sequence[shards.Shard]) -> Iterator[None]:
+    """Ends the program if a worker process of this machine dies: Beam would wait for ever.
+
+    Those of --direct_running_mode=multi_processing; a thread of Beam's raises when one is gone.
+    """
+    before = threading.excepthook
+
+    def look(thread: threading.ExceptHookArgs) -> None:
+        if "Worker subprocess exited" not in str(thread.exc_value):
+            before(thread)
+            return
+        print(f"error: {_describe(planned, 'a worker died')}", file=sys.stderr, flush=True)
+        os._exit(2)  # Beam's other threads never end
+
+    threading.excepthook = look
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+def _check_job_server(endpoint: str | None) -> None:
+    """Finds out whether a job server answers; Beam itself would wait for it without a word."""
+    if not endpoint or endpoint == "embed":  # "embed" is Beam's word for a server of its own
+        return
+    host, _, port = endpoint.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise CallerError(
+            f"--job_endpoint={endpoint}: no job server answers ({error}); start it, or give the "
+            "HOST:PORT it listens on"
+        ) from error
 
 
 def _describe(planned: Sequence[shards.Shard], trouble: str) -> CallerError:

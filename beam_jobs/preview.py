@@ -42,12 +42,12 @@ def write(path: Folder, written: Sequence[Film], output: Output, planned: Sequen
         path_of_film = planned[0].data_dir / film.path
         try:
             pixels = decode.read_film(path_of_film, options=planned[0].options)
+            image = recipe.prepare(
+                pixels, output.recipe, output.size, view=film.view, side=film.side
+            )[:, :, 0]
         except decode.UnusableFilm as gone:  # it was there when its shard was written
             axes[0, column].set_title(f"{film.film_id}\n{gone.reason} now", fontsize=8)
             continue
-        image = recipe.prepare(pixels, output.recipe, output.size, view=film.view, side=film.side)[
-            :, :, 0
-        ]
         for axis, shown in zip(axes[:, column], (pixels, image), strict=True):
             axis.imshow(_shrink(shown), cmap="gray", vmin=0, vmax=65535)
         axes[0, column].set_title(

@@ -108,7 +108,10 @@ def is_finished(shard: Shard, output: Output) -> bool:
     records = output.directory / shard.name
     if not ledger_path(output, shard.name).is_file() or not records.is_file():
         return False
-    ledger = read_ledger(output, shard.name)
+    try:
+        ledger = read_ledger(output, shard.name)
+    except ValueError:  # damaged: the shard is written anew
+        return False
     return (
         records.stat().st_size == ledger["bytes"]
         and ledger["files"] == shard.files_digest
@@ -178,15 +181,18 @@ class _ShardWriter:
         self._films: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
         self._bytes = 0
+        self._finished = False
 
     def __enter__(self) -> _ShardWriter:
         self._file: IO[bytes] = self._temporary.open("wb")
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._finished:
+            return
         with contextlib.suppress(OSError):  # a full disk says so a second time
             self._file.close()
-        self._temporary.unlink(missing_ok=True)  # gone already if finished
+        self._temporary.unlink(missing_ok=True)
 
     def reject(self, film: Film, unusable: decode.UnusableFilm) -> None:
         self._rejected.append(
@@ -218,6 +224,7 @@ class _ShardWriter:
         storage.save(self._file)
         self._file.close()
         self._temporary.replace(self._output.directory / self._shard.name)
+        self._finished = True
         write_json(
             ledger_path(self._output, self._shard.name),
             {

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple, Protocol
 
+from beam_jobs import s3
 from flags.errors import CallerError
 
 _ANSWER_SECONDS = 20
@@ -217,6 +218,7 @@ def configure(arguments: Sequence[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it names its key in every thread
+    s3.share_clients()
     _file_systems().set_options(PipelineOptions(list(arguments)))
 
 
@@ -270,8 +272,9 @@ def replacing(path: Folder) -> Iterator[Folder]:
     try:
         yield temporary
         temporary.replace(path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def save(file: IO[Any]) -> None:

@@ -8,7 +8,6 @@ command. Apache Beam's own options (--runner, --direct_num_workers, ...) are pas
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import pathlib
@@ -48,7 +47,17 @@ def run(beam_arguments: list[str]) -> int:
         CallerError: something asked for can't be done.
     """
     config = ConversionConfig.from_flags(flags.FLAGS)
-    dry_run = flags.FLAGS.dry_run
+    try:
+        return _run(config, beam_arguments, dry_run=flags.FLAGS.dry_run)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise CallerError(
+            f"{place}{error.strerror or error}; mend that, then give the same command again: "
+            "finished shards are kept"
+        ) from error
+
+
+def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) -> int:
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
@@ -76,7 +85,8 @@ def run(beam_arguments: list[str]) -> int:
         for output in outputs
     }
     _print_plan(config, plans[outputs[0]], sum(p["bytes_to_write"] for p in plans.values()))
-    jobs = {output: manifest.describe_job(config, output, films) for output in outputs}
+    mark = pseudonyms.fingerprint if pseudonyms else ""
+    jobs = {output: manifest.describe_job(config, output, films, key=mark) for output in outputs}
     if not dry_run and not plans[outputs[0]]["found"]:
         raise CallerError(
             f"none of the {plans[outputs[0]]['listed']} films listed was found under "
@@ -84,13 +94,17 @@ def run(beam_arguments: list[str]) -> int:
         )
     for output in outputs:
         manifest.check_output(output, jobs[output], overwrite=config.overwrite)
-    with contextlib.nullcontext() if dry_run else lock.hold(outputs):
+    if dry_run:
         for output in outputs:
-            if not dry_run:
-                manifest.open_output(output, jobs[output], overwrite=config.overwrite)
+            if not output.work_folder.exists():  # its records keep the plan they were made by
+                manifest.write_plan(output, plans[output])
+        return 0
+    with lock.hold(outputs):
+        for output in outputs:
+            # again: another job may have come and gone since
+            manifest.check_output(output, jobs[output], overwrite=config.overwrite)
+            manifest.open_output(output, jobs[output], overwrite=config.overwrite)
             manifest.write_plan(output, plans[output])
-        if dry_run:
-            return 0
         return _convert(config, films, jobs, beam_arguments, pseudonyms)
 
 
@@ -161,9 +175,11 @@ def _list_films(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list
             phantom.make(config.data_dir, listing.phantom_sample(config), report=reporter.update)
     with progress.Reporter(f"reading headers in {config.data_dir}", "files") as reporter:
         cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
+        if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
+            cache.unlink(missing_ok=True)
         return listing.list_films(
             config,
-            cache=None if pseudonyms else cache,  # it holds the data set's own names
+            cache=None if pseudonyms else cache,
             report=reporter.update,
             pseudonyms=pseudonyms,
         )
@@ -190,6 +206,8 @@ def _convert(
     )
     todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
     if todo:
+        for output in jobs:
+            manifest.withdraw(output)
         with progress.watch(planned):
             pipeline.run(todo, beam_arguments)
     shown = [pseudonyms.hide_path(film) for film in films] if pseudonyms else films

@@ -35,6 +35,12 @@ class VerificationConfig:
                 "no folder given; write python -m beam_jobs.verify DIR, DIR being "
                 "<output_dir>/<dataset>/<H>x<W>/<recipe> of a conversion, or a folder above it"
             )
+        for place in (arguments[0], values.against or ""):
+            if "://" in place:
+                raise CallerError(
+                    f"{place} lies in a store; verify reads folders of this machine, so copy the "
+                    "records here first"
+                )
         config = cls(
             pathlib.Path(arguments[0]), pathlib.Path(values.against) if values.against else None
         )

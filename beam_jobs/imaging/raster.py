@@ -31,7 +31,10 @@ def decode_pgm(data: bytes, max_pixels: int) -> np.ndarray:
         raise UnusableFilm("not_one_frame", "several images in one PGM")
     stored = np.frombuffer(data, "u1" if maximum < 256 else ">u2", height * width, offset)
     table = np.rint(np.arange(maximum + 1) * 65535 / maximum).astype(np.uint16)
-    return table[np.minimum(stored, maximum)].reshape(height, width)
+    brightest = int(stored.max())
+    if brightest > maximum:
+        raise UnusableFilm("damaged_pixels", f"a pixel of {brightest}, the header says {maximum}")
+    return table[stored].reshape(height, width)
 
 
 _PGM_GAP = rb"(?:\s|#[^\n]*\n)+"

@@ -13,8 +13,10 @@ import time
 
 import pytest
 
+from beam_jobs import pipeline, s3, storage
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
+from flags.errors import CallerError
 
 ROOT = pathlib.Path(__file__).parents[2]
 FILMS = 24
@@ -203,11 +205,37 @@ def test_a_store_gives_films_and_takes_records(look_alike, store, tmp_path):
         if "/plain/" in key and "/.shards/" not in key
     } == {path.name: path.read_bytes() for path in records.iterdir() if path.is_file()}
     ledgers = {key for key in found if "/.shards/" in key}  # they know when each film changed
-    assert ledgers == {f"{prefix}.shards/{path.name}" for path in records.glob(".shards/*.json")}
+    assert ledgers == {
+        f"{prefix}.shards/{path.name}" for path in (records / ".shards").glob("*.json")
+    }
     assert prefix.replace("96x64/plain/", "headers.csv") in found
 
     assert "12 films in" in convert(*arguments)  # all is there already
     assert names_in(client) == found
+
+
+@pytest.mark.slow
+def test_a_store_takes_files_of_any_size_through_one_client(store):
+    client, url = store
+    storage.configure(
+        [
+            f"--s3_endpoint_url={url}",
+            "--s3_access_key_id=key",
+            "--s3_secret_access_key=secret",
+            "--s3_region_name=us-east-1",
+        ]
+    )
+    # none: a shard whose films were all rejected; the last: two parts (S3's part: 5 MB or more)
+    for size in (0, 1, 6_000_000):
+        path = storage.folder(f"s3://films/any/{size}")
+        data = bytes(range(256)) * (size // 256) + bytes(size % 256)
+        with storage.replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(data)
+        assert client.get_object(Bucket="films", Key=f"any/{size}")["Body"].read() == data
+        assert path.read_bytes() == data
+        assert path.stat().st_size == size
+    assert client.list_objects_v2(Bucket="films", Prefix="any/")["KeyCount"] == 3
+    assert len(s3._clients) == 1
 
 
 def test_a_store_that_cannot_be_reached_is_one_line(tmp_path):
@@ -217,3 +245,9 @@ def test_a_store_that_cannot_be_reached_is_one_line(tmp_path):
     (line,) = (line for line in said.splitlines() if line.startswith("error: "))
     assert "s3://films/in can't be reached" in line
     assert "apache-beam[aws]" in line
+
+
+@pytest.mark.parametrize("endpoint", ["localhost:9", "localhost", "localhost:99999"])
+def test_a_job_server_that_does_not_answer_is_one_line(endpoint):
+    with pytest.raises(CallerError, match=f"--job_endpoint={endpoint}: no job server answers"):
+        pipeline.run([], ["--runner=PortableRunner", f"--job_endpoint={endpoint}"])

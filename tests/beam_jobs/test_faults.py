@@ -7,11 +7,13 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -168,19 +170,36 @@ def test_twenty_kills_at_random_moments_change_no_byte(films, whole, tmp_path):
     assert fingerprints(output) == fingerprints(whole)
 
 
+def small_disk(limit: int) -> Callable[[], None]:
+    """Makes a process one that can write no file of more bytes."""
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+
 def test_a_full_disk_is_one_line_and_the_job_goes_on_later(films, whole, tmp_path):
     limit = whole.joinpath(next(iter(finished(whole)))).stat().st_size // 2
 
-    def small_disk() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    code, said = convert(*arguments(films, tmp_path), preexec_fn=small_disk)
+    # what a job leaves that was killed at its very start is no reason to refuse the folder
+    (records(tmp_path) / ".shards").mkdir(parents=True)
+    (records(tmp_path) / ".shards" / "lock").touch()
+    (records(tmp_path) / ".plan.json.0.tmp").touch()
+    code, said = convert(*arguments(films, tmp_path), preexec_fn=small_disk(limit))
     assert code == 2, said
     assert "Traceback" not in said
     (line,) = (line for line in said.splitlines() if line.startswith("error: "))
     assert "File too large" in line
     assert "finished shards are kept" in line
     assert not [path.name for path in records(tmp_path).iterdir() if "tfrecord" in path.name]
+    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+
+
+def test_no_manifest_outlives_its_shards_and_a_damaged_ledger_is_made_anew(films, whole, tmp_path):
+    shutil.copytree(whole, records(tmp_path))
+    name, size = next((name, (whole / name).stat().st_size) for name in finished(whole))
+    (records(tmp_path) / ".shards" / f"{name}.json").write_text("")
+    code, said = convert(*arguments(films, tmp_path), preexec_fn=small_disk(size // 2))
+    assert code == 2, said
+    assert not (records(tmp_path) / "manifest.json").exists()
     assert convert(*arguments(films, tmp_path))[0] == 0
     assert fingerprints(records(tmp_path)) == fingerprints(whole)
 
@@ -201,6 +220,28 @@ def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
         said, _ = first.communicate(timeout=100)
         assert first.returncode == 0, said
     assert fingerprints(records(tmp_path)) == fingerprints(whole)
+
+
+@pytest.mark.slow
+def test_a_worker_process_that_dies_ends_the_job_and_it_goes_on_later(films, whole, tmp_path):
+    how = "--direct_running_mode=multi_processing"
+    with start(*arguments(films, tmp_path, how)) as job:
+        while not finished(records(tmp_path)) and job.poll() is None:
+            time.sleep(0.01)
+        for worker in children_of(job.pid):
+            for process in children_of(worker):  # Beam starts a shell that starts the worker
+                os.kill(process, signal.SIGKILL)
+        said, _ = job.communicate(timeout=60)
+    assert job.returncode == 2, said
+    assert "a worker died; mend that" in said
+    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+
+
+def children_of(parent: int) -> list[int]:
+    """Process ids out of Linux' own list (proc(5))."""
+    lists = pathlib.Path(f"/proc/{parent}/task").glob("*/children")
+    return [int(word) for path in lists for word in path.read_text().split()]
 
 
 @pytest.fixture

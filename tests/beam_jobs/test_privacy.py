@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import hmac
+import json
 import os
 import pathlib
 import re
@@ -123,6 +124,9 @@ def test_hashed_names_stay_hashed(films, tmp_path):
     key = tmp_path / "key"
     key.write_text("correct horse battery staple\n")
     output_dir = tmp_path / "out"
+    cache = output_dir / "phantom" / "headers.csv"  # of an earlier job, without hashes
+    cache.parent.mkdir(parents=True)
+    cache.write_text("PHANTOM_00001")
     run = convert(films, output_dir, "--max_rejected=1", f"--hash_patients={key}")
     assert run.returncode == 0, run.stderr
     found = everything(run, output_dir)
@@ -139,6 +143,9 @@ def test_hashed_names_stay_hashed(films, tmp_path):
     def hashed(text: str) -> str:
         digest = hmac.new(b"correct horse battery staple", text.encode(), hashlib.sha256)
         return digest.hexdigest()[:16]
+
+    job = json.loads(found["phantom/96x64/plain/.shards/job.json"])
+    assert job["hash_patients"] == hashed("fingerprint of the key")  # another key: another job
 
     same = ("status", "reason", "split", "side", "view", "pathology", "density")
     for secret, plain in zip(rows(output_dir), rows(plain_dir), strict=True):

@@ -197,6 +197,7 @@ def test_another_configuration_is_refused_and_overwrite_replaces(converted, film
     before = fingerprints(record)
     changed = options(films, output_dir, "--recipe=plain", "--folds=3")
     assert_one_line(convert(*changed), "made with other films, folds;", "--overwrite")
+    assert convert(*changed, "--overwrite", "--dry_run").returncode == 0
     assert fingerprints(record) == before
     run = convert(*changed, "--overwrite")
     assert run.returncode == 0, run.stderr
@@ -286,6 +287,8 @@ def test_an_output_that_cannot_be_written_is_one_line(films, tmp_path):
     (tmp_path / "file").write_text("")
     run = convert(*options(films, tmp_path / "file" / "below"))
     assert_one_line(run, "can't be written", "is no folder that you may write to")
+    # root may write there by its rights, and still can't
+    assert_one_line(convert(*options(films, pathlib.Path("/proc/x"))), "/proc")
 
 
 @pytest.mark.parametrize(

@@ -322,6 +322,7 @@ def test_folders_are_found_below(made_records, tmp_path):
         (["{top}"], 0, "all is well"),
         ([], 2, "error: no folder given"),
         (["{top}/nothing"], 2, "is not a folder"),
+        (["s3://records/x"], 2, "s3://records/x lies in a store"),
         (["{top}", "{top}"], 2, "is not a flag"),
     ],
 )

@@ -441,8 +441,10 @@ def test_damaged_pgm(data, reason):
     assert reason_of(data) == reason
 
 
-def test_pgm_values_over_its_maximum_are_white():
-    assert read_data(b"P5 3 1 100\n" + bytes([0, 100, 255])).tolist() == [[0, 65535, 65535]]
+def test_pgm_values_over_its_maximum_are_damage():
+    with pytest.raises(UnusableFilm, match="a pixel of 101, the header says 100") as caught:
+        read_data(b"P5 3 1 100\n" + bytes([0, 100, 101]))
+    assert caught.value.reason == "damaged_pixels"
 
 
 def test_mini_mias_film_is_its_bytes(mini_mias_folder):
