@@ -3,8 +3,6 @@
 import csv
 import dataclasses
 import hashlib
-import os
-import pathlib
 
 import numpy as np
 import pydicom
@@ -20,12 +18,6 @@ TABLES = [
     for kind in ("mass", "calc")
     for split in ("train", "test")
 ]
-OFFICIAL = (
-    pathlib.Path(
-        os.environ.get("MAMMO_DATA", pathlib.Path(__file__).parents[3] / "shared" / "data")
-    )
-    / "cbis_ddsm"
-)
 
 
 @pytest.fixture(scope="module")
@@ -139,23 +131,21 @@ def test_tables_and_films_agree(folder, films):
         assert [column for column, cell in row.items() if cell.endswith("\n")] == [quoted]
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"no official tables in {OFFICIAL}")
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_have_the_official_form(folder, name):
-    official = read_table(OFFICIAL / name)
+def test_tables_have_the_official_form(folder, official_tables, name):
+    official = read_table(official_tables / name)
     ours = (folder / name).read_bytes()
-    assert ours.partition(b"\n")[0] == (OFFICIAL / name).read_bytes().partition(b"\n")[0]
+    assert ours.partition(b"\n")[0] == (official_tables / name).read_bytes().partition(b"\n")[0]
     for column in ("assessment", "pathology", "subtlety", "image view", "abnormality type"):
         words = {row[column] for row in official}
         assert {row[column] for row in read_table(folder / name)} <= words
 
 
-@pytest.mark.skipif(not OFFICIAL.is_dir(), reason=f"no official tables in {OFFICIAL}")
 @pytest.mark.parametrize(
     ("kind", "scale"), [("mass", phantom.MASS_WORDS), ("calc", phantom.CALC_WORDS)], ids=str
 )
-def test_lesion_words_are_official(kind, scale):
-    rows = [r for n in TABLES if n.startswith(kind) for r in read_table(OFFICIAL / n)]
+def test_lesion_words_are_official(official_tables, kind, scale):
+    rows = [r for n in TABLES if n.startswith(kind) for r in read_table(official_tables / n)]
     _, first, second = phantom.COLUMNS[kind]
     assert {word for _, (word, _) in scale} <= {row[first] for row in rows}
     assert {word for _, (_, word) in scale} <= {row[second] for row in rows}
