@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import os
 import re
 import socket
@@ -43,6 +44,7 @@ class WriteShard(beam.DoFn):
     def setup(self) -> None:
         """Leaves the cores to Beam: its workers are the parallelism."""
         cv2.setNumThreads(1)
+        _keep_freed_memory()
         # some runners do not tell their workers the options, and stores need them
         storage.configure(self._arguments)
 
@@ -60,6 +62,19 @@ class WriteShard(beam.DoFn):
         # shown by runners that have a page of their own
         Metrics.counter("beam_jobs", "films").inc(len(shard.films))
         yield shard.name
+
+
+def _keep_freed_memory() -> None:
+    """Tells glibc to keep freed arrays: threads wait for each other's page faults."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL("libc.so.6")
+        library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+# malloc.h of glibc, mallopt(3)
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 
 
 # DirectRunner: threads of this process, one a core (0): OpenCV and numpy let go of the GIL.
