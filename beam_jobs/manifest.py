@@ -33,11 +33,14 @@ _LIBRARIES = (
     "scipy",
 )
 
+LESIONS = "lesions.csv"
+"""The one file that only some data sets have."""
+MANIFEST = "manifest.json"
 FILES = (
     "dataset_info.json",
     "features.json",
-    "lesions.csv",
-    "manifest.json",
+    LESIONS,
+    MANIFEST,
     "overview.html",
     "plan.json",
     "preview.png",
@@ -46,9 +49,6 @@ FILES = (
     "statistics.json",
 )
 """What lies beside the shards of a finished output."""
-LESIONS = "lesions.csv"
-"""The one file that only some data sets have."""
-MANIFEST = "manifest.json"
 REJECTED_HEADER = ("film_id", "path", "reason", "detail")
 
 

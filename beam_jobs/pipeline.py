@@ -29,6 +29,9 @@ from beam_jobs import shards, storage
 from flags.errors import CallerError
 
 _ANSWER_SECONDS = 20
+# malloc.h of glibc, mallopt(3)
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
 
 # why threads of this process stopped: Beam would print a page for each
 _stopped_by: list[OSError] = []
@@ -70,11 +73,6 @@ def _keep_freed_memory() -> None:
         library = ctypes.CDLL("libc.so.6")
         library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
-
-
-# malloc.h of glibc, mallopt(3)
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
 
 
 # DirectRunner: threads of this process, one a core (0): OpenCV and numpy let go of the GIL.
