@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import keras
 
 from flags import schema
-from flags.errors import CallerError
 from flags.size import ImageSize
 from flags.training import TrainingConfig
 from trainer import bases, head
@@ -54,13 +53,7 @@ def build(
             the head is too large for this machine.
     """
     sets = downsample_sets(config, size)
-    try:
-        inner = ImageSize(size.height >> sets, size.width >> sets)
-        base, weights = bases.build(config, inner)
-    except CallerError as error:
-        if not sets:
-            raise
-        raise CallerError(f"{error} (films of {size} after {sets} downsample sets)") from error
+    base, weights = bases.build(config, ImageSize(size.height >> sets, size.width >> sets))
     pixels = keras.Input((size.height, size.width, 1), dtype="uint16", name="pixels")
     # float32 under any precision: 65535 is infinite in float16
     grey = keras.layers.Rescaling(1 / schema.FULL_SCALE, dtype="float32", name="to_unit_range")(
