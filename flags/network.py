@@ -16,6 +16,11 @@ HEADS = {
     "gap": "global average pooling, then the hidden layers",
     "flatten": "flatten, then the hidden layers, as published: 42-268 million weights",
 }
+WEIGHTS = {
+    "auto": "ImageNet if at hand or downloadable, else random with a warning",
+    "imagenet": "ImageNet or an error",
+    "random": "none",
+}
 INPUT_SCALINGS = {
     "base": "what the base's ImageNet weights were trained on",
     "paper": "[0, 1] straight into the base, whatever it expects, as the published code had it",
@@ -62,6 +67,8 @@ def check(config: TrainingConfig) -> None:
     ):
         catalogue.check_name(flag, name, known)
     _check_alpha(config)
+    if not config.weights.endswith(".h5"):
+        catalogue.check_name("weights", config.weights, (*WEIGHTS, "PATH.h5"))
     if not 0 <= config.dropout < 1:
         raise CallerError(f"--dropout={config.dropout} is not in 0 to 1")
     if not 0 <= config.l2 < 1:
@@ -105,8 +112,8 @@ def define(default: TrainingConfig) -> None:
     text(
         "weights",
         default.weights,
-        "Weights the base starts from: auto = ImageNet if at hand or downloadable, else random "
-        "with a warning; imagenet; random; or the path of a .weights.h5 or .h5 file.",
+        catalogue.describe("Weights the base starts from", WEIGHTS)[:-1]
+        + "; or the path of a .weights.h5 or .h5 file of keras.applications without top.",
     )
     for name, lead, known in (
         ("input_scaling", "Range of the pixels the base gets", INPUT_SCALINGS),

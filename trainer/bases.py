@@ -104,8 +104,14 @@ def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWei
             warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
             base = constructor(weights=None, input_shape=(size.height, size.width, 3), **options)
     except ValueError as error:
-        halved = f" (--downsample_sets={config.downsample_sets})" if config.downsample_sets != "0" else ""
-        raise CallerError(f"--base={config.base} at {size}{halved}: {_first_line(error)}") from error
+        halved = (
+            f" (--downsample_sets={config.downsample_sets})"
+            if config.downsample_sets != "0"
+            else ""
+        )
+        raise CallerError(
+            f"--base={config.base} at {size}{halved}: {_first_line(error)}"
+        ) from error
     weights = _give_weights(base, config, constructor, options)
     if not weights.pretrained:
         for layer in batch_normalisations(base):
