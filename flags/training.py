@@ -11,13 +11,9 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue
+from flags import catalogue, network
 from flags.errors import CallerError
 
-HEADS = {
-    "gap": "global average pooling, then the dense layers",
-    "flatten": "flatten, then the dense layers, as published: 67-268 million weights",
-}
 STRATEGIES = {
     "default": "one device",
     "mirrored": "every GPU of this machine, the batch split among them",
@@ -27,8 +23,6 @@ CACHES = {
     "memory": "in memory",
     "off": "read from disk every epoch",
 }
-ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-"""Widths of MobileNetV2 that have ImageNet weights."""
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
@@ -42,11 +36,20 @@ class TrainingConfig:
     mode: str = "train"
     dataset_dir: str | None = None
     run_dir: str | None = None
+    # model
     base: str = "mobilenetv2"
     alpha: float = 1.0
     weights: str = "auto"
+    input_scaling: str = "base"
+    downsample_sets: str = "0"
+    conv_after: str = "0"
     head: str = "gap"
+    hidden: str = "512,32"
+    activation: str = "relu"
     dropout: float = 0.2
+    batch_norm: bool = False
+    l2: float = 0.0
+    # data
     target: str | None = None
     class_weights: str = "balanced"
     fold: int = 0
@@ -65,20 +68,13 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for flag, name, known in (
             ("mode", self.mode, MODES),
-            ("base", self.base, catalogue.BASES),
-            ("head", self.head, HEADS),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
         ):
             catalogue.check_name(flag, name, known)
         if self.target is not None:
             catalogue.check_name("target", self.target, catalogue.TARGETS)
-        if self.alpha not in ALPHAS:
-            raise CallerError(f"--alpha={self.alpha} is not one of {', '.join(map(str, ALPHAS))}")
-        if not 0 <= self.dropout < 1:
-            raise CallerError(f"--dropout={self.dropout} is not in 0 to 1")
-        if self.alpha != 1.0 and self.base != "mobilenetv2":
-            raise CallerError(f"--alpha={self.alpha} goes with --base=mobilenetv2 only")
+        network.check(self)
         if not (0 < self.phase1_learning_rate < 1 and 0 < self.phase2_learning_rate < 1):
             raise CallerError(
                 f"--phase1_learning_rate={self.phase1_learning_rate} and "
@@ -140,16 +136,7 @@ def define() -> None:
         "Default: the only one under data/tfrecords.",
     )
     text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
-    text("base", default.base, f"Network under the head: {', '.join(catalogue.BASES)}.")
-    share("alpha", default.alpha, f"Width of MobileNetV2: {', '.join(map(str, ALPHAS))}.")
-    text(
-        "weights",
-        default.weights,
-        "Weights the base starts from: auto = ImageNet if at hand or downloadable, else random "
-        "with a warning; imagenet; random; or the path of a .weights.h5 file.",
-    )
-    text("head", default.head, catalogue.describe("Between base and output", HEADS))
-    share("dropout", default.dropout, "Dropout before the head.", lower_bound=0, upper_bound=0.95)
+    network.define(default)
     text(
         "target",
         None,

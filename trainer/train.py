@@ -12,6 +12,7 @@ import pathlib
 import platform
 import shutil
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -24,6 +25,7 @@ from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import checkpoints, evaluate, input_pipeline, models, run_folder, strategy
+from trainer.bases import BaseWeights
 from trainer.records import (
     Records,
     Split,
@@ -60,7 +62,7 @@ class Run:
     directory: pathlib.Path
     devices: tf.distribute.Strategy
     model: keras.Model
-    weights: models.BaseWeights
+    weights: BaseWeights
     class_weights: tuple[float, float]
 
 
@@ -80,9 +82,11 @@ def train(config: TrainingConfig) -> pathlib.Path:
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     if not (directory / "model.keras").is_file():
         devices = strategy.make(config.strategy)
-        with devices.scope():
-            model, weights = models.build(config, data.records.size)
         class_weights = choose_class_weights(config, data.train)
+        with devices.scope():
+            model, weights = models.build(
+                config, data.records.size, shares=weighted_shares(data.train, class_weights)
+            )
         run = Run(config, data, directory, devices, model, weights, class_weights)
         run_folder.open_run(directory, content)
         run_folder.write_description(directory, describe_run(run))
@@ -134,6 +138,13 @@ def choose_class_weights(config: TrainingConfig, split: Split) -> tuple[float, f
         "balanced", classes=np.array([0, 1]), y=list(split.labels)
     )
     return float(negative), float(positive)
+
+
+def weighted_shares(split: Split, class_weights: Sequence[float]) -> list[float]:
+    """Returns the share each class of a split has in the loss; balanced weights make them equal."""
+    counts = np.bincount(split.labels, minlength=len(class_weights))
+    weighed = counts * np.asarray(class_weights)
+    return (weighed / weighed.sum()).tolist()
 
 
 def train_phase(run: Run, phase: int) -> None:

@@ -42,7 +42,7 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
         (["--class_weights=1:0"], ["two positive numbers such as 1.0:1.5"]),
         (["--alpha=2"], ["--alpha=2.0 is not one of 0.35, 0.5"]),
         (["--dropout=nan"], ["--dropout=nan is not in 0 to 1"]),
-        (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenetv2 only"]),
+        (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenet or mobilenetv2"]),
         (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
         (["--mode=evaluate"], ["needs --run_dir"]),
         (["--mode=evaluate", "--run_dir=nowhere"], ["nowhere holds no config.json"]),
