@@ -56,12 +56,17 @@ class BaseWeights:
     warning: str | None = None
 
 
-def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
+def build(
+    config: TrainingConfig,
+    size: ImageSize,
+    *,
+    outputs: catalogue.Outputs = catalogue.TARGETS["pathology"].outputs,
+) -> tuple[keras.Model, BaseWeights]:
     """Builds the network of a configuration for films of one size.
 
     Returns:
-        model of [batch, height, width, 1] uint16 -> [batch, 1] float32 probability of label 1, and
-        where its base's weights came from.
+        model of [batch, height, width, 1] uint16 -> [batch, outputs.units] float32 probabilities,
+        and where its base's weights came from.
 
     Raises:
         CallerError: the weights can't be had or do not fit, or the size is too small for the base.
@@ -81,9 +86,9 @@ def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWei
     hidden = keras.layers.Dropout(config.dropout, name="dropout")(features)
     hidden = keras.layers.Dense(512, activation="relu", name="dense_512")(hidden)
     hidden = keras.layers.Dense(32, activation="relu", name="dense_32")(hidden)
-    output = keras.layers.Dense(1, activation="sigmoid", dtype="float32", name="probability")(
-        hidden
-    )
+    output = keras.layers.Dense(
+        outputs.units, activation=outputs.activation, dtype="float32", name="probability"
+    )(hidden)
     return keras.Model(pixels, output, name=config.base), weights
 
 
