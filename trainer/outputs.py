@@ -72,8 +72,8 @@ def ordinal_accuracy(labels: Any, outputs: Any) -> Any:
     Cheng et al. 2008, section III: outputs are scanned in order until one is below the threshold.
     """
     scanned = keras.ops.cumprod(keras.ops.cast(outputs > 0.5, "float32"), axis=-1)
-    answers = keras.ops.sum(scanned, axis=-1, keepdims=True)
-    return keras.ops.cast(keras.ops.equal(answers, keras.ops.cast(labels, "float32")), "float32")
+    labels = keras.ops.cast(labels, "float32")[:, 0]
+    return keras.ops.cast(keras.ops.equal(keras.ops.sum(scanned, axis=-1), labels), "float32")
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)
