@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue, network
+from flags import catalogue, network, where
 from flags.errors import CallerError
 
 STRATEGIES = {
@@ -22,6 +22,11 @@ CACHES = {
     "auto": "in memory if the records take less than a quarter of what is free",
     "memory": "in memory",
     "off": "read from disk every epoch",
+}
+SAMPLINGS = {
+    "none": "every training film once an epoch",
+    "under": "as many films of each class as the smallest has, others drawn anew each epoch",
+    "over": "as many of each as the largest has, films of the others repeated",
 }
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
@@ -64,6 +69,10 @@ class TrainingConfig:
     cache: str = "auto"
     seed: int = 111
     deterministic: bool = False
+    # data
+    where: str = ""
+    sampling: str = "none"
+    skip_damaged: bool = False
 
     def __post_init__(self) -> None:
         for flag, name, known in (
@@ -84,28 +93,39 @@ class TrainingConfig:
             raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
-        self.fixed_class_weights()
+        self._check_data()
 
-    def fixed_class_weights(self) -> tuple[float, float] | None:
-        """Returns the weights of labels 0 and 1 where `class_weights` states them.
+    def _check_data(self) -> None:
+        """Refuses what can't be meant of the films to learn from."""
+        catalogue.check_name("sampling", self.sampling, SAMPLINGS)
+        where.parse(self.where)
+        weights = self.fixed_class_weights()
+        target = catalogue.TARGETS[self.target] if self.target else None
+        # grades of an ordinal target that the data set lacks are dropped, so it may need fewer
+        if weights and target and target.kind != "ordinal" and len(weights) != len(target.names):
+            raise CallerError(
+                f"--class_weights={self.class_weights} has {len(weights)} weights, "
+                f"--target={self.target} has {len(target.names)} classes: {', '.join(target.names)}"
+            )
+
+    def fixed_class_weights(self) -> tuple[float, ...] | None:
+        """Returns the weight of each class where `class_weights` states them in numbers.
 
         Raises:
-            CallerError: the text is neither none, balanced nor two positive numbers.
+            CallerError: the text is neither none, balanced nor two or more positive numbers.
         """
-        if self.class_weights == "none":
-            return 1.0, 1.0
-        if self.class_weights == "balanced":
+        if self.class_weights in ("none", "balanced"):
             return None
         try:
-            negative, positive = (float(part) for part in self.class_weights.split(":"))
+            weights = tuple(float(part) for part in self.class_weights.split(":"))
         except ValueError:
-            negative = positive = math.nan
-        if not (0 < negative < math.inf and 0 < positive < math.inf):
+            weights = ()
+        if len(weights) < 2 or not all(0 < weight < math.inf for weight in weights):
             raise CallerError(
-                f"--class_weights={self.class_weights} is not none, balanced, or two positive "
-                "numbers such as 1.0:1.5 (label 0 : label 1)"
+                f"--class_weights={self.class_weights} is not none, balanced, or two or more "
+                "positive numbers such as 1.0:1.5 (class 0 : class 1)"
             )
-        return negative, positive
+        return weights
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues) -> TrainingConfig:
@@ -127,6 +147,7 @@ class TrainingConfig:
 def define() -> None:
     """Defines the trainer's flags on absl's FLAGS."""
     default = TrainingConfig()
+    _define_data(default)
     text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
     text("mode", default.mode, catalogue.describe("What to do", MODES))
     text(
@@ -137,20 +158,6 @@ def define() -> None:
     )
     text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
     network.define(default)
-    text(
-        "target",
-        None,
-        "What to learn: "
-        + "; ".join(
-            f"{name} = {t.names[0]} or {t.names[1]}" for name, t in catalogue.TARGETS.items()
-        )
-        + ". Default: the data set's own.",
-    )
-    text(
-        "class_weights",
-        default.class_weights,
-        "Weight of each class in the loss: none, balanced, or label 0 : label 1 such as 1.0:1.5.",
-    )
     number("fold", default.fold, "Fold that validates; the others train.", lower_bound=0)
     number("batch_size", default.batch_size, "Films a step, over all devices.", lower_bound=1)
     number(
@@ -184,4 +191,30 @@ def define() -> None:
     number("seed", default.seed, "Seed of initial weights, order of films and dropout.")
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
+    )
+
+
+def _define_data(default: TrainingConfig) -> None:
+    """Defines what to learn, and from which films."""
+    text = flags.DEFINE_string
+    questions = {name: " or ".join(t.names) for name, t in catalogue.TARGETS.items()}
+    text(
+        "target",
+        None,
+        f"{catalogue.describe('What to learn', questions)} Default: the data set's own.",
+    )
+    text(
+        "where",
+        default.where,
+        "Condition that films must meet to take part, in training and tests alike, such as "
+        f'"{where.EXAMPLE}"; columns: {", ".join(where.COLUMNS)}.',
+    )
+    text("sampling", default.sampling, catalogue.describe("Films of an epoch", SAMPLINGS))
+    text(
+        "class_weights",
+        default.class_weights,
+        "Weight of each class in the loss: none, balanced, or a number a class such as 1.0:1.5.",
+    )
+    flags.DEFINE_bool(
+        "skip_damaged", default.skip_damaged, "Go on without damaged records, and count them."
     )

@@ -12,28 +12,28 @@ import pathlib
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
-from sklearn.utils.class_weight import compute_class_weight
 
 from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import checkpoints, evaluate, input_pipeline, models, run_folder, strategy
-from trainer.bases import BaseWeights
-from trainer.records import (
-    Records,
-    Split,
-    find_damaged,
-    find_directory,
-    open_records,
-    select,
+from trainer import (
+    checkpoints,
+    damage,
+    evaluate,
+    input_pipeline,
+    models,
+    outputs,
+    run_folder,
+    sampling,
+    strategy,
 )
+from trainer.bases import BaseWeights
+from trainer.records import Records, Split, find_directory, open_records, select, settle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Run:
 
     Attributes:
         devices: strategy the model was built under.
-        class_weights: weights of labels 0 and 1 in the loss.
+        class_weights: weight of each class in the loss.
     """
 
     config: TrainingConfig
@@ -63,7 +63,7 @@ class Run:
     devices: tf.distribute.Strategy
     model: keras.Model
     weights: BaseWeights
-    class_weights: tuple[float, float]
+    class_weights: tuple[float, ...]
 
 
 def train(config: TrainingConfig) -> pathlib.Path:
@@ -79,28 +79,25 @@ def train(config: TrainingConfig) -> pathlib.Path:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     data = open_data(config)
+    class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
-    if not (directory / "model.keras").is_file():
-        devices = strategy.make(config.strategy)
-        class_weights = choose_class_weights(config, data.train)
-        with devices.scope():
-            model, weights = models.build(
-                config, data.records.size, shares=weighted_shares(data.train, class_weights)
-            )
-        run = Run(config, data, directory, devices, model, weights, class_weights)
-        run_folder.open_run(directory, content)
-        run_folder.write_description(directory, describe_run(run))
-        try:
+    with damage.named(data.records.directory, data.records.manifest["shards"]):
+        if not (directory / "model.keras").is_file():
+            devices = strategy.make(config.strategy)
+            with devices.scope():
+                model, weights = models.build(
+                    config,
+                    data.records.size,
+                    kind=data.target.kind,
+                    shares=sampling.weighted_shares(config, data.train.labels, class_weights),
+                )
+            run = Run(config, data, directory, devices, model, weights, class_weights)
+            run_folder.open_run(directory, content)
+            run_folder.write_description(directory, describe_run(run))
             for phase in (1, 2):
                 train_phase(run, phase)
-        except tf.errors.DataLossError as error:
-            damaged = find_damaged(data.records)
-            raise CallerError(
-                f"{data.records.directory}: {', '.join(damaged) or 'a record'} is damaged; remove "
-                "it and give the command of the conversion again, then this one"
-            ) from error
-        save_model(model, directory / "model.keras")
-    evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+            save_model(model, directory / "model.keras")
+        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
     return directory
 
 
@@ -110,41 +107,28 @@ def open_data(config: TrainingConfig) -> Data:
     Raises:
         CallerError: there are no such records, or a split lacks a class.
     """
-    records = open_records(find_directory(config.dataset_dir))
+    records = open_records(
+        find_directory(config.dataset_dir),
+        condition=config.where,
+        skip_damaged=config.skip_damaged,
+    )
     if config.fold >= records.folds:
         raise CallerError(
             f"--fold={config.fold}: {records.directory} has folds 0 to {records.folds - 1}"
         )
     name = config.target or catalogue.DATASETS[records.dataset].target
-    target = catalogue.TARGETS[name]
+    target = settle(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     held_out = folds.pop(config.fold)
+    train = select(records, "train", folds, target)
     return Data(
         records=records,
         target=target,
         target_name=name,
-        train=select(records, "train", folds, target),
+        train=dataclasses.replace(train, sampling=config.sampling),
         validation=select(records, "validation", [held_out], target),
         test=select(records, "test", [schema.TEST_SPLIT], target),
     )
-
-
-def choose_class_weights(config: TrainingConfig, split: Split) -> tuple[float, float]:
-    """Returns the weights of labels 0 and 1: as given, or balanced over the training films."""
-    fixed = config.fixed_class_weights()
-    if fixed is not None:
-        return fixed
-    negative, positive = compute_class_weight(
-        "balanced", classes=np.array([0, 1]), y=list(split.labels)
-    )
-    return float(negative), float(positive)
-
-
-def weighted_shares(split: Split, class_weights: Sequence[float]) -> list[float]:
-    """Returns the share each class of a split has in the loss; balanced weights make them equal."""
-    counts = np.bincount(split.labels, minlength=len(class_weights))
-    weighed = counts * np.asarray(class_weights)
-    return (weighed / weighed.sum()).tolist()
 
 
 def train_phase(run: Run, phase: int) -> None:
@@ -200,8 +184,8 @@ def _compile(run: Run, phase: int) -> None:
     with run.devices.scope():
         run.model.compile(
             optimizer=keras.optimizers.Adam(rate),
-            loss="binary_crossentropy",
-            metrics=["accuracy", keras.metrics.AUC(name="auc")],
+            loss=outputs.loss_of(run.data.target),
+            metrics=outputs.metrics_of(run.data.target),
         )
 
 
@@ -275,6 +259,7 @@ def describe_run(run: Run) -> dict[str, Any]:
     manifest = run.data.records.manifest
     described = catalogue.DATASETS[run.data.records.dataset]
     names = run.data.target.names
+    salvage = run.data.records.salvage
     return {
         "dataset": run.data.records.dataset,
         "dataset_title": described.title,
@@ -288,6 +273,15 @@ def describe_run(run: Run) -> dict[str, Any]:
         "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
         "target": run.data.target_name,
         "label_names": list(names),
+        "kind": run.data.target.kind,
+        "absent_classes": [
+            name
+            for name in catalogue.TARGETS[run.data.target_name].names
+            if name not in run.data.target.names
+        ],
+        "where": run.config.where,
+        "sampling": run.config.sampling,
+        "damaged_records": list(salvage.damaged) if salvage else [],
         "splits": {
             split.name: split.describe(names)
             for split in (run.data.train, run.data.validation, run.data.test)

@@ -41,10 +41,11 @@ def test_refused(changes, message):
 @pytest.mark.parametrize(
     ("text", "weights"),
     [
-        ("none", (1.0, 1.0)),
+        ("none", None),
         ("balanced", None),
         ("1.0:1.5", (1.0, 1.5)),
         ("2:1e-3", (2.0, 0.001)),
+        ("1:2:3", (1.0, 2.0, 3.0)),
     ],
 )
 def test_class_weights(text, weights):
@@ -52,10 +53,12 @@ def test_class_weights(text, weights):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1.5", "1:2:3", "0:1", "1:-1", "nan:1", "1:inf", "a:b", "1,2", "Balanced"]
+    "text", ["", "1.5", "1:2:", "0:1", "1:-1", "nan:1", "1:inf", "a:b", "1,2", "Balanced"]
 )
 def test_bad_class_weights(text):
-    with pytest.raises(CallerError, match=rf"--class_weights={text} is not none, balanced, or two"):
+    with pytest.raises(
+        CallerError, match=rf"--class_weights={text} is not none, balanced, or two or"
+    ):
         TrainingConfig(class_weights=text)
 
 

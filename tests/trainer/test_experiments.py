@@ -16,7 +16,7 @@ from absl import flags
 from flags import training
 from flags.size import ImageSize
 from flags.training import TrainingConfig
-from trainer import head, input_pipeline, models, train
+from trainer import head, input_pipeline, models, sampling, train
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "flags" / "experiments"
@@ -214,7 +214,9 @@ def test_one_step_on_phantoms(name, parse_flags, phantoms):
         data.train, data.target, data.records.size, batch_size=config.batch_size
     )
     films, labels = next(batches.as_numpy_iterator())
-    shares = train.weighted_shares(data.train, train.choose_class_weights(config, data.train))
+    classes = data.train.labels
+    weights = sampling.choose_class_weights(config, classes, data.target)
+    shares = sampling.weighted_shares(config, classes, weights)
     model, _ = models.build(config, data.records.size, shares=shares)
     base = model.get_layer(models.BASE_LAYER)
     for phase in (1, 2):

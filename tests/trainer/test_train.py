@@ -189,18 +189,6 @@ def test_a_fold_that_does_not_exist_is_refused(records_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_class_weights():
-    """The published ones: 1010 benign and 823 malignant films give 0.90743 and 1.11361."""
-    split = train.Split("train", (), (), (), (0,) * 1010 + (1,) * 823, 0, 0)
-    assert train.choose_class_weights(TrainingConfig(), split) == pytest.approx(
-        (0.90743, 1.11361), abs=5e-6
-    )
-    none = TrainingConfig(class_weights="none")
-    assert train.choose_class_weights(none, split) == (1, 1)
-    given = TrainingConfig(class_weights="1.0:1.5")
-    assert train.choose_class_weights(given, split) == (1, 1.5)
-
-
 # Losses of three epochs over the 42 training films: 32 of them train, in batches of 8.
 LOSSES = """
     import sys, json
