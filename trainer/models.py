@@ -69,7 +69,11 @@ def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWei
     base, weights = _build_base(config, size)
     base.name = BASE_LAYER
     pixels = keras.Input((size.height, size.width, 1), dtype="uint16", name="pixels")
-    grey = keras.layers.Rescaling(1 / schema.FULL_SCALE, name="to_unit_range")(pixels)
+    # in 32 bits always: 65535 is beyond float16
+    to_unit_range = keras.layers.Rescaling(
+        1 / schema.FULL_SCALE, dtype="float32", name="to_unit_range"
+    )
+    grey = to_unit_range(pixels)
     channels = keras.layers.Concatenate(name="to_three_channels")([grey, grey, grey])
     factor, offset = SCALING[config.base]
     scaled = keras.layers.Rescaling(list(factor), list(offset), name="to_base_range")(channels)

@@ -20,7 +20,7 @@ from trainer.records import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
 # these do not change what is learned, so a run may be taken up with others
-_INCIDENTAL = ("mode", "run_dir", "dataset_dir", "cache")
+_INCIDENTAL = ("mode", "run_dir", "dataset_dir", "cache", "max_minutes", "profile")
 
 
 def check_run(
@@ -92,12 +92,14 @@ def write_description(directory: pathlib.Path, description: dict[str, Any]) -> N
         CallerError: the run began from other weights than can be had now.
     """
     path = directory / "run.json"
-    if path.is_file() and (began := read_json(path)["weights"]) != description["weights"]:
+    earlier = read_json(path) if path.is_file() else {}
+    began = earlier.get("weights", description["weights"])
+    if began != description["weights"]:
         raise CallerError(
             f"{directory} began with {began} weights, now they are {description['weights']}; "
             "give those again with --weights, or another --run_dir"
         )
-    write_json(path, description)
+    write_json(path, {**earlier, **description})
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
