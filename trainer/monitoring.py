@@ -62,19 +62,16 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class Deadline(keras.callbacks.Callback):
-    """Stops training after the epoch in which the time is up."""
+    """Stops training after the epoch in which the time is up; one epoch is always trained."""
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float) -> None:
         super().__init__()
-        self._end = None if not seconds else time.monotonic() + seconds
-
-    @property
-    def over(self) -> bool:
-        """Whether the time is up."""
-        return self._end is not None and time.monotonic() >= self._end
+        self._end = time.monotonic() + (seconds or float("inf"))
+        self.over = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends training where the time is up."""
+        self.over = time.monotonic() >= self._end
         if self.over:
             self.model.stop_training = True
 
