@@ -53,11 +53,15 @@ class StopAtNaN(keras.callbacks.Callback):
             return
         rate = float(self.model.optimizer.learning_rate)
         saved = checkpoints.saved_epochs(self._kept)
-        kept = f"the last good weights are {checkpoints.epoch_path(self._kept, saved[-1])}"
+        kept = (
+            f"the last good weights are {checkpoints.epoch_path(self._kept, saved[-1])}"
+            if saved
+            else "no epoch of this phase was good"
+        )
         raise CallerError(
             f"the loss is {float(loss)} in epoch {self._epoch}, {where}, phase {self._phase}, at "
-            f"learning rate {rate:g}; {kept if saved else 'no epoch of this phase was good'}; "
-            f"give a lower --phase{self._phase}_learning_rate and another --run_dir"
+            f"learning rate {rate:g}; {kept}; give a lower --phase{self._phase}_learning_rate and "
+            "another --run_dir"
         )
 
 

@@ -41,8 +41,12 @@ def check_run(
     directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
     path = directory / "config.json"
     if path.is_file():
-        found = read_json(path)
-        changed = [key for key in decisive if found.get(key) != decisive[key]]
+        found = {**TrainingConfig().to_json(), **read_json(path)}  # it may lack a later flag
+        changed = [
+            f"{key} ({found.get(key)}, now {value})"
+            for key, value in decisive.items()
+            if found.get(key) != value
+        ]
         if changed:
             raise CallerError(
                 f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
@@ -123,7 +127,10 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
 
 
 def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    default = TrainingConfig().to_json()
+    # flags at their default are left out, so that names outlive new flags
+    told = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     recipe = records.manifest["recipe"]
     return DEFAULT_ROOT / (
         f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}-{digest[:8]}"

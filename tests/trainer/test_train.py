@@ -290,7 +290,9 @@ def test_a_finished_run_is_judged_again_not_trained_again(finished, records_dir)
 
 
 def test_a_run_folder_of_another_configuration_is_refused(finished, records_dir):
-    with pytest.raises(CallerError, match=r"holds a run with other dropout; give another"):
+    with pytest.raises(
+        CallerError, match=r"holds a run with other dropout \(0.2, now 0.5\); give another"
+    ):
         train.train(config(records_dir, finished, dropout=0.5))
 
 

@@ -79,9 +79,13 @@ def test_the_run_must_be_finished(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "size", "message"),
     [
-        ({"alpha": 0.5}, SIZE, r"layer dense_512 has weights 1280x512, 512 there"),
-        ({"alpha": 0.5, "init_parts": "base"}, SIZE, r"layer bn_Conv1 has weights .*16, 16"),
-        ({"base": "resnet50", "alpha": 1.0}, SIZE, r"layer dense_512 has weights 1280x512, 512"),
+        ({"alpha": 0.5}, SIZE, r"layer block_1_project has weights 1x1x48x8 there and 1x1x48x16"),
+        ({"alpha": 0.5, "init_parts": "base"}, SIZE, r"layer block_1_project has weights 1x1x48x8"),
+        (
+            {"base": "resnet50", "alpha": 1.0},
+            SIZE,
+            r"layer dense_512 has weights 1280x512, 512 there",
+        ),
         ({"head": "flatten"}, SIZE, r"there and 5120x512, 512 here"),
     ],
     ids=["alpha", "base", "other base", "head"],
