@@ -11,12 +11,14 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue, network, where
+from flags import catalogue, network, optimization, transfer, where
 from flags.errors import CallerError
 
 STRATEGIES = {
     "default": "one device",
     "mirrored": "every GPU of this machine, the batch split among them",
+    "multi_worker": "the machines TF_CONFIG names, the batch split among them",
+    "tpu": "the TPU of this machine or the one TPU_NAME names",
 }
 CACHES = {
     "auto": "in memory if the records take less than a quarter of what is free",
@@ -73,6 +75,24 @@ class TrainingConfig:
     where: str = ""
     sampling: str = "none"
     skip_damaged: bool = False
+    # transfer
+    init_from: str | None = None
+    init_parts: str = "all"
+    unfreeze_from: str | None = None
+    # training
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: int = 0
+    plateau: bool = True
+    monitor: str = "val_loss"
+    accumulate: int = 1
+    precision: str = "float32"
+    xla: bool = False
+    ema: float = 0.0
+    max_minutes: float = 0.0
+    profile: str = ""
 
     def __post_init__(self) -> None:
         for flag, name, known in (
@@ -94,6 +114,8 @@ class TrainingConfig:
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
         self._check_data()
+        transfer.check(self)
+        optimization.check(self)
 
     def _check_data(self) -> None:
         """Refuses what can't be meant of the films to learn from."""
@@ -169,15 +191,15 @@ def define() -> None:
     number(
         "phase2_epochs",
         default.phase2_epochs,
-        "At most so many epochs with all layers trained.",
+        "At most so many epochs with all layers trained; 0: the base only makes features.",
         lower_bound=0,
     )
-    share("phase1_learning_rate", default.phase1_learning_rate, "Adam's rate in phase 1.")
-    share("phase2_learning_rate", default.phase2_learning_rate, "Adam's rate in phase 2.")
+    share("phase1_learning_rate", default.phase1_learning_rate, "Learning rate of phase 1.")
+    share("phase2_learning_rate", default.phase2_learning_rate, "Learning rate of phase 2.")
     number(
         "phase1_patience",
         default.phase1_patience,
-        "Epochs without a better validation loss that end phase 1; half of them cut the rate.",
+        "Epochs without a better --monitor that end phase 1; half of them cut the rate.",
         lower_bound=1,
     )
     number(
@@ -192,6 +214,8 @@ def define() -> None:
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
     )
+    transfer.define(default)
+    optimization.define(default)
 
 
 def _define_data(default: TrainingConfig) -> None:

@@ -32,10 +32,13 @@ def run(_: list[str]) -> int:
     """
     config = TrainingConfig.from_flags(flags.FLAGS)
     # TensorFlow is slow to import, so it waits until the flags are known to be good
-    from trainer import damage, evaluate, run_folder, train
+    from trainer import damage, evaluate, monitoring, run_folder, train
 
     if config.mode == "train":
         directory = train.train(config)
+        throughput = run_folder.read_json(directory / "run.json").get("throughput")
+        if throughput:
+            print(monitoring.describe(throughput))
     else:
         assert config.run_dir is not None
         directory = pathlib.Path(config.run_dir)

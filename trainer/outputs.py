@@ -11,7 +11,6 @@ Labels are class numbers, [batch, 1] float32, for every kind; losses and metrics
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -24,28 +23,42 @@ Floats = NDArray[np.float64]
 _PACKAGE = "trainer"
 
 
-def loss_of(target: Target) -> str | Callable[[Any, Any], Any]:
+def loss_of(target: Target) -> keras.losses.Loss:
     """Returns the loss that a target's network is trained with."""
-    losses: dict[str, str | Callable[[Any, Any], Any]] = {
-        "binary": "binary_crossentropy",
-        "classes": "sparse_categorical_crossentropy",
-        "ordinal": ordinal_crossentropy,
+    losses = {
+        "binary": keras.losses.BinaryCrossentropy,
+        "classes": keras.losses.SparseCategoricalCrossentropy,
+        "ordinal": OrdinalCrossentropy,
     }
-    return losses[target.kind]
+    return losses[target.kind]()
 
 
-def metrics_of(target: Target) -> list[Any]:
-    """Makes the metrics of an epoch: accuracy and auc, whatever the kind.
+def metrics_of(target: Target) -> list[keras.metrics.Metric]:
+    """Makes the metrics of an epoch: accuracy and auc, whatever the kind; pr_auc of two classes.
 
     The auc of K classes is the mean of one class against the rest; of grades, the mean over
     the questions whether a film is above each grade.
     """
     if target.kind == "binary":
-        return ["accuracy", keras.metrics.AUC(name="auc")]
+        return [
+            keras.metrics.BinaryAccuracy(name="accuracy"),
+            keras.metrics.AUC(name="auc"),
+            keras.metrics.AUC(name="pr_auc", curve="PR"),
+        ]
     if target.kind == "classes":
-        return ["accuracy", ClassesAUC(multi_label=True, num_labels=len(target.names), name="auc")]
+        auc = ClassesAUC(multi_label=True, num_labels=len(target.names), name="auc")
+        return [keras.metrics.SparseCategoricalAccuracy(name="accuracy"), auc]
     auc = OrdinalAUC(multi_label=True, num_labels=len(target.names) - 1, name="auc")
     return [keras.metrics.MeanMetricWrapper(ordinal_accuracy, name="accuracy"), auc]
+
+
+@keras.saving.register_keras_serializable(_PACKAGE)
+class OrdinalCrossentropy(keras.losses.Loss):
+    """`ordinal_crossentropy` as a loss."""
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Takes labels [batch, 1], outputs [batch, K-1]; returns [batch]."""
+        return ordinal_crossentropy(y_true, y_pred)
 
 
 @keras.saving.register_keras_serializable(_PACKAGE)

@@ -1,8 +1,4 @@
-"""Training, in two phases: the head on a frozen base, then all layers at a low learning rate.
-
-Jaamour et al. 2023, transfer learning: Adam, early stopping on the validation loss (patience 10,
-then 5), learning rate cut to a tenth on a plateau (patience 5, then 2).
-"""
+"""A run from records to report: data, network, the two phases, the saved model, its scores."""
 
 from __future__ import annotations
 
@@ -10,60 +6,26 @@ import dataclasses
 import os
 import pathlib
 import platform
-import shutil
-import sys
 from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import (
-    checkpoints,
     damage,
     evaluate,
-    input_pipeline,
-    models,
-    outputs,
+    monitoring,
+    phases,
     run_folder,
     sampling,
     strategy,
+    transfer,
 )
-from trainer.bases import BaseWeights
-from trainer.records import Records, Split, find_directory, open_records, select, settle
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What a run learns from and is judged on."""
-
-    records: Records
-    target: catalogue.Target
-    target_name: str
-    train: Split
-    validation: Split
-    test: Split
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A run under way.
-
-    Attributes:
-        devices: strategy the model was built under.
-        class_weights: weight of each class in the loss.
-    """
-
-    config: TrainingConfig
-    data: Data
-    directory: pathlib.Path
-    devices: tf.distribute.Strategy
-    model: keras.Model
-    weights: BaseWeights
-    class_weights: tuple[float, ...]
+from trainer.phases import Data, Run
+from trainer.records import find_directory, open_records, select, settle
 
 
 def train(config: TrainingConfig) -> pathlib.Path:
@@ -73,32 +35,71 @@ def train(config: TrainingConfig) -> pathlib.Path:
         the run folder.
 
     Raises:
-        CallerError: data, weights or run folder do not fit the configuration.
+        CallerError: data, weights or run folder do not fit the configuration, or the loss is no
+            number.
+        OutOfTime: --max_minutes are over before the training is.
     """
+    deadline = monitoring.Deadline(60 * config.max_minutes)
     keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    devices = strategy.make(config.strategy)
     data = open_data(config)
     class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
+    strategy.wait_for_all(devices)
     with damage.named(data.records.directory, data.records.manifest["shards"]):
         if not (directory / "model.keras").is_file():
-            devices = strategy.make(config.strategy)
+            shares = sampling.weighted_shares(config, data.train.labels, class_weights)
             with devices.scope():
-                model, weights = models.build(
-                    config,
-                    data.records.size,
-                    kind=data.target.kind,
-                    shares=sampling.weighted_shares(config, data.train.labels, class_weights),
+                model, weights = transfer.build(
+                    config, data.records.size, kind=data.target.kind, shares=shares
                 )
-            run = Run(config, data, directory, devices, model, weights, class_weights)
-            run_folder.open_run(directory, content)
-            run_folder.write_description(directory, describe_run(run))
-            for phase in (1, 2):
-                train_phase(run, phase)
-            save_model(model, directory / "model.keras")
-        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+            run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
+            if strategy.is_chief(devices):
+                run_folder.open_run(directory, content)
+                run_folder.write_description(directory, describe_run(run))
+                show_beginning(run)
+            for number in (1, 2):
+                phases.train_phase(run, number)
+            if strategy.is_chief(devices):
+                describe_end(run)
+                save_model(model, directory / "model.keras")
+        if strategy.is_chief(devices):
+            evaluate.evaluate(
+                directory, data.test, data.target, data.records.size, config.batch_size
+            )
+    strategy.wait_for_all(devices)
     return directory
+
+
+def show_beginning(run: Run) -> None:
+    """Draws the first batch as the network sees it; tells TensorBoard of it and of the flags."""
+    path = run.directory / "first_batch.png"
+    if path.is_file():
+        return
+    images, labels = next(iter(phases.training_batches(run, first_epoch=0, last_epoch=1)))
+    names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
+    monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
+    monitoring.show_batch(path, run.tensorboard)
+    monitoring.write_flags(run.config, run.tensorboard)
+
+
+def describe_end(run: Run) -> None:
+    """Adds what is known at the end to run.json: the throughput, and units that never answer."""
+    path = run.directory / "run.json"
+    films = sampling.epoch_size(run.data.train.labels, run.config.sampling)
+    dead = monitoring.dead_units(run.model, phases.validation_batches(run))
+    with tf.summary.create_file_writer(str(run.tensorboard)).as_default(step=0):
+        for layer, share in dead.items():
+            tf.summary.scalar(f"dead units/{layer}", share)
+    description = {
+        **run_folder.read_json(path),
+        "throughput": monitoring.measure(run.directory / "history.csv", films=films),
+        "dead_units": dead,
+    }
+    run_folder.write_json(path, description)
 
 
 def open_data(config: TrainingConfig) -> Data:
@@ -131,127 +132,18 @@ def open_data(config: TrainingConfig) -> Data:
     )
 
 
-def train_phase(run: Run, phase: int) -> None:
-    """Runs one phase, or what is left of it; leaves the model with the phase's best weights."""
-    config, model = run.config, run.model
-    epochs = (config.phase1_epochs, config.phase2_epochs)[phase - 1]
-    patience = (config.phase1_patience, config.phase2_patience)[phase - 1]
-    folder = run.directory / "checkpoints" / f"phase{phase}"
-    best_path = folder.with_suffix(".weights.h5")
-    if epochs == 0:
-        return
-    if best_path.is_file():
-        model.load_weights(best_path)
-        return
-    _compile(run, phase)
-    start, losses = _take_up(run, phase, folder)
-    next_epoch = start + len(losses)
-    if next_epoch < start + epochs and checkpoints.epochs_since_best(losses) < patience:
-        stopping = keras.callbacks.EarlyStopping(checkpoints.MONITOR, patience=patience)
-        plateau = keras.callbacks.ReduceLROnPlateau(
-            checkpoints.MONITOR, factor=0.1, patience=max(1, patience // 2)
-        )
-        model.fit(
-            _training_batches(run, first_epoch=next_epoch, last_epoch=start + epochs),
-            steps_per_epoch=input_pipeline.batches_in(run.data.train, config.batch_size),
-            initial_epoch=next_epoch,
-            epochs=start + epochs,
-            validation_data=_validation_batches(run),
-            class_weight=dict(enumerate(run.class_weights)),
-            shuffle=False,  # the pipeline has done it
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                keras.callbacks.TensorBoard(run.directory / "tensorboard" / f"phase{phase}"),
-                stopping,
-                plateau,
-                checkpoints.Replay(losses, stopping, plateau),
-                checkpoints.Reseed(config.seed),
-                checkpoints.Stamp(phase),
-                keras.callbacks.CSVLogger(run.directory / "history.csv", append=True),
-                checkpoints.Checkpoint(folder, losses),
-            ],
-        )
-    _keep_best(run, phase, folder, best_path)
-
-
-def _compile(run: Run, phase: int) -> None:
-    if phase == 1:
-        models.freeze_base(run.model)
-        rate = run.config.phase1_learning_rate
-    else:
-        models.unfreeze_base(run.model, pretrained=run.weights.pretrained)
-        rate = run.config.phase2_learning_rate
-    with run.devices.scope():
-        run.model.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss=outputs.loss_of(run.data.target),
-            metrics=outputs.metrics_of(run.data.target),
-        )
-
-
-def _take_up(run: Run, phase: int, folder: pathlib.Path) -> tuple[int, dict[int, float]]:
-    """Loads the newest epoch saved; returns the phase's first epoch, and the losses so far."""
-    history = run.directory / "history.csv"
-    rows = checkpoints.read_history(history)
-    start = 1 + max((int(row["epoch"]) for row in rows if int(row["phase"]) < phase), default=-1)
-    saved = checkpoints.saved_epochs(folder)
-    last = saved[-1] if saved else start - 1
-    checkpoints.cut_history(history, last_epoch=last)
-    if not saved:
-        return start, {}
-    run.model.optimizer.build(run.model.trainable_variables)
-    run.model.load_weights(checkpoints.epoch_path(folder, last))
-    return start, {
-        int(row["epoch"]): float(row[checkpoints.MONITOR])
-        for row in rows
-        if int(row["phase"]) == phase and int(row["epoch"]) <= last
-    }
-
-
-def _keep_best(run: Run, phase: int, folder: pathlib.Path, best_path: pathlib.Path) -> None:
-    """Loads the best epoch's weights, keeps its file alone, and so marks the phase as done."""
-    losses = {
-        int(row["epoch"]): float(row[checkpoints.MONITOR])
-        for row in checkpoints.read_history(run.directory / "history.csv")
-        if int(row["phase"]) == phase
-    }
-    best = checkpoints.best_epoch(losses)
-    run.model.load_weights(checkpoints.epoch_path(folder, best))
-    logging.info("phase %d: best epoch %d, validation loss %.4f", phase, best, losses[best])
-    os.replace(checkpoints.epoch_path(folder, best), best_path)
-    shutil.rmtree(folder)
-
-
-def _training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
-    split = run.data.train
-    return input_pipeline.training_batches(
-        split,
-        run.data.target,
-        run.data.records.size,
-        batch_size=run.config.batch_size,
-        seed=run.config.seed,
-        first_epoch=first_epoch,
-        last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
-    )
-
-
-def _validation_batches(run: Run) -> tf.data.Dataset:
-    split = run.data.validation
-    return input_pipeline.evaluation_batches(
-        split,
-        run.data.target,
-        run.data.records.size,
-        batch_size=run.config.batch_size,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
-    )
-
-
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Saves a model whole or not at all."""
     temporary = path.with_name(f"unfinished-{path.name}")
     model.save(temporary)
     os.replace(temporary, path)
+
+
+def describe_chain(run: Run) -> dict[str, Any]:
+    """Says what the weights learned before this run, where another run gave them."""
+    if run.config.init_from is None:
+        return {}
+    return {"chain": transfer.read_chain(pathlib.Path(run.config.init_from))}
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -288,6 +180,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         },
         "weights": run.weights.name,
         "weights_warning": run.weights.warning,
+        **describe_chain(run),
         "parameters": run.model.count_params(),
         "class_weights": list(run.class_weights),
         "versions": {

@@ -37,7 +37,9 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
     [
         (["--base=mobilenet2"], ["--base=mobilenet2", "did you mean mobilenetv2?"]),
         (["--head=pool"], ["--head=pool is not one of gap, flatten"]),
-        (["--strategy=tpu"], ["--strategy=tpu is not one of default, mirrored"]),
+        (["--strategy=mirror"], ["--strategy=mirror is not one of default, mirrored"]),
+        (["--monitor=val_auk"], ["--monitor=val_auk is not one of", "did you mean val_auc?"]),
+        (["--schedule=cosin"], ["--schedule=cosin is not one of", "did you mean cosine?"]),
         (["--target=kancer"], ["--target=kancer is not one of pathology, abnormal"]),
         (["--class_weights=1:0"], ["two or more positive numbers such as 1.0:1.5"]),
         (["--alpha=2"], ["--alpha=2.0 is not one of 0.35, 0.5"]),
