@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue
+from flags import augment, catalogue
 from flags.errors import CallerError
 
 HEADS = {
@@ -26,6 +26,13 @@ CACHES = {
     "auto": "in memory if the records take less than a quarter of what is free",
     "memory": "in memory",
     "off": "read from disk every epoch",
+}
+FEATURE_CACHES = {
+    "auto": "wherever phase 1 allows it, from disk or, if a quarter of what is free holds it, "
+    "from memory",
+    "memory": "from memory",
+    "disk": "from disk",
+    "off": "the base runs every epoch",
 }
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 that have ImageNet weights."""
@@ -61,6 +68,12 @@ class TrainingConfig:
     cache: str = "auto"
     seed: int = 111
     deterministic: bool = False
+    # augmentation
+    augment: str = augment.NONE
+    # speed
+    feature_cache: str = "auto"
+    feature_dir: str | None = None
+    feature_gb: float = 10.0
 
     def __post_init__(self) -> None:
         for flag, name, known in (
@@ -69,6 +82,7 @@ class TrainingConfig:
             ("head", self.head, HEADS),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
+            ("feature_cache", self.feature_cache, FEATURE_CACHES),
         ):
             catalogue.check_name(flag, name, known)
         if self.target is not None:
@@ -89,6 +103,18 @@ class TrainingConfig:
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
         self.fixed_class_weights()
+        augment.parse(self.augment)
+        self._check_speed()
+
+    def _check_speed(self) -> None:
+        if not 0 < self.feature_gb < math.inf:
+            raise CallerError(f"--feature_gb={self.feature_gb} is not a number of GB above 0")
+        asked = self.feature_cache in ("memory", "disk")
+        if asked and augment.parse(self.augment):
+            raise CallerError(
+                f"--feature_cache={self.feature_cache} does not go with --augment={self.augment}: "
+                "films that change every epoch have no features to keep; leave one of them out"
+            )
 
     def fixed_class_weights(self) -> tuple[float, float] | None:
         """Returns the weights of labels 0 and 1 where `class_weights` states them.
@@ -197,4 +223,38 @@ def define() -> None:
     number("seed", default.seed, "Seed of initial weights, order of films and dropout.")
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
+    )
+    _define_augmentation()
+    _define_speed()
+
+
+def _define_augmentation() -> None:
+    flags.DEFINE_string(
+        "augment",
+        augment.NONE,
+        f"Random changes of training films: {', '.join(augment.PRESETS)}, or a list of changes "
+        f"such as flip,rotate:20. {augment.describe()}.",
+    )
+
+
+def _define_speed() -> None:
+    default = TrainingConfig()
+    flags.DEFINE_string(
+        "feature_cache",
+        default.feature_cache,
+        catalogue.describe(
+            "Phase 1 runs the frozen base once a film and trains the head on what it gave",
+            FEATURE_CACHES,
+        ),
+    )
+    flags.DEFINE_string(
+        "feature_dir",
+        None,
+        "Folder where features are kept, shared by runs with the same base, weights and films. "
+        "Default: in the run folder, until phase 1 is done.",
+    )
+    flags.DEFINE_float(
+        "feature_gb",
+        default.feature_gb,
+        "Largest size of the folder of features, GB; beyond it --feature_cache=auto does without.",
     )

@@ -23,12 +23,19 @@ MONITOR = "val_loss"
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer after each epoch; keeps the newest and the best."""
+    """Saves weights and optimizer after each epoch; keeps the newest and the best.
 
-    def __init__(self, folder: pathlib.Path, losses: dict[int, float]) -> None:
+    Args:
+        folder: where to.
+        losses: validation loss of the epochs before.
+        whole: the network to save, of which `fit` may train the head alone.
+    """
+
+    def __init__(self, folder: pathlib.Path, losses: dict[int, float], whole: keras.Model) -> None:
         super().__init__()
         self._folder = folder
         self._losses = dict(losses)
+        self._whole = whole
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's file, then removes those that are neither newest nor best."""
@@ -36,7 +43,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._losses[epoch] = float(logs[MONITOR])
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / "unfinished.weights.h5"
-        self.model.save_weights(temporary, overwrite=True)
+        self._whole.save_weights(temporary, overwrite=True)
         os.replace(temporary, epoch_path(self._folder, epoch))
         keep = {epoch, best_epoch(self._losses)}
         for old in saved_epochs(self._folder):

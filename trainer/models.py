@@ -18,6 +18,7 @@ from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.size import ImageSize
 from flags.training import TrainingConfig
+from trainer import augment
 
 # [0, 1] -> what the weights of a base were trained on, by channel: (factor, offset).
 # keras.applications.imagenet_utils.preprocess_input, modes tf, caffe (BGR, means of ImageNet) and
@@ -70,6 +71,8 @@ def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWei
     base.name = BASE_LAYER
     pixels = keras.Input((size.height, size.width, 1), dtype="uint16", name="pixels")
     grey = keras.layers.Rescaling(1 / schema.FULL_SCALE, name="to_unit_range")(pixels)
+    for layer in augment.layers(config):
+        grey = layer(grey)
     channels = keras.layers.Concatenate(name="to_three_channels")([grey, grey, grey])
     factor, offset = SCALING[config.base]
     scaled = keras.layers.Rescaling(list(factor), list(offset), name="to_base_range")(channels)

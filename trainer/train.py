@@ -23,7 +23,16 @@ from sklearn.utils.class_weight import compute_class_weight
 from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import checkpoints, evaluate, input_pipeline, models, run_folder, strategy
+from trainer import (
+    augment,
+    checkpoints,
+    evaluate,
+    features,
+    input_pipeline,
+    models,
+    run_folder,
+    strategy,
+)
 from trainer.records import (
     Records,
     Split,
@@ -95,6 +104,7 @@ def train(config: TrainingConfig) -> pathlib.Path:
                 f"{data.records.directory}: {', '.join(damaged) or 'a record'} is damaged; remove "
                 "it and give the command of the conversion again, then this one"
             ) from error
+        features.discard(directory)
         save_model(model, directory / "model.keras")
     evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
     return directory
@@ -156,12 +166,14 @@ def train_phase(run: Run, phase: int) -> None:
         plateau = keras.callbacks.ReduceLROnPlateau(
             checkpoints.MONITOR, factor=0.1, patience=max(1, patience // 2)
         )
-        model.fit(
-            _training_batches(run, first_epoch=next_epoch, last_epoch=start + epochs),
+        kept = _prepare_features(run) if phase == 1 else None
+        learner = model if kept is None else kept.head
+        learner.fit(
+            _training_batches(run, kept, first_epoch=next_epoch, last_epoch=start + epochs),
             steps_per_epoch=input_pipeline.batches_in(run.data.train, config.batch_size),
             initial_epoch=next_epoch,
             epochs=start + epochs,
-            validation_data=_validation_batches(run),
+            validation_data=_validation_batches(run, kept),
             class_weight=dict(enumerate(run.class_weights)),
             shuffle=False,  # the pipeline has done it
             verbose=1 if sys.stdout.isatty() else 2,
@@ -173,7 +185,7 @@ def train_phase(run: Run, phase: int) -> None:
                 checkpoints.Reseed(config.seed),
                 checkpoints.Stamp(phase),
                 keras.callbacks.CSVLogger(run.directory / "history.csv", append=True),
-                checkpoints.Checkpoint(folder, losses),
+                checkpoints.Checkpoint(folder, losses, model),
             ],
         )
     _keep_best(run, phase, folder, best_path)
@@ -187,11 +199,32 @@ def _compile(run: Run, phase: int) -> None:
         models.unfreeze_base(run.model, pretrained=run.weights.pretrained)
         rate = run.config.phase2_learning_rate
     with run.devices.scope():
-        run.model.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss="binary_crossentropy",
-            metrics=["accuracy", keras.metrics.AUC(name="auc")],
+        _set_up(run.model, keras.optimizers.Adam(rate))
+
+
+def _set_up(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    model.compile(
+        optimizer=optimizer,
+        loss="binary_crossentropy",
+        metrics=["accuracy", keras.metrics.AUC(name="auc")],
+    )
+
+
+def _prepare_features(run: Run) -> features.Features | None:
+    """Cuts the network where phase 1 allows it; the head learns with the whole one's optimizer."""
+    with run.devices.scope():
+        kept = features.prepare(
+            run.config,
+            run.model,
+            records=run.data.records,
+            directory=run.directory,
+            splits=(run.data.train, run.data.validation),
         )
+        if kept is not None:
+            # the order of its slots is that of the checkpoints of the whole network
+            run.model.optimizer.build(run.model.trainable_variables)
+            _set_up(kept.head, run.model.optimizer)
+    return kept
 
 
 def _take_up(run: Run, phase: int, folder: pathlib.Path) -> tuple[int, dict[int, float]]:
@@ -227,8 +260,10 @@ def _keep_best(run: Run, phase: int, folder: pathlib.Path, best_path: pathlib.Pa
     shutil.rmtree(folder)
 
 
-def _training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
-    split = run.data.train
+def _training_batches(
+    run: Run, kept: features.Features | None, *, first_epoch: int, last_epoch: int
+) -> tf.data.Dataset:
+    split = run.data.train if kept is None else kept.replace(run.data.train)
     return input_pipeline.training_batches(
         split,
         run.data.target,
@@ -237,25 +272,34 @@ def _training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data
         seed=run.config.seed,
         first_epoch=first_epoch,
         last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
+        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
+        features=kept,
     )
 
 
-def _validation_batches(run: Run) -> tf.data.Dataset:
-    split = run.data.validation
+def _validation_batches(run: Run, kept: features.Features | None) -> tf.data.Dataset:
+    split = run.data.validation if kept is None else kept.replace(run.data.validation)
     return input_pipeline.evaluation_batches(
         split,
         run.data.target,
         run.data.records.size,
         batch_size=run.config.batch_size,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
+        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
+        features=kept,
     )
+
+
+def _cache_setting(run: Run, kept: features.Features | None) -> str:
+    """--cache, or for features --feature_cache."""
+    if kept is None:
+        return run.config.cache
+    return {"disk": "off"}.get(run.config.feature_cache, run.config.feature_cache)
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Saves a model whole or not at all."""
     temporary = path.with_name(f"unfinished-{path.name}")
-    model.save(temporary)
+    augment.without(model).save(temporary)
     os.replace(temporary, path)
 
 
