@@ -35,11 +35,10 @@ def config(records_dir, run_dir, **options) -> TrainingConfig:
 
 
 def history_of(run_dir: pathlib.Path) -> np.ndarray:
-    """Loss, accuracy and AUC of each epoch, training and validation."""
+    """Loss, accuracy and AUC of each epoch, training and validation; the losses first."""
     with (run_dir / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    names = [name for name in rows[0] if name not in ("epoch", "phase", "seconds")]
-    assert {"loss", "val_loss", "auc", "val_auc", "accuracy"} <= set(names)
+    names = ["loss", "val_loss", "auc", "val_auc", "accuracy", "val_accuracy", "learning_rate"]
     return np.array([[float(row[name]) for name in names] for row in rows])
 
 
@@ -71,6 +70,8 @@ def network() -> keras.Model:
     for layer in normalisations:
         layer.momentum = 0.0
     base(tf.random.stateless_normal([16, 64, 48, 3], [1, 2]), training=True)
+    for layer in normalisations:
+        layer.momentum = 0.9
     models.freeze_base(model)
     return model
 
@@ -111,8 +112,8 @@ def test_losses_of_each_epoch_are_those_of_the_plain_way(
         config(records_dir, tmp_path / "run", weights=weights, feature_cache="off")
     )
     plain = history_of(plain_run)
-    assert len(plain) == len(np.unique(plain, axis=0)) == 3
-    assert np.ptp(plain, axis=0).min() > 1e-4  # it learns, so that equal figures mean something
+    assert len(plain) == 3
+    assert np.abs(np.diff(plain[:, :2], axis=0)).min() > 1e-3  # it learns: equal means something
     np.testing.assert_allclose(history_of(cached_run), plain, atol=1e-4)
     for once, twice in zip(weights_of(plain_run), weights_of(cached_run), strict=True):
         np.testing.assert_allclose(twice, once, atol=2e-3)
@@ -255,15 +256,24 @@ def base(*layers: keras.layers.Layer) -> keras.Model:
 
 
 def test_where_the_network_is_cut():
-    convolution, pool = keras.layers.Conv2D(3, 3), keras.layers.GlobalAveragePooling2D()
-    head = [keras.layers.Dropout(0.5), keras.layers.Dense(1)]
-    front, rest = features.cut(sequence(base(convolution), pool, *head))[0]
+    def layers() -> list[keras.layers.Layer]:
+        return [
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dropout(0.5),
+            keras.layers.Dense(1),
+        ]
+
+    pool, *head = layers()
+    front, rest = features.cut(sequence(base(keras.layers.Conv2D(3, 3)), pool, *head))[0]
     assert front.layers[-1] is pool
-    assert [layer for layer in rest.layers if layer in head] == head
-    more = keras.layers.Conv2D(4, 1)  # learns
-    front, rest = features.cut(sequence(base(convolution), more, pool, *head))[0]
+    assert rest.layers[1:] == head
+    head = [keras.layers.Conv2D(4, 1), *layers()]  # the first learns
+    front, rest = features.cut(sequence(base(keras.layers.Conv2D(3, 3)), *head))[0]
     assert front.output_shape == (None, 6, 4, 3)
-    assert more in rest.layers
+    assert rest.layers[1:] == head
+    flat = keras.layers.Flatten()
+    front, _ = features.cut(sequence(base(keras.layers.Conv2D(3, 3)), flat, *layers()[1:]))[0]
+    assert front.output_shape == (None, 6 * 4 * 3)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +313,7 @@ def test_a_base_that_learns_goes_the_plain_way(network):
 def test_the_folder_is_bounded(network, records, splits, kept, tmp_path):
     assert prepare(network, records, splits, tmp_path, feature_gb=1e-4) is None
     message = (
-        r"^--feature_cache=memory: features of 42 films take 0\.0003 GB, .* holds 0 GB, and "
+        r"^--feature_cache=memory: features of 42 films take 0\.000301 GB, .* holds 0 GB, and "
         r"--feature_gb=0\.0001; allow more, or remove what is old$"
     )
     with pytest.raises(CallerError, match=message):
