@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue, network, optimization, transfer, where
+from flags import augment, catalogue, network, optimization, transfer, where
 from flags.errors import CallerError
 
 STRATEGIES = {
@@ -29,6 +29,13 @@ SAMPLINGS = {
     "none": "every training film once an epoch",
     "under": "as many films of each class as the smallest has, others drawn anew each epoch",
     "over": "as many of each as the largest has, films of the others repeated",
+}
+FEATURE_CACHES = {
+    "auto": "wherever phase 1 allows it, from disk or, if a quarter of what is free holds it, "
+    "from memory",
+    "memory": "from memory",
+    "disk": "from disk",
+    "off": "the base runs every epoch",
 }
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
@@ -93,12 +100,19 @@ class TrainingConfig:
     ema: float = 0.0
     max_minutes: float = 0.0
     profile: str = ""
+    # augmentation
+    augment: str = augment.NONE
+    # speed
+    feature_cache: str = "auto"
+    feature_dir: str | None = None
+    feature_gb: float = 10.0
 
     def __post_init__(self) -> None:
         for flag, name, known in (
             ("mode", self.mode, MODES),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
+            ("feature_cache", self.feature_cache, FEATURE_CACHES),
         ):
             catalogue.check_name(flag, name, known)
         if self.target is not None:
@@ -116,6 +130,18 @@ class TrainingConfig:
         self._check_data()
         transfer.check(self)
         optimization.check(self)
+        augment.parse(self.augment)
+        self._check_speed()
+
+    def _check_speed(self) -> None:
+        if not 0 < self.feature_gb < math.inf:
+            raise CallerError(f"--feature_gb={self.feature_gb} is not a number of GB above 0")
+        asked = self.feature_cache in ("memory", "disk")
+        if asked and augment.parse(self.augment):
+            raise CallerError(
+                f"--feature_cache={self.feature_cache} does not go with --augment={self.augment}: "
+                "films that change every epoch have no features to keep; leave one of them out"
+            )
 
     def _check_data(self) -> None:
         """Refuses what can't be meant of the films to learn from."""
@@ -216,6 +242,8 @@ def define() -> None:
     )
     transfer.define(default)
     optimization.define(default)
+    _define_augmentation()
+    _define_speed(default)
 
 
 def _define_data(default: TrainingConfig) -> None:
@@ -241,4 +269,37 @@ def _define_data(default: TrainingConfig) -> None:
     )
     flags.DEFINE_bool(
         "skip_damaged", default.skip_damaged, "Go on without damaged records, and count them."
+    )
+
+
+def _define_augmentation() -> None:
+    """Defines the random changes of training films."""
+    flags.DEFINE_string(
+        "augment",
+        augment.NONE,
+        f"Random changes of training films: {', '.join(augment.PRESETS)}, or a list of changes "
+        f"such as flip,rotate:20. {augment.describe()}.",
+    )
+
+
+def _define_speed(default: TrainingConfig) -> None:
+    """Defines how features of the frozen base are kept."""
+    flags.DEFINE_string(
+        "feature_cache",
+        default.feature_cache,
+        catalogue.describe(
+            "Phase 1 runs the frozen base once a film and trains the head on what it gave",
+            FEATURE_CACHES,
+        ),
+    )
+    flags.DEFINE_string(
+        "feature_dir",
+        None,
+        "Folder where features are kept, shared by runs with the same base, weights and films. "
+        "Default: in the run folder, until phase 1 is done.",
+    )
+    flags.DEFINE_float(
+        "feature_gb",
+        default.feature_gb,
+        "Largest size of the folder of features, GB; beyond it --feature_cache=auto does without.",
     )

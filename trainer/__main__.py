@@ -17,6 +17,7 @@ from absl import flags
 from flags import command_line, training
 from flags.errors import CallerError
 from flags.training import TrainingConfig
+from trainer import memory
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def run(_: list[str]) -> int:
         CallerError: something asked for can't be done.
     """
     config = TrainingConfig.from_flags(flags.FLAGS)
+    memory.keep_freed()  # before TensorFlow's threads begin
     # TensorFlow is slow to import, so it waits until the flags are known to be good
     from trainer import damage, evaluate, monitoring, run_folder, train
 

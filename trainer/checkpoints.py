@@ -47,13 +47,27 @@ class Monitor:
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Saves weights and optimizer after each epoch; keeps the newest and the best."""
+    """Saves weights and optimizer after each epoch; keeps the newest and the best.
 
-    def __init__(self, folder: pathlib.Path, monitor: Monitor, values: dict[int, float]) -> None:
+    Args:
+        folder: where to.
+        monitor: what decides which epoch is best.
+        values: its values of the epochs before.
+        whole: the network to save, of which `fit` may train the head alone.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        monitor: Monitor,
+        values: dict[int, float],
+        whole: keras.Model,
+    ) -> None:
         super().__init__()
         self._folder = folder
         self._monitor = monitor
         self._values = dict(values)
+        self._whole = whole
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's file, then removes those that are neither newest nor best."""
@@ -61,7 +75,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._values[epoch] = float(logs[self._monitor.name])
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / "unfinished.weights.h5"
-        self.model.save_weights(temporary, overwrite=True)
+        self._whole.save_weights(temporary, overwrite=True)
         os.replace(temporary, epoch_path(self._folder, epoch))
         keep = {epoch, self._monitor.best_epoch(self._values)}
         for old in saved_epochs(self._folder):

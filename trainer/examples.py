@@ -17,6 +17,13 @@ def parse_images(serialized: tf.Tensor, size: ImageSize) -> tf.Tensor:
     return tf.reshape(tf.io.decode_raw(raw, tf.uint16), [-1, size.height, size.width, 1])
 
 
+def parse_features(serialized: tf.Tensor, shape: tuple[int, ...], dtype: str) -> tf.Tensor:
+    """Reads what `features` put in the place of pixels: [batch] strings -> [batch, *shape]."""
+    raw = tf.io.decode_raw(_parse(serialized, ("image",))["image"], tf.uint8)
+    kind = tf.as_dtype(dtype)
+    return tf.bitcast(tf.reshape(raw, [-1, *shape, kind.size]), kind)
+
+
 def parse_labels(serialized: tf.Tensor, target: Target) -> tf.Tensor:
     """Reads the classes of a batch: [batch] strings -> [batch] float32, -1 where none applies."""
     value = _parse(serialized, (target.column,))[target.column]

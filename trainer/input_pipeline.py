@@ -15,12 +15,14 @@ from absl import logging
 from flags.catalogue import Target
 from flags.size import ImageSize
 from trainer import examples, sampling
+from trainer.features import Features
 from trainer.records import Split
 
 AUTOTUNE = tf.data.AUTOTUNE
 _SHARDS_AT_A_TIME = 4
 _SHUFFLE_BYTES = 256 * 1024**2
 _SHUFFLE_FILMS = 2048
+_ALL = 2**31
 
 
 def training_batches(
@@ -33,45 +35,50 @@ def training_batches(
     first_epoch: int,
     last_epoch: int,
     cache: bool,
+    features: Features | None = None,
 ) -> tf.data.Dataset:
     """Streams the epochs first_epoch..last_epoch-1, one after the other.
 
     Each film stands once in an epoch, or as often as the split's sampling says.
 
+    With `features`, which the split's shards then hold, films come in the same order.
+
     Returns:
         dataset of ([batch, height, width, 1] uint16, [batch, 1] float32, the class); an epoch is
         ceil(split.epoch_size / batch_size) batches, the last one may be smaller.
     """
-    shards = tf.data.Dataset.from_tensor_slices(list(split.shards))
-    cached = _read(shards, split).cache() if cache else None
+    shards = _open(split, cache=cache)
     sample = _sampler(split, seed)
     buffer = max(2, min(_SHUFFLE_FILMS, _SHUFFLE_BYTES // (2 * size.height * size.width)))
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
-        records = cached or _read(shards.shuffle(len(split.shards), **order), split)
+        records = _read(shards.shuffle(len(split.shards), **order), split)
         return sample(records, epoch).shuffle(buffer, **order).batch(batch_size)
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(one_epoch)
     count = (last_epoch - first_epoch) * batches_in(split, batch_size)
-    return _decode(_count(epochs, count), target, size)
+    return _decode(_count(epochs, count), target, size, features)
 
 
 def evaluation_batches(
-    split: Split, target: Target, size: ImageSize, *, batch_size: int, cache: bool = False
+    split: Split,
+    target: Target,
+    size: ImageSize,
+    *,
+    batch_size: int,
+    cache: bool = False,
+    features: Features | None = None,
 ) -> tf.data.Dataset:
     """Streams every film once, in the order of the shards; batches as in training."""
-    shards = tf.data.Dataset.from_tensor_slices(list(split.shards))
-    records = _read(shards, split)
-    batches = (records.cache() if cache else records).batch(batch_size)
-    return _decode(_count(batches, batches_in(split, batch_size)), target, size)
+    batches = _read(_open(split, cache=cache), split).batch(batch_size)
+    return _decode(_count(batches, batches_in(split, batch_size)), target, size, features)
 
 
 def metadata_batches(split: Split, target: Target, *, batch_size: int) -> tf.data.Dataset:
     """Streams (metadata, label) in the order of `evaluation_batches`, without pixels."""
-    shards = tf.data.Dataset.from_tensor_slices(list(split.shards))
     return (
-        _read(shards, split)
+        _read(_open(split, cache=False), split)
         .batch(batch_size)
         .map(
             lambda serialized: (
@@ -102,10 +109,25 @@ def choose_cache(setting: str, split: Split) -> bool:
     return cache
 
 
+def _open(split: Split, *, cache: bool) -> tf.data.Dataset:
+    """Lists the shards that hold records: each its path, or all its records, kept in memory.
+
+    Either way there are as many elements, so that shuffled they come in the same order.
+    """
+    paths = tf.data.Dataset.from_tensor_slices(
+        [shard for shard in split.shards if os.path.getsize(shard)]
+    )
+    if not cache:
+        return paths
+    whole = paths.flat_map(lambda path: tf.data.TFRecordDataset(path).batch(_ALL))
+    return whole.cache()
+
+
 def _read(shards: tf.data.Dataset, split: Split) -> tf.data.Dataset:
     """Reads the serialized records of a split, a few shards at a time, in the order of `shards`."""
+    kept = shards.element_spec.shape.rank == 1
     records = shards.interleave(
-        tf.data.TFRecordDataset,
+        tf.data.Dataset.from_tensor_slices if kept else tf.data.TFRecordDataset,
         cycle_length=_SHARDS_AT_A_TIME,
         num_parallel_calls=AUTOTUNE,
         deterministic=True,
@@ -150,11 +172,15 @@ def _count(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
     return batches.apply(tf.data.experimental.assert_cardinality(count))
 
 
-def _decode(batches: tf.data.Dataset, target: Target, size: ImageSize) -> tf.data.Dataset:
+def _decode(
+    batches: tf.data.Dataset, target: Target, size: ImageSize, features: Features | None
+) -> tf.data.Dataset:
     """Parses whole batches: the pixels are copied once, from the record into the batch."""
 
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         labels = examples.parse_labels(serialized, target)
+        if features is not None:
+            return features.parse(serialized), labels[:, tf.newaxis]
         return examples.parse_images(serialized, size), labels[:, tf.newaxis]
 
     return batches.map(parse, num_parallel_calls=AUTOTUNE, deterministic=True).prefetch(AUTOTUNE)

@@ -21,6 +21,7 @@ from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
 from trainer import (
     checkpoints,
+    features,
     input_pipeline,
     models,
     monitoring,
@@ -150,18 +151,34 @@ def compile_model(run: Run, phase: Phase) -> None:
     else:
         transfer.unfreeze(run.model, config, pretrained=run.weights.pretrained)
     with run.devices.scope():
-        loss = outputs.loss_of(run.data.target)
-        if run.devices.num_replicas_in_sync > 1:
-            loss = strategy.MeanOverBatch(loss)
-        metrics = outputs.metrics_of(run.data.target)
-        _check_monitor(config, [metric.name for metric in metrics])
-        run.model.compile(
-            optimizer=optimizers.make(config, rate=phase.rate),
-            loss=loss,
-            metrics=metrics,
-            jit_compile=config.xla,
-        )
+        _set_up(run, run.model, optimizers.make(config, rate=phase.rate))
     strategy.prepare(run.model, run.devices, next(iter(validation_batches(run))))
+
+
+def _set_up(run: Run, model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
+    loss = outputs.loss_of(run.data.target)
+    if run.devices.num_replicas_in_sync > 1:
+        loss = strategy.MeanOverBatch(loss)
+    metrics = outputs.metrics_of(run.data.target)
+    _check_monitor(run.config, [metric.name for metric in metrics])
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics, jit_compile=run.config.xla)
+
+
+def _prepare_features(run: Run) -> features.Features | None:
+    """Cuts the network where phase 1 allows it; the head learns with the whole one's optimizer."""
+    with run.devices.scope():
+        kept = features.prepare(
+            run.config,
+            run.model,
+            records=run.data.records,
+            directory=run.directory,
+            splits=(run.data.train, run.data.validation),
+        )
+        if kept is not None:
+            # the order of its slots is that of the checkpoints of the whole network
+            run.model.optimizer.build(run.model.trainable_variables)
+            _set_up(run, kept.head, run.model.optimizer)
+    return kept
 
 
 def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None:
@@ -175,15 +192,17 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
     """
     next_epoch, end = start + len(values), start + phase.epochs
     clock = monitoring.InputClock()
-    batches = training_batches(run, first_epoch=next_epoch, last_epoch=end)
+    kept = _prepare_features(run) if phase.number == 1 else None
+    learner = run.model if kept is None else kept.head
+    batches = training_batches(run, kept, first_epoch=next_epoch, last_epoch=end)
     if run.devices.num_replicas_in_sync == 1:  # else a thread of tf.distribute fetches ahead
-        clock.attach(run.model)
-    run.model.fit(
+        clock.attach(learner)
+    learner.fit(
         strategy.divide(batches),
         steps_per_epoch=input_pipeline.batches_in(run.data.train, run.config.batch_size),
         initial_epoch=next_epoch,
         epochs=end,
-        validation_data=strategy.divide(validation_batches(run)),
+        validation_data=strategy.divide(validation_batches(run, kept)),
         class_weight=dict(enumerate(run.class_weights)),
         shuffle=False,  # the pipeline has done it
         verbose=(1 if sys.stdout.isatty() else 2) if strategy.is_chief(run.devices) else 0,
@@ -233,14 +252,16 @@ def callbacks(
             keras.callbacks.TensorBoard(folder, profile_batch=profiled),
             monitoring.WeightHistograms(folder / "train"),
             keras.callbacks.CSVLogger(run.history, append=True),
-            checkpoints.Checkpoint(phase.folder, monitor, values),
+            checkpoints.Checkpoint(phase.folder, monitor, values, run.model),
         ]
     return [*made, run.deadline]
 
 
-def training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
-    """Makes the batches of some epochs, one epoch after the other."""
-    split = run.data.train
+def training_batches(
+    run: Run, kept: features.Features | None = None, *, first_epoch: int, last_epoch: int
+) -> tf.data.Dataset:
+    """Makes the batches of some epochs, one epoch after the other; of features where kept."""
+    split = run.data.train if kept is None else kept.replace(run.data.train)
     return input_pipeline.training_batches(
         split,
         run.data.target,
@@ -249,20 +270,29 @@ def training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.
         seed=run.config.seed,
         first_epoch=first_epoch,
         last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
+        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
+        features=kept,
     )
 
 
-def validation_batches(run: Run) -> tf.data.Dataset:
-    """Makes the batches of the validation films."""
-    split = run.data.validation
+def validation_batches(run: Run, kept: features.Features | None = None) -> tf.data.Dataset:
+    """Makes the batches of the validation films, or of their features."""
+    split = run.data.validation if kept is None else kept.replace(run.data.validation)
     return input_pipeline.evaluation_batches(
         split,
         run.data.target,
         run.data.records.size,
         batch_size=run.config.batch_size,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
+        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
+        features=kept,
     )
+
+
+def _cache_setting(run: Run, kept: features.Features | None) -> str:
+    """--cache, or for features --feature_cache."""
+    if kept is None:
+        return run.config.cache
+    return {"disk": "off"}.get(run.config.feature_cache, run.config.feature_cache)
 
 
 def _check_monitor(config: TrainingConfig, names: list[str]) -> None:

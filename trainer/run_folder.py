@@ -28,6 +28,7 @@ _INCIDENTAL = (
     "skip_damaged",
     "max_minutes",
     "profile",
+    "feature_dir",
 )
 
 

@@ -15,8 +15,10 @@ from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import (
+    augment,
     damage,
     evaluate,
+    features,
     monitoring,
     phases,
     run_folder,
@@ -66,6 +68,7 @@ def train(config: TrainingConfig) -> pathlib.Path:
             if strategy.is_chief(devices):
                 describe_end(run)
                 save_model(model, directory / "model.keras")
+                features.discard(directory)
         if strategy.is_chief(devices):
             evaluate.evaluate(
                 directory, data.test, data.target, data.records.size, config.batch_size
@@ -135,7 +138,7 @@ def open_data(config: TrainingConfig) -> Data:
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Saves a model whole or not at all."""
     temporary = path.with_name(f"unfinished-{path.name}")
-    model.save(temporary)
+    augment.without(model).save(temporary)
     os.replace(temporary, path)
 
 
