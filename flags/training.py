@@ -32,6 +32,8 @@ ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
+    "cross_validate": "train once for each fold, which is judged by the run that never saw it; "
+    "the test split is left alone",
 }
 
 
@@ -61,6 +63,8 @@ class TrainingConfig:
     cache: str = "auto"
     seed: int = 111
     deterministic: bool = False
+    # search
+    test_fold: int | None = None
 
     def __post_init__(self) -> None:
         for flag, name, known in (
@@ -89,6 +93,18 @@ class TrainingConfig:
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
         self.fixed_class_weights()
+        self._check_search()
+
+    def _check_search(self) -> None:
+        if self.mode == "cross_validate" and (self.fold != 0 or self.test_fold is not None):
+            raise CallerError(
+                "--mode=cross_validate judges every fold in turn; leave out --fold and --test_fold"
+            )
+        if self.mode != "cross_validate" and self.fold == self.test_fold:
+            raise CallerError(
+                f"--fold={self.fold} and --test_fold={self.test_fold} are one fold: it can't both "
+                "validate and be judged"
+            )
 
     def fixed_class_weights(self) -> tuple[float, float] | None:
         """Returns the weights of labels 0 and 1 where `class_weights` states them.
@@ -197,4 +213,11 @@ def define() -> None:
     number("seed", default.seed, "Seed of initial weights, order of films and dropout.")
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
+    )
+    _define_search()
+
+
+def _define_search() -> None:
+    flags.DEFINE_integer(
+        "test_fold", None, "Fold that is judged in place of the test split.", lower_bound=0
     )

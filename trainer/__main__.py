@@ -2,6 +2,7 @@
 
   python -m trainer --base=mobilenetv2
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
+  python -m trainer --mode=cross_validate --run_dir=runs/folds
 
 Everything goes into one run folder, report.html among it. An interrupted run goes on with the
 same command. Research use only, not for diagnosis.
@@ -32,26 +33,35 @@ def run(_: list[str]) -> int:
     """
     config = TrainingConfig.from_flags(flags.FLAGS)
     # TensorFlow is slow to import, so it waits until the flags are known to be good
+    from trainer import cross_validate, train
+
+    modes = {
+        "train": train.train,
+        "evaluate": _evaluate,
+        "cross_validate": cross_validate.cross_validate,
+    }
+    _print_scores(modes[config.mode](config))
+    return 0
+
+
+def _evaluate(config: TrainingConfig) -> pathlib.Path:
+    """Judges a finished run again; returns its folder."""
     from trainer import evaluate, run_folder, train
 
-    if config.mode == "train":
-        directory = train.train(config)
-    else:
-        assert config.run_dir is not None
-        directory = pathlib.Path(config.run_dir)
-        given = config.dataset_dir
-        config, fingerprint = run_folder.read_config(directory)
-        if given is not None:
-            config = dataclasses.replace(config, dataset_dir=given)
-        data = train.open_data(config)
-        if data.records.manifest["data_fingerprint"] != fingerprint:
-            raise CallerError(
-                f"{data.records.directory} holds other records than {directory} learned from, its "
-                "test films may be among them; give the records of then with --dataset_dir"
-            )
-        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
-    _print_scores(directory)
-    return 0
+    assert config.run_dir is not None
+    directory = pathlib.Path(config.run_dir)
+    given = config.dataset_dir
+    config, fingerprint = run_folder.read_config(directory)
+    if given is not None:
+        config = dataclasses.replace(config, dataset_dir=given)
+    data = train.open_data(config)
+    if data.records.manifest["data_fingerprint"] != fingerprint:
+        raise CallerError(
+            f"{data.records.directory} holds other records than {directory} learned from, its "
+            "test films may be among them; give the records of then with --dataset_dir"
+        )
+    evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+    return directory
 
 
 def _print_scores(directory: pathlib.Path) -> None:
@@ -66,11 +76,19 @@ def _print_scores(directory: pathlib.Path) -> None:
     else:
         said = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
     print(
-        f"test AUC {said} on {scores['films']} films of {scores['patients']} patients; "
+        f"{scores['split']} AUC {said} on {scores['films']} films of {scores['patients']} patients; "
         f"accuracy {scores['accuracy']['value']:.3f}, always the larger class would have "
         f"{scores['majority_baseline']:.3f}"
     )
+    if "over_folds" in scores:
+        folds = scores["over_folds"]["auc"]
+        mean, sd = (_three(folds[key]) for key in ("mean", "sd"))
+        print(f"mean of the folds' AUC {mean}, standard deviation {sd}, {folds['folds']} folds")
     print(f"report: {(directory / 'report.html').resolve()}")
+
+
+def _three(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ class ExampleFilm:
 def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Path:
     """Writes run_dir/report.html from the other files of the run, the same bytes for the same ones.
 
-    It reads config.json, run.json, history.csv, predictions.csv and metrics.json.
+    It reads config.json, run.json, history.csv, predictions.csv and metrics.json; a
+    cross-validation has no history.csv of its own, and its run.json lists the folds.
 
     Args:
         run_dir: folder of a finished run.
@@ -99,7 +100,7 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
             metrics=scores,
             names=run["label_names"],
             catalogue=catalogue,
-            curves=_curves(run_dir / "history.csv"),
+            curves=[] if "folds" in run else _curves(run_dir / "history.csv"),
             examples=_groups(examples, scores["threshold"]),
             **_figures(scores, mine, run["label_names"]),
         )

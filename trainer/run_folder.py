@@ -20,7 +20,7 @@ from trainer.records import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
 # these do not change what is learned, so a run may be taken up with others
-_INCIDENTAL = ("mode", "run_dir", "dataset_dir", "cache")
+_INCIDENTAL = ("run_dir", "dataset_dir", "cache")
 
 
 def check_run(
@@ -75,12 +75,17 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     path = directory / "config.json"
     if not path.is_file():
         raise CallerError(f"--run_dir={directory} holds no config.json; give the folder of a run")
+    content = read_json(path)
+    if content["mode"] != "train":
+        raise CallerError(
+            f"--run_dir={directory} holds a whole {content['mode']}; give the folder of one of its "
+            "runs, or the command that began it again"
+        )
     if not (directory / "model.keras").is_file():
         raise CallerError(
             f"--run_dir={directory} holds no model.keras: its training is not finished; "
             "give the command that began it again"
         )
-    content = read_json(path)
     fingerprint = content.pop("data_fingerprint")
     return TrainingConfig(**content), fingerprint
 
@@ -123,6 +128,7 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
 def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
     recipe = records.manifest["recipe"]
+    mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
     return DEFAULT_ROOT / (
-        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}-{digest[:8]}"
+        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{mode}-{digest[:8]}"
     )

@@ -101,27 +101,36 @@ def train(config: TrainingConfig) -> pathlib.Path:
 
 
 def open_data(config: TrainingConfig) -> Data:
-    """Opens the records and forms the three splits.
+    """Opens the records and forms the three splits: train, validation, and the judged one.
 
     Raises:
         CallerError: there are no such records, or a split lacks a class.
     """
     records = open_records(find_directory(config.dataset_dir))
-    if config.fold >= records.folds:
-        raise CallerError(
-            f"--fold={config.fold}: {records.directory} has folds 0 to {records.folds - 1}"
-        )
+    for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
+        if fold is not None and fold >= records.folds:
+            raise CallerError(
+                f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
+            )
     name = config.target or catalogue.DATASETS[records.dataset].target
     target = catalogue.TARGETS[name]
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
-    held_out = folds.pop(config.fold)
+    validating = folds[config.fold]
+    judged = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
+    if judged not in records.splits:
+        raise CallerError(
+            f"{records.directory} has no {judged} split; give --mode=cross_validate, or choose a "
+            "fold to be judged with --test_fold"
+        )
     return Data(
         records=records,
         target=target,
         target_name=name,
-        train=select(records, "train", folds, target),
-        validation=select(records, "validation", [held_out], target),
-        test=select(records, "test", [schema.TEST_SPLIT], target),
+        train=select(
+            records, "train", [fold for fold in folds if fold not in (validating, judged)], target
+        ),
+        validation=select(records, "validation", [validating], target),
+        test=select(records, judged, [judged], target),
     )
 
 
