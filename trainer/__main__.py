@@ -76,8 +76,8 @@ def _print_scores(directory: pathlib.Path) -> None:
     else:
         said = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
     print(
-        f"{scores['split']} AUC {said} on {scores['films']} films of {scores['patients']} patients; "
-        f"accuracy {scores['accuracy']['value']:.3f}, always the larger class would have "
+        f"{scores['split']} AUC {said} on {scores['films']} films of {scores['patients']} "
+        f"patients; accuracy {scores['accuracy']['value']:.3f}, always the larger class would have "
         f"{scores['majority_baseline']:.3f}"
     )
     if "over_folds" in scores:
