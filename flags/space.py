@@ -15,6 +15,7 @@ import dataclasses
 import difflib
 import math
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flags.errors import CallerError
@@ -22,22 +23,18 @@ from flags.errors import CallerError
 if TYPE_CHECKING:
     from flags.training import TrainingConfig
 
+# what a trial, a plain training run, has not
+_OF_THE_SEARCH = ("mode", "run_dir", "space", "sampler", "pruner", "trials", "processes")
 RANGES = ("int", "float", "log")
 # they say where, for what and on which films, not how: scores across them can't be compared
 _NOT_SEARCHED = (
-    "mode",
+    *_OF_THE_SEARCH,
     "dataset_dir",
-    "run_dir",
     "target",
     "where",
     "fold",
     "test_fold",
     "monitor",
-    "space",
-    "sampler",
-    "pruner",
-    "trials",
-    "processes",
 )
 
 
@@ -92,7 +89,7 @@ def parse(text: str, config: TrainingConfig, *, where: str = "space") -> tuple[D
             if dimension.name in found:
                 raise CallerError(f"{dimension.name} stands twice")
             for value in dimension.values:
-                dataclasses.replace(config, mode="train", **{dimension.name: value})
+                apply(config, {dimension.name: value})
         except CallerError as error:
             raise CallerError(f"{where} line {number}: {error}") from error
         found[dimension.name] = dimension
@@ -101,6 +98,18 @@ def parse(text: str, config: TrainingConfig, *, where: str = "space") -> tuple[D
             f"{where} names no flag to search; write lines such as 'dropout = 0 0.2 0.5'"
         )
     return tuple(found.values())
+
+
+def apply(config: TrainingConfig, drawn: Mapping[str, Any]) -> TrainingConfig:
+    """Makes the configuration of one trial: a training run like any other, without a folder.
+
+    Raises:
+        CallerError: the values drawn contradict each other or the rest.
+    """
+    plain = type(config)()
+    return dataclasses.replace(
+        config, **{name: getattr(plain, name) for name in _OF_THE_SEARCH}, **drawn
+    )
 
 
 def _parse_line(content: str, config: TrainingConfig) -> Dimension:

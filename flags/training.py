@@ -27,6 +27,15 @@ CACHES = {
     "memory": "in memory",
     "off": "read from disk every epoch",
 }
+SAMPLERS = {
+    "tpe": "what did well so far, tree-structured Parzen estimators",
+    "random": "at random",
+    "grid": "every combination",
+}
+PRUNERS = {
+    "none": "every trial is trained to its end",
+    "median": "a trial worse than the median of the others at the same epoch is stopped",
+}
 ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 """Widths of MobileNetV2 that have ImageNet weights."""
 MODES = {
@@ -34,6 +43,7 @@ MODES = {
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
     "cross_validate": "train once for each fold, which is judged by the run that never saw it; "
     "the test split is left alone",
+    "tune": "search the flags that --space names, with Optuna; judged on the validation films",
 }
 
 
@@ -65,6 +75,11 @@ class TrainingConfig:
     deterministic: bool = False
     # search
     test_fold: int | None = None
+    space: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "none"
+    trials: int = 20
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for flag, name, known in (
@@ -96,6 +111,16 @@ class TrainingConfig:
         self._check_search()
 
     def _check_search(self) -> None:
+        catalogue.check_name("sampler", self.sampler, SAMPLERS)
+        catalogue.check_name("pruner", self.pruner, PRUNERS)
+        if (self.mode == "tune") != (self.space is not None):
+            raise CallerError(
+                "--mode=tune needs --space, a file that names what to search; see docs/training.md"
+                if self.mode == "tune"
+                else f"--space={self.space} goes with --mode=tune"
+            )
+        if self.mode == "tune" and self.test_fold is not None:
+            raise CallerError("--mode=tune judges on the validation films; leave out --test_fold")
         if self.mode == "cross_validate" and (self.fold != 0 or self.test_fold is not None):
             raise CallerError(
                 "--mode=cross_validate judges every fold in turn; leave out --fold and --test_fold"
@@ -221,3 +246,10 @@ def _define_search() -> None:
     flags.DEFINE_integer(
         "test_fold", None, "Fold that is judged in place of the test split.", lower_bound=0
     )
+    default = TrainingConfig()
+    text, number = flags.DEFINE_string, flags.DEFINE_integer
+    text("space", None, "File of --mode=tune with lines such as 'dropout = 0 0.2 0.5'.")
+    text("sampler", default.sampler, catalogue.describe("What to try next", SAMPLERS))
+    text("pruner", default.pruner, catalogue.describe("Which trials to stop early", PRUNERS))
+    number("trials", default.trials, "Trials of a search, all together.", lower_bound=1)
+    number("processes", default.processes, "Trials at a time.", lower_bound=1)

@@ -3,6 +3,7 @@
   python -m trainer --base=mobilenetv2
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
   python -m trainer --mode=cross_validate --run_dir=runs/folds
+  python -m trainer --mode=tune --space=space.txt --run_dir=runs/search
 
 Everything goes into one run folder, report.html among it. An interrupted run goes on with the
 same command. Research use only, not for diagnosis.
@@ -33,8 +34,12 @@ def run(_: list[str]) -> int:
     """
     config = TrainingConfig.from_flags(flags.FLAGS)
     # TensorFlow is slow to import, so it waits until the flags are known to be good
-    from trainer import cross_validate, train
+    from trainer import cross_validate, train, tune
 
+    if config.mode == "tune":
+        for line in tune.tune(config):
+            print(line)
+        return 0
     modes = {
         "train": train.train,
         "evaluate": _evaluate,
@@ -60,6 +65,7 @@ def _evaluate(config: TrainingConfig) -> pathlib.Path:
             f"{data.records.directory} holds other records than {directory} learned from, its "
             "test films may be among them; give the records of then with --dataset_dir"
         )
+    assert data.test is not None
     evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
     return directory
 

@@ -26,6 +26,7 @@ from flags import catalogue
 from flags.errors import CallerError
 from trainer import figures, metrics, predictions
 
+TEMPLATE = "report.html.j2"
 EXAMPLE_HEIGHT = 420
 """Pixels; taller films are made smaller in the report."""
 MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
@@ -86,15 +87,10 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
     """
     scores, run = _json(run_dir / "metrics.json"), _json(run_dir / "run.json")
     films = predictions.read(run_dir / "predictions.csv")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(score=_score, share=_share, number=_number)
-    template = importlib.resources.files("trainer").joinpath("report.html.j2").read_text("utf-8")
     try:
         mine = [film for film in films if film.split in ("", scores["split"])]
         _check_same_films(run_dir, scores, mine)
-        text = environment.from_string(template).render(
+        text = template(TEMPLATE).render(
             run=run,
             config=_json(run_dir / "config.json"),
             metrics=scores,
@@ -111,6 +107,20 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
         ) from error
     predictions.write_whole(run_dir / "report.html", text)
     return run_dir / "report.html"
+
+
+def template(name: str) -> jinja2.Template:
+    """Reads a page's template, in which `style` is the look of the report, for other pages."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(score=_score, share=_share, number=_number)
+    package = importlib.resources.files("trainer")
+    look = environment.from_string(package.joinpath(TEMPLATE).read_text("utf-8"))
+    style = "".join(look.blocks["style"](look.new_context()))
+    return environment.from_string(
+        package.joinpath(name).read_text("utf-8"), globals={"style": Markup(style)}
+    )
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:

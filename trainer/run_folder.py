@@ -20,7 +20,7 @@ from trainer.records import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
 # these do not change what is learned, so a run may be taken up with others
-_INCIDENTAL = ("run_dir", "dataset_dir", "cache")
+_INCIDENTAL = ("run_dir", "dataset_dir", "cache", "space", "trials", "processes")
 
 
 def check_run(

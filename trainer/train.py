@@ -36,14 +36,14 @@ from trainer.records import (
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What a run learns from and is judged on."""
+    """What a run learns from and is judged on; `test` is None where nothing is judged."""
 
     records: Records
     target: catalogue.Target
     target_name: str
     train: Split
     validation: Split
-    test: Split
+    test: Split | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +64,13 @@ class Run:
     class_weights: tuple[float, float]
 
 
-def train(config: TrainingConfig) -> pathlib.Path:
+def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
     """Trains, evaluates and reports; goes on where an interrupted run stopped.
+
+    Args:
+        config: what to train.
+        judge: whether to evaluate and report; else no film is touched but those that train and
+            validate.
 
     Returns:
         the run folder.
@@ -76,7 +81,7 @@ def train(config: TrainingConfig) -> pathlib.Path:
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    data = open_data(config)
+    data = open_data(config, judge=judge)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     if not (directory / "model.keras").is_file():
         devices = strategy.make(config.strategy)
@@ -96,12 +101,13 @@ def train(config: TrainingConfig) -> pathlib.Path:
                 "it and give the command of the conversion again, then this one"
             ) from error
         save_model(model, directory / "model.keras")
-    evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+    if data.test is not None:
+        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
     return directory
 
 
-def open_data(config: TrainingConfig) -> Data:
-    """Opens the records and forms the three splits: train, validation, and the judged one.
+def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
+    """Opens the records and forms the splits: train, validation and, to `judge`, the judged one.
 
     Raises:
         CallerError: there are no such records, or a split lacks a class.
@@ -117,7 +123,7 @@ def open_data(config: TrainingConfig) -> Data:
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     validating = folds[config.fold]
     judged = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
-    if judged not in records.splits:
+    if judge and judged not in records.splits:
         raise CallerError(
             f"{records.directory} has no {judged} split; give --mode=cross_validate, or choose a "
             "fold to be judged with --test_fold"
@@ -130,7 +136,7 @@ def open_data(config: TrainingConfig) -> Data:
             records, "train", [fold for fold in folds if fold not in (validating, judged)], target
         ),
         validation=select(records, "validation", [validating], target),
-        test=select(records, judged, [judged], target),
+        test=select(records, judged, [judged], target) if judge else None,
     )
 
 
@@ -289,6 +295,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "splits": {
             split.name: split.describe(names)
             for split in (run.data.train, run.data.validation, run.data.test)
+            if split is not None
         },
         "weights": run.weights.name,
         "weights_warning": run.weights.warning,
