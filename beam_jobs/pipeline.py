@@ -35,7 +35,7 @@ _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 
 # why threads of this process stopped: Beam would print a page for each
-_stopped_by: list[OSError] = []
+_stopped_by: list[OSError | KeyboardInterrupt] = []
 
 
 class WriteShards(beam.DoFn):
@@ -71,13 +71,15 @@ class WriteShards(beam.DoFn):
         """Waits for the threads; after an error they end the shards they are at, and no more."""
         if self._pool is None:
             return
+        interrupted = False
         try:
             for written in as_completed(self._pending):
                 written.result()
-        except OSError as error:
+        except (OSError, KeyboardInterrupt) as error:
             _stopped_by.append(error)
+            interrupted = isinstance(error, KeyboardInterrupt)
         finally:
-            self._pool.shutdown(cancel_futures=True)
+            self._pool.shutdown(wait=not interrupted, cancel_futures=True)
 
 
 def _keep_freed_memory() -> None:
@@ -173,8 +175,10 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
     client = getattr(pipeline.result, "client", None)
     if client is not None:  # DaskRunner leaves its own open
         client.close()
-    if _stopped_by:
-        raise _describe(planned, _stopped_by[0].strerror or str(_stopped_by[0]))
+    for stopped_by in _stopped_by:
+        if isinstance(stopped_by, KeyboardInterrupt):
+            raise stopped_by
+        raise _describe(planned, stopped_by.strerror or str(stopped_by))
 
 
 def _take_over_threads(options: PipelineOptions) -> int:
