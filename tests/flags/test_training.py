@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import re
 
 import pytest
-from absl import flags
 
 from flags import conversion, training
 from flags.conversion import ConversionConfig
@@ -76,6 +76,14 @@ def test_flags_reach_the_configuration(parse_flags):
     assert TrainingConfig(**json.loads(json.dumps(config.to_json()))) == config
 
 
+def skip_if_newer(path: pathlib.Path) -> None:
+    """Skips a flagfile that uses flags of work that is not merged yet."""
+    named = set(re.findall(r"^--(\w+)", path.read_text(), re.M))
+    known = {field.name for field in dataclasses.fields(TrainingConfig)}
+    if missing := (named - known) & {"where", "init_from", "init_parts", "augment", "monitor"}:
+        pytest.skip(f"no {', '.join(sorted(missing))} yet")
+
+
 @pytest.mark.parametrize("path", sorted(EXPERIMENTS.glob("*.flags")), ids=lambda path: path.name)
 def test_flagfile(path, parse_flags):
     """demo_records.flags belongs to the conversion, all others to the trainer."""
@@ -83,11 +91,8 @@ def test_flagfile(path, parse_flags):
         values = parse_flags(conversion.define, f"--flagfile={path}", "--dataset=phantom")
         ConversionConfig.from_flags(values)
     else:
-        try:
-            values = parse_flags(training.define, f"--flagfile={path}")
-        except flags.UnrecognizedFlagError as error:
-            assert error.flagname in {"where", "init_from", "augment", "monitor"}
-            pytest.skip(f"--{error.flagname} is not there yet")
+        skip_if_newer(path)
+        values = parse_flags(training.define, f"--flagfile={path}")
         TrainingConfig.from_flags(values)
     assert path.read_text().startswith("# ")
     said = [line for line in path.read_text().splitlines() if line.startswith("--")]
