@@ -11,17 +11,31 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue, network
+from flags import augment, catalogue, network, optimization, transfer, where
 from flags.errors import CallerError
 
 STRATEGIES = {
     "default": "one device",
     "mirrored": "every GPU of this machine, the batch split among them",
+    "multi_worker": "the machines TF_CONFIG names, the batch split among them",
+    "tpu": "the TPU of this machine or the one TPU_NAME names",
 }
 CACHES = {
     "auto": "in memory if the records take less than a quarter of what is free",
     "memory": "in memory",
     "off": "read from disk every epoch",
+}
+SAMPLINGS = {
+    "none": "every training film once an epoch",
+    "under": "as many films of each class as the smallest has, others drawn anew each epoch",
+    "over": "as many of each as the largest has, films of the others repeated",
+}
+FEATURE_CACHES = {
+    "auto": "wherever phase 1 allows it, from disk or, if a quarter of what is free holds it, "
+    "from memory",
+    "memory": "from memory",
+    "disk": "from disk",
+    "off": "the base runs every epoch",
 }
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
@@ -64,12 +78,41 @@ class TrainingConfig:
     cache: str = "auto"
     seed: int = 111
     deterministic: bool = False
+    # data
+    where: str = ""
+    sampling: str = "none"
+    skip_damaged: bool = False
+    # transfer
+    init_from: str | None = None
+    init_parts: str = "all"
+    unfreeze_from: str | None = None
+    # training
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: int = 0
+    plateau: bool = True
+    monitor: str = "val_loss"
+    accumulate: int = 1
+    precision: str = "float32"
+    xla: bool = False
+    ema: float = 0.0
+    max_minutes: float = 0.0
+    profile: str = ""
+    # augmentation
+    augment: str = augment.NONE
+    # speed
+    feature_cache: str = "auto"
+    feature_dir: str | None = None
+    feature_gb: float = 10.0
 
     def __post_init__(self) -> None:
         for flag, name, known in (
             ("mode", self.mode, MODES),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
+            ("feature_cache", self.feature_cache, FEATURE_CACHES),
         ):
             catalogue.check_name(flag, name, known)
         if self.target is not None:
@@ -84,28 +127,53 @@ class TrainingConfig:
             raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
-        self.fixed_class_weights()
+        self._check_data()
+        transfer.check(self)
+        optimization.check(self)
+        augment.parse(self.augment)
+        self._check_speed()
 
-    def fixed_class_weights(self) -> tuple[float, float] | None:
-        """Returns the weights of labels 0 and 1 where `class_weights` states them.
+    def _check_speed(self) -> None:
+        if not 0 < self.feature_gb < math.inf:
+            raise CallerError(f"--feature_gb={self.feature_gb} is not a number of GB above 0")
+        asked = self.feature_cache in ("memory", "disk")
+        if asked and augment.parse(self.augment):
+            raise CallerError(
+                f"--feature_cache={self.feature_cache} does not go with --augment={self.augment}: "
+                "films that change every epoch have no features to keep; leave one of them out"
+            )
+
+    def _check_data(self) -> None:
+        """Refuses what can't be meant of the films to learn from."""
+        catalogue.check_name("sampling", self.sampling, SAMPLINGS)
+        where.parse(self.where)
+        weights = self.fixed_class_weights()
+        target = catalogue.TARGETS[self.target] if self.target else None
+        # grades of an ordinal target that the data set lacks are dropped, so it may need fewer
+        if weights and target and target.kind != "ordinal" and len(weights) != len(target.names):
+            raise CallerError(
+                f"--class_weights={self.class_weights} has {len(weights)} weights, "
+                f"--target={self.target} has {len(target.names)} classes: {', '.join(target.names)}"
+            )
+
+    def fixed_class_weights(self) -> tuple[float, ...] | None:
+        """Returns the weight of each class where `class_weights` states them in numbers.
 
         Raises:
-            CallerError: the text is neither none, balanced nor two positive numbers.
+            CallerError: the text is neither none, balanced nor two or more positive numbers.
         """
-        if self.class_weights == "none":
-            return 1.0, 1.0
-        if self.class_weights == "balanced":
+        if self.class_weights in ("none", "balanced"):
             return None
         try:
-            negative, positive = (float(part) for part in self.class_weights.split(":"))
+            weights = tuple(float(part) for part in self.class_weights.split(":"))
         except ValueError:
-            negative = positive = math.nan
-        if not (0 < negative < math.inf and 0 < positive < math.inf):
+            weights = ()
+        if len(weights) < 2 or not all(0 < weight < math.inf for weight in weights):
             raise CallerError(
-                f"--class_weights={self.class_weights} is not none, balanced, or two positive "
-                "numbers such as 1.0:1.5 (label 0 : label 1)"
+                f"--class_weights={self.class_weights} is not none, balanced, or two or more "
+                "positive numbers such as 1.0:1.5 (class 0 : class 1)"
             )
-        return negative, positive
+        return weights
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues) -> TrainingConfig:
@@ -127,6 +195,7 @@ class TrainingConfig:
 def define() -> None:
     """Defines the trainer's flags on absl's FLAGS."""
     default = TrainingConfig()
+    _define_data(default)
     text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
     text("mode", default.mode, catalogue.describe("What to do", MODES))
     text(
@@ -137,20 +206,6 @@ def define() -> None:
     )
     text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
     network.define(default)
-    text(
-        "target",
-        None,
-        "What to learn: "
-        + "; ".join(
-            f"{name} = {t.names[0]} or {t.names[1]}" for name, t in catalogue.TARGETS.items()
-        )
-        + ". Default: the data set's own.",
-    )
-    text(
-        "class_weights",
-        default.class_weights,
-        "Weight of each class in the loss: none, balanced, or label 0 : label 1 such as 1.0:1.5.",
-    )
     number("fold", default.fold, "Fold that validates; the others train.", lower_bound=0)
     number("batch_size", default.batch_size, "Films a step, over all devices.", lower_bound=1)
     number(
@@ -162,15 +217,15 @@ def define() -> None:
     number(
         "phase2_epochs",
         default.phase2_epochs,
-        "At most so many epochs with all layers trained.",
+        "At most so many epochs with all layers trained; 0: the base only makes features.",
         lower_bound=0,
     )
-    share("phase1_learning_rate", default.phase1_learning_rate, "Adam's rate in phase 1.")
-    share("phase2_learning_rate", default.phase2_learning_rate, "Adam's rate in phase 2.")
+    share("phase1_learning_rate", default.phase1_learning_rate, "Learning rate of phase 1.")
+    share("phase2_learning_rate", default.phase2_learning_rate, "Learning rate of phase 2.")
     number(
         "phase1_patience",
         default.phase1_patience,
-        "Epochs without a better validation loss that end phase 1; half of them cut the rate.",
+        "Epochs without a better --monitor that end phase 1; half of them cut the rate.",
         lower_bound=1,
     )
     number(
@@ -184,4 +239,67 @@ def define() -> None:
     number("seed", default.seed, "Seed of initial weights, order of films and dropout.")
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
+    )
+    transfer.define(default)
+    optimization.define(default)
+    _define_augmentation()
+    _define_speed(default)
+
+
+def _define_data(default: TrainingConfig) -> None:
+    """Defines what to learn, and from which films."""
+    text = flags.DEFINE_string
+    questions = {name: " or ".join(t.names) for name, t in catalogue.TARGETS.items()}
+    text(
+        "target",
+        None,
+        f"{catalogue.describe('What to learn', questions)} Default: the data set's own.",
+    )
+    text(
+        "where",
+        default.where,
+        "Condition that films must meet to take part, in training and tests alike, such as "
+        f'"{where.EXAMPLE}"; columns: {", ".join(where.COLUMNS)}.',
+    )
+    text("sampling", default.sampling, catalogue.describe("Films of an epoch", SAMPLINGS))
+    text(
+        "class_weights",
+        default.class_weights,
+        "Weight of each class in the loss: none, balanced, or a number a class such as 1.0:1.5.",
+    )
+    flags.DEFINE_bool(
+        "skip_damaged", default.skip_damaged, "Go on without damaged records, and count them."
+    )
+
+
+def _define_augmentation() -> None:
+    """Defines the random changes of training films."""
+    flags.DEFINE_string(
+        "augment",
+        augment.NONE,
+        f"Random changes of training films: {', '.join(augment.PRESETS)}, or a list of changes "
+        f"such as flip,rotate:20. {augment.describe()}.",
+    )
+
+
+def _define_speed(default: TrainingConfig) -> None:
+    """Defines how features of the frozen base are kept."""
+    flags.DEFINE_string(
+        "feature_cache",
+        default.feature_cache,
+        catalogue.describe(
+            "Phase 1 runs the frozen base once a film and trains the head on what it gave",
+            FEATURE_CACHES,
+        ),
+    )
+    flags.DEFINE_string(
+        "feature_dir",
+        None,
+        "Folder where features are kept, shared by runs with the same base, weights and films. "
+        "Default: in the run folder, until phase 1 is done.",
+    )
+    flags.DEFINE_float(
+        "feature_gb",
+        default.feature_gb,
+        "Largest size of the folder of features, GB; beyond it --feature_cache=auto does without.",
     )

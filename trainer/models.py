@@ -14,7 +14,7 @@ import keras
 from flags import schema
 from flags.size import ImageSize
 from flags.training import TrainingConfig
-from trainer import bases, head
+from trainer import augment, bases, head
 
 BASE_LAYER = "base"
 # Sets of (filters, kernel) before the base, each followed by a 2x2 maximum: paper, note zeta
@@ -59,6 +59,8 @@ def build(
     grey = keras.layers.Rescaling(1 / schema.FULL_SCALE, dtype="float32", name="to_unit_range")(
         pixels
     )
+    for layer in augment.layers(config):
+        grey = layer(grey)
     image = keras.layers.Concatenate(dtype="float32", name="to_three_channels")([grey] * 3)
     if not sets:
         image = _scale(image, config)

@@ -1,8 +1,4 @@
-"""Training, in two phases: the head on a frozen base, then all layers at a low learning rate.
-
-Jaamour et al. 2023, transfer learning: Adam, early stopping on the validation loss (patience 10,
-then 5), learning rate cut to a tenth on a plateau (patience 5, then 2).
-"""
+"""A run from records to report: data, network, the two phases, the saved model, its scores."""
 
 from __future__ import annotations
 
@@ -10,60 +6,28 @@ import dataclasses
 import os
 import pathlib
 import platform
-import shutil
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
-from sklearn.utils.class_weight import compute_class_weight
 
 from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import checkpoints, evaluate, input_pipeline, models, run_folder, strategy
-from trainer.bases import BaseWeights
-from trainer.records import (
-    Records,
-    Split,
-    find_damaged,
-    find_directory,
-    open_records,
-    select,
+from trainer import (
+    augment,
+    damage,
+    evaluate,
+    features,
+    monitoring,
+    phases,
+    run_folder,
+    sampling,
+    strategy,
+    transfer,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What a run learns from and is judged on."""
-
-    records: Records
-    target: catalogue.Target
-    target_name: str
-    train: Split
-    validation: Split
-    test: Split
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A run under way.
-
-    Attributes:
-        devices: strategy the model was built under.
-        class_weights: weights of labels 0 and 1 in the loss.
-    """
-
-    config: TrainingConfig
-    data: Data
-    directory: pathlib.Path
-    devices: tf.distribute.Strategy
-    model: keras.Model
-    weights: BaseWeights
-    class_weights: tuple[float, float]
+from trainer.phases import Data, Run
+from trainer.records import find_directory, open_records, select, settle
 
 
 def train(config: TrainingConfig) -> pathlib.Path:
@@ -73,35 +37,72 @@ def train(config: TrainingConfig) -> pathlib.Path:
         the run folder.
 
     Raises:
-        CallerError: data, weights or run folder do not fit the configuration.
+        CallerError: data, weights or run folder do not fit the configuration, or the loss is no
+            number.
+        OutOfTime: --max_minutes are over before the training is.
     """
+    deadline = monitoring.Deadline(60 * config.max_minutes)
     keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    devices = strategy.make(config.strategy)
     data = open_data(config)
+    class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
-    if not (directory / "model.keras").is_file():
-        devices = strategy.make(config.strategy)
-        class_weights = choose_class_weights(config, data.train)
-        with devices.scope():
-            model, weights = models.build(
-                config, data.records.size, shares=weighted_shares(data.train, class_weights)
+    strategy.wait_for_all(devices)
+    with damage.named(data.records.directory, data.records.manifest["shards"]):
+        if not (directory / "model.keras").is_file():
+            shares = sampling.weighted_shares(config, data.train.labels, class_weights)
+            with devices.scope():
+                model, weights = transfer.build(
+                    config, data.records.size, kind=data.target.kind, shares=shares
+                )
+            run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
+            if strategy.is_chief(devices):
+                run_folder.open_run(directory, content)
+                run_folder.write_description(directory, describe_run(run))
+                show_beginning(run)
+            for number in (1, 2):
+                phases.train_phase(run, number)
+            if strategy.is_chief(devices):
+                describe_end(run)
+                save_model(model, directory / "model.keras")
+                features.discard(directory)
+        if strategy.is_chief(devices):
+            evaluate.evaluate(
+                directory, data.test, data.target, data.records.size, config.batch_size
             )
-        run = Run(config, data, directory, devices, model, weights, class_weights)
-        run_folder.open_run(directory, content)
-        run_folder.write_description(directory, describe_run(run))
-        try:
-            for phase in (1, 2):
-                train_phase(run, phase)
-        except tf.errors.DataLossError as error:
-            damaged = find_damaged(data.records)
-            raise CallerError(
-                f"{data.records.directory}: {', '.join(damaged) or 'a record'} is damaged; remove "
-                "it and give the command of the conversion again, then this one"
-            ) from error
-        save_model(model, directory / "model.keras")
-    evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+    strategy.wait_for_all(devices)
     return directory
+
+
+def show_beginning(run: Run) -> None:
+    """Draws the first batch as the network sees it; tells TensorBoard of it and of the flags."""
+    path = run.directory / "first_batch.png"
+    if path.is_file():
+        return
+    images, labels = next(iter(phases.training_batches(run, first_epoch=0, last_epoch=1)))
+    names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
+    monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
+    monitoring.show_batch(path, run.tensorboard)
+    monitoring.write_flags(run.config, run.tensorboard)
+
+
+def describe_end(run: Run) -> None:
+    """Adds what is known at the end to run.json: the throughput, and units that never answer."""
+    path = run.directory / "run.json"
+    films = sampling.epoch_size(run.data.train.labels, run.config.sampling)
+    dead = monitoring.dead_units(run.model, phases.validation_batches(run))
+    with tf.summary.create_file_writer(str(run.tensorboard)).as_default(step=0):
+        for layer, share in dead.items():
+            tf.summary.scalar(f"dead units/{layer}", share)
+    description = {
+        **run_folder.read_json(path),
+        "throughput": monitoring.measure(run.directory / "history.csv", films=films),
+        "dead_units": dead,
+    }
+    run_folder.write_json(path, description)
 
 
 def open_data(config: TrainingConfig) -> Data:
@@ -110,164 +111,42 @@ def open_data(config: TrainingConfig) -> Data:
     Raises:
         CallerError: there are no such records, or a split lacks a class.
     """
-    records = open_records(find_directory(config.dataset_dir))
+    records = open_records(
+        find_directory(config.dataset_dir),
+        condition=config.where,
+        skip_damaged=config.skip_damaged,
+    )
     if config.fold >= records.folds:
         raise CallerError(
             f"--fold={config.fold}: {records.directory} has folds 0 to {records.folds - 1}"
         )
     name = config.target or catalogue.DATASETS[records.dataset].target
-    target = catalogue.TARGETS[name]
+    target = settle(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     held_out = folds.pop(config.fold)
+    train = select(records, "train", folds, target)
     return Data(
         records=records,
         target=target,
         target_name=name,
-        train=select(records, "train", folds, target),
+        train=dataclasses.replace(train, sampling=config.sampling),
         validation=select(records, "validation", [held_out], target),
         test=select(records, "test", [schema.TEST_SPLIT], target),
-    )
-
-
-def choose_class_weights(config: TrainingConfig, split: Split) -> tuple[float, float]:
-    """Returns the weights of labels 0 and 1: as given, or balanced over the training films."""
-    fixed = config.fixed_class_weights()
-    if fixed is not None:
-        return fixed
-    negative, positive = compute_class_weight(
-        "balanced", classes=np.array([0, 1]), y=list(split.labels)
-    )
-    return float(negative), float(positive)
-
-
-def weighted_shares(split: Split, class_weights: Sequence[float]) -> list[float]:
-    """Returns the share each class of a split has in the loss; balanced weights make them equal."""
-    counts = np.bincount(split.labels, minlength=len(class_weights))
-    weighed = counts * np.asarray(class_weights)
-    return (weighed / weighed.sum()).tolist()
-
-
-def train_phase(run: Run, phase: int) -> None:
-    """Runs one phase, or what is left of it; leaves the model with the phase's best weights."""
-    config, model = run.config, run.model
-    epochs = (config.phase1_epochs, config.phase2_epochs)[phase - 1]
-    patience = (config.phase1_patience, config.phase2_patience)[phase - 1]
-    folder = run.directory / "checkpoints" / f"phase{phase}"
-    best_path = folder.with_suffix(".weights.h5")
-    if epochs == 0:
-        return
-    if best_path.is_file():
-        model.load_weights(best_path)
-        return
-    _compile(run, phase)
-    start, losses = _take_up(run, phase, folder)
-    next_epoch = start + len(losses)
-    if next_epoch < start + epochs and checkpoints.epochs_since_best(losses) < patience:
-        stopping = keras.callbacks.EarlyStopping(checkpoints.MONITOR, patience=patience)
-        plateau = keras.callbacks.ReduceLROnPlateau(
-            checkpoints.MONITOR, factor=0.1, patience=max(1, patience // 2)
-        )
-        model.fit(
-            _training_batches(run, first_epoch=next_epoch, last_epoch=start + epochs),
-            steps_per_epoch=input_pipeline.batches_in(run.data.train, config.batch_size),
-            initial_epoch=next_epoch,
-            epochs=start + epochs,
-            validation_data=_validation_batches(run),
-            class_weight=dict(enumerate(run.class_weights)),
-            shuffle=False,  # the pipeline has done it
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                keras.callbacks.TensorBoard(run.directory / "tensorboard" / f"phase{phase}"),
-                stopping,
-                plateau,
-                checkpoints.Replay(losses, stopping, plateau),
-                checkpoints.Reseed(config.seed),
-                checkpoints.Stamp(phase),
-                keras.callbacks.CSVLogger(run.directory / "history.csv", append=True),
-                checkpoints.Checkpoint(folder, losses),
-            ],
-        )
-    _keep_best(run, phase, folder, best_path)
-
-
-def _compile(run: Run, phase: int) -> None:
-    if phase == 1:
-        models.freeze_base(run.model)
-        rate = run.config.phase1_learning_rate
-    else:
-        models.unfreeze_base(run.model, pretrained=run.weights.pretrained)
-        rate = run.config.phase2_learning_rate
-    with run.devices.scope():
-        run.model.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss="binary_crossentropy",
-            metrics=["accuracy", keras.metrics.AUC(name="auc")],
-        )
-
-
-def _take_up(run: Run, phase: int, folder: pathlib.Path) -> tuple[int, dict[int, float]]:
-    """Loads the newest epoch saved; returns the phase's first epoch, and the losses so far."""
-    history = run.directory / "history.csv"
-    rows = checkpoints.read_history(history)
-    start = 1 + max((int(row["epoch"]) for row in rows if int(row["phase"]) < phase), default=-1)
-    saved = checkpoints.saved_epochs(folder)
-    last = saved[-1] if saved else start - 1
-    checkpoints.cut_history(history, last_epoch=last)
-    if not saved:
-        return start, {}
-    run.model.optimizer.build(run.model.trainable_variables)
-    run.model.load_weights(checkpoints.epoch_path(folder, last))
-    return start, {
-        int(row["epoch"]): float(row[checkpoints.MONITOR])
-        for row in rows
-        if int(row["phase"]) == phase and int(row["epoch"]) <= last
-    }
-
-
-def _keep_best(run: Run, phase: int, folder: pathlib.Path, best_path: pathlib.Path) -> None:
-    """Loads the best epoch's weights, keeps its file alone, and so marks the phase as done."""
-    losses = {
-        int(row["epoch"]): float(row[checkpoints.MONITOR])
-        for row in checkpoints.read_history(run.directory / "history.csv")
-        if int(row["phase"]) == phase
-    }
-    best = checkpoints.best_epoch(losses)
-    run.model.load_weights(checkpoints.epoch_path(folder, best))
-    logging.info("phase %d: best epoch %d, validation loss %.4f", phase, best, losses[best])
-    os.replace(checkpoints.epoch_path(folder, best), best_path)
-    shutil.rmtree(folder)
-
-
-def _training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
-    split = run.data.train
-    return input_pipeline.training_batches(
-        split,
-        run.data.target,
-        run.data.records.size,
-        batch_size=run.config.batch_size,
-        seed=run.config.seed,
-        first_epoch=first_epoch,
-        last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
-    )
-
-
-def _validation_batches(run: Run) -> tf.data.Dataset:
-    split = run.data.validation
-    return input_pipeline.evaluation_batches(
-        split,
-        run.data.target,
-        run.data.records.size,
-        batch_size=run.config.batch_size,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
     )
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Saves a model whole or not at all."""
     temporary = path.with_name(f"unfinished-{path.name}")
-    model.save(temporary)
+    augment.without(model).save(temporary)
     os.replace(temporary, path)
+
+
+def describe_chain(run: Run) -> dict[str, Any]:
+    """Says what the weights learned before this run, where another run gave them."""
+    if run.config.init_from is None:
+        return {}
+    return {"chain": transfer.read_chain(pathlib.Path(run.config.init_from))}
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -275,6 +154,7 @@ def describe_run(run: Run) -> dict[str, Any]:
     manifest = run.data.records.manifest
     described = catalogue.DATASETS[run.data.records.dataset]
     names = run.data.target.names
+    salvage = run.data.records.salvage
     return {
         "dataset": run.data.records.dataset,
         "dataset_title": described.title,
@@ -288,12 +168,22 @@ def describe_run(run: Run) -> dict[str, Any]:
         "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
         "target": run.data.target_name,
         "label_names": list(names),
+        "kind": run.data.target.kind,
+        "absent_classes": [
+            name
+            for name in catalogue.TARGETS[run.data.target_name].names
+            if name not in run.data.target.names
+        ],
+        "where": run.config.where,
+        "sampling": run.config.sampling,
+        "damaged_records": list(salvage.damaged) if salvage else [],
         "splits": {
             split.name: split.describe(names)
             for split in (run.data.train, run.data.validation, run.data.test)
         },
         "weights": run.weights.name,
         "weights_warning": run.weights.warning,
+        **describe_chain(run),
         "parameters": run.model.count_params(),
         "class_weights": list(run.class_weights),
         "versions": {

@@ -1,0 +1,115 @@
+"""Phase 1 on kept features against phase 1 that runs the frozen base every epoch.
+
+python -m benchmarks.frozen_features [--size=512x512] [--base=mobilenetv2] [--films=192]
+"""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import machine, records
+from flags import catalogue
+from flags.size import ImageSize
+from flags.training import TrainingConfig
+from trainer import features, input_pipeline, memory, models
+from trainer.records import Records, Split
+
+SIZE = flags.DEFINE_string("size", "512x512", "Size of the records.")
+BASE = flags.DEFINE_string("base", "mobilenetv2", "Network under the head.")
+FILMS = flags.DEFINE_integer("films", 192, "Films in an epoch.")
+BATCH = flags.DEFINE_integer("batch_size", 8, "Films in a batch.")
+ROUNDS = flags.DEFINE_integer("rounds", 3, "Epochs of each.")
+
+
+class Clock(keras.callbacks.Callback):
+    """Takes the seconds of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Starts."""
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Stops."""
+        self.seconds.append(time.perf_counter() - self._start)
+
+
+def main(_: list[str]) -> None:
+    print(machine.describe())
+    memory.keep_freed()  # as the trainer does
+    size = ImageSize.parse(SIZE.value)
+    config = TrainingConfig(base=BASE.value, weights="random", batch_size=BATCH.value)
+    model, _ = models.build(config, size)
+    models.freeze_base(model)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        split = records.write(folder, size, films=FILMS.value)
+        plain = _time_epochs(model, split, size, None)
+        start = time.perf_counter()
+        kept = features.prepare(
+            config,
+            model,
+            records=_describe(folder, split, size),
+            directory=folder / "run",
+            splits=(split,),
+        )
+        once = time.perf_counter() - start
+        assert kept is not None
+        short = kept.replace(split)
+        cached = _time_epochs(kept.head, short, size, kept)
+    print(
+        f"{BASE.value} {size}, {len(split.films)} films: an epoch of phase 1 takes {plain:.2f} s, "
+        f"on features {cached:.3f} s: {plain / cached:.0f} times faster (at least 20)"
+    )
+    print(
+        f"the one pass takes {once:.2f} s, {once / plain:.2f} of a plain epoch; features take "
+        f"{short.bytes / 1e6:.2f} MB of {split.bytes / 1e6:.0f} MB"
+    )
+    print(f"after the benchmark: {machine.describe_load()}")
+
+
+def _time_epochs(
+    model: keras.Model, split: Split, size: ImageSize, kept: features.Features | None
+) -> float:
+    """Returns the median seconds of an epoch, after a first one that is not counted."""
+    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    batches: tf.data.Dataset = input_pipeline.training_batches(
+        split,
+        catalogue.TARGETS["pathology"],
+        size,
+        batch_size=BATCH.value,
+        seed=0,
+        first_epoch=0,
+        last_epoch=ROUNDS.value + 1,
+        cache=False,
+        features=kept,
+    )
+    clock = Clock()
+    model.fit(
+        batches,
+        steps_per_epoch=input_pipeline.batches_in(split, BATCH.value),
+        epochs=ROUNDS.value + 1,
+        verbose=0,
+        callbacks=[clock],
+    )
+    return statistics.median(clock.seconds[1:])
+
+
+def _describe(folder: pathlib.Path, split: Split, size: ImageSize) -> Records:
+    shards = {pathlib.Path(shard).name: {"records": 16} for shard in split.shards}
+    manifest = {"data_fingerprint": "benchmark", "size": str(size), "shards": shards}
+    return Records(folder, manifest, ())
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,93 @@
+"""Does training wait for films? Steps fed by the pipeline against steps on one batch in memory.
+
+python -m benchmarks.training_step [--sizes=224x224,512x512] [--rounds=5]
+
+The same compiled network both times, its base frozen (a step of phase 1 leaves the pipeline the
+least time), after a first epoch of each that is not counted.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import statistics
+import tempfile
+import time
+
+import keras
+import tensorflow as tf
+from absl import app, flags
+
+from benchmarks import machine, records
+from flags import catalogue
+from flags.size import ImageSize
+from flags.training import TrainingConfig
+from trainer import input_pipeline, memory, models
+
+SIZES = flags.DEFINE_list("sizes", ["224x224", "512x512"], "Sizes of the records.")
+BASE = flags.DEFINE_string("base", "mobilenetv2", "Network under the head.")
+FILMS = flags.DEFINE_integer("films", 192, "Films in an epoch, a multiple of the batch.")
+BATCH = flags.DEFINE_integer("batch_size", 8, "Films in a batch.")
+ROUNDS = flags.DEFINE_integer("rounds", 5, "Epochs of each, one after the other.")
+
+
+class Clock(keras.callbacks.Callback):
+    """Takes the seconds of each epoch, from the end of its first step to the end of its last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Starts with the first."""
+        self._now = time.perf_counter()
+        if batch == 0:
+            self._start = self._now
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Stops."""
+        self.seconds.append(self._now - self._start)
+
+
+def main(_: list[str]) -> None:
+    print(machine.describe())
+    memory.keep_freed()  # as the trainer does
+    for size in map(ImageSize.parse, SIZES.value):
+        with tempfile.TemporaryDirectory() as folder:
+            _report(pathlib.Path(folder), size)
+    print(f"after the benchmark: {machine.describe_load()}")
+
+
+def _report(folder: pathlib.Path, size: ImageSize) -> None:
+    split = records.write(folder, size, films=FILMS.value)
+    model, _ = models.build(TrainingConfig(base=BASE.value, weights="random"), size)
+    models.freeze_base(model)
+    model.compile(optimizer="adam", loss="binary_crossentropy")
+    options = {"batch_size": BATCH.value, "seed": 0, "cache": False}
+
+    def stream() -> tf.data.Dataset:
+        return input_pipeline.training_batches(
+            split, catalogue.TARGETS["pathology"], size, first_epoch=0, last_epoch=2, **options
+        )
+
+    steps = input_pipeline.batches_in(split, BATCH.value)
+    one = tf.data.Dataset.from_tensors(next(iter(stream()))).repeat()
+    seconds: dict[str, list[float]] = {"pipeline": [], "memory": []}
+    for _ in range(ROUNDS.value):
+        for name, batches in (("memory", one), ("pipeline", stream())):
+            clock = Clock()
+            model.fit(batches, steps_per_epoch=steps, epochs=2, verbose=0, callbacks=[clock])
+            seconds[name].append(clock.seconds[-1])
+    fed, alone = (statistics.median(seconds[name]) / (steps - 1) for name in ("pipeline", "memory"))
+    ratio = statistics.median(
+        ours / best for ours, best in zip(seconds["pipeline"], seconds["memory"], strict=True)
+    )
+    print(
+        f"{BASE.value} {size}, batches of {BATCH.value}: a step takes {fed * 1e3:.1f} ms fed by "
+        f"the pipeline, {alone * 1e3:.1f} ms on one batch in memory: ratio {ratio:.3f} "
+        "(at most 1.03)",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,240 @@
+"""Phase 1 without running the frozen base every epoch: its features of each film, kept in files.
+
+A frozen base that stands at the front of the network, and draws nothing, makes the same of a film
+every time. It runs once a film, and its features take the place of the pixels in copies of the
+shards: same records, same order, same pipeline, so that the head sees film after film what it would
+have seen. The copies lie in a folder named for the weights and films they come from; runs that
+share them, such as the folds of a cross-validation, share the folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import pathlib
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from flags.errors import CallerError
+from flags.size import ImageSize
+from flags.training import TrainingConfig
+from trainer import examples
+from trainer.models import BASE_LAYER
+from trainer.records import Records, Split
+
+_FOLDER = "features"
+_ROW_BYTES = 2048  # more than a record holds beside its image
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """A network cut in two, and where the features between the parts are kept.
+
+    Attributes:
+        front: pixels -> features; constant.
+        head: features -> output; its layers are those of the whole network.
+        folder: of the copies.
+        config: the run's.
+    """
+
+    front: keras.Model
+    head: keras.Model
+    folder: pathlib.Path
+    config: TrainingConfig
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the features of one film."""
+        return tuple(self.front.output_shape[1:])
+
+    @property
+    def dtype(self) -> str:
+        """Their type."""
+        return str(self.front.output.dtype)
+
+    def parse_pixels(self, serialized: tf.Tensor) -> tf.Tensor:
+        """Reads what the front takes: [batch] strings -> [batch, height, width, 1] uint16."""
+        return examples.parse_images(serialized, ImageSize(*self.front.input_shape[1:3]))
+
+    def parse(self, serialized: tf.Tensor) -> tf.Tensor:
+        """Reads the features of a batch of copied records: [batch] strings -> [batch, *shape]."""
+        return examples.parse_features(serialized, self.shape, self.dtype)
+
+    def copy_of(self, shard: str) -> pathlib.Path:
+        """Names the copy of a shard; one mended or cut since has another size and name."""
+        return self.folder / f"{pathlib.Path(shard).name}-{os.path.getsize(shard)}"
+
+    def replace(self, split: Split) -> Split:
+        """Returns the split with the copies in the place of its shards."""
+        copies = [self.copy_of(shard) for shard in split.shards]
+        size = sum(copy.stat().st_size for copy in copies)
+        return dataclasses.replace(split, shards=tuple(map(str, copies)), bytes=size)
+
+
+def prepare(
+    config: TrainingConfig,
+    model: keras.Model,
+    *,
+    records: Records,
+    directory: pathlib.Path,
+    splits: Sequence[Split],
+) -> Features | None:
+    """Cuts the network and makes the features of the splits that are not there yet.
+
+    Args:
+        config: the run's.
+        model: whole network, its base frozen.
+        records: where the films come from.
+        directory: run folder.
+        splits: training and validation films.
+
+    Returns:
+        None where phase 1 has to go the plain way; the log says why.
+
+    Raises:
+        CallerError: features were asked for and can't be had.
+    """
+    if config.feature_cache == "off":
+        return None
+    parts, why_not = cut(model)
+    if parts is not None:
+        front, head = parts
+        root = pathlib.Path(config.feature_dir or directory / _FOLDER)
+        features = Features(front, head, root / fingerprint(front, records), config)
+        shards = list(dict.fromkeys(shard for split in splits for shard in split.shards))
+        missing = [shard for shard in shards if not features.copy_of(shard).is_file()]
+        why_not = _check_room(features, root, missing, records)
+    if why_not:
+        if config.feature_cache != "auto":
+            raise CallerError(f"--feature_cache={config.feature_cache}: {why_not}")
+        logging.info("no features are kept, the base runs every epoch: %s", why_not)
+        return None
+    _make(features, missing)
+    return features
+
+
+def discard(directory: pathlib.Path) -> None:
+    """Removes the features in a run folder: phase 1 is done."""
+    shutil.rmtree(directory / _FOLDER, ignore_errors=True)
+
+
+def cut(model: keras.Model) -> tuple[tuple[keras.Model, keras.Model] | None, str]:
+    """Cuts a network behind the last of the layers that never change.
+
+    Returns:
+        the parts before and after, or None and the reason.
+    """
+    front: list[keras.layers.Layer] = []
+    for layer in model.layers:
+        if not _is_constant(layer):
+            break
+        front.append(layer)
+    if BASE_LAYER not in [layer.name for layer in front]:
+        return None, f"'{layer.name}' learns or draws at or before the base"
+    if len(front) == len(model.layers):
+        return None, "no layer of the network learns"
+    between = front[-1].output
+    return (keras.Model(model.input, between), keras.Model(between, model.output)), ""
+
+
+def fingerprint(front: keras.Model, records: Records) -> str:
+    """Digests all that features depend on: films, layers, their weights and precision."""
+    digest = hashlib.sha256()
+    about = [
+        records.manifest["data_fingerprint"],
+        str(records.size),
+        _describe(front),
+        keras.__version__,
+        tf.__version__,
+    ]
+    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+    for weight in front.weights:
+        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _is_constant(layer: keras.layers.Layer) -> bool:
+    """Whether a layer makes the same of the same films, throughout the phase."""
+    draws = any(variable.name == "seed_generator_state" for variable in layer.variables)
+    return not layer.variables or (not layer.trainable and not draws)
+
+
+def _describe(layer: keras.layers.Layer) -> list[Any]:
+    """Class and settings of each layer; names depend on what was built before in the process."""
+    if isinstance(layer, keras.Model):
+        return [_describe(part) for part in layer.layers]
+    settings = layer.get_config()
+    settings.pop("name")
+    return [type(layer).__name__, settings]
+
+
+def _check_room(
+    features: Features, root: pathlib.Path, missing: Sequence[str], records: Records
+) -> str:
+    """Returns why the features have no room, "" if they have."""
+    one = math.prod(features.shape) * tf.as_dtype(features.dtype).size + _ROW_BYTES
+    shards = records.manifest["shards"]
+    films = sum(shards[pathlib.Path(shard).name]["records"] for shard in missing)
+    held = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
+    if held + films * one <= features.config.feature_gb * 1e9:
+        return ""
+    return (
+        f"features of {films} films take {films * one / 1e9:.3g} GB, {root} holds {held / 1e9:.3g} "
+        f"GB, and --feature_gb={features.config.feature_gb:g}; allow more, or remove what is old"
+    )
+
+
+def _make(features: Features, missing: Sequence[str]) -> None:
+    """Runs the front over the shards that have no copy; each copy is renamed into place whole."""
+    if not missing:
+        logging.info("features found in %s", features.folder)
+        return
+    features.folder.mkdir(parents=True, exist_ok=True)
+    temporary = features.folder / f"unfinished-{os.getpid()}"
+    start, films = time.monotonic(), 0
+    rows = _rows(features, missing)
+    row = next(rows, None)
+    for number, shard in enumerate(missing):
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            while row is not None and row[0] == number:
+                writer.write(row[1])
+                films += 1
+                row = next(rows, None)
+        os.replace(temporary, features.copy_of(shard))
+    seconds = time.monotonic() - start
+    logging.info("features of %d films made in %.1f s: %s", films, seconds, features.folder)
+
+
+def _rows(features: Features, shards: Sequence[str]) -> Iterator[tuple[int, bytes]]:
+    """Yields each record with features in the place of pixels, and the number of its shard."""
+    run = tf.function(lambda images: features.front(images, training=False), reduce_retracing=True)
+    for numbers, records, images in _batches(features, shards):
+        made = run(images).numpy()
+        for number, record, feature in zip(numbers.numpy(), records.numpy(), made, strict=True):
+            example = tf.train.Example.FromString(record)
+            example.features.feature["image"].bytes_list.value[0] = feature.tobytes()
+            yield int(number), example.SerializeToString(deterministic=True)
+
+
+def _batches(features: Features, shards: Sequence[str]) -> tf.data.Dataset:
+    """Streams (number of the shard, record, pixels); batches go on from one shard to the next."""
+
+    def read(number: tf.Tensor, shard: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(shard).map(lambda record: (number, record))
+
+    batches = tf.data.Dataset.from_tensor_slices(list(shards)).enumerate().flat_map(read)
+    return (
+        batches.batch(features.config.batch_size)
+        .map(lambda numbers, records: (numbers, records, features.parse_pixels(records)))
+        .prefetch(tf.data.AUTOTUNE)
+    )
