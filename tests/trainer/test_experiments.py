@@ -127,6 +127,24 @@ def test_head_comments_state_the_published_figure(name):
         assert "Inferred (I): " in text
 
 
+@pytest.mark.parametrize(("name", "parts"), [("a", "all"), ("b", "head")])
+def test_transfer_starts_from_the_run_of_mini_mias_whose_layers_fit(name, parts, parse_flags):
+    config = read_config(parse_flags, name)
+    source = read_config(parse_flags, "mini_mias")
+    assert (config.init_from, config.init_parts) == (source.run_dir, parts)
+    assert size_of(config) == size_of(source)
+    for field in ("base", "alpha", "head", "hidden", "downsample_sets", "conv_after"):
+        assert getattr(config, field) == getattr(source, field)
+
+
+def test_the_command_line_overrides_a_flagfile(parse_flags):
+    said = [f"--flagfile={EXPERIMENTS / 'h.flags'}", "--batch_size=4", "--head=gap"]
+    config = TrainingConfig.from_flags(parse_flags(training.define, *said))
+    expected = dataclasses.replace(read_config(parse_flags, "h"), batch_size=4, head="gap")
+    assert config == expected
+    assert read_config(parse_flags, "h").batch_size == 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_number_of_parameters_at_the_published_size(name, parse_flags, monkeypatch):
     """Builds the real network at its real size, without memory for its weights.
@@ -192,7 +210,8 @@ def scale_down(config: TrainingConfig, phantoms: pathlib.Path) -> TrainingConfig
         downsample_sets=str(sets),
         weights="random",
         alpha=0.35 if config.base == "mobilenetv2" else 1.0,
-        **({"init_from": None} if hasattr(config, "init_from") else {}),
+        init_from=None,
+        init_parts="all",
     )
 
 
