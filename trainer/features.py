@@ -32,7 +32,6 @@ from trainer import examples
 from trainer.models import BASE_LAYER
 from trainer.records import Records, Split
 
-_FOLDER = "features"
 _ROW_BYTES = 2048  # more than a record holds beside its image
 
 
@@ -109,7 +108,7 @@ def prepare(
     parts, why_not = cut(model)
     if parts is not None:
         front, head = parts
-        root = pathlib.Path(config.feature_dir or directory / _FOLDER)
+        root = pathlib.Path(config.feature_dir or folder_of(directory))
         features = Features(front, head, root / fingerprint(front, records), config)
         shards = list(dict.fromkeys(shard for split in splits for shard in split.shards))
         missing = [shard for shard in shards if not features.copy_of(shard).is_file()]
@@ -123,9 +122,14 @@ def prepare(
     return features
 
 
+def folder_of(directory: pathlib.Path) -> pathlib.Path:
+    """Where the features of a run folder lie."""
+    return directory / "features"
+
+
 def discard(directory: pathlib.Path) -> None:
     """Removes the features in a run folder: phase 1 is done."""
-    shutil.rmtree(directory / _FOLDER, ignore_errors=True)
+    shutil.rmtree(folder_of(directory), ignore_errors=True)
 
 
 def cut(model: keras.Model) -> tuple[tuple[keras.Model, keras.Model] | None, str]:

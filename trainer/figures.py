@@ -101,7 +101,7 @@ def roc(
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
         axes.legend(loc="lower right")
-        return _svg(figure, name="roc", alt=alt)
+        return inline_svg(figure, name="roc", alt=alt)
 
 
 def roc_of_classes(
@@ -127,7 +127,7 @@ def roc_of_classes(
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
         axes.legend(loc="lower right")
-        return _svg(figure, name="roc", alt=alt)
+        return inline_svg(figure, name="roc", alt=alt)
 
 
 def histogram_of_classes(
@@ -142,7 +142,7 @@ def histogram_of_classes(
             axes.hist(chosen, bins=BINS.tolist(), color=CLASSES[label], rwidth=0.9)
             _title(axes, f"truly {names[label]} ({len(chosen)})", CLASSES[label])
         rows[-1].set(xlim=(0, 1), xlabel="probability of the true class")
-        return _svg(figure, name="histogram", alt=alt)
+        return inline_svg(figure, name="histogram", alt=alt)
 
 
 def histogram(
@@ -163,7 +163,7 @@ def histogram(
             axes.axvline(threshold, color=INK, linestyle=(0, (4, 4)), linewidth=1)
             _title(axes, f"truly {names[label]} ({len(chosen)})", CLASSES[label])
         rows[1].set(xlim=(0, 1), xlabel=f"probability of {names[1]}")
-        return _svg(figure, name="histogram", alt=alt)
+        return inline_svg(figure, name="histogram", alt=alt)
 
 
 def _title(axes: Axes, text: str, colour: str) -> None:
@@ -219,7 +219,7 @@ def curve(
         axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-        return _svg(figure, name=re.sub(r"\W+", "-", title.lower()), alt=alt)
+        return inline_svg(figure, name=re.sub(r"\W+", "-", title.lower()), alt=alt)
 
 
 def roc_curves(
@@ -255,7 +255,7 @@ def roc_band(
     return low, high
 
 
-def _svg(figure: Figure, *, name: str, alt: str) -> str:
+def inline_svg(figure: Figure, *, name: str, alt: str) -> str:
     """Turns a figure into an <svg> for inlining: own ids, page colours, no outside address."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

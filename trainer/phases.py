@@ -36,14 +36,14 @@ from trainer.records import Records, Split
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What a run learns from and is judged on."""
+    """What a run learns from and is judged on; `test` is None where nothing is judged."""
 
     records: Records
     target: catalogue.Target
     target_name: str
     train: Split
     validation: Split
-    test: Split
+    test: Split | None
 
 
 @dataclasses.dataclass(frozen=True)

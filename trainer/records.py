@@ -53,6 +53,11 @@ class Records:
         return str(self.manifest["dataset"])
 
     @property
+    def splits(self) -> set[str]:
+        """Names of the splits that have shards."""
+        return {shard["split"] for shard in self.manifest["shards"].values()}
+
+    @property
     def folds(self) -> int:
         """Number of folds the training films stand in."""
         return int(self.manifest["folds"])
@@ -85,7 +90,7 @@ class Split:
     """The films that train, validate or test.
 
     Attributes:
-        name: train, validation or test.
+        name: train, validation, or that of the split on disk that is judged.
         parts: splits on disk it is made of.
         shards: paths of the shards, in order.
         films: rows of sources.csv with a label for the target.

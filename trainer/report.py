@@ -27,6 +27,7 @@ from flags.errors import CallerError
 from trainer import class_metrics, figures, metrics, predictions
 from trainer.intervals import Floats
 
+TEMPLATE = "report.html.j2"
 EXAMPLE_HEIGHT = 420
 """Pixels; taller films are made smaller in the report."""
 MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
@@ -75,7 +76,8 @@ class ExampleFilm:
 def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Path:
     """Writes run_dir/report.html from the other files of the run, the same bytes for the same ones.
 
-    It reads config.json, run.json, history.csv, predictions.csv and metrics.json.
+    It reads config.json, run.json, history.csv, predictions.csv and metrics.json; a
+    cross-validation has no history.csv of its own, and its run.json lists the folds.
 
     Args:
         run_dir: folder of a finished run.
@@ -89,21 +91,16 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
     """
     scores, run = _json(run_dir / "metrics.json"), _json(run_dir / "run.json")
     films = predictions.read(run_dir / "predictions.csv")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(score=_score, share=_share, number=_number)
-    template = importlib.resources.files("trainer").joinpath("report.html.j2").read_text("utf-8")
     try:
         mine = [film for film in films if film.split in ("", scores["split"])]
         _check_same_films(run_dir, scores, mine)
-        text = environment.from_string(template).render(
+        text = template(TEMPLATE).render(
             run=run,
             config=_json(run_dir / "config.json"),
             metrics=scores,
             names=run["label_names"],
             catalogue=catalogue,
-            curves=_curves(run_dir / "history.csv"),
+            curves=[] if "folds" in run else _curves(run_dir / "history.csv"),
             examples=_groups(examples, len(run["label_names"])),
             several=len(run["label_names"]) > 2,
             **_commonest(scores, run["label_names"]),
@@ -116,6 +113,20 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
         ) from error
     predictions.write_whole(run_dir / "report.html", text)
     return run_dir / "report.html"
+
+
+def template(name: str) -> jinja2.Template:
+    """Reads a page's template, in which `style` is the look of the report, for other pages."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(score=_score, share=_share, number=_number)
+    package = importlib.resources.files("trainer")
+    look = environment.from_string(package.joinpath(TEMPLATE).read_text("utf-8"))
+    style = "".join(look.blocks["style"](look.new_context()))
+    return environment.from_string(
+        package.joinpath(name).read_text("utf-8"), globals={"style": Markup(style)}
+    )
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:

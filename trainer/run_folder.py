@@ -21,7 +21,6 @@ from trainer.records import Records
 DEFAULT_ROOT = pathlib.Path("runs")
 # these do not change what is learned, so a run may be taken up with others
 _INCIDENTAL = (
-    "mode",
     "run_dir",
     "dataset_dir",
     "cache",
@@ -29,6 +28,9 @@ _INCIDENTAL = (
     "max_minutes",
     "profile",
     "feature_dir",
+    "space",
+    "trials",
+    "processes",
 )
 
 
@@ -88,12 +90,17 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     path = directory / "config.json"
     if not path.is_file():
         raise CallerError(f"--run_dir={directory} holds no config.json; give the folder of a run")
+    content = read_json(path)
+    if content["mode"] != "train":
+        raise CallerError(
+            f"--run_dir={directory} holds a whole {content['mode']}; give the folder of one of its "
+            "runs, or the command that began it again"
+        )
     if not (directory / "model.keras").is_file():
         raise CallerError(
             f"--run_dir={directory} holds no model.keras: its training is not finished; "
             "give the command that began it again"
         )
-    content = read_json(path)
     fingerprint = content.pop("data_fingerprint")
     return TrainingConfig(**content), fingerprint
 
@@ -141,6 +148,7 @@ def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Pa
     told = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     recipe = records.manifest["recipe"]
+    mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
     return DEFAULT_ROOT / (
-        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}-{digest[:8]}"
+        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{mode}-{digest[:8]}"
     )

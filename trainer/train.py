@@ -30,8 +30,13 @@ from trainer.phases import Data, Run
 from trainer.records import find_directory, open_records, select, settle
 
 
-def train(config: TrainingConfig) -> pathlib.Path:
+def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
     """Trains, evaluates and reports; goes on where an interrupted run stopped.
+
+    Args:
+        config: what to train.
+        judge: whether to evaluate and report; else no film is touched but those that train and
+            validate.
 
     Returns:
         the run folder.
@@ -47,7 +52,7 @@ def train(config: TrainingConfig) -> pathlib.Path:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     devices = strategy.make(config.strategy)
-    data = open_data(config)
+    data = open_data(config, judge=judge)
     class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     strategy.wait_for_all(devices)
@@ -69,7 +74,7 @@ def train(config: TrainingConfig) -> pathlib.Path:
                 describe_end(run)
                 save_model(model, directory / "model.keras")
                 features.discard(directory)
-        if strategy.is_chief(devices):
+        if data.test is not None and strategy.is_chief(devices):
             evaluate.evaluate(
                 directory, data.test, data.target, data.records.size, config.batch_size
             )
@@ -105,8 +110,8 @@ def describe_end(run: Run) -> None:
     run_folder.write_json(path, description)
 
 
-def open_data(config: TrainingConfig) -> Data:
-    """Opens the records and forms the three splits.
+def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
+    """Opens the records and forms the splits: train, validation and, to `judge`, the judged one.
 
     Raises:
         CallerError: there are no such records, or a split lacks a class.
@@ -116,22 +121,30 @@ def open_data(config: TrainingConfig) -> Data:
         condition=config.where,
         skip_damaged=config.skip_damaged,
     )
-    if config.fold >= records.folds:
-        raise CallerError(
-            f"--fold={config.fold}: {records.directory} has folds 0 to {records.folds - 1}"
-        )
+    for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
+        if fold is not None and fold >= records.folds:
+            raise CallerError(
+                f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
+            )
     name = config.target or catalogue.DATASETS[records.dataset].target
     target = settle(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
-    held_out = folds.pop(config.fold)
-    train = select(records, "train", folds, target)
+    validating = folds[config.fold]
+    judged = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
+    if judge and judged not in records.splits:
+        raise CallerError(
+            f"{records.directory} has no {judged} split; give --mode=cross_validate, or choose a "
+            "fold to be judged with --test_fold"
+        )
+    learned = [fold for fold in folds if fold not in (validating, judged)]
+    train = select(records, "train", learned, target)
     return Data(
         records=records,
         target=target,
         target_name=name,
         train=dataclasses.replace(train, sampling=config.sampling),
-        validation=select(records, "validation", [held_out], target),
-        test=select(records, "test", [schema.TEST_SPLIT], target),
+        validation=select(records, "validation", [validating], target),
+        test=select(records, judged, [judged], target) if judge else None,
     )
 
 
@@ -180,6 +193,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "splits": {
             split.name: split.describe(names)
             for split in (run.data.train, run.data.validation, run.data.test)
+            if split is not None
         },
         "weights": run.weights.name,
         "weights_warning": run.weights.warning,
