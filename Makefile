@@ -49,7 +49,7 @@ help: ## this list
 	@echo "  RECIPE=$(RECIPE)    plain, paper, paper_8bit, best_practice or a list of steps; one or more"
 	@echo "  OUT=$(OUT)"
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
-	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, inceptionv3 or densenet121"
+	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, ... any of keras.applications"
 	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
 	@echo "  ONLY=           experiments to run: ONLY=\"c h\"; empty: all of flags/experiments"
 	@echo "  EXPERIMENT_ARGS=  options of every one of them: --phase1_epochs=5, ..."

@@ -104,11 +104,8 @@ def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWei
             warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
             base = constructor(weights=None, input_shape=(size.height, size.width, 3), **options)
     except ValueError as error:
-        halved = (
-            f" (--downsample_sets={config.downsample_sets})"
-            if config.downsample_sets != "0"
-            else ""
-        )
+        sets = config.downsample_sets
+        halved = f" (--downsample_sets={sets})" if sets != "0" else ""
         raise CallerError(
             f"--base={config.base} at {size}{halved}: {_first_line(error)}"
         ) from error

@@ -26,6 +26,8 @@ from flags.training import TrainingConfig
             {"base": "mobilenet", "alpha": 0.35},
             r"--alpha=0.35 is not one of 0.25, .* \(mobilenet\)",
         ),
+        ({"weights": "imagnet"}, r"--weights=imagnet is not one of .* did you mean imagenet\?"),
+        ({"weights": "run/model.keras"}, r"=run/model.keras is not one of .*random, PATH.h5"),
         ({"dropout": 1.0}, r"--dropout=1.0 is not in 0 to 1"),
         ({"l2": -1e-5}, r"--l2=-1e-05 is not in 0 to 1; 1e-5 is usual"),
         ({"l2": float("nan")}, r"--l2=nan is not in 0 to 1"),

@@ -68,8 +68,15 @@ def test_scaling_of_efficientnet_makes_up_for_the_layer_keras_adds_to_its_own_we
     np.testing.assert_allclose(ours, by_keras, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", catalogue.BASES)
-def test_every_base_can_be_built(name):
+FAMILIES = (
+    *("vgg16", "vgg19", "resnet50", "resnet50v2", "inceptionv3", "inceptionresnetv2", "xception"),
+    *("mobilenet", "mobilenetv2", "mobilenetv3small", "densenet121", "nasnetmobile"),
+    *("efficientnetb0", "efficientnetv2b0", "efficientnetv2s", "convnexttiny"),
+)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_base_of_every_family_can_be_built(name):
     """At an odd size, without memory for weights."""
     with keras.StatelessScope(initialize_variables=False):
         base = bases.build(TrainingConfig(base=name, weights="random"), ImageSize(96, 136))[0]
@@ -82,7 +89,7 @@ def test_every_base_can_be_built(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "width"), [(n, w) for n, ws in network.ALPHAS.items() for w in ws]
+    ("name", "width"), [(name, width) for name, all_ in network.ALPHAS.items() for width in all_]
 )
 def test_every_width_can_be_built(name, width):
     with keras.StatelessScope(initialize_variables=False):
@@ -137,9 +144,6 @@ def test_real_imagenet_weights_are_loaded_into_every_layer(weights, name):
         ("mobilenetv2 1.0", "mobilenet", 1.0),
         ("mobilenet 0.25", "mobilenet", 0.5),
         ("mobilenet 0.25", "vgg16", 1.0),
-        ("mobilenetv2 0.35", "resnet50", 1.0),
-        ("mobilenetv2 0.35", "efficientnetb0", 1.0),
-        ("mobilenet 0.25", "convnexttiny", 1.0),
     ],
 )
 def test_weights_of_another_network_are_refused(weights, file, base, alpha):
@@ -183,8 +187,7 @@ def test_a_base_with_a_counter_among_its_weights_is_loaded(tmp_path):
         ("text.weights.h5", b"no weights", r"text.weights.h5 does not hold the weights of"),
         ("empty.weights.h5", b"", r"empty.weights.h5 does not hold the weights of"),
         ("text.h5", b"no weights", r"text.h5 does not hold the weights of mobilenetv2 alpha 1 "),
-        ("text.keras", b"no weights", r"text.keras does not hold the weights of"),
-        ("text.txt", b"no weights", r"text.txt does not hold the weights of"),
+        ("text.keras", b"no weights", r"--weights=.*text.keras is not one of auto, imagenet, "),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

@@ -127,6 +127,24 @@ def test_head_comments_state_the_published_figure(name):
         assert "Inferred (I): " in text
 
 
+@pytest.mark.parametrize(("name", "parts"), [("a", "all"), ("b", "head")])
+def test_transfer_starts_from_the_run_of_mini_mias_whose_layers_fit(name, parts, parse_flags):
+    config = read_config(parse_flags, name)
+    source = read_config(parse_flags, "mini_mias")
+    assert (config.init_from, config.init_parts) == (source.run_dir, parts)
+    assert size_of(config) == size_of(source)
+    for field in ("base", "alpha", "head", "hidden", "downsample_sets", "conv_after"):
+        assert getattr(config, field) == getattr(source, field)
+
+
+def test_the_command_line_overrides_a_flagfile(parse_flags):
+    said = [f"--flagfile={EXPERIMENTS / 'h.flags'}", "--batch_size=4", "--head=gap"]
+    config = TrainingConfig.from_flags(parse_flags(training.define, *said))
+    expected = dataclasses.replace(read_config(parse_flags, "h"), batch_size=4, head="gap")
+    assert config == expected
+    assert read_config(parse_flags, "h").batch_size == 2
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_number_of_parameters_at_the_published_size(name, parse_flags, monkeypatch):
     """Builds the real network at its real size, without memory for its weights.
@@ -192,14 +210,15 @@ def scale_down(config: TrainingConfig, phantoms: pathlib.Path) -> TrainingConfig
         downsample_sets=str(sets),
         weights="random",
         alpha=0.35 if config.base == "mobilenetv2" else 1.0,
-        **({"init_from": None} if hasattr(config, "init_from") else {}),
+        init_from=None,
+        init_parts="all",
     )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*NAMES, "mini_mias"])
 def test_one_step_on_phantoms(name, parse_flags, phantoms):
-    """Phase 1 changes everything but the base, phase 2 (eager, to save tracing) the base too."""
+    """Phase 1, eager to save tracing: the loss is a number, the head learns, the base does not."""
     keras.utils.set_random_seed(0)
     config = scale_down(read_config(parse_flags, name), phantoms)
     data = train.open_data(config)
@@ -211,20 +230,21 @@ def test_one_step_on_phantoms(name, parse_flags, phantoms):
     weights = sampling.choose_class_weights(config, classes, data.target)
     shares = sampling.weighted_shares(config, classes, weights)
     model, _ = models.build(config, data.records.size, shares=shares)
+    models.freeze_base(model)
     base = model.get_layer(models.BASE_LAYER)
-    for phase in (1, 2):
-        if phase == 1:
-            models.freeze_base(model)
-        else:
-            models.unfreeze_base(model, pretrained=True)
-        before = [keras.ops.convert_to_numpy(v).copy() for v in model.trainable_variables]
-        frozen = [keras.ops.convert_to_numpy(v).copy() for v in base.weights] if phase == 1 else []
-        model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", run_eagerly=True)
-        assert np.isfinite(model.train_on_batch(films, labels))
-        changed = [
-            not np.array_equal(old, new)
-            for old, new in zip(before, model.trainable_variables, strict=True)
-        ]
-        assert np.mean(changed) > 0.9  # a dead ReLU may leave a bias as it was
-        for old, new in zip(frozen, base.weights, strict=False):
-            np.testing.assert_array_equal(old, new)
+    frozen = values(base.weights)
+    before = values(model.trainable_variables)
+    model.compile(keras.optimizers.Adam(1e-3), "binary_crossentropy", run_eagerly=True)
+    assert np.isfinite(model.train_on_batch(films, labels))
+    changed = [
+        not np.array_equal(old, new)
+        for old, new in zip(before, values(model.trainable_variables), strict=True)
+    ]
+    # a bias may stay where it is, where ReLUs are dead or the errors of a batch add up to 0
+    assert np.mean(changed) >= 0.5
+    for old, new in zip(frozen, values(base.weights), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def values(variables) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]

@@ -5,6 +5,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from flags.errors import CallerError
 from flags.size import ImageSize
@@ -25,7 +26,12 @@ def values(variables) -> list[np.ndarray]:
 
 def what_the_base_sees(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
     node = model.get_layer(models.BASE_LAYER)._inbound_nodes[-1]
-    return keras.Model(model.input, node.input_tensors[0]).predict(pixels, verbose=0)
+    return say(keras.Model(model.input, node.input_tensors[0]), pixels)
+
+
+def say(model: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    """What a model makes of films, without the time to compile it."""
+    return keras.ops.convert_to_numpy(model(pixels, training=False))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +80,7 @@ def test_flatten_head_has_a_weight_for_every_feature():
 def test_outputs(kind, shares, units, pixels):
     config = TrainingConfig(weights="random", alpha=0.35)
     model, _ = models.build(config, SIZE, kind=kind, shares=shares)
-    said = model.predict(pixels, verbose=0)
+    said = say(model, pixels)
     assert said.shape == (2, units)
     assert said.dtype == np.float32
     assert ((said > 0) & (said < 1)).all()
@@ -107,19 +113,22 @@ def test_sets_halve_the_film_and_learn_while_the_base_is_frozen(sets):
     model = build(size, downsample_sets=str(sets))
     assert model.get_layer(models.BASE_LAYER).input_shape == (None, 33, 40, 3)
     models.freeze_base(model)
-    base = model.get_layer(models.BASE_LAYER)
-    first = model.get_layer("set1_conv1")
-    kernels = values([first.kernel, model.get_layer("to_base_channels").kernel])
-    before = values(base.weights)
+    kernels = [
+        layer.kernel
+        for layer in model.layers
+        if layer.weights and layer.name.startswith(("set", "to_base_channels"))
+    ]
+    assert len(kernels) == 2 * sets + 1
+    # a kernel and a bias for each, six of the head, none of the base
+    assert len(model.trainable_variables) == 2 * len(kernels) + 6
     films = np.random.default_rng(0).integers(
         0, 65536, (2, size.height, size.width, 1), dtype=np.uint16
     )
-    model.compile("adam", "binary_crossentropy", run_eagerly=True)
-    model.train_on_batch(films, np.array([[0.0], [1.0]]))
-    after = values([first.kernel, model.get_layer("to_base_channels").kernel])
-    assert not any(np.array_equal(old, new) for old, new in zip(kernels, after, strict=True))
-    for old, new in zip(before, values(base.weights), strict=True):
-        np.testing.assert_array_equal(old, new)
+    with tf.GradientTape() as tape:
+        probability = keras.ops.sum(model(films))
+    for gradient in tape.gradient(probability, [kernel.value for kernel in kernels]):
+        assert np.isfinite(gradient).all()
+        assert np.any(gradient)
 
 
 def test_sets_run_into_vgg19_at_its_second_layer():
@@ -179,7 +188,7 @@ def test_phase_one_trains_the_head_alone_and_leaves_batch_normalisation_alone(pi
     inner = model.get_layer(models.BASE_LAYER)
     before = values(inner.weights)
     head = values([model.get_layer("dense_32").kernel])[0]
-    model.compile("adam", "binary_crossentropy")
+    model.compile("adam", "binary_crossentropy", run_eagerly=True)
     model.fit(pixels, np.array([[0.0], [1.0]]), epochs=3, verbose=0)
     for old, new in zip(before, values(inner.weights), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -193,7 +202,7 @@ def test_phase_two_trains_all_layers_batch_normalisation_only_from_random(pixels
     inner = model.get_layer(models.BASE_LAYER)
     watched = [inner.get_layer("bn_Conv1").moving_mean, inner.get_layer("Conv1").kernel]
     before = values(watched)
-    model.compile("adam", "binary_crossentropy")
+    model.compile("adam", "binary_crossentropy", run_eagerly=True)
     model.fit(pixels, np.array([[0.0], [1.0]]), epochs=1, verbose=0)
     after = values(watched)
     assert np.array_equal(before[0], after[0]) == pretrained
@@ -206,7 +215,6 @@ def test_phase_two_trains_all_layers_batch_normalisation_only_from_random(pixels
         {},
         {"downsample_sets": "1", "conv_after": "1", "activation": "prelu", "batch_norm": True},
         {"base": "vgg19", "alpha": 1.0, "downsample_sets": "1", "l2": 1e-5},
-        {"base": "efficientnetb0", "alpha": 1.0, "activation": "leaky_relu"},
     ],
     ids=str,
 )
@@ -214,9 +222,7 @@ def test_a_saved_model_takes_a_record_and_says_the_same(pixels, tmp_path, option
     model = build(**options)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", compile=False)
-    np.testing.assert_array_equal(
-        model.predict(pixels, verbose=0), again.predict(pixels, verbose=0)
-    )
+    np.testing.assert_array_equal(say(model, pixels), say(again, pixels))
 
 
 def test_white_pixels_stay_finite_in_half_precision():
@@ -228,7 +234,7 @@ def test_white_pixels_stay_finite_in_half_precision():
         keras.config.set_dtype_policy("float32")
     white = np.full((1, 80, 96, 1), 65535, np.uint16)
     np.testing.assert_allclose(what_the_base_sees(model, white), 1.0)
-    said = model.predict(white, verbose=0)
+    said = say(model, white)
     assert said.dtype == np.float32
     assert np.isfinite(said).all()
 
