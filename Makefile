@@ -8,6 +8,8 @@ OUT ?= data/tfrecords
 BEAM_ARGS ?=
 BASE ?= mobilenetv2
 TRAIN_ARGS ?=
+ONLY ?=
+EXPERIMENT_ARGS ?=
 MINUTES ?= 5
 SEED ?= 1
 
@@ -33,7 +35,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help install tfrecords verify train demo test lint benchmarks fuzz constraints gallery golden clean
+.PHONY: help install tfrecords verify train experiments demo test lint benchmarks fuzz constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -49,6 +51,8 @@ help: ## this list
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, inceptionv3 or densenet121"
 	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
+	@echo "  ONLY=           experiments to run: ONLY=\"c h\"; empty: all of flags/experiments"
+	@echo "  EXPERIMENT_ARGS=  options of every one of them: --phase1_epochs=5, ..."
 	@echo "  MINUTES=$(MINUTES) SEED=$(SEED)  of make fuzz"
 	@echo "  PYTHON=$(PYTHON)"
 
@@ -71,6 +75,9 @@ verify: $(VENV)/.installed ## re-read every record under OUT and name any damage
 
 train: $(VENV)/.installed ## TFRecords -> model and report
 	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS)
+
+experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
+	$(BIN)/python -m trainer.experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
 
 demo: $(VENV)/.installed ## phantoms -> TFRecords -> model -> report, in minutes
 	$(BIN)/python -m beam_jobs.tfrecords --dataset=phantom --flagfile=flags/experiments/demo_records.flags \

@@ -22,29 +22,35 @@ def encode(film: Film, image: np.ndarray, original: tuple[int, int]) -> bytes:
         original: (rows, columns) of the film before the recipe.
     """
     assert image.dtype == np.uint16, image.dtype
-    values: dict[str, str | int | bytes] = {
+    pixels = np.ascontiguousarray(image.astype("<u2", copy=False))
+    values: dict[str, str | int | memoryview] = {
         **film.clinical(),
-        "image": image.astype("<u2", copy=False).tobytes(),
+        "image": pixels.data.cast("B"),
         "original_height": original[0],
         "original_width": original[1],
     }
-    features = b"".join(
-        _field(1, _field(1, key.encode()) + _field(2, _feature(values[key])))
+    features = [
+        part
         for key in sorted(feature.key for feature in schema.FEATURES)
-    )
-    return _field(1, features)
+        for part in _field(1, [*_field(1, [key.encode()]), *_field(2, _feature(values[key]))])
+    ]
+    return b"".join(_field(1, features))  # the one place where pixels are copied
 
 
-def _feature(value: str | int | bytes) -> bytes:
+_Part = bytes | memoryview
+
+
+def _feature(value: str | int | memoryview) -> list[_Part]:
     """Feature: bytes_list is field 1, int64_list field 3; each holds its values in field 1."""
     if isinstance(value, int):
-        return _field(3, _field(1, _varint(value)))
-    return _field(1, _field(1, value.encode() if isinstance(value, str) else value))
+        return _field(3, _field(1, [_varint(value)]))
+    return _field(1, _field(1, [value.encode() if isinstance(value, str) else value]))
 
 
-def _field(number: int, content: bytes) -> bytes:
+def _field(number: int, content: list[_Part]) -> list[_Part]:
     """A length-delimited field (wire type 2)."""
-    return b"".join((_varint(number << 3 | 2), _varint(len(content)), content))
+    length = sum(len(part) for part in content)
+    return [_varint(number << 3 | 2) + _varint(length), *content]
 
 
 def _varint(value: int) -> bytes:

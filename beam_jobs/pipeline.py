@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from typing import NoReturn
 
 import apache_beam as beam
@@ -37,12 +38,13 @@ _M_MMAP_THRESHOLD = -3
 _stopped_by: list[OSError] = []
 
 
-class WriteShard(beam.DoFn):
-    """Writes one shard, whole, to every output that still lacks it."""
+class WriteShards(beam.DoFn):
+    """Writes shards, each whole, to every output that still lacks it."""
 
-    def __init__(self, arguments: Sequence[str], *, in_process: bool) -> None:
+    def __init__(self, arguments: Sequence[str], *, threads: int) -> None:
+        """Args: threads: shards at a time in the driver's process, 0 = as the runner calls."""
         self._arguments = list(arguments)
-        self._in_process = in_process
+        self._threads = threads
 
     def setup(self) -> None:
         """Leaves the cores to Beam: its workers are the parallelism."""
@@ -51,20 +53,31 @@ class WriteShard(beam.DoFn):
         # some runners do not tell their workers the options, and stores need them
         storage.configure(self._arguments)
 
-    def process(self, shard: shards.Shard):  # type: ignore[no-untyped-def]
-        """Writes the shard; yields its name."""
-        if self._in_process and _stopped_by:
-            return
-        try:
-            shards.write(shard)
-        except OSError as error:
-            if not self._in_process:
-                raise
-            _stopped_by.append(error)
-            return
+    def start_bundle(self) -> None:
+        """Opens the threads that share a bundle: Beam's own would each get a fixed part of it."""
+        self._pool = ThreadPoolExecutor(self._threads) if self._threads else None
+        self._pending: list[Future[None]] = []
+
+    def process(self, shard: shards.Shard) -> None:
+        """Writes the shard, or hands it to a thread."""
         # shown by runners that have a page of their own
         Metrics.counter("beam_jobs", "films").inc(len(shard.films))
-        yield shard.name
+        if self._pool is None:
+            shards.write(shard)
+        else:
+            self._pending.append(self._pool.submit(shards.write, shard))
+
+    def finish_bundle(self) -> None:
+        """Waits for the threads; after an error they end the shards they are at, and no more."""
+        if self._pool is None:
+            return
+        try:
+            for written in as_completed(self._pending):
+                written.result()
+        except OSError as error:
+            _stopped_by.append(error)
+        finally:
+            self._pool.shutdown(cancel_futures=True)
 
 
 def _keep_freed_memory() -> None:
@@ -75,7 +88,6 @@ def _keep_freed_memory() -> None:
         library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-# DirectRunner: threads of this process, one a core (0): OpenCV and numpy let go of the GIL.
 # DaskRunner: a shard is a task; Dask's own 128 to a task would leave most workers idle.
 _DEFAULTS = {
     "DirectRunner": ("--direct_num_workers=0", "--direct_running_mode=multi_threading"),
@@ -141,7 +153,7 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
     defaults = () if "--dask_npartitions" in " ".join(arguments) else _DEFAULTS.get(runner, ())
     options = PipelineOptions([*defaults, *arguments])
     _check_job_server(options.view_as(PortableOptions).job_endpoint)
-    threads = options.view_as(DirectOptions).direct_running_mode == "multi_threading"
+    threads = _take_over_threads(options)
     _stopped_by.clear()
     try:
         with (
@@ -151,7 +163,7 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
             _ = (
                 pipeline
                 | "List shards" >> beam.Create(list(planned), reshuffle=True)
-                | "Write shards" >> beam.ParDo(WriteShard(arguments, in_process=threads))
+                | "Write shards" >> beam.ParDo(WriteShards(arguments, threads=threads))
             )
     except RuntimeError as error:  # Beam passes a worker's exception on as text
         found = re.search(r"Error: \[Errno \d+\] ([^:\[\n]+)", str(error))
@@ -163,6 +175,20 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
         client.close()
     if _stopped_by:
         raise _describe(planned, _stopped_by[0].strerror or str(_stopped_by[0]))
+
+
+def _take_over_threads(options: PipelineOptions) -> int:
+    """Returns how many threads of this process write shards; 0 if the runner has other workers.
+
+    OpenCV and numpy let go of Python's global lock, so threads do; one more than there are cores
+    works while others wait for the disk.
+    """
+    direct = options.view_as(DirectOptions)
+    if direct.direct_running_mode != "multi_threading":
+        return 0
+    threads = direct.direct_num_workers or (os.cpu_count() or 1) + 1
+    direct.direct_num_workers, direct.direct_running_mode = 1, "in_memory"
+    return int(threads)
 
 
 @contextlib.contextmanager

@@ -45,7 +45,7 @@ def assign(
         split_policy: a name of `flags.catalogue.SPLIT_POLICIES`.
         leak_policy: a name of `flags.catalogue.LEAK_POLICIES`; a split by patient has no leaks.
         folds: folds of the training films.
-        test_fraction: share drawn as test set where no official one is used.
+        test_fraction: share drawn as test set where no official one is used; 0 draws none.
         seed: seed of the folds.
 
     Raises:
@@ -111,6 +111,8 @@ def _patients(films: Sequence[Film], indices: Sequence[int]) -> np.ndarray:
 def _draw_test(
     films: Sequence[Film], kept: Sequence[int], split_policy: str, fraction: float, seed: int
 ) -> list[int]:
+    if fraction == 0:
+        return []
     if split_policy == "image":
         _, test = train_test_split(
             kept, test_size=fraction, stratify=_labels(films, kept), random_state=seed

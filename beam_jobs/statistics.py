@@ -14,6 +14,7 @@ from beam_jobs.sources.film import Film
 from flags import schema
 
 BINS = 64
+_SHARES = np.arange(LEVELS) / schema.FULL_SCALE
 _CLASS_COLUMNS = ("side", "view", "abnormality", "density", "assessment")
 _PIXEL_COLUMNS = ("split", "label", *_CLASS_COLUMNS)
 _SIZE_STEP = 1024
@@ -31,14 +32,13 @@ def measure(image: np.ndarray) -> dict[str, Any]:
         each of 64 equal bins of grey.
     """
     counts = count_levels(image[:, :, 0])
-    levels = np.arange(LEVELS) / schema.FULL_SCALE
-    present = np.flatnonzero(counts)
-    mean = float(counts @ levels) / image.size
+    mean = float(counts @ _SHARES) / image.size
+    present = counts > 0
     return {
         "mean": mean,
-        "deviation": math.sqrt(float(counts @ (levels - mean) ** 2) / image.size),
-        "darkest": int(present[0]),
-        "brightest": int(present[-1]),
+        "deviation": math.sqrt(float(counts @ (_SHARES - mean) ** 2) / image.size),
+        "darkest": int(present.argmax()),
+        "brightest": LEVELS - 1 - int(present[::-1].argmax()),
         "histogram": (counts.reshape(BINS, -1).sum(axis=1) / image.size).round(6).tolist(),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 from flags.errors import CallerError
 
@@ -165,48 +166,85 @@ DECODERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A yes/no question put to every film; films with neither value are left out and counted.
+    """A question put to every film; films with none of its values are left out and counted.
 
     Attributes:
         column: key of the record column.
-        negative: values that mean label 0.
-        positive: values that mean label 1.
-        names: (name of label 0, name of label 1).
+        values: for each class, from 0 on, the values of the column that mean it.
+        names: name of each class.
+        kind: binary (two classes), classes (more, without an order) or ordinal (more, each above
+            the one before).
     """
 
     column: str
-    negative: tuple[str, ...]
-    positive: tuple[str, ...]
-    names: tuple[str, str]
+    values: tuple[tuple[str, ...], ...]
+    names: tuple[str, ...]
+    kind: Literal["binary", "classes", "ordinal"] = "binary"
 
+    def label_of(self, value: str) -> int | None:
+        """Returns the class that a value of the column means, None if it means none."""
+        return next((label for label, some in enumerate(self.values) if value in some), None)
+
+
+_GRADES = (("1",), ("2",), ("3",), ("4", "4a", "4b", "4c"), ("5",), ("6",))
 
 TARGETS = {
-    "pathology": Target("pathology", ("benign",), ("malignant",), ("benign", "malignant")),
-    "abnormal": Target("pathology", ("normal",), ("benign", "malignant"), ("normal", "abnormal")),
+    "pathology": Target("pathology", (("benign",), ("malignant",)), ("benign", "malignant")),
+    "abnormal": Target("pathology", (("normal",), ("benign", "malignant")), ("normal", "abnormal")),
     "cancer": Target(
+        "pathology", (("normal", "no cancer", "benign"), ("malignant",)), ("no cancer", "cancer")
+    ),
+    "three_class": Target(
         "pathology",
-        ("normal", "no cancer", "benign"),
-        ("malignant",),
-        ("no cancer", "cancer"),
+        (("normal",), ("benign",), ("malignant",)),
+        ("normal", "benign", "malignant"),
+        "classes",
     ),
     # ACR BI-RADS Atlas: 4 is suspicious, 3 probably benign; 0 is no assessment yet
     "suspicious": Target(
         "assessment",
-        ("1", "2", "3"),
-        ("4", "4a", "4b", "4c", "5", "6"),
+        (("1", "2", "3"), ("4", "4a", "4b", "4c", "5", "6")),
         ("BI-RADS 1-3", "BI-RADS 4-6"),
     ),
-    "abnormality": Target("abnormality", ("mass",), ("calcification",), ("mass", "calcification")),
+    "assessment": Target(
+        "assessment", _GRADES, tuple(f"BI-RADS {values[0]}" for values in _GRADES), "ordinal"
+    ),
+    # ACR BI-RADS Atlas: a almost entirely fatty, b scattered, c heterogeneously, d extremely dense;
+    # 1 to 4 in its editions before 2013
+    "density": Target(
+        "density",
+        (("1", "A"), ("2", "B"), ("3", "C"), ("4", "D")),
+        ("density A", "density B", "density C", "density D"),
+        "ordinal",
+    ),
+    # mini-MIAS grades tissue in letters of its own; its D is no ACR d
+    "tissue": Target(
+        "density", (("F",), ("G",), ("D",)), ("fatty", "fatty-glandular", "dense"), "ordinal"
+    ),
+    "abnormality": Target(
+        "abnormality",
+        (
+            ("mass", "circumscribed mass", "spiculated mass", "ill-defined mass"),
+            ("calcification",),
+        ),
+        ("mass", "calcification"),
+    ),
 }
+"""Question -> how it is read off a record; of an ordinal one, grades no film has are dropped."""
 
-BASES = {
-    "mobilenetv2": "MobileNetV2",
-    "vgg19": "VGG19",
-    "resnet50": "ResNet50",
-    "inceptionv3": "InceptionV3",
-    "densenet121": "DenseNet121",
-}
-"""Flag value -> class name in keras.applications."""
+_BASE_CLASSES = (
+    *("MobileNetV2", "VGG19", "ResNet50", "InceptionV3", "DenseNet121", "VGG16"),  # the papers'
+    *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
+    *("DenseNet169", "DenseNet201"),
+    *(f"EfficientNetB{number}" for number in range(8)),
+    *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
+    *("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L"),
+    *("InceptionResNetV2", "MobileNet", "MobileNetV3Small", "MobileNetV3Large"),
+    *("NASNetMobile", "NASNetLarge", "ResNet101", "ResNet152"),
+    *("ResNet50V2", "ResNet101V2", "ResNet152V2", "Xception"),
+)
+BASES = {name.lower(): name for name in _BASE_CLASSES}
+"""Flag value -> class name in keras.applications; written down so that no name needs TensorFlow."""
 
 
 def check_name(flag: str, name: str, known: Iterable[str]) -> None:

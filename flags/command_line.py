@@ -1,6 +1,7 @@
 """How both programs start and how they end: help, one line for a caller's mistake, exit codes.
 
-Exit codes: 0 done; 1 done, but more than allowed went wrong; 2 a caller's mistake; 130 interrupted.
+Exit codes: 0 done, or stopped as asked; 1 done, but more than allowed went wrong; 2 a caller's
+mistake; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
-from flags.errors import CallerError
+from flags.errors import CallerError, OutOfTime
 
 
 def run(
@@ -57,6 +58,9 @@ def run(
             return program(arguments[1:])
         except CallerError as error:
             end(str(error))
+        except OutOfTime as stop:
+            print(stop)
+            return 0
         except KeyboardInterrupt:
             print("interrupted; give the same command again to go on", file=sys.stderr)
             sys.stdout.flush()

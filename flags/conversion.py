@@ -78,6 +78,10 @@ class ConversionConfig:
         ):
             if not 0 <= share <= 1:  # NaN fails both
                 raise CallerError(f"--{name}={share} is not a share between 0 and 1")
+        if 0 < self.test_fraction < 0.05:
+            raise CallerError(
+                f"--test_fraction={self.test_fraction} is less than 0.05; give 0 for no test set"
+            )
         if not self.sizes:
             raise CallerError("--sizes is empty; give at least one, for example 512x512")
 
@@ -187,8 +191,9 @@ def define() -> None:
     flags.DEFINE_float(
         "test_fraction",
         0.2,
-        "Share of patients (or films) drawn as test set where there is no official one.",
-        lower_bound=0.05,
+        "Share of patients (or films) drawn as test set where there is no official one, 0.05 to "
+        "0.5; 0 = none, for cross-validation.",
+        lower_bound=0,
         upper_bound=0.5,
     )
     flags.DEFINE_integer("split_seed", 111, "Seed of the folds (111 is the published one).")

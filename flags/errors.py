@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class CallerError(ValueError):
     """What was asked for can't be done; the message says what, why, and what to do instead."""
+
+
+class OutOfTime(Exception):
+    """The minutes a caller allowed are over; the same command goes on."""

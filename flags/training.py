@@ -11,21 +11,24 @@ from typing import Any
 
 from absl import flags
 
-from flags import augment, catalogue
+from flags import augment, catalogue, network, optimization, transfer, where
 from flags.errors import CallerError
 
-HEADS = {
-    "gap": "global average pooling, then the dense layers",
-    "flatten": "flatten, then the dense layers, as published: 67-268 million weights",
-}
 STRATEGIES = {
     "default": "one device",
     "mirrored": "every GPU of this machine, the batch split among them",
+    "multi_worker": "the machines TF_CONFIG names, the batch split among them",
+    "tpu": "the TPU of this machine or the one TPU_NAME names",
 }
 CACHES = {
     "auto": "in memory if the records take less than a quarter of what is free",
     "memory": "in memory",
     "off": "read from disk every epoch",
+}
+SAMPLINGS = {
+    "none": "every training film once an epoch",
+    "under": "as many films of each class as the smallest has, others drawn anew each epoch",
+    "over": "as many of each as the largest has, films of the others repeated",
 }
 FEATURE_CACHES = {
     "auto": "wherever phase 1 allows it, from disk or, if a quarter of what is free holds it, "
@@ -34,11 +37,21 @@ FEATURE_CACHES = {
     "disk": "from disk",
     "off": "the base runs every epoch",
 }
-ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-"""Widths of MobileNetV2 that have ImageNet weights."""
+SAMPLERS = {
+    "tpe": "what did well so far, tree-structured Parzen estimators",
+    "random": "at random",
+    "grid": "every combination",
+}
+PRUNERS = {
+    "none": "every trial is trained to its end",
+    "median": "a trial worse than the median of the others at the same epoch is stopped",
+}
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
+    "cross_validate": "train once for each fold, which is judged by the run that never saw it; "
+    "the test split is left alone",
+    "tune": "search the flags that --space names, with Optuna; judged on the validation films",
 }
 
 
@@ -49,11 +62,20 @@ class TrainingConfig:
     mode: str = "train"
     dataset_dir: str | None = None
     run_dir: str | None = None
+    # model
     base: str = "mobilenetv2"
     alpha: float = 1.0
     weights: str = "auto"
+    input_scaling: str = "base"
+    downsample_sets: str = "0"
+    conv_after: str = "0"
     head: str = "gap"
+    hidden: str = "512,32"
+    activation: str = "relu"
     dropout: float = 0.2
+    batch_norm: bool = False
+    l2: float = 0.0
+    # data
     target: str | None = None
     class_weights: str = "balanced"
     fold: int = 0
@@ -68,18 +90,45 @@ class TrainingConfig:
     cache: str = "auto"
     seed: int = 111
     deterministic: bool = False
+    # data
+    where: str = ""
+    sampling: str = "none"
+    skip_damaged: bool = False
+    # transfer
+    init_from: str | None = None
+    init_parts: str = "all"
+    unfreeze_from: str | None = None
+    # training
+    optimizer: str = "adam"
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_epochs: int = 0
+    plateau: bool = True
+    monitor: str = "val_loss"
+    accumulate: int = 1
+    precision: str = "float32"
+    xla: bool = False
+    ema: float = 0.0
+    max_minutes: float = 0.0
+    profile: str = ""
     # augmentation
     augment: str = augment.NONE
     # speed
     feature_cache: str = "auto"
     feature_dir: str | None = None
     feature_gb: float = 10.0
+    # search
+    test_fold: int | None = None
+    space: str | None = None
+    sampler: str = "tpe"
+    pruner: str = "none"
+    trials: int = 20
+    processes: int = 1
 
     def __post_init__(self) -> None:
         for flag, name, known in (
             ("mode", self.mode, MODES),
-            ("base", self.base, catalogue.BASES),
-            ("head", self.head, HEADS),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
             ("feature_cache", self.feature_cache, FEATURE_CACHES),
@@ -87,12 +136,7 @@ class TrainingConfig:
             catalogue.check_name(flag, name, known)
         if self.target is not None:
             catalogue.check_name("target", self.target, catalogue.TARGETS)
-        if self.alpha not in ALPHAS:
-            raise CallerError(f"--alpha={self.alpha} is not one of {', '.join(map(str, ALPHAS))}")
-        if not 0 <= self.dropout < 1:
-            raise CallerError(f"--dropout={self.dropout} is not in 0 to 1")
-        if self.alpha != 1.0 and self.base != "mobilenetv2":
-            raise CallerError(f"--alpha={self.alpha} goes with --base=mobilenetv2 only")
+        network.check(self)
         if not (0 < self.phase1_learning_rate < 1 and 0 < self.phase2_learning_rate < 1):
             raise CallerError(
                 f"--phase1_learning_rate={self.phase1_learning_rate} and "
@@ -102,9 +146,33 @@ class TrainingConfig:
             raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
-        self.fixed_class_weights()
+        self._check_data()
+        transfer.check(self)
+        optimization.check(self)
         augment.parse(self.augment)
         self._check_speed()
+        self._check_search()
+
+    def _check_search(self) -> None:
+        catalogue.check_name("sampler", self.sampler, SAMPLERS)
+        catalogue.check_name("pruner", self.pruner, PRUNERS)
+        if (self.mode == "tune") != (self.space is not None):
+            raise CallerError(
+                "--mode=tune needs --space, a file that names what to search; see docs/training.md"
+                if self.mode == "tune"
+                else f"--space={self.space} goes with --mode=tune"
+            )
+        if self.mode == "tune" and self.test_fold is not None:
+            raise CallerError("--mode=tune judges on the validation films; leave out --test_fold")
+        if self.mode == "cross_validate" and (self.fold != 0 or self.test_fold is not None):
+            raise CallerError(
+                "--mode=cross_validate judges every fold in turn; leave out --fold and --test_fold"
+            )
+        if self.mode != "cross_validate" and self.fold == self.test_fold:
+            raise CallerError(
+                f"--fold={self.fold} and --test_fold={self.test_fold} are one fold: it can't both "
+                "validate and be judged"
+            )
 
     def _check_speed(self) -> None:
         if not 0 < self.feature_gb < math.inf:
@@ -116,26 +184,37 @@ class TrainingConfig:
                 "films that change every epoch have no features to keep; leave one of them out"
             )
 
-    def fixed_class_weights(self) -> tuple[float, float] | None:
-        """Returns the weights of labels 0 and 1 where `class_weights` states them.
+    def _check_data(self) -> None:
+        """Refuses what can't be meant of the films to learn from."""
+        catalogue.check_name("sampling", self.sampling, SAMPLINGS)
+        where.parse(self.where)
+        weights = self.fixed_class_weights()
+        target = catalogue.TARGETS[self.target] if self.target else None
+        # grades of an ordinal target that the data set lacks are dropped, so it may need fewer
+        if weights and target and target.kind != "ordinal" and len(weights) != len(target.names):
+            raise CallerError(
+                f"--class_weights={self.class_weights} has {len(weights)} weights, "
+                f"--target={self.target} has {len(target.names)} classes: {', '.join(target.names)}"
+            )
+
+    def fixed_class_weights(self) -> tuple[float, ...] | None:
+        """Returns the weight of each class where `class_weights` states them in numbers.
 
         Raises:
-            CallerError: the text is neither none, balanced nor two positive numbers.
+            CallerError: the text is neither none, balanced nor two or more positive numbers.
         """
-        if self.class_weights == "none":
-            return 1.0, 1.0
-        if self.class_weights == "balanced":
+        if self.class_weights in ("none", "balanced"):
             return None
         try:
-            negative, positive = (float(part) for part in self.class_weights.split(":"))
+            weights = tuple(float(part) for part in self.class_weights.split(":"))
         except ValueError:
-            negative = positive = math.nan
-        if not (0 < negative < math.inf and 0 < positive < math.inf):
+            weights = ()
+        if len(weights) < 2 or not all(0 < weight < math.inf for weight in weights):
             raise CallerError(
-                f"--class_weights={self.class_weights} is not none, balanced, or two positive "
-                "numbers such as 1.0:1.5 (label 0 : label 1)"
+                f"--class_weights={self.class_weights} is not none, balanced, or two or more "
+                "positive numbers such as 1.0:1.5 (class 0 : class 1)"
             )
-        return negative, positive
+        return weights
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues) -> TrainingConfig:
@@ -157,6 +236,7 @@ class TrainingConfig:
 def define() -> None:
     """Defines the trainer's flags on absl's FLAGS."""
     default = TrainingConfig()
+    _define_data(default)
     text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
     text("mode", default.mode, catalogue.describe("What to do", MODES))
     text(
@@ -166,30 +246,7 @@ def define() -> None:
         "Default: the only one under data/tfrecords.",
     )
     text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
-    text("base", default.base, f"Network under the head: {', '.join(catalogue.BASES)}.")
-    share("alpha", default.alpha, f"Width of MobileNetV2: {', '.join(map(str, ALPHAS))}.")
-    text(
-        "weights",
-        default.weights,
-        "Weights the base starts from: auto = ImageNet if at hand or downloadable, else random "
-        "with a warning; imagenet; random; or the path of a .weights.h5 file.",
-    )
-    text("head", default.head, catalogue.describe("Between base and output", HEADS))
-    share("dropout", default.dropout, "Dropout before the head.", lower_bound=0, upper_bound=0.95)
-    text(
-        "target",
-        None,
-        "What to learn: "
-        + "; ".join(
-            f"{name} = {t.names[0]} or {t.names[1]}" for name, t in catalogue.TARGETS.items()
-        )
-        + ". Default: the data set's own.",
-    )
-    text(
-        "class_weights",
-        default.class_weights,
-        "Weight of each class in the loss: none, balanced, or label 0 : label 1 such as 1.0:1.5.",
-    )
+    network.define(default)
     number("fold", default.fold, "Fold that validates; the others train.", lower_bound=0)
     number("batch_size", default.batch_size, "Films a step, over all devices.", lower_bound=1)
     number(
@@ -201,15 +258,15 @@ def define() -> None:
     number(
         "phase2_epochs",
         default.phase2_epochs,
-        "At most so many epochs with all layers trained.",
+        "At most so many epochs with all layers trained; 0: the base only makes features.",
         lower_bound=0,
     )
-    share("phase1_learning_rate", default.phase1_learning_rate, "Adam's rate in phase 1.")
-    share("phase2_learning_rate", default.phase2_learning_rate, "Adam's rate in phase 2.")
+    share("phase1_learning_rate", default.phase1_learning_rate, "Learning rate of phase 1.")
+    share("phase2_learning_rate", default.phase2_learning_rate, "Learning rate of phase 2.")
     number(
         "phase1_patience",
         default.phase1_patience,
-        "Epochs without a better validation loss that end phase 1; half of them cut the rate.",
+        "Epochs without a better --monitor that end phase 1; half of them cut the rate.",
         lower_bound=1,
     )
     number(
@@ -224,11 +281,41 @@ def define() -> None:
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
     )
+    transfer.define(default)
+    optimization.define(default)
     _define_augmentation()
-    _define_speed()
+    _define_speed(default)
+    _define_search(default)
+
+
+def _define_data(default: TrainingConfig) -> None:
+    """Defines what to learn, and from which films."""
+    text = flags.DEFINE_string
+    questions = {name: " or ".join(t.names) for name, t in catalogue.TARGETS.items()}
+    text(
+        "target",
+        None,
+        f"{catalogue.describe('What to learn', questions)} Default: the data set's own.",
+    )
+    text(
+        "where",
+        default.where,
+        "Condition that films must meet to take part, in training and tests alike, such as "
+        f'"{where.EXAMPLE}"; columns: {", ".join(where.COLUMNS)}.',
+    )
+    text("sampling", default.sampling, catalogue.describe("Films of an epoch", SAMPLINGS))
+    text(
+        "class_weights",
+        default.class_weights,
+        "Weight of each class in the loss: none, balanced, or a number a class such as 1.0:1.5.",
+    )
+    flags.DEFINE_bool(
+        "skip_damaged", default.skip_damaged, "Go on without damaged records, and count them."
+    )
 
 
 def _define_augmentation() -> None:
+    """Defines the random changes of training films."""
     flags.DEFINE_string(
         "augment",
         augment.NONE,
@@ -237,8 +324,8 @@ def _define_augmentation() -> None:
     )
 
 
-def _define_speed() -> None:
-    default = TrainingConfig()
+def _define_speed(default: TrainingConfig) -> None:
+    """Defines how features of the frozen base are kept."""
     flags.DEFINE_string(
         "feature_cache",
         default.feature_cache,
@@ -258,3 +345,16 @@ def _define_speed() -> None:
         default.feature_gb,
         "Largest size of the folder of features, GB; beyond it --feature_cache=auto does without.",
     )
+
+
+def _define_search(default: TrainingConfig) -> None:
+    """Defines what cross-validation and search need."""
+    flags.DEFINE_integer(
+        "test_fold", None, "Fold that is judged in place of the test split.", lower_bound=0
+    )
+    text, number = flags.DEFINE_string, flags.DEFINE_integer
+    text("space", None, "File of --mode=tune with lines such as 'dropout = 0 0.2 0.5'.")
+    text("sampler", default.sampler, catalogue.describe("What to try next", SAMPLERS))
+    text("pruner", default.pruner, catalogue.describe("Which trials to stop early", PRUNERS))
+    number("trials", default.trials, "Trials of a search, all together.", lower_bound=1)
+    number("processes", default.processes, "Trials at a time.", lower_bound=1)

@@ -112,7 +112,12 @@ def test_the_second_decoder_is_imported_when_it_is_asked_for():
 
 def test_absl_flags_end_at_the_entry_points():
     found = importers("absl.flags", "absl.app")
-    entry_points = {"beam_jobs/tfrecords.py", "beam_jobs/verify.py", "trainer/__main__.py"}
+    entry_points = {
+        "beam_jobs/tfrecords.py",
+        "beam_jobs/verify.py",
+        "trainer/__main__.py",
+        "trainer/experiments.py",
+    }
     assert {path for path in found if not path.startswith("flags/")} == entry_points
 
 

@@ -2,6 +2,8 @@
 
   python -m trainer --base=mobilenetv2
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
+  python -m trainer --mode=cross_validate --run_dir=runs/folds
+  python -m trainer --mode=tune --space=space.txt --run_dir=runs/search
 
 Everything goes into one run folder, report.html among it. An interrupted run goes on with the
 same command. Research use only, not for diagnosis.
@@ -34,26 +36,55 @@ def run(_: list[str]) -> int:
     config = TrainingConfig.from_flags(flags.FLAGS)
     memory.keep_freed()  # before TensorFlow's threads begin
     # TensorFlow is slow to import, so it waits until the flags are known to be good
-    from trainer import evaluate, run_folder, train
+    from trainer import cross_validate, tune
 
-    if config.mode == "train":
-        directory = train.train(config)
-    else:
-        assert config.run_dir is not None
-        directory = pathlib.Path(config.run_dir)
-        given = config.dataset_dir
-        config, fingerprint = run_folder.read_config(directory)
-        if given is not None:
-            config = dataclasses.replace(config, dataset_dir=given)
-        data = train.open_data(config)
-        if data.records.manifest["data_fingerprint"] != fingerprint:
-            raise CallerError(
-                f"{data.records.directory} holds other records than {directory} learned from, its "
-                "test films may be among them; give the records of then with --dataset_dir"
-            )
-        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
-    _print_scores(directory)
+    if config.mode == "tune":
+        for line in tune.tune(config):
+            print(line)
+        return 0
+    modes = {
+        "train": _train,
+        "evaluate": _evaluate,
+        "cross_validate": cross_validate.cross_validate,
+    }
+    _print_scores(modes[config.mode](config))
     return 0
+
+
+def _train(config: TrainingConfig) -> pathlib.Path:
+    """Trains, and says how fast it went; returns the run folder."""
+    from trainer import monitoring, run_folder, train
+
+    directory = train.train(config)
+    throughput = run_folder.read_json(directory / "run.json").get("throughput")
+    if throughput:
+        print(monitoring.describe(throughput))
+    return directory
+
+
+def _evaluate(config: TrainingConfig) -> pathlib.Path:
+    """Judges a finished run again; returns its folder."""
+    from trainer import damage, evaluate, run_folder, train
+
+    assert config.run_dir is not None
+    directory = pathlib.Path(config.run_dir)
+    given = config
+    config, fingerprint = run_folder.read_config(directory)
+    config = dataclasses.replace(
+        config,
+        dataset_dir=given.dataset_dir or config.dataset_dir,
+        skip_damaged=given.skip_damaged or config.skip_damaged,
+    )
+    data = train.open_data(config)
+    if data.records.manifest["data_fingerprint"] != fingerprint:
+        raise CallerError(
+            f"{data.records.directory} holds other records than {directory} learned from, its "
+            "test films may be among them; give the records of then with --dataset_dir"
+        )
+    assert data.test is not None
+    with damage.named(data.records.directory, data.records.manifest["shards"]):
+        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+    return directory
 
 
 def _print_scores(directory: pathlib.Path) -> None:
@@ -67,12 +98,25 @@ def _print_scores(directory: pathlib.Path) -> None:
         said = f"{auc['value']:.3f} (no interval, {auc['interval_not_defined_because']})"
     else:
         said = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
+    if scores["predicts_one_class"]:
+        answers = [sum(column) for column in zip(*scores["confusion_matrix"], strict=True)]
+        name = list(scores["labels"])[answers.index(max(answers))]
+        print(f"warning: the model gives one answer for everything: all films are {name}")
+    several = len(scores["labels"]) > 2
     print(
-        f"test AUC {said} on {scores['films']} films of {scores['patients']} patients; "
-        f"accuracy {scores['accuracy']['value']:.3f}, always the larger class would have "
-        f"{scores['majority_baseline']:.3f}"
+        f"{scores['split']} {'mean AUC of the classes' if several else 'AUC'} {said} on {scores['films']} films "
+        f"of {scores['patients']} patients; accuracy {scores['accuracy']['value']:.3f}, always the "
+        f"larger class would have {scores['majority_baseline']:.3f}"
     )
+    if "over_folds" in scores:
+        folds = scores["over_folds"]["auc"]
+        mean, sd = (_three(folds[key]) for key in ("mean", "sd"))
+        print(f"mean of the folds' AUC {mean}, standard deviation {sd}, {folds['folds']} folds")
     print(f"report: {(directory / 'report.html').resolve()}")
+
+
+def _three(value: float | None) -> str:
+    return "not defined" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ and random numbers are a function of seed and epoch.
 from __future__ import annotations
 
 import csv
-import math
+import dataclasses
 import os
 import pathlib
 import re
@@ -19,7 +19,31 @@ from typing import Any
 import keras
 import numpy as np
 
-MONITOR = "val_loss"
+
+@dataclasses.dataclass(frozen=True)
+class Monitor:
+    """The column of history.csv that decides which epoch is best.
+
+    Attributes:
+        name: of the column.
+        mode: min or max, what is better.
+    """
+
+    name: str = "val_loss"
+    mode: str = "min"
+
+    def better(self, value: float, than: float, *, by: float = 0.0) -> bool:
+        """Says whether a value is better than another by more than so much."""
+        return value < than - by if self.mode == "min" else value > than + by
+
+    def best_epoch(self, values: dict[int, float]) -> int:
+        """Returns the epoch of the best value, the first of equals."""
+        sign = 1 if self.mode == "min" else -1
+        return min(values, key=lambda epoch: (sign * values[epoch], epoch))
+
+    def epochs_since_best(self, values: dict[int, float]) -> int:
+        """Returns how many epochs came after the best one."""
+        return max(values) - self.best_epoch(values) if values else 0
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -27,28 +51,47 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         folder: where to.
-        losses: validation loss of the epochs before.
+        monitor: what decides which epoch is best.
+        values: its values of the epochs before.
         whole: the network to save, of which `fit` may train the head alone.
     """
 
-    def __init__(self, folder: pathlib.Path, losses: dict[int, float], whole: keras.Model) -> None:
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        monitor: Monitor,
+        values: dict[int, float],
+        whole: keras.Model,
+    ) -> None:
         super().__init__()
         self._folder = folder
-        self._losses = dict(losses)
+        self._monitor = monitor
+        self._values = dict(values)
         self._whole = whole
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's file, then removes those that are neither newest nor best."""
         assert logs is not None
-        self._losses[epoch] = float(logs[MONITOR])
+        self._values[epoch] = float(logs[self._monitor.name])
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / "unfinished.weights.h5"
         self._whole.save_weights(temporary, overwrite=True)
         os.replace(temporary, epoch_path(self._folder, epoch))
-        keep = {epoch, best_epoch(self._losses)}
+        keep = {epoch, self._monitor.best_epoch(self._values)}
         for old in saved_epochs(self._folder):
             if old not in keep:
                 epoch_path(self._folder, old).unlink()
+
+
+class Averages(keras.callbacks.SwapEMAWeights):
+    """Puts the weights' moving average into the model between epochs: it is judged and kept.
+
+    The optimizer holds the weights that are trained meanwhile, and is saved with them.
+    """
+
+    def __init__(self, *, taken_up: bool) -> None:
+        super().__init__(swap_on_epoch=True)
+        self._ema_weights_in_model = taken_up
 
 
 class Reseed(keras.callbacks.Callback):
@@ -95,26 +138,30 @@ class Replay(keras.callbacks.Callback):
 
     def __init__(
         self,
-        losses: dict[int, float],
+        monitor: Monitor,
+        values: dict[int, float],
         stopping: keras.callbacks.EarlyStopping,
-        plateau: keras.callbacks.ReduceLROnPlateau,
+        plateau: keras.callbacks.ReduceLROnPlateau | None,
     ) -> None:
         super().__init__()
-        self._losses = losses
+        self._monitor = monitor
+        self._values = values
         self._stopping = stopping
         self._plateau = plateau
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Sets what both would know had they seen the losses; the learning rate itself is saved."""
-        if not self._losses:
+        """Sets what both would know had they seen them; the learning rate itself is saved."""
+        if not self._values:
             return
-        self._stopping.best_epoch = best_epoch(self._losses)
-        self._stopping.best = self._losses[self._stopping.best_epoch]
-        self._stopping.wait = epochs_since_best(self._losses)
-        best, wait = math.inf, 0
-        for _, loss in sorted(self._losses.items()):
-            if loss + abs(self._plateau.min_delta) < best:
-                best, wait = loss, 0
+        self._stopping.best_epoch = self._monitor.best_epoch(self._values)
+        self._stopping.best = self._values[self._stopping.best_epoch]
+        self._stopping.wait = self._monitor.epochs_since_best(self._values)
+        if self._plateau is None:
+            return
+        best, wait = None, 0
+        for _, value in sorted(self._values.items()):
+            if best is None or self._monitor.better(value, best, by=abs(self._plateau.min_delta)):
+                best, wait = value, 0
             else:
                 wait = (wait + 1) % self._plateau.patience
         self._plateau.best, self._plateau.wait = best, wait
@@ -131,22 +178,21 @@ def saved_epochs(folder: pathlib.Path) -> list[int]:
     return sorted(int(name[1]) for name in names if name)
 
 
-def best_epoch(losses: dict[int, float]) -> int:
-    """Returns the epoch of the lowest validation loss, the first of equals."""
-    return min(losses, key=lambda epoch: (losses[epoch], epoch))
-
-
-def epochs_since_best(losses: dict[int, float]) -> int:
-    """Returns how many epochs came after the best one."""
-    return max(losses) - best_epoch(losses) if losses else 0
-
-
 def read_history(path: pathlib.Path) -> list[dict[str, str]]:
     """Reads the rows of history.csv; a row cut short by a kill is left out."""
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as stream:
         return [row for row in csv.DictReader(stream) if None not in row.values()]
+
+
+def read_values(path: pathlib.Path, monitor: Monitor, *, phase: int) -> dict[int, float]:
+    """Reads what the monitor said after each epoch of a phase."""
+    return {
+        int(row["epoch"]): float(row[monitor.name])
+        for row in read_history(path)
+        if int(row["phase"]) == phase
+    }
 
 
 def cut_history(path: pathlib.Path, *, last_epoch: int) -> None:

@@ -14,7 +14,16 @@ import tensorflow as tf
 
 from flags.catalogue import Target
 from flags.size import ImageSize
-from trainer import checkpoints, input_pipeline, metrics, predictions, report, run_folder
+from trainer import (
+    checkpoints,
+    class_metrics,
+    input_pipeline,
+    metrics,
+    outputs,
+    predictions,
+    report,
+    run_folder,
+)
 from trainer.predictions import Prediction
 from trainer.records import Split
 
@@ -31,14 +40,25 @@ def evaluate(
     predicted = predict(model, split, target, size, batch_size=batch_size)
     seconds = time.monotonic() - start
     predictions.write(directory / "predictions.csv", predicted)
-    scores = metrics.score(predicted, split=split.name, label_names=target.names)
+    scores = metrics.score(
+        predicted,
+        split=split.name,
+        label_names=target.names,
+        ordinal=target.kind == "ordinal",
+    )
     run_folder.write_json(directory / "metrics.json", scores)
     description = run_folder.read_json(directory / "run.json")
     run_folder.write_json(
-        directory / "run.json", {**description, **_sum_up_time(directory, description, seconds)}
+        directory / "run.json",
+        {
+            **description,
+            **_sum_up_time(directory, description, seconds),
+            "predicts_one_class": scores["predicts_one_class"],
+        },
     )
-    chosen = choose_examples(predicted)
-    report.write(directory, draw_examples(chosen, split, target, size, batch_size=batch_size))
+    chosen = choose_examples(predicted, target)
+    films = draw_examples(chosen, split, target, size, batch_size=batch_size)
+    report.write(directory, films)
 
 
 def _sum_up_time(
@@ -54,7 +74,7 @@ def _sum_up_time(
             **{phase: round(sum(spent) / 60, 3) for phase, spent in epochs.items()},
             "evaluation": round(seconds / 60, 3),
         },
-        "films_per_second": round(description["splits"]["train"]["films"] / fastest, 2),
+        "films_per_second": round(description["splits"]["train"]["epoch"] / fastest, 2),
     }
 
 
@@ -63,34 +83,57 @@ def predict(
 ) -> list[Prediction]:
     """Asks the model about every film of a split, once, in the order of the shards."""
     batches = input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size)
-    probabilities = model.predict(batches.map(lambda images, _: images), verbose=0)[:, 0]
+    answers = model.predict(batches.map(lambda images, _: images), verbose=0)
+    probabilities = outputs.class_probabilities(answers, target)
     predicted: list[Prediction] = []
     for metadata, labels in input_pipeline.metadata_batches(
         split, target, batch_size=batch_size
     ).as_numpy_iterator():
         for row, label in enumerate(labels):
             texts = {key: values[row].decode() for key, values in metadata.items()}
-            probability = float(probabilities[len(predicted)])
+            place = len(predicted)
+            several = len(target.names) > 2
             predicted.append(
-                Prediction(label=int(label), probability=probability, split=split.name, **texts)
+                Prediction(
+                    label=int(label),
+                    probability=float(probabilities[place, 1:].sum()),
+                    split=split.name,
+                    probabilities=tuple(map(float, probabilities[place])) if several else (),
+                    **texts,
+                )
             )
     assert len(predicted) == len(probabilities) == len(split.films)
     return predicted
 
 
-def choose_examples(predicted: Sequence[Prediction]) -> list[Prediction]:
+def answer_of(prediction: Prediction, target: Target) -> int:
+    """Says which class the model calls a film."""
+    if not prediction.probabilities:
+        return int(prediction.probability > metrics.THRESHOLD)
+    row = np.array([prediction.probabilities])
+    return int(class_metrics.answers_of(row, ordinal=target.kind == "ordinal")[0])
+
+
+def choose_examples(predicted: Sequence[Prediction], target: Target) -> list[Prediction]:
     """Picks, for each label, the films the model was surest of: two right and two wrong."""
     chosen: list[Prediction] = []
-    for label in (0, 1):
+    for label in range(len(target.names)):
         for right in (True, False):
             kind = [
                 p
                 for p in predicted
-                if p.label == label and ((p.probability > 0.5) == bool(p.label)) == right
+                if p.label == label and (answer_of(p, target) == label) == right
             ]
-            kind.sort(key=lambda p: (-abs(p.probability - 0.5), p.film_id))
+            kind.sort(key=lambda p: (-_sureness(p, target), p.film_id))
             chosen += kind[:_EXAMPLES_OF_A_KIND]
     return chosen
+
+
+def _sureness(prediction: Prediction, target: Target) -> float:
+    """Probability of the class the film is called."""
+    if prediction.probabilities:
+        return prediction.probabilities[answer_of(prediction, target)]
+    return 0.5 + abs(prediction.probability - 0.5)
 
 
 def draw_examples(
@@ -116,7 +159,11 @@ def draw_examples(
             break
     return [
         report.ExampleFilm(
-            film_id=p.film_id, pixels=images[p.film_id], label=p.label, probability=p.probability
+            film_id=p.film_id,
+            pixels=images[p.film_id],
+            label=p.label,
+            probability=_sureness(p, target) if p.probabilities else p.probability,
+            answer=answer_of(p, target),
         )
         for p in chosen
     ]

@@ -25,11 +25,17 @@ def parse_features(serialized: tf.Tensor, shape: tuple[int, ...], dtype: str) ->
 
 
 def parse_labels(serialized: tf.Tensor, target: Target) -> tf.Tensor:
-    """Reads the labels of a batch: [batch] strings -> [batch] float32, -1 where neither applies."""
+    """Reads the classes of a batch: [batch] strings -> [batch] float32, -1 where none applies."""
     value = _parse(serialized, (target.column,))[target.column]
-    positive = _is_one_of(value, target.positive)
-    negative = _is_one_of(value, target.negative)
-    return tf.where(positive, 1.0, tf.where(negative, 0.0, -1.0))
+    names = [name for values in target.values for name in values]
+    labels = [float(label) for label, values in enumerate(target.values) for _ in values]
+    same = tf.equal(value[..., tf.newaxis], tf.constant(names))
+    return tf.reduce_max(tf.where(same, tf.constant(labels), -1.0), axis=-1)
+
+
+def parse_film_ids(serialized: tf.Tensor) -> tf.Tensor:
+    """Reads the names of the films of a batch: [batch] strings -> [batch] strings."""
+    return _parse(serialized, ("film_id",))["film_id"]
 
 
 def parse_metadata(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -46,7 +52,3 @@ def _parse(serialized: tf.Tensor, keys: tuple[str, ...]) -> dict[str, tf.Tensor]
     }
     parsed: dict[str, tf.Tensor] = tf.io.parse_example(serialized, wanted)
     return parsed
-
-
-def _is_one_of(value: tf.Tensor, names: tuple[str, ...]) -> tf.Tensor:
-    return tf.reduce_any(tf.equal(value[..., tf.newaxis], tf.constant(names)), axis=-1)

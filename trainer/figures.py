@@ -20,19 +20,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from trainer import metrics
-from trainer.metrics import Floats
+from trainer import intervals, metrics
+from trainer.intervals import Floats
 
 INK, MUTED, RULE, ACCENT = "#1b1c1d", "#65686b", "#d8dadc", "#5e4b9c"
-CLASSES = ("#0072b2", "#d55e00")
-"""Blue and vermilion of Okabe & Ito, Color Universal Design, 2008: safe for the colour-blind."""
+CLASSES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe & Ito, Color Universal Design, 2008: safe for the colour-blind."""
 VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     RULE: "--rule",
     ACCENT: "--accent",
-    CLASSES[0]: "--class0",
-    CLASSES[1]: "--class1",
+    **{colour: f"--class{label}" for label, colour in enumerate(CLASSES)},
 }
 SETTINGS = {
     "svg.fonttype": "none",
@@ -102,7 +101,48 @@ def roc(
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
         axes.legend(loc="lower right")
+        return inline_svg(figure, name="roc", alt=alt)
+
+
+def roc_of_classes(
+    labels: NDArray[np.int64], probabilities: Floats, *, names: Sequence[str], alt: str
+) -> str:
+    """Draws a ROC curve of each class against the rest, where it has films, and the diagonal.
+
+    Args:
+        labels: [films], 0..K-1.
+        probabilities: [films, K].
+        names: of the classes.
+        alt: what the figure shows, in words.
+    """
+    once = np.ones((1, len(labels)))
+    with style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(5, 5))
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (4, 4)), linewidth=1, label="chance")
+        for label, name in enumerate(names):
+            truth = (labels == label).astype(np.int64)
+            for across, up in roc_curves(truth, probabilities[:, label], once):
+                axes.plot(across, up, color=CLASSES[label], label=name)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
+        axes.legend(loc="lower right")
         return _svg(figure, name="roc", alt=alt)
+
+
+def histogram_of_classes(
+    labels: NDArray[np.int64], probabilities: Floats, *, names: Sequence[str], alt: str
+) -> str:
+    """Draws how probable the model took the true class to be, for the films [films, K] of each."""
+    with style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(5, max(5, 1.3 * len(names))))
+        rows: Sequence[Axes] = figure.subplots(len(names), sharex=True, sharey=True)
+        for label, axes in enumerate(rows):
+            chosen = probabilities[labels == label, label]
+            axes.hist(chosen, bins=BINS.tolist(), color=CLASSES[label], rwidth=0.9)
+            _title(axes, f"truly {names[label]} ({len(chosen)})", CLASSES[label])
+        rows[-1].set(xlim=(0, 1), xlabel="probability of the true class")
+        return _svg(figure, name="histogram", alt=alt)
 
 
 def histogram(
@@ -121,17 +161,16 @@ def histogram(
             chosen = probabilities[labels == label]
             axes.hist(chosen, bins=BINS.tolist(), color=CLASSES[label], rwidth=0.9)
             axes.axvline(threshold, color=INK, linestyle=(0, (4, 4)), linewidth=1)
-            axes.set_title(
-                f"truly {names[label]} ({len(chosen)})",
-                loc="left",
-                fontsize=10.5,
-                fontweight="bold",
-                color=CLASSES[label],
-            )
-            axes.set_ylabel("films")
-            axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+            _title(axes, f"truly {names[label]} ({len(chosen)})", CLASSES[label])
         rows[1].set(xlim=(0, 1), xlabel=f"probability of {names[1]}")
-        return _svg(figure, name="histogram", alt=alt)
+        return inline_svg(figure, name="histogram", alt=alt)
+
+
+def _title(axes: Axes, text: str, colour: str) -> None:
+    """Dresses one row of a histogram."""
+    axes.set_title(text, loc="left", fontsize=10.5, fontweight="bold", color=colour)
+    axes.set_ylabel("films")
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
 
 
 def curve(
@@ -180,7 +219,7 @@ def curve(
         axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-        return _svg(figure, name=re.sub(r"\W+", "-", title.lower()), alt=alt)
+        return inline_svg(figure, name=re.sub(r"\W+", "-", title.lower()), alt=alt)
 
 
 def roc_curves(
@@ -191,7 +230,7 @@ def roc_curves(
     Yields:
         (false positive rate, true positive rate), [distinct probabilities + 1] each, from 0 to 1.
     """
-    negatives, positives = metrics.weights_by_score(labels, probabilities, weights)
+    negatives, positives = intervals.weights_by_score(labels, probabilities, weights)
     for pair in zip(negatives[:, ::-1], positives[:, ::-1], strict=True):
         across, up = (np.concatenate([[0.0], np.cumsum(one)]) for one in pair)
         if across[-1] > 0 and up[-1] > 0:
@@ -207,14 +246,16 @@ def roc_band(
     """
     rates = [
         np.interp(at, across, up)
-        for weights in metrics.resample(patients, resamples=metrics.RESAMPLES, seed=metrics.SEED)
+        for weights in intervals.resample(
+            patients, resamples=intervals.RESAMPLES, seed=intervals.SEED
+        )
         for across, up in roc_curves(labels, probabilities, weights)
     ]
-    low, high = np.percentile(np.array(rates), metrics.PERCENTILES, axis=0)
+    low, high = np.percentile(np.array(rates), intervals.PERCENTILES, axis=0)
     return low, high
 
 
-def _svg(figure: Figure, *, name: str, alt: str) -> str:
+def inline_svg(figure: Figure, *, name: str, alt: str) -> str:
     """Turns a figure into an <svg> for inlining: own ids, page colours, no outside address."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})

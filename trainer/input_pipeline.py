@@ -7,13 +7,14 @@ and the number of the epoch alone, so a run taken up at epoch 7 sees what it wou
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 from absl import logging
 
 from flags.catalogue import Target
 from flags.size import ImageSize
-from trainer import examples
+from trainer import examples, sampling
 from trainer.features import Features
 from trainer.records import Split
 
@@ -36,21 +37,24 @@ def training_batches(
     cache: bool,
     features: Features | None = None,
 ) -> tf.data.Dataset:
-    """Streams the epochs first_epoch..last_epoch-1, each film once an epoch, one after the other.
+    """Streams the epochs first_epoch..last_epoch-1, one after the other.
+
+    Each film stands once in an epoch, or as often as the split's sampling says.
 
     With `features`, which the split's shards then hold, films come in the same order.
 
     Returns:
-        dataset of ([batch, height, width, 1] uint16, [batch, 1] float32 in {0, 1}); an epoch is
-        ceil(films / batch_size) batches, the last one may be smaller.
+        dataset of ([batch, height, width, 1] uint16, [batch, 1] float32, the class); an epoch is
+        ceil(split.epoch_size / batch_size) batches, the last one may be smaller.
     """
     shards = _open(split, cache=cache)
+    sample = _sampler(split, seed)
     buffer = max(2, min(_SHUFFLE_FILMS, _SHUFFLE_BYTES // (2 * size.height * size.width)))
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
-        records = _read(shards.shuffle(len(split.shards), **order), split, target)
-        return records.shuffle(buffer, **order).batch(batch_size)
+        records = _read(shards.shuffle(len(split.shards), **order), split)
+        return sample(records, epoch).shuffle(buffer, **order).batch(batch_size)
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(one_epoch)
     count = (last_epoch - first_epoch) * batches_in(split, batch_size)
@@ -67,14 +71,14 @@ def evaluation_batches(
     features: Features | None = None,
 ) -> tf.data.Dataset:
     """Streams every film once, in the order of the shards; batches as in training."""
-    batches = _read(_open(split, cache=cache), split, target).batch(batch_size)
+    batches = _read(_open(split, cache=cache), split).batch(batch_size)
     return _decode(_count(batches, batches_in(split, batch_size)), target, size, features)
 
 
 def metadata_batches(split: Split, target: Target, *, batch_size: int) -> tf.data.Dataset:
     """Streams (metadata, label) in the order of `evaluation_batches`, without pixels."""
     return (
-        _read(_open(split, cache=False), split, target)
+        _read(_open(split, cache=False), split)
         .batch(batch_size)
         .map(
             lambda serialized: (
@@ -87,7 +91,7 @@ def metadata_batches(split: Split, target: Target, *, batch_size: int) -> tf.dat
 
 def batches_in(split: Split, batch_size: int) -> int:
     """Counts the batches of one epoch."""
-    return -(-len(split.films) // batch_size)
+    return -(-split.epoch_size // batch_size)
 
 
 def choose_cache(setting: str, split: Split) -> bool:
@@ -119,8 +123,8 @@ def _open(split: Split, *, cache: bool) -> tf.data.Dataset:
     return whole.cache()
 
 
-def _read(shards: tf.data.Dataset, split: Split, target: Target) -> tf.data.Dataset:
-    """Reads serialized records with a label, a few shards at a time, in the order of `shards`."""
+def _read(shards: tf.data.Dataset, split: Split) -> tf.data.Dataset:
+    """Reads the serialized records of a split, a few shards at a time, in the order of `shards`."""
     kept = shards.element_spec.shape.rank == 1
     records = shards.interleave(
         tf.data.Dataset.from_tensor_slices if kept else tf.data.TFRecordDataset,
@@ -128,9 +132,39 @@ def _read(shards: tf.data.Dataset, split: Split, target: Target) -> tf.data.Data
         num_parallel_calls=AUTOTUNE,
         deterministic=True,
     )
-    if split.left_out:
-        records = records.filter(lambda record: examples.parse_labels(record, target) >= 0)
+    if split.partial:
+        place = _place_of_film(split)
+        records = records.filter(lambda record: place(record) >= 0)
     return records
+
+
+def _sampler(split: Split, seed: int) -> Callable[[tf.data.Dataset, tf.Tensor], tf.data.Dataset]:
+    """Makes the step that drops and repeats the films of an epoch as the split's sampling says."""
+    if split.sampling == "none":
+        return lambda records, _: records
+    place = _place_of_film(split)
+
+    def sample(records: tf.data.Dataset, epoch: tf.Tensor) -> tf.data.Dataset:
+        copies = sampling.copies_of_epoch(
+            split.labels, sampling=split.sampling, seed=seed, epoch=epoch
+        )
+        return records.flat_map(
+            lambda record: tf.data.Dataset.from_tensors(record).repeat(copies[place(record)])
+        )
+
+    return sample
+
+
+def _place_of_film(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes a function of a record: where its film stands in split.films, -1 if it does not."""
+    names = {film["film_id"]: place for place, film in enumerate(split.films)}
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer(
+            tf.constant(list(names)), tf.constant(list(names.values()), tf.int64)
+        ),
+        default_value=-1,
+    )
+    return lambda record: table.lookup(examples.parse_film_ids(record))
 
 
 def _count(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:

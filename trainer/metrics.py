@@ -1,34 +1,32 @@
 """Scores of a list of predictions, each with its interval over patients.
 
 metrics = score(predictions, split="test", label_names=("benign", "malignant"))
-
-A score is the row of a weighted sum: films weigh 1 in the split itself, and as often as their
-patient was drawn in a resample. So value and interval come from the same few lines.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flags.errors import CallerError
+from trainer import class_metrics
+from trainer.intervals import (
+    RESAMPLES,
+    SEED,
+    Floats,
+    figure,
+    ratio,
+    resample,
+    undefined,
+    weights_by_score,
+)
 from trainer.predictions import Prediction
-
-Floats = NDArray[np.float64]
 
 THRESHOLD = 0.5
 """Probability above which a film counts as label 1; like Keras's BinaryAccuracy, not at it."""
-RESAMPLES = 2000
-SEED = 0
-PERCENTILES = (2.5, 97.5)
-"""Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13: percentile interval."""
-MAX_UNDEFINED = 0.05
-"""Share of resamples without the figure above which there is no interval."""
-BLOCK_VALUES = 2**20
-"""Weights held at a time, resamples x films: 8 MiB."""
 NAMES = ("auc", "accuracy", "precision", "recall", "specificity", "f1", "balanced_accuracy")
 
 
@@ -36,12 +34,15 @@ def score(
     predictions: Sequence[Prediction],
     *,
     split: str,
-    label_names: tuple[str, str],
+    label_names: Sequence[str],
+    ordinal: bool = False,
     threshold: float = THRESHOLD,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, Any]:
     """Computes the content of metrics.json: plain numbers, texts and None, never NaN.
+
+    Two classes have the figures in NAMES; more have those of `trainer.class_metrics`.
 
     Each figure is {"value", "low", "high"}. One that is not defined is all None and has
     "not_defined_because"; one without an interval has low and high None and
@@ -50,7 +51,8 @@ def score(
     Args:
         predictions: the films of one split.
         split: its name.
-        label_names: names of labels 0 and 1.
+        label_names: name of each class.
+        ordinal: whether each class is above the one before; of more than two.
         threshold: probability above which a film counts as label 1, 0..1.
         resamples: how often patients are drawn with replacement, at least 1.
         seed: of the draws.
@@ -58,6 +60,16 @@ def score(
     Raises:
         CallerError: a prediction names another split.
     """
+    if len(label_names) > 2:
+        check_split(predictions, split)
+        return class_metrics.score(
+            predictions,
+            split=split,
+            label_names=label_names,
+            ordinal=ordinal,
+            resamples=resamples,
+            seed=seed,
+        )
     labels, probabilities, patients = columns(predictions, split)
     cells = confusion_matrix(labels, probabilities, threshold=threshold)
     values = measure(labels, probabilities, np.ones((1, len(labels))), threshold=threshold)
@@ -74,9 +86,9 @@ def score(
         "threshold": threshold,
         "majority_baseline": float(sizes.max() / sizes.sum()) if len(labels) else None,
         **{
-            name: _undefined(_reason(name, cells, label_names))
+            name: undefined(_reason(name, cells, label_names))
             if np.isnan(values[name][0])
-            else _figure(float(values[name][0]), samples[name], only_patient=only_patient)
+            else figure(float(values[name][0]), samples[name], only_patient=only_patient)
             for name in NAMES
         },
         "confusion_matrix": cells.tolist(),
@@ -93,17 +105,26 @@ def columns(
     Raises:
         CallerError: a prediction names another split.
     """
+    check_split(predictions, split)
+    return (
+        np.array([prediction.label for prediction in predictions], np.int64),
+        np.array([prediction.probability for prediction in predictions], np.float64),
+        np.array([prediction.patient_id for prediction in predictions], np.str_),
+    )
+
+
+def check_split(predictions: Sequence[Prediction], split: str) -> None:
+    """Refuses predictions that name another split.
+
+    Raises:
+        CallerError: names the film.
+    """
     for prediction in predictions:
         if prediction.split not in ("", split):
             raise CallerError(
                 f"film {prediction.film_id!r} is of split {prediction.split!r}, wanted {split!r}; "
                 "score one split at a time"
             )
-    return (
-        np.array([prediction.label for prediction in predictions], np.int64),
-        np.array([prediction.probability for prediction in predictions], np.float64),
-        np.array([prediction.patient_id for prediction in predictions], np.str_),
-    )
 
 
 def confusion_matrix(
@@ -139,18 +160,18 @@ def measure(
     truth, answer = labels == 1, probabilities > threshold
     kinds = np.stack([~truth & ~answer, ~truth & answer, truth & ~answer, truth & answer], axis=1)
     tn, fp, fn, tp = (weights @ kinds.astype(np.float64)).T
-    recall, specificity = _ratio(tp, tp + fn), _ratio(tn, tn + fp)
+    recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
     negatives, positives = weights_by_score(labels, probabilities, weights)
     beaten = np.cumsum(negatives, axis=1) - negatives / 2  # a tie counts half
     both = (tp + fn > 0) & (tn + fp > 0)
     return {
         # Mann-Whitney: share of pairs of a positive and a negative film in the right order
-        "auc": _ratio((positives * beaten).sum(axis=1), (tp + fn) * (tn + fp)),
-        "accuracy": _ratio(tp + tn, tp + tn + fp + fn),
-        "precision": np.where(both, _ratio(tp, tp + fp), np.nan),
+        "auc": ratio((positives * beaten).sum(axis=1), (tp + fn) * (tn + fp)),
+        "accuracy": ratio(tp + tn, tp + tn + fp + fn),
+        "precision": np.where(both, ratio(tp, tp + fp), np.nan),
         "recall": recall,
         "specificity": specificity,
-        "f1": np.where(both, _ratio(2 * tp, 2 * tp + fp + fn), np.nan),
+        "f1": np.where(both, ratio(2 * tp, 2 * tp + fp + fn), np.nan),
         "balanced_accuracy": (recall + specificity) / 2,
     }
 
@@ -172,68 +193,7 @@ def bootstrap(
     return {name: np.concatenate([block[name] for block in blocks]) for name in NAMES}
 
 
-def resample(patients: NDArray[np.str_], *, resamples: int, seed: int) -> Iterator[Floats]:
-    """Draws as many patients as there are, with replacement, again and again.
-
-    Yields:
-        Weights [rows, films], rows adding up to `resamples`: how often each film's patient
-        was drawn.
-    """
-    if resamples < 1:
-        raise CallerError(f"{resamples} resamples, wanted at least 1 (2000 is usual)")
-    names, patient_of_film = np.unique(patients, return_inverse=True)
-    generator = np.random.default_rng(seed)
-    block = max(1, BLOCK_VALUES // max(1, len(patients)))
-    for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        if len(names) == 0:
-            yield np.zeros((rows, 0))
-            continue
-        drawn = generator.integers(len(names), size=(rows, len(names)))
-        cell = drawn + len(names) * np.arange(rows)[:, None]
-        times = np.bincount(cell.ravel(), minlength=cell.size).reshape(cell.shape)
-        yield times[:, patient_of_film].astype(np.float64)
-
-
-def weights_by_score(
-    labels: NDArray[np.int64], probabilities: Floats, weights: Floats
-) -> tuple[Floats, Floats]:
-    """Sums the weights of labels 0 and 1 at each distinct probability, ascending: [rows, n]."""
-    order = np.argsort(probabilities, kind="stable")
-    _, starts = np.unique(probabilities[order], return_index=True)
-    if len(starts) == 0:
-        return weights, weights
-    ordered = weights[:, order]
-    truth = labels[order] == 1
-    negatives = np.add.reduceat(ordered * ~truth, starts, axis=1)
-    return negatives, np.add.reduceat(ordered * truth, starts, axis=1)
-
-
-def _ratio(part: Floats, whole: Floats) -> Floats:
-    """Divides; NaN where the whole is 0."""
-    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
-
-
-def _figure(value: float, samples: Floats, *, only_patient: bool) -> dict[str, Any]:
-    """Puts a value and its interval together, or says why there is no interval."""
-    defined = samples[~np.isnan(samples)]
-    missing = 1 - len(defined) / len(samples)
-    if only_patient:
-        reason = "all films are of one patient"
-    elif missing > MAX_UNDEFINED:
-        reason = f"the figure is not defined in {100 * missing:.1f} % of the resamples"
-    else:
-        low, high = np.percentile(defined, PERCENTILES)
-        return {"value": value, "low": float(low), "high": float(high)}
-    return {"value": value, "low": None, "high": None, "interval_not_defined_because": reason}
-
-
-def _undefined(reason: str) -> dict[str, Any]:
-    """Stands in for a figure that is not defined."""
-    return {"value": None, "low": None, "high": None, "not_defined_because": reason}
-
-
-def _reason(name: str, cells: NDArray[np.int64], label_names: tuple[str, str]) -> str:
+def _reason(name: str, cells: NDArray[np.int64], label_names: Sequence[str]) -> str:
     """Says why the figure `name` is not defined for a confusion matrix [2, 2]."""
     if not cells.any():
         return "there are no films in this split"

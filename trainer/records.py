@@ -5,18 +5,23 @@ from __future__ import annotations
 import collections
 import csv
 import dataclasses
-import hashlib
 import json
 import pathlib
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flags import schema
+import tensorflow as tf
+from absl import logging
+
+from flags import schema, where
 from flags.catalogue import Target
 from flags.errors import CallerError
 from flags.size import ImageSize
+from trainer import damage, examples, sampling
 
 DEFAULT_ROOT = pathlib.Path("data/tfrecords")
+_VALUES_SHOWN = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,12 +31,16 @@ class Records:
     Attributes:
         directory: the folder.
         manifest: content of its manifest.json.
-        films: rows of its sources.csv that were written.
+        films: rows of its sources.csv that were written and meet --where.
+        filtered: rows that were written and do not.
+        salvage: what was done about damaged records, None if they are to stop the program.
     """
 
     directory: pathlib.Path
     manifest: dict[str, Any]
     films: tuple[dict[str, str], ...]
+    filtered: tuple[dict[str, str], ...] = ()
+    salvage: Salvage | None = None
 
     @property
     def size(self) -> ImageSize:
@@ -44,9 +53,36 @@ class Records:
         return str(self.manifest["dataset"])
 
     @property
+    def splits(self) -> set[str]:
+        """Names of the splits that have shards."""
+        return {shard["split"] for shard in self.manifest["shards"].values()}
+
+    @property
     def folds(self) -> int:
         """Number of folds the training films stand in."""
         return int(self.manifest["folds"])
+
+    def path_of(self, shard: str) -> pathlib.Path:
+        """Where to read a shard: its own file, or the copy of its sound records."""
+        copies = self.salvage.copies if self.salvage else {}
+        return copies.get(shard, self.directory / shard)
+
+
+@dataclasses.dataclass(frozen=True)
+class Salvage:
+    """Damaged records that the program goes on without.
+
+    Attributes:
+        damaged: each of them: shard, record and byte.
+        lost: films whose records are gone.
+        copies: shard -> file with its sound records alone.
+        folder: of the copies, removed with this object.
+    """
+
+    damaged: tuple[str, ...]
+    lost: frozenset[str]
+    copies: Mapping[str, pathlib.Path]
+    folder: tempfile.TemporaryDirectory[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +90,16 @@ class Split:
     """The films that train, validate or test.
 
     Attributes:
-        name: train, validation or test.
+        name: train, validation, or that of the split on disk that is judged.
         parts: splits on disk it is made of.
         shards: paths of the shards, in order.
         films: rows of sources.csv with a label for the target.
+        labels: class of each film.
         left_out: films of the parts without one.
         bytes: size of the shards.
+        filtered: films of the parts that do not meet --where.
+        lost: films of the parts whose records are damaged.
+        sampling: key of `flags.training.SAMPLINGS`, for the films of an epoch.
     """
 
     name: str
@@ -69,6 +109,19 @@ class Split:
     labels: tuple[int, ...]
     left_out: int
     bytes: int
+    filtered: int = 0
+    lost: int = 0
+    sampling: str = "none"
+
+    @property
+    def partial(self) -> bool:
+        """Whether the shards hold films that are not of the split."""
+        return self.left_out + self.filtered > 0
+
+    @property
+    def epoch_size(self) -> int:
+        """Films of an epoch, repeated ones as often as they stand in it."""
+        return sampling.epoch_size(self.labels, self.sampling)
 
     def describe(self, names: Sequence[str]) -> dict[str, Any]:
         """Counts films, patients and labels."""
@@ -79,6 +132,9 @@ class Split:
             "patients": len({film["patient_id"] for film in self.films}),
             "labels": {name: counts[label] for label, name in enumerate(names)},
             "left_out": self.left_out,
+            "filtered": self.filtered,
+            "damaged": self.lost,
+            "epoch": self.epoch_size,
         }
 
 
@@ -104,12 +160,19 @@ def find_directory(given: str | None) -> pathlib.Path:
     return found[0]
 
 
-def open_records(directory: pathlib.Path) -> Records:
+def open_records(
+    directory: pathlib.Path, *, condition: str = "", skip_damaged: bool = False
+) -> Records:
     """Reads what a folder of records says of itself.
+
+    Args:
+        directory: the folder.
+        condition: which films to take, in the language of `flags.where`.
+        skip_damaged: whether to look for damaged records and go on without them.
 
     Raises:
         CallerError: it is no such folder, not finished, of another schema version, or has lost
-            or changed a shard.
+            or changed a shard; or no film meets the condition.
     """
     path = directory / "manifest.json"
     if not directory.is_dir():
@@ -134,7 +197,7 @@ def open_records(directory: pathlib.Path) -> Records:
     for name, shard in manifest["shards"].items():
         file = directory / name
         size = file.stat().st_size if file.is_file() else -1
-        if size != shard["bytes"]:
+        if size != shard["bytes"] and (size < 0 or not skip_damaged):
             raise CallerError(
                 f"{file} is {'missing' if size < 0 else f'{size} bytes'}, manifest.json says "
                 f"{shard['bytes']} bytes; convert again to restore it"
@@ -142,50 +205,117 @@ def open_records(directory: pathlib.Path) -> Records:
     with (directory / "sources.csv").open(
         newline="", encoding="utf-8", errors="surrogateescape"
     ) as stream:
-        films = tuple(row for row in csv.DictReader(stream) if row["status"] == "written")
-    return Records(directory, manifest, films)
+        written = [row for row in csv.DictReader(stream) if row["status"] == "written"]
+    wanted = where.parse(condition)
+    records = Records(
+        directory,
+        manifest,
+        films=tuple(film for film in written if wanted(film)),
+        filtered=tuple(film for film in written if not wanted(film)),
+    )
+    if not records.films:
+        raise CallerError(
+            f"{directory}: none of {len(written)} films meets --where={condition}; "
+            + "; ".join(_values_of(written, column) for column in where.columns(condition))
+        )
+    return _salvage(records) if skip_damaged else records
 
 
-def find_damaged(records: Records) -> list[str]:
-    """Lists the shards whose content is not what the conversion wrote, by their SHA-256."""
-    damaged = []
-    for name, shard in records.manifest["shards"].items():
-        digest = hashlib.sha256((records.directory / name).read_bytes())
-        if digest.hexdigest() != shard["sha256"]:
-            damaged.append(name)
-    return damaged
+def _salvage(records: Records) -> Records:
+    """Walks all shards; copies the sound records of damaged ones into a folder of their own."""
+    shards = records.manifest["shards"]
+    damaged = {name: found for name in shards if (found := damage.find(records.directory / name))}
+    folder = tempfile.TemporaryDirectory(prefix="sound-records-")
+    copies = {name: pathlib.Path(folder.name) / name for name in damaged}
+    for name, copy in copies.items():
+        damage.copy_sound(records.directory / name, copy)
+    said = tuple(
+        damage.describe(records.directory / name, one)
+        for name, found in damaged.items()
+        for one in found
+    )
+    for one in said:
+        logging.warning("%s is damaged; going on without it", one)
+    # a damaged record does not say whose it was: the films of its split that no other record holds
+    splits = {shards[name]["split"] for name in damaged}
+    paths = [
+        str(copies.get(name, records.directory / name))
+        for name, shard in shards.items()
+        if shard["split"] in splits
+    ]
+    ids = tf.data.TFRecordDataset(paths).map(examples.parse_film_ids).as_numpy_iterator()
+    left = {name.decode() for name in ids}
+    films = [film for film in (*records.films, *records.filtered) if film["split"] in splits]
+    lost = frozenset(film["film_id"] for film in films) - left
+    return dataclasses.replace(records, salvage=Salvage(said, lost, copies, folder))
+
+
+def settle(records: Records, target: Target) -> Target:
+    """Drops the grades of an ordinal target that no film has; two that are left make it binary.
+
+    Raises:
+        CallerError: fewer than two are left.
+    """
+    found = {target.label_of(film[target.column]) for film in records.films}
+    present = [label for label in range(len(target.names)) if label in found]
+    if target.kind != "ordinal" or len(present) == len(target.names):
+        return target
+    if len(present) < 2:
+        raise CallerError(
+            f"{records.directory}: the films have {len(present)} of {', '.join(target.names)}, at "
+            f"least 2 are needed; {_values_of(records.films, target.column)}; choose another "
+            "--target"
+        )
+    dropped = [name for label, name in enumerate(target.names) if label not in present]
+    logging.warning("no film is %s: dropped from the target", " or ".join(dropped))
+    return dataclasses.replace(
+        target,
+        values=tuple(target.values[label] for label in present),
+        names=tuple(target.names[label] for label in present),
+        kind="ordinal" if len(present) > 2 else "binary",
+    )
 
 
 def select(records: Records, name: str, parts: Sequence[str], target: Target) -> Split:
     """Gathers the shards and films of some of the splits on disk.
 
     Raises:
-        CallerError: they hold no film with a label, or no film of one of the classes.
+        CallerError: they hold no film with a label, or no film of one of the classes; of more
+            than two classes only those that train need every one.
     """
     shards = [n for n, shard in records.manifest["shards"].items() if shard["split"] in parts]
+    gone = records.salvage.lost if records.salvage else frozenset()
     members = [film for film in records.films if film["split"] in parts]
-    labelled = [(film, label_of(film, target)) for film in members]
+    filtered = [film for film in records.filtered if film["split"] in parts]
+    there = [film for film in members if film["film_id"] not in gone]
+    labelled = [(film, target.label_of(film[target.column])) for film in there]
     kept = [(film, label) for film, label in labelled if label is not None]
     split = Split(
         name=name,
         parts=tuple(parts),
-        shards=tuple(str(records.directory / shard) for shard in shards),
+        shards=tuple(str(records.path_of(shard)) for shard in shards),
         films=tuple(film for film, _ in kept),
         labels=tuple(label for _, label in kept),
-        left_out=len(members) - len(kept),
+        left_out=len(there) - len(kept),
         bytes=sum(records.manifest["shards"][shard]["bytes"] for shard in shards),
+        filtered=len(filtered),
+        lost=len(members) - len(there),
     )
-    for label, title in enumerate(target.names):
-        if label not in split.labels:
-            raise CallerError(
-                f"{records.directory}: the {name} films ({', '.join(parts)}) hold "
-                f"{len(split.films)} with a label and none that is {title}; "
-                "convert more films, or choose another --fold or --target"
-            )
+    needed = set(range(len(target.names)))
+    if target.kind != "binary" and name != "train" and kept:
+        needed = set(split.labels)
+    for label in sorted(needed - set(split.labels)):
+        values = _values_of(members, target.column) if members else "there are none"
+        raise CallerError(
+            f"{records.directory}: the {name} films ({', '.join(parts)}) hold "
+            f"{len(split.films)} with a label and none that is {target.names[label]} ({values}); "
+            "convert more films, or choose another --fold or --target"
+        )
     return split
 
 
-def label_of(film: dict[str, str], target: Target) -> int | None:
-    """Returns 0 or 1, None where the film has neither value."""
-    value = film[target.column]
-    return 1 if value in target.positive else 0 if value in target.negative else None
+def _values_of(films: Sequence[Mapping[str, str]], column: str) -> str:
+    """Says which values a column has, the commonest first."""
+    counts = collections.Counter(film[column] for film in films).most_common(_VALUES_SHOWN + 1)
+    shown = [repr(value) for value, _ in counts[:_VALUES_SHOWN]]
+    return f"their {column} is {', '.join(shown)}{', ...' if len(counts) > _VALUES_SHOWN else ''}"

@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from flags import catalogue
 from flags.errors import CallerError
-from trainer import figures, metrics, predictions
+from trainer import class_metrics, figures, metrics, predictions
+from trainer.intervals import Floats
 
+TEMPLATE = "report.html.j2"
 EXAMPLE_HEIGHT = 420
 """Pixels; taller films are made smaller in the report."""
 MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
@@ -39,14 +41,17 @@ class ExampleFilm:
     Attributes:
         film_id: its name.
         pixels: [height, width] uint8, 0 (black) to 255 (white).
-        label: 0 or 1, the truth.
-        probability: the model's probability of label 1, 0..1.
+        label: the truth.
+        probability: the model's probability of label 1, 0..1; of the answer if there are more than
+            two classes.
+        answer: the class the model calls it.
     """
 
     film_id: str
     pixels: NDArray[np.uint8]
     label: int
     probability: float
+    answer: int
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or not self.pixels.size:
@@ -71,7 +76,8 @@ class ExampleFilm:
 def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Path:
     """Writes run_dir/report.html from the other files of the run, the same bytes for the same ones.
 
-    It reads config.json, run.json, history.csv, predictions.csv and metrics.json.
+    It reads config.json, run.json, history.csv, predictions.csv and metrics.json; a
+    cross-validation has no history.csv of its own, and its run.json lists the folds.
 
     Args:
         run_dir: folder of a finished run.
@@ -85,22 +91,19 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
     """
     scores, run = _json(run_dir / "metrics.json"), _json(run_dir / "run.json")
     films = predictions.read(run_dir / "predictions.csv")
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(score=_score, share=_share, number=_number)
-    template = importlib.resources.files("trainer").joinpath("report.html.j2").read_text("utf-8")
     try:
         mine = [film for film in films if film.split in ("", scores["split"])]
         _check_same_films(run_dir, scores, mine)
-        text = environment.from_string(template).render(
+        text = template(TEMPLATE).render(
             run=run,
             config=_json(run_dir / "config.json"),
             metrics=scores,
             names=run["label_names"],
             catalogue=catalogue,
-            curves=_curves(run_dir / "history.csv"),
-            examples=_groups(examples, scores["threshold"]),
+            curves=[] if "folds" in run else _curves(run_dir / "history.csv"),
+            examples=_groups(examples, len(run["label_names"])),
+            several=len(run["label_names"]) > 2,
+            **_commonest(scores, run["label_names"]),
             **_figures(scores, mine, run["label_names"]),
         )
     except (KeyError, jinja2.UndefinedError) as error:
@@ -110,6 +113,20 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
         ) from error
     predictions.write_whole(run_dir / "report.html", text)
     return run_dir / "report.html"
+
+
+def template(name: str) -> jinja2.Template:
+    """Reads a page's template, in which `style` is the look of the report, for other pages."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(score=_score, share=_share, number=_number)
+    package = importlib.resources.files("trainer")
+    look = environment.from_string(package.joinpath(TEMPLATE).read_text("utf-8"))
+    style = "".join(look.blocks["style"](look.new_context()))
+    return environment.from_string(
+        package.joinpath(name).read_text("utf-8"), globals={"style": Markup(style)}
+    )
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
@@ -129,8 +146,14 @@ def _check_same_films(
     run_dir: pathlib.Path, scores: dict[str, Any], films: Sequence[predictions.Prediction]
 ) -> None:
     """Refuses scores that were not computed from these predictions."""
-    labels, probabilities, _ = metrics.columns(films, scores["split"])
-    cells = metrics.confusion_matrix(labels, probabilities, threshold=scores["threshold"])
+    classes = len(scores["labels"])
+    if classes > 2:
+        labels, of_classes, _ = class_metrics.columns(films, classes)
+        answers = class_metrics.answers_of(of_classes, ordinal=scores["ordinal"])
+        cells = class_metrics.confusion_matrix(labels, answers, classes)
+    else:
+        labels, probabilities, _ = metrics.columns(films, scores["split"])
+        cells = metrics.confusion_matrix(labels, probabilities, threshold=scores["threshold"])
     if cells.tolist() != scores["confusion_matrix"]:
         raise CallerError(
             f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "
@@ -139,10 +162,19 @@ def _check_same_films(
         )
 
 
+def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Names the class most films are of, and the one most are called; the first of equals."""
+    cells = np.array(scores["confusion_matrix"])
+    majority, answer = (names[int(cells.sum(axis=axis).argmax())] for axis in (1, 0))
+    return {"majority": majority, "answer": answer}
+
+
 def _figures(
     scores: dict[str, Any], films: Sequence[predictions.Prediction], names: Sequence[str]
 ) -> dict[str, Markup | None]:
     """Draws what is drawn from predictions; None where there is nothing to draw."""
+    if len(names) > 2:
+        return _figures_of_classes(films, names)
     labels, probabilities, patients = metrics.columns(films, scores["split"])
     auc = scores["auc"]
     roc = histogram = None
@@ -164,6 +196,29 @@ def _figures(
             )
         )
     return {"roc": roc, "histogram": histogram}
+
+
+def _figures_of_classes(
+    films: Sequence[predictions.Prediction], names: Sequence[str]
+) -> dict[str, Markup | None]:
+    """Draws the same of more than two classes."""
+    if not films:
+        return {"roc": None, "histogram": None}
+    labels, of_classes, _ = class_metrics.columns(films, len(names))
+    roc = figures.roc_of_classes(
+        labels,
+        of_classes,
+        names=names,
+        alt=f"ROC curves of {', '.join(names)}, each against the rest, of {len(films)} films.",
+    )
+    histogram = figures.histogram_of_classes(
+        labels,
+        of_classes,
+        names=names,
+        alt="Histograms of the probability of the true class: "
+        + ", ".join(f"{(labels == n).sum()} films {name}" for n, name in enumerate(names)),
+    )
+    return {"roc": Markup(roc), "histogram": Markup(histogram)}
 
 
 def _curves(path: pathlib.Path) -> list[Markup]:
@@ -200,7 +255,7 @@ def _curves(path: pathlib.Path) -> list[Markup]:
     return curves
 
 
-def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> metrics.Floats:
+def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> Floats:
     """Reads a column [epochs] of history.csv, NaN where it is empty."""
     try:
         return np.array([float(row[name] or "nan") for row in rows])
@@ -209,23 +264,22 @@ def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> me
 
 
 def _groups(
-    examples: Sequence[ExampleFilm], threshold: float
-) -> list[tuple[int, int, list[ExampleFilm]]]:
-    """Sorts films into (truth, answer, films surest first); none at all if there are no films."""
+    examples: Sequence[ExampleFilm], classes: int
+) -> list[tuple[int, bool, list[ExampleFilm]]]:
+    """Sorts films into (truth, right, films surest first); none at all if there are no films."""
     if not examples:
         return []
-    ordered = sorted(examples, key=lambda film: (-abs(film.probability - threshold), film.film_id))
+    middle = 0.5 if classes == 2 else 0.0
+    ordered = sorted(examples, key=lambda film: (-abs(film.probability - middle), film.film_id))
+    truths = (1, 0) if classes == 2 else range(classes)
     return [
         (
             truth,
-            answer,
-            [
-                film
-                for film in ordered
-                if film.label == truth and (film.probability > threshold) == (answer == 1)
-            ],
+            right,
+            [f for f in ordered if f.label == truth and (f.answer == truth) == right],
         )
-        for truth, answer in ((1, 1), (1, 0), (0, 0), (0, 1))
+        for truth in truths
+        for right in (True, False)
     ]
 
 

@@ -20,7 +20,18 @@ from trainer.records import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
 # these do not change what is learned, so a run may be taken up with others
-_INCIDENTAL = ("mode", "run_dir", "dataset_dir", "cache", "feature_dir")
+_INCIDENTAL = (
+    "run_dir",
+    "dataset_dir",
+    "cache",
+    "skip_damaged",
+    "max_minutes",
+    "profile",
+    "feature_dir",
+    "space",
+    "trials",
+    "processes",
+)
 
 
 def check_run(
@@ -41,8 +52,12 @@ def check_run(
     directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
     path = directory / "config.json"
     if path.is_file():
-        found = read_json(path)
-        changed = [key for key in decisive if found.get(key) != decisive[key]]
+        found = {**TrainingConfig().to_json(), **read_json(path)}  # it may lack a later flag
+        changed = [
+            f"{key} ({found.get(key)}, now {value})"
+            for key, value in decisive.items()
+            if found.get(key) != value
+        ]
         if changed:
             raise CallerError(
                 f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
@@ -75,12 +90,17 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     path = directory / "config.json"
     if not path.is_file():
         raise CallerError(f"--run_dir={directory} holds no config.json; give the folder of a run")
+    content = read_json(path)
+    if content["mode"] != "train":
+        raise CallerError(
+            f"--run_dir={directory} holds a whole {content['mode']}; give the folder of one of its "
+            "runs, or the command that began it again"
+        )
     if not (directory / "model.keras").is_file():
         raise CallerError(
             f"--run_dir={directory} holds no model.keras: its training is not finished; "
             "give the command that began it again"
         )
-    content = read_json(path)
     fingerprint = content.pop("data_fingerprint")
     return TrainingConfig(**content), fingerprint
 
@@ -92,12 +112,14 @@ def write_description(directory: pathlib.Path, description: dict[str, Any]) -> N
         CallerError: the run began from other weights than can be had now.
     """
     path = directory / "run.json"
-    if path.is_file() and (began := read_json(path)["weights"]) != description["weights"]:
+    earlier = read_json(path) if path.is_file() else {}
+    began = earlier.get("weights", description["weights"])
+    if began != description["weights"]:
         raise CallerError(
             f"{directory} began with {began} weights, now they are {description['weights']}; "
             "give those again with --weights, or another --run_dir"
         )
-    write_json(path, description)
+    write_json(path, {**earlier, **description})
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -121,8 +143,12 @@ def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
 
 
 def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
-    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    default = TrainingConfig().to_json()
+    # flags at their default are left out, so that names outlive new flags
+    told = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
     recipe = records.manifest["recipe"]
+    mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
     return DEFAULT_ROOT / (
-        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}-{digest[:8]}"
+        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{mode}-{digest[:8]}"
     )

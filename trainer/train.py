@@ -1,8 +1,4 @@
-"""Training, in two phases: the head on a frozen base, then all layers at a low learning rate.
-
-Jaamour et al. 2023, transfer learning: Adam, early stopping on the validation loss (patience 10,
-then 5), learning rate cut to a tenth on a plateau (patience 5, then 2).
-"""
+"""A run from records to report: data, network, the two phases, the saved model, its scores."""
 
 from __future__ import annotations
 
@@ -10,290 +6,146 @@ import dataclasses
 import os
 import pathlib
 import platform
-import shutil
-import sys
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from absl import logging
-from sklearn.utils.class_weight import compute_class_weight
 
 from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import (
     augment,
-    checkpoints,
+    damage,
     evaluate,
     features,
-    input_pipeline,
-    models,
+    monitoring,
+    phases,
     run_folder,
+    sampling,
     strategy,
+    transfer,
 )
-from trainer.records import (
-    Records,
-    Split,
-    find_damaged,
-    find_directory,
-    open_records,
-    select,
-)
+from trainer.phases import Data, Run
+from trainer.records import find_directory, open_records, select, settle
 
 
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What a run learns from and is judged on."""
-
-    records: Records
-    target: catalogue.Target
-    target_name: str
-    train: Split
-    validation: Split
-    test: Split
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A run under way.
-
-    Attributes:
-        devices: strategy the model was built under.
-        class_weights: weights of labels 0 and 1 in the loss.
-    """
-
-    config: TrainingConfig
-    data: Data
-    directory: pathlib.Path
-    devices: tf.distribute.Strategy
-    model: keras.Model
-    weights: models.BaseWeights
-    class_weights: tuple[float, float]
-
-
-def train(config: TrainingConfig) -> pathlib.Path:
+def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
     """Trains, evaluates and reports; goes on where an interrupted run stopped.
+
+    Args:
+        config: what to train.
+        judge: whether to evaluate and report; else no film is touched but those that train and
+            validate.
 
     Returns:
         the run folder.
 
     Raises:
-        CallerError: data, weights or run folder do not fit the configuration.
+        CallerError: data, weights or run folder do not fit the configuration, or the loss is no
+            number.
+        OutOfTime: --max_minutes are over before the training is.
     """
+    deadline = monitoring.Deadline(60 * config.max_minutes)
     keras.utils.set_random_seed(config.seed)
+    keras.config.set_dtype_policy(config.precision)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    data = open_data(config)
+    devices = strategy.make(config.strategy)
+    data = open_data(config, judge=judge)
+    class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
-    if not (directory / "model.keras").is_file():
-        devices = strategy.make(config.strategy)
-        with devices.scope():
-            model, weights = models.build(config, data.records.size)
-        class_weights = choose_class_weights(config, data.train)
-        run = Run(config, data, directory, devices, model, weights, class_weights)
-        run_folder.open_run(directory, content)
-        run_folder.write_description(directory, describe_run(run))
-        try:
-            for phase in (1, 2):
-                train_phase(run, phase)
-        except tf.errors.DataLossError as error:
-            damaged = find_damaged(data.records)
-            raise CallerError(
-                f"{data.records.directory}: {', '.join(damaged) or 'a record'} is damaged; remove "
-                "it and give the command of the conversion again, then this one"
-            ) from error
-        features.discard(directory)
-        save_model(model, directory / "model.keras")
-    evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+    strategy.wait_for_all(devices)
+    with damage.named(data.records.directory, data.records.manifest["shards"]):
+        if not (directory / "model.keras").is_file():
+            shares = sampling.weighted_shares(config, data.train.labels, class_weights)
+            with devices.scope():
+                model, weights = transfer.build(
+                    config, data.records.size, kind=data.target.kind, shares=shares
+                )
+            run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
+            if strategy.is_chief(devices):
+                run_folder.open_run(directory, content)
+                run_folder.write_description(directory, describe_run(run))
+                show_beginning(run)
+            for number in (1, 2):
+                phases.train_phase(run, number)
+            if strategy.is_chief(devices):
+                describe_end(run)
+                save_model(model, directory / "model.keras")
+                features.discard(directory)
+        if data.test is not None and strategy.is_chief(devices):
+            evaluate.evaluate(
+                directory, data.test, data.target, data.records.size, config.batch_size
+            )
+    strategy.wait_for_all(devices)
     return directory
 
 
-def open_data(config: TrainingConfig) -> Data:
-    """Opens the records and forms the three splits.
+def show_beginning(run: Run) -> None:
+    """Draws the first batch as the network sees it; tells TensorBoard of it and of the flags."""
+    path = run.directory / "first_batch.png"
+    if path.is_file():
+        return
+    images, labels = next(iter(phases.training_batches(run, first_epoch=0, last_epoch=1)))
+    names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
+    monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
+    monitoring.show_batch(path, run.tensorboard)
+    monitoring.write_flags(run.config, run.tensorboard)
+
+
+def describe_end(run: Run) -> None:
+    """Adds what is known at the end to run.json: the throughput, and units that never answer."""
+    path = run.directory / "run.json"
+    films = sampling.epoch_size(run.data.train.labels, run.config.sampling)
+    dead = monitoring.dead_units(run.model, phases.validation_batches(run))
+    with tf.summary.create_file_writer(str(run.tensorboard)).as_default(step=0):
+        for layer, share in dead.items():
+            tf.summary.scalar(f"dead units/{layer}", share)
+    description = {
+        **run_folder.read_json(path),
+        "throughput": monitoring.measure(run.directory / "history.csv", films=films),
+        "dead_units": dead,
+    }
+    run_folder.write_json(path, description)
+
+
+def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
+    """Opens the records and forms the splits: train, validation and, to `judge`, the judged one.
 
     Raises:
         CallerError: there are no such records, or a split lacks a class.
     """
-    records = open_records(find_directory(config.dataset_dir))
-    if config.fold >= records.folds:
-        raise CallerError(
-            f"--fold={config.fold}: {records.directory} has folds 0 to {records.folds - 1}"
-        )
+    records = open_records(
+        find_directory(config.dataset_dir),
+        condition=config.where,
+        skip_damaged=config.skip_damaged,
+    )
+    for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
+        if fold is not None and fold >= records.folds:
+            raise CallerError(
+                f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
+            )
     name = config.target or catalogue.DATASETS[records.dataset].target
-    target = catalogue.TARGETS[name]
+    target = settle(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
-    held_out = folds.pop(config.fold)
+    validating = folds[config.fold]
+    judged = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
+    if judge and judged not in records.splits:
+        raise CallerError(
+            f"{records.directory} has no {judged} split; give --mode=cross_validate, or choose a "
+            "fold to be judged with --test_fold"
+        )
+    learned = [fold for fold in folds if fold not in (validating, judged)]
+    train = select(records, "train", learned, target)
     return Data(
         records=records,
         target=target,
         target_name=name,
-        train=select(records, "train", folds, target),
-        validation=select(records, "validation", [held_out], target),
-        test=select(records, "test", [schema.TEST_SPLIT], target),
+        train=dataclasses.replace(train, sampling=config.sampling),
+        validation=select(records, "validation", [validating], target),
+        test=select(records, judged, [judged], target) if judge else None,
     )
-
-
-def choose_class_weights(config: TrainingConfig, split: Split) -> tuple[float, float]:
-    """Returns the weights of labels 0 and 1: as given, or balanced over the training films."""
-    fixed = config.fixed_class_weights()
-    if fixed is not None:
-        return fixed
-    negative, positive = compute_class_weight(
-        "balanced", classes=np.array([0, 1]), y=list(split.labels)
-    )
-    return float(negative), float(positive)
-
-
-def train_phase(run: Run, phase: int) -> None:
-    """Runs one phase, or what is left of it; leaves the model with the phase's best weights."""
-    config, model = run.config, run.model
-    epochs = (config.phase1_epochs, config.phase2_epochs)[phase - 1]
-    patience = (config.phase1_patience, config.phase2_patience)[phase - 1]
-    folder = run.directory / "checkpoints" / f"phase{phase}"
-    best_path = folder.with_suffix(".weights.h5")
-    if epochs == 0:
-        return
-    if best_path.is_file():
-        model.load_weights(best_path)
-        return
-    _compile(run, phase)
-    start, losses = _take_up(run, phase, folder)
-    next_epoch = start + len(losses)
-    if next_epoch < start + epochs and checkpoints.epochs_since_best(losses) < patience:
-        stopping = keras.callbacks.EarlyStopping(checkpoints.MONITOR, patience=patience)
-        plateau = keras.callbacks.ReduceLROnPlateau(
-            checkpoints.MONITOR, factor=0.1, patience=max(1, patience // 2)
-        )
-        kept = _prepare_features(run) if phase == 1 else None
-        learner = model if kept is None else kept.head
-        learner.fit(
-            _training_batches(run, kept, first_epoch=next_epoch, last_epoch=start + epochs),
-            steps_per_epoch=input_pipeline.batches_in(run.data.train, config.batch_size),
-            initial_epoch=next_epoch,
-            epochs=start + epochs,
-            validation_data=_validation_batches(run, kept),
-            class_weight=dict(enumerate(run.class_weights)),
-            shuffle=False,  # the pipeline has done it
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                keras.callbacks.TensorBoard(run.directory / "tensorboard" / f"phase{phase}"),
-                stopping,
-                plateau,
-                checkpoints.Replay(losses, stopping, plateau),
-                checkpoints.Reseed(config.seed),
-                checkpoints.Stamp(phase),
-                keras.callbacks.CSVLogger(run.directory / "history.csv", append=True),
-                checkpoints.Checkpoint(folder, losses, model),
-            ],
-        )
-    _keep_best(run, phase, folder, best_path)
-
-
-def _compile(run: Run, phase: int) -> None:
-    if phase == 1:
-        models.freeze_base(run.model)
-        rate = run.config.phase1_learning_rate
-    else:
-        models.unfreeze_base(run.model, pretrained=run.weights.pretrained)
-        rate = run.config.phase2_learning_rate
-    with run.devices.scope():
-        _set_up(run.model, keras.optimizers.Adam(rate))
-
-
-def _set_up(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> None:
-    model.compile(
-        optimizer=optimizer,
-        loss="binary_crossentropy",
-        metrics=["accuracy", keras.metrics.AUC(name="auc")],
-    )
-
-
-def _prepare_features(run: Run) -> features.Features | None:
-    """Cuts the network where phase 1 allows it; the head learns with the whole one's optimizer."""
-    with run.devices.scope():
-        kept = features.prepare(
-            run.config,
-            run.model,
-            records=run.data.records,
-            directory=run.directory,
-            splits=(run.data.train, run.data.validation),
-        )
-        if kept is not None:
-            # the order of its slots is that of the checkpoints of the whole network
-            run.model.optimizer.build(run.model.trainable_variables)
-            _set_up(kept.head, run.model.optimizer)
-    return kept
-
-
-def _take_up(run: Run, phase: int, folder: pathlib.Path) -> tuple[int, dict[int, float]]:
-    """Loads the newest epoch saved; returns the phase's first epoch, and the losses so far."""
-    history = run.directory / "history.csv"
-    rows = checkpoints.read_history(history)
-    start = 1 + max((int(row["epoch"]) for row in rows if int(row["phase"]) < phase), default=-1)
-    saved = checkpoints.saved_epochs(folder)
-    last = saved[-1] if saved else start - 1
-    checkpoints.cut_history(history, last_epoch=last)
-    if not saved:
-        return start, {}
-    run.model.optimizer.build(run.model.trainable_variables)
-    run.model.load_weights(checkpoints.epoch_path(folder, last))
-    return start, {
-        int(row["epoch"]): float(row[checkpoints.MONITOR])
-        for row in rows
-        if int(row["phase"]) == phase and int(row["epoch"]) <= last
-    }
-
-
-def _keep_best(run: Run, phase: int, folder: pathlib.Path, best_path: pathlib.Path) -> None:
-    """Loads the best epoch's weights, keeps its file alone, and so marks the phase as done."""
-    losses = {
-        int(row["epoch"]): float(row[checkpoints.MONITOR])
-        for row in checkpoints.read_history(run.directory / "history.csv")
-        if int(row["phase"]) == phase
-    }
-    best = checkpoints.best_epoch(losses)
-    run.model.load_weights(checkpoints.epoch_path(folder, best))
-    logging.info("phase %d: best epoch %d, validation loss %.4f", phase, best, losses[best])
-    os.replace(checkpoints.epoch_path(folder, best), best_path)
-    shutil.rmtree(folder)
-
-
-def _training_batches(
-    run: Run, kept: features.Features | None, *, first_epoch: int, last_epoch: int
-) -> tf.data.Dataset:
-    split = run.data.train if kept is None else kept.replace(run.data.train)
-    return input_pipeline.training_batches(
-        split,
-        run.data.target,
-        run.data.records.size,
-        batch_size=run.config.batch_size,
-        seed=run.config.seed,
-        first_epoch=first_epoch,
-        last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
-        features=kept,
-    )
-
-
-def _validation_batches(run: Run, kept: features.Features | None) -> tf.data.Dataset:
-    split = run.data.validation if kept is None else kept.replace(run.data.validation)
-    return input_pipeline.evaluation_batches(
-        split,
-        run.data.target,
-        run.data.records.size,
-        batch_size=run.config.batch_size,
-        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
-        features=kept,
-    )
-
-
-def _cache_setting(run: Run, kept: features.Features | None) -> str:
-    """--cache, or for features --feature_cache."""
-    if kept is None:
-        return run.config.cache
-    return {"disk": "off"}.get(run.config.feature_cache, run.config.feature_cache)
 
 
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
@@ -303,11 +155,19 @@ def save_model(model: keras.Model, path: pathlib.Path) -> None:
     os.replace(temporary, path)
 
 
+def describe_chain(run: Run) -> dict[str, Any]:
+    """Says what the weights learned before this run, where another run gave them."""
+    if run.config.init_from is None:
+        return {}
+    return {"chain": transfer.read_chain(pathlib.Path(run.config.init_from))}
+
+
 def describe_run(run: Run) -> dict[str, Any]:
     """Says what is trained on what, for run.json and the report."""
     manifest = run.data.records.manifest
     described = catalogue.DATASETS[run.data.records.dataset]
     names = run.data.target.names
+    salvage = run.data.records.salvage
     return {
         "dataset": run.data.records.dataset,
         "dataset_title": described.title,
@@ -321,12 +181,23 @@ def describe_run(run: Run) -> dict[str, Any]:
         "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
         "target": run.data.target_name,
         "label_names": list(names),
+        "kind": run.data.target.kind,
+        "absent_classes": [
+            name
+            for name in catalogue.TARGETS[run.data.target_name].names
+            if name not in run.data.target.names
+        ],
+        "where": run.config.where,
+        "sampling": run.config.sampling,
+        "damaged_records": list(salvage.damaged) if salvage else [],
         "splits": {
             split.name: split.describe(names)
             for split in (run.data.train, run.data.validation, run.data.test)
+            if split is not None
         },
         "weights": run.weights.name,
         "weights_warning": run.weights.warning,
+        **describe_chain(run),
         "parameters": run.model.count_params(),
         "class_weights": list(run.class_weights),
         "versions": {

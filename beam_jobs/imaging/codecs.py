@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import imagecodecs
 import numpy as np
@@ -68,8 +69,13 @@ def is_lossy(syntax: UID) -> bool:
     return syntax in _LOSSY
 
 
-def decode_frame(frame: bytes, syntax: UID, layout: Layout) -> Samples:
+def decode_frame(frame: bytes | memoryview, syntax: UID, layout: Layout) -> Samples:
     """Decodes one frame of greyscale pixels.
+
+    Args:
+        frame: where pixels are compressed by other than RLE, bytes.
+        syntax: one that is known.
+        layout: what the header says of it.
 
     Raises:
         UnusableFilm: the frame is not what the header says.
@@ -95,15 +101,15 @@ def check_claims(frame: bytes, syntax: UID, layout: Layout) -> None:
         check(frame, layout)
 
 
-def _read_little(frame: bytes, layout: Layout) -> Samples:
+def _read_little(frame: bytes | memoryview, layout: Layout) -> Samples:
     return _read_native(frame, layout, "<u2")
 
 
-def _read_big(frame: bytes, layout: Layout) -> Samples:
+def _read_big(frame: bytes | memoryview, layout: Layout) -> Samples:
     return _read_native(frame, layout, ">u2")
 
 
-def _read_native(frame: bytes, layout: Layout, words: str) -> Samples:
+def _read_native(frame: bytes | memoryview, layout: Layout, words: str) -> Samples:
     count = layout.rows * layout.columns
     if layout.swapped:
         frame = np.frombuffer(frame, ">u2", -(-count // 2)).astype("<u2").tobytes()
@@ -112,7 +118,7 @@ def _read_native(frame: bytes, layout: Layout, words: str) -> Samples:
     return Samples(values.astype(values.dtype.newbyteorder("="), copy=False), layout.bits_allocated)
 
 
-def _decode_rle(frame: bytes, layout: Layout) -> Samples:
+def _decode_rle(frame: bytes | memoryview, layout: Layout) -> Samples:
     values = rle.decode_frame(
         frame, rows=layout.rows, columns=layout.columns, bits_allocated=layout.bits_allocated
     )
@@ -179,7 +185,7 @@ def _check_stream(stream: streams.Stream, layout: Layout) -> streams.Stream:
 class _Codec:
     """How frames of a transfer syntax are decoded, and how their stream's claims are checked."""
 
-    decode: Callable[[bytes, Layout], Samples]
+    decode: Callable[[Any, Layout], Samples]  # of bytes; uncompressed and RLE take views too
     check: Callable[[bytes, Layout], streams.Stream] | None = None
 
 

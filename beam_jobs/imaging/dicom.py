@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 import pydicom
-from pydicom.encaps import generate_frames, get_frame
+from pydicom.encaps import get_frame
 from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
 
 from beam_jobs.imaging import codecs, dicom_file, grey_levels, stored_values, tfio_decoder
@@ -45,15 +45,16 @@ def decode(
         UnusableFilm: the film can't be used.
     """
     try:
-        film, syntax = dicom_file.read(data, max_pixels=max_pixels)
-        header = read_pixel_module(film)
-        length = len(film.get("PixelData") or b"")
+        film, syntax, pixels = dicom_file.read(data, max_pixels=max_pixels)
+        if pixels is None and not len(film):
+            raise UnusableFilm("damaged_header", "no elements")
+        header = read_pixel_module(film, has_pixels=pixels is not None)
     except UnusableFilm:
         raise
     except Exception as error:  # pydicom raises many kinds on damaged bytes
         raise UnusableFilm("damaged_header", type(error).__name__) from error
     _check_pixel_module(header, max_pixels, frame)
-    if not length:
+    if pixels is None or not pixels.value:
         raise UnusableFilm("no_pixels", "PixelData (7FE0,0010) is absent or empty")
     _check_syntax(syntax, header, by_tfio=decoder == "tfio")
     stored = stored_values.StoredRange(header.bits_stored, header.signed)
@@ -67,9 +68,11 @@ def decode(
     except Exception as error:
         raise UnusableFilm("damaged_header", f"grey levels: {type(error).__name__}") from error
     if not syntax.is_compressed:
-        _check_length(header, length)
+        _check_length(header, len(pixels.value))
     try:
-        ranks = _read_ranks(film, header, syntax, index=frame or 0, by_tfio=decoder == "tfio")
+        cut = _read_frame(film, pixels, header, syntax, frame or 0)
+        swapped = syntax == ExplicitVRBigEndian and pixels.representation == "OW"
+        ranks = _read_ranks(cut, header, syntax, swapped=swapped, by_tfio=decoder == "tfio")
     except UnusableFilm:
         raise
     except Exception as error:  # each decoder has errors of its own
@@ -77,7 +80,7 @@ def decode(
     return np.ascontiguousarray(levels.apply(ranks))
 
 
-def read_pixel_module(film: pydicom.Dataset) -> PixelModule:
+def read_pixel_module(film: pydicom.Dataset, *, has_pixels: bool) -> PixelModule:
     """Reads what decides the meaning of pixels.
 
     Raises:
@@ -85,7 +88,7 @@ def read_pixel_module(film: pydicom.Dataset) -> PixelModule:
         Exception: an element is absent or no number.
     """
     if "Rows" not in film or "Columns" not in film:
-        if "PixelData" in film:
+        if has_pixels:
             raise UnusableFilm("damaged_header", "Rows (0028,0010) or Columns (0028,0011) absent")
         raise UnusableFilm("no_pixels", "no Rows, Columns and PixelData in the header")
     bits_stored = int(film.BitsStored)
@@ -158,17 +161,15 @@ def _check_length(header: PixelModule, found: int) -> None:
 
 
 def _read_ranks(
-    film: pydicom.Dataset, header: PixelModule, syntax: UID, *, index: int, by_tfio: bool
+    frame: bytes | memoryview, header: PixelModule, syntax: UID, *, swapped: bool, by_tfio: bool
 ) -> np.ndarray:
     """Returns stored values as [rows, columns] unsigned ranks: value - lowest possible value."""
-    frame = _read_frame(film, header, syntax, index)
-    swapped = syntax == ExplicitVRBigEndian and film["PixelData"].VR == "OW"
     layout = codecs.Layout(
         header.rows, header.columns, header.bits_allocated, swapped and header.bits_allocated == 8
     )
     if by_tfio:
         return tfio_decoder.decode_frame(
-            frame, syntax, layout, bits_stored=header.bits_stored, signed=header.signed
+            bytes(frame), syntax, layout, bits_stored=header.bits_stored, signed=header.signed
         )
     samples = codecs.decode_frame(frame, syntax, layout)
     stored = stored_values.StoredRange(header.bits_stored, header.signed)
@@ -179,16 +180,24 @@ def _read_ranks(
     )
 
 
-def _read_frame(film: pydicom.Dataset, header: PixelModule, syntax: UID, index: int) -> bytes:
+def _read_frame(
+    film: pydicom.Dataset,
+    pixels: dicom_file.PixelData,
+    header: PixelModule,
+    syntax: UID,
+    index: int,
+) -> bytes | memoryview:
     """Cuts one frame out of the pixel data, PS3.5 A.4 where it is in fragments."""
-    data: bytes = film.PixelData
     if not syntax.is_compressed:
         # frames of an odd number of bytes follow one another without padding, PS3.5 8.1.1
         start = index * header.frame_bytes
-        return data[start : start + header.frame_bytes + header.frame_bytes % 2]
+        return pixels.value[start : start + header.frame_bytes + header.frame_bytes % 2]
     if header.frames == 1:
-        return next(generate_frames(data, number_of_frames=1))
+        frame = dicom_file.join_fragments(pixels)
+        return frame if syntax == RLELossless else bytes(frame)  # other streams are searched
     offsets = None
     if "ExtendedOffsetTable" in film:
         offsets = (film.ExtendedOffsetTable, film.ExtendedOffsetTableLengths)
-    return get_frame(data, index, number_of_frames=header.frames, extended_offsets=offsets)
+    return get_frame(
+        bytes(pixels.value), index, number_of_frames=header.frames, extended_offsets=offsets
+    )

@@ -9,14 +9,16 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
+import struct
 import warnings
 import zlib
 from typing import Any, Protocol
 
 import pydicom
 import pydicom.config
-from pydicom.filereader import read_dataset
+from pydicom.filereader import read_dataset, read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from beam_jobs.imaging.unusable import UnusableFilm
 
@@ -27,6 +29,12 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _PREAMBLE = 132  # 128 bytes of anything and "DICM", PS3.10 7.1
 _LARGEST_HEADER = 16 << 20
+_PIXEL_DATA = 0x7FE00010
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+# PS3.5 7.5: the halves of a tag are little-endian words, so FFFE,E000 reads E000FFFE
+_ITEM = struct.Struct("<II")
+_ITEM_TAG = 0xE000FFFE
+_END_OF_ITEMS = 0xE0DDFFFE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,15 +137,30 @@ def is_dicom(data: bytes) -> bool:
     return data[128:_PREAMBLE] == b"DICM"
 
 
-def read(data: bytes, *, max_pixels: int) -> tuple[pydicom.Dataset, UID]:
-    """Reads the elements of a DICOM file.
+@dataclasses.dataclass(frozen=True)
+class PixelData:
+    """The element (7FE0,0010) where it lies in the file: films are tens of megabytes.
+
+    Attributes:
+        value: its bytes, all that is left of the file where its length is not defined.
+        representation: VR, "" in implicit encoding.
+        delimited: whether its length is not defined, PS3.5 A.4: items up to a delimiter.
+    """
+
+    value: memoryview
+    representation: str
+    delimited: bool
+
+
+def read(data: bytes, *, max_pixels: int) -> tuple[pydicom.Dataset, UID, PixelData | None]:
+    """Reads the elements of a DICOM file up to its pixels.
 
     Args:
         data: the whole file.
         max_pixels: bounds what a deflated file may become.
 
     Returns:
-        The data set and its transfer syntax.
+        The data set without pixels, its transfer syntax, and the pixels if there are any.
 
     Raises:
         UnusableFilm: the file ends too early or inflates without end.
@@ -147,14 +170,55 @@ def read(data: bytes, *, max_pixels: int) -> tuple[pydicom.Dataset, UID]:
     stream.seek(_PREAMBLE)
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != 2)
     syntax = UID(str(meta.TransferSyntaxUID))
+    found: list[tuple[str, int]] = []
+
+    def is_pixel_data(tag: int, representation: str | None, length: int) -> bool:
+        if tag == _PIXEL_DATA:
+            found.append((representation or "", length))
+        return tag == _PIXEL_DATA
+
     if syntax == DeflatedExplicitVRLittleEndian:
-        inflated = _inflate(data[stream.tell() :], 2 * max_pixels + _LARGEST_HEADER)
-        film: pydicom.Dataset = read_dataset(io.BytesIO(inflated), False, True)
+        data = _inflate(data[stream.tell() :], 2 * max_pixels + _LARGEST_HEADER)
+        stream = io.BytesIO(data)
+        film: pydicom.Dataset = read_dataset(stream, False, True, stop_when=is_pixel_data)
     else:
-        film = pydicom.dcmread(io.BytesIO(data))
-    if not len(film):  # pydicom forgets all that stands before pixels without an end
-        raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
-    return film, syntax
+        stream.seek(0)
+        film = read_partial(stream, stop_when=is_pixel_data)
+    if not found:
+        return film, syntax, None
+    representation, length = found[-1]
+    # tag and length, PS3.5 7.1: an explicit VR of many bytes has a longer length
+    start = stream.tell() + (12 if representation in EXPLICIT_VR_LENGTH_32 else 8)
+    delimited = length == _UNDEFINED_LENGTH
+    end = len(data) if delimited else start + length
+    return film, syntax, PixelData(memoryview(data)[start:end], representation, delimited)
+
+
+def join_fragments(pixels: PixelData) -> bytes | memoryview:
+    """Returns the one frame of encapsulated pixels, PS3.5 A.4; not copied if in one piece.
+
+    Raises:
+        UnusableFilm: the file ends before its items do.
+        ValueError: there is something else among the items.
+    """
+    items: list[memoryview] = []
+    value, place = pixels.value, 0
+    while place + _ITEM.size <= len(value):
+        tag, length = _ITEM.unpack_from(value, place)
+        place += _ITEM.size
+        if tag == _END_OF_ITEMS:
+            break
+        if tag != _ITEM_TAG:
+            raise ValueError(f"tag {tag:08x} among the items of the pixels")
+        if length > len(value) - place:
+            raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
+        items.append(value[place : place + length])
+        place += length
+    else:
+        if pixels.delimited:
+            raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
+    fragments = items[1:]  # the first is the table of offsets
+    return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 
 
 def _inflate(data: bytes, limit: int) -> bytes:

@@ -17,7 +17,9 @@ _HEADER = struct.Struct("<16I")
 _SLACK = 256  # segments may end with padding
 
 
-def decode_frame(frame: bytes, *, rows: int, columns: int, bits_allocated: int) -> np.ndarray:
+def decode_frame(
+    frame: bytes | memoryview, *, rows: int, columns: int, bits_allocated: int
+) -> np.ndarray:
     """Decodes one frame of greyscale pixels.
 
     Args:
@@ -45,7 +47,8 @@ def decode_frame(frame: bytes, *, rows: int, columns: int, bits_allocated: int) 
         # the bound keeps a damaged segment, 64 times as long unpacked, from taking all memory
         room = np.empty(rows * columns + _SLACK, np.uint8)
         plane = np.frombuffer(
-            imagecodecs.packbits_decode(frame[start:end], out=room.data), np.uint8
+            imagecodecs.packbits_decode(frame[start:end], out=room.data),  # type: ignore[arg-type]
+            np.uint8,
         )
         if plane.size < rows * columns:
             raise ValueError(f"a segment of {plane.size} of {rows * columns} pixels")

@@ -157,6 +157,14 @@ def test_fraction_drawn(fraction, split_policy):
     assert len(found["test"]) / 600 == pytest.approx(fraction, abs=0.012)
 
 
+@pytest.mark.parametrize("split_policy", ["patient", "image"])
+def test_no_test_set(split_policy):
+    films = make_films(30)
+    found = by_split(assign(films, split_policy=split_policy, folds=3, test_fraction=0))
+    assert found.keys() == {"fold0", "fold1", "fold2"}
+    assert sum(map(len, found.values())) == len(films)
+
+
 @pytest.mark.parametrize("split_policy", ["official", "patient", "image"])
 def test_seed_matters(split_policy):
     films = make_films(60, official_test=10)

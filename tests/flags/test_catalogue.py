@@ -19,8 +19,10 @@ def test_data_sets_have_a_target(name):
 def test_targets_ask_a_column_of_the_record(name):
     target = catalogue.TARGETS[name]
     assert target.column in {f.key for f in schema.FEATURES if f.kind == "text"}
-    assert not set(target.negative) & set(target.positive)
-    assert len(target.names) == 2
+    values = [value for some in target.values for value in some]
+    assert len(values) == len(set(values))
+    assert len(target.names) == len(target.values) == len(set(target.names))
+    assert (target.kind == "binary") == (len(target.names) == 2)
 
 
 def test_check_name():

@@ -130,6 +130,7 @@ def test_the_set_that_lies_there_is_taken(parse, tmp_path):
         (["--window=INDEX"], "--window=INDEX is not one of"),
         (["--decoder=gdcm"], "--decoder=gdcm is not one of auto, pydicom, tfio"),
         (["--dataset=mini_mias", "--split_policy=official"], "has no official test set"),
+        (["--test_fraction=0.01"], "--test_fraction=0.01 is less than 0.05; give 0 for no test"),
     ],
 )
 def test_refused_flags(arguments, message, parse):

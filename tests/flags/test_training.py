@@ -20,14 +20,37 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
     ("changes", "message"),
     [
         ({"mode": "trian"}, r"--mode=trian is not one of train, evaluate; did you mean train\?"),
-        ({"base": "mobilenet"}, r"--base=mobilenet .* did you mean mobilenetv2\?"),
-        ({"head": "gab"}, r"--head=gab is not one of gap, flatten; did you mean gap\?"),
-        ({"strategy": "tpu"}, r"--strategy=tpu is not one of default, mirrored"),
+        ({"strategy": "mirror"}, r"--strategy=mirror .* did you mean mirrored\?"),
+        ({"optimizer": "adan"}, r"--optimizer=adan is not one of .* did you mean adam\?"),
+        ({"monitor": "val_auk"}, r"--monitor=val_auk is not one of .* did you mean val_auc\?"),
+        ({"precision": "float16"}, r"--precision=float16 .* did you mean mixed_float16\?"),
+        ({"momentum": 0.9}, r"--momentum=0.9 goes with --optimizer=sgd or rmsprop, not adam"),
+        ({"optimizer": "sgd", "momentum": 1.0}, r"--momentum=1.0 is not .* less than 1"),
+        ({"weight_decay": -0.1}, r"--weight_decay=-0.1 is not a number of at least 0"),
+        ({"ema": 1.0}, r"--ema=1.0 is not a number of at least 0 and less than 1"),
+        ({"max_minutes": float("nan")}, r"--max_minutes=nan is not a number of at least 0"),
+        ({"accumulate": 0}, r"--accumulate=0 is not at least 1"),
+        ({"warmup_epochs": 50}, r"--warmup_epochs=50 leaves nothing of a phase of 50 epochs"),
+        ({"warmup_epochs": -1}, r"--warmup_epochs=-1 is not at least 0"),
+        ({"schedule": "step:every=x"}, r"every=x is not a whole number"),
+        ({"profile": "10"}, r"--profile=10 is not the first and the last batch"),
+        ({"profile": "20,10"}, r"--profile=20,10 is not the first and the last batch"),
+        ({"init_parts": "tail"}, r"--init_parts=tail is not one of all, head, base"),
+        ({"init_parts": "head"}, r"--init_parts=head needs --init_from"),
+        ({"unfreeze_from": "1.5"}, r"--unfreeze_from=1.5 is neither a layer .* more than 0"),
+        ({"unfreeze_from": "0"}, r"--unfreeze_from=0 is neither a layer"),
+        (
+            {"unfreeze_from": "block_13_expand", "phase2_epochs": 0},
+            r"is about phase 2, and --phase2_epochs=0",
+        ),
         ({"cache": "disk"}, r"--cache=disk is not one of auto, memory, off"),
         ({"target": "patology"}, r"--target=patology .* did you mean pathology\?"),
-        ({"base": "vgg19", "alpha": 0.5}, r"--alpha=0.5 goes with --base=mobilenetv2 only"),
         ({"phase1_epochs": 0, "phase2_epochs": 0}, r"both 0: nothing to train"),
         ({"mode": "evaluate"}, r"--mode=evaluate needs --run_dir"),
+        ({"fold": 2, "test_fold": 2}, r"--fold=2 and --test_fold=2 are one fold"),
+        ({"test_fold": 0}, r"--fold=0 and --test_fold=0 are one fold"),
+        ({"mode": "cross_validate", "fold": 1}, r"leave out --fold and --test_fold"),
+        ({"mode": "cross_validate", "test_fold": 1}, r"leave out --fold and --test_fold"),
         ({"phase1_learning_rate": 0.0}, r"--phase1_learning_rate=0.0 .* between 0 and 1"),
         ({"phase2_learning_rate": -1e-5}, r"must lie between 0 and 1"),
         ({"phase2_learning_rate": float("nan")}, r"must lie between 0 and 1"),
@@ -43,10 +66,11 @@ def test_refused(changes, message):
 @pytest.mark.parametrize(
     ("text", "weights"),
     [
-        ("none", (1.0, 1.0)),
+        ("none", None),
         ("balanced", None),
         ("1.0:1.5", (1.0, 1.5)),
         ("2:1e-3", (2.0, 0.001)),
+        ("1:2:3", (1.0, 2.0, 3.0)),
     ],
 )
 def test_class_weights(text, weights):
@@ -54,10 +78,12 @@ def test_class_weights(text, weights):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1.5", "1:2:3", "0:1", "1:-1", "nan:1", "1:inf", "a:b", "1,2", "Balanced"]
+    "text", ["", "1.5", "1:2:", "0:1", "1:-1", "nan:1", "1:inf", "a:b", "1,2", "Balanced"]
 )
 def test_bad_class_weights(text):
-    with pytest.raises(CallerError, match=rf"--class_weights={text} is not none, balanced, or two"):
+    with pytest.raises(
+        CallerError, match=rf"--class_weights={text} is not none, balanced, or two or"
+    ):
         TrainingConfig(class_weights=text)
 
 

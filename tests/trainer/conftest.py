@@ -45,10 +45,19 @@ def write_pgm(path: pathlib.Path, film: Film, seed: int) -> None:
 @pytest.fixture(scope="session")
 def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A finished folder of 60 films: 42 in four folds, 18 in test."""
-    root = tmp_path_factory.mktemp("records")
+    return convert(
+        tmp_path_factory.mktemp("records"),
+        make_films(60),
+        split_policy="official",
+        folds=4,
+        test_fraction=0.2,
+    )
+
+
+def convert(root: pathlib.Path, films: list[Film], **splitting: object) -> pathlib.Path:
+    """Writes films and their records below `root`; returns the folder of records."""
     data_dir = root / "films"
     data_dir.mkdir()
-    films = make_films(60)
     for seed, film in enumerate(films):
         write_pgm(data_dir / film.path, film, seed)
     config = ConversionConfig(
@@ -57,10 +66,9 @@ def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         output_dir=root / "out",
         sizes=(SIZE,),
         recipes=("plain",),
+        **splitting,
     )
-    films = splits.assign(
-        films, split_policy="official", leak_policy="fail", folds=4, test_fraction=0.2, seed=0
-    )
+    films = splits.assign(films, leak_policy="fail", seed=0, **splitting)
     output = shards.Output(root / "out" / "cbis_ddsm" / str(SIZE) / "plain", SIZE, "plain")
     job = manifest.describe_job(config, output, films)
     manifest.open_output(output, job, overwrite=False)

@@ -89,14 +89,14 @@ def test_an_epoch_is_the_same_wherever_a_run_is_taken_up(train_split, cache):
 
 
 def test_labels_of_films_without_the_value_are_left_out(records_dir):
-    target = catalogue.Target("side", ("left",), ("right",), ("left", "right"))
-    only_cc = catalogue.Target("view", ("CC",), ("none has this",), ("CC", "other"))
+    target = catalogue.Target("side", (("left",), ("right",)), ("left", "right"))
+    only_cc = catalogue.Target("view", (("CC",), ("none has this",)), ("CC", "other"))
     records = open_records(records_dir)
     split = select(records, "test", ["test"], target)
     assert split.left_out == 0
     with pytest.raises(ValueError, match=r"none that is other"):
         select(records, "test", ["test"], only_cc)
-    benign_left = catalogue.Target("film_id", ("film014", "film015"), ("film016",), ("a", "b"))
+    benign_left = catalogue.Target("film_id", (("film014", "film015"), ("film016",)), ("a", "b"))
     few = select(records, "test", ["test"], benign_left)
     assert (len(few.films), few.left_out) == (3, 15)
     images, labels = next(

@@ -37,12 +37,14 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
     [
         (["--base=mobilenet2"], ["--base=mobilenet2", "did you mean mobilenetv2?"]),
         (["--head=pool"], ["--head=pool is not one of gap, flatten"]),
-        (["--strategy=tpu"], ["--strategy=tpu is not one of default, mirrored"]),
+        (["--strategy=mirror"], ["--strategy=mirror is not one of default, mirrored"]),
+        (["--monitor=val_auk"], ["--monitor=val_auk is not one of", "did you mean val_auc?"]),
+        (["--schedule=cosin"], ["--schedule=cosin is not one of", "did you mean cosine?"]),
         (["--target=kancer"], ["--target=kancer is not one of pathology, abnormal"]),
-        (["--class_weights=1:0"], ["two positive numbers such as 1.0:1.5"]),
+        (["--class_weights=1:0"], ["two or more positive numbers such as 1.0:1.5"]),
         (["--alpha=2"], ["--alpha=2.0 is not one of 0.35, 0.5"]),
         (["--dropout=nan"], ["--dropout=nan is not in 0 to 1"]),
-        (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenetv2 only"]),
+        (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenet or mobilenetv2"]),
         (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
         (["--mode=evaluate"], ["needs --run_dir"]),
         (["--mode=evaluate", "--run_dir=nowhere"], ["nowhere holds no config.json"]),
@@ -131,7 +133,7 @@ def test_a_damaged_shard_is_named(records_dir, tmp_path):
     run = train_briefly(copy, tmp_path)
     assert run.returncode == 2
     assert "Traceback" not in run.stderr
-    assert f"error: {copy}: {shard.name} is damaged; remove it" in run.stderr
+    assert f"error: {copy}: {shard.name} record " in run.stderr
 
 
 def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_path):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference  # type: ignore[import-untyped]
 
 from flags.errors import CallerError
-from trainer import metrics
+from trainer import intervals, metrics
 from trainer.predictions import Prediction
 
 NAMES = ("benign", "malignant")
@@ -102,7 +102,7 @@ def test_bootstrap_is_a_plain_loop_over_drawn_patients(
 ) -> None:
     predictions = many(57, ties=ties)
     labels, probabilities, patients = metrics.columns(predictions, "test")
-    monkeypatch.setattr(metrics, "BLOCK_VALUES", 57 * 7)  # several blocks, the last one smaller
+    monkeypatch.setattr(intervals, "BLOCK_VALUES", 57 * 7)  # several blocks, the last one smaller
     samples = metrics.bootstrap(labels, probabilities, patients, resamples=60, seed=11)
     names = np.unique(patients)
     rng = np.random.default_rng(11)

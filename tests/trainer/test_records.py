@@ -29,6 +29,9 @@ def test_counts_agree_with_the_tables(records_dir, listed):
             "malignant": sum(row["pathology"] == "malignant" for row in rows),
         },
         "left_out": 0,
+        "filtered": 0,
+        "damaged": 0,
+        "epoch": 18,
     }
 
 

@@ -121,7 +121,9 @@ def film(film_id: str, label: int, probability: float, *, height: int = 64) -> E
     """Draws a breast-like half disc, brighter in the middle."""
     rows, columns = np.mgrid[:height, : height * 5 // 8] / height
     bright = np.clip(1 - (rows - 0.5) ** 2 * 5 - columns**2 * 4, 0, 1)
-    return ExampleFilm(film_id, (bright * 200).astype(np.uint8), label, probability)
+    return ExampleFilm(
+        film_id, (bright * 200).astype(np.uint8), label, probability, int(probability > 0.5)
+    )
 
 
 EXAMPLES = [
@@ -491,4 +493,4 @@ def test_refuses_a_broken_file(
 )
 def test_refuses_other_pixels(pixels: Any) -> None:
     with pytest.raises(CallerError, match=r"example film 'f' has pixels .*, wanted uint8 \[height"):
-        ExampleFilm("f", pixels, 0, 0.5)
+        ExampleFilm("f", pixels, 0, 0.5, 0)

@@ -1,6 +1,8 @@
 """Training end to end on records of 60 small films."""
 
 import csv
+import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -13,10 +15,12 @@ import keras
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
+from tensorboard.backend.event_processing import event_accumulator
 
-from flags.errors import CallerError
+from flags.errors import CallerError, OutOfTime
+from flags.size import ImageSize
 from flags.training import TrainingConfig
-from trainer import checkpoints, predictions, train
+from trainer import checkpoints, models, predictions, train
 
 OPTIONS = {
     "base": "mobilenetv2",
@@ -158,8 +162,122 @@ def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
         (tmp_path / "run" / "history.csv").open() as resumed,
     ):
         for first, second in zip(csv.DictReader(whole), csv.DictReader(resumed), strict=True):
-            del first["seconds"], second["seconds"]
+            for measured in ("seconds", "training_seconds", "waiting_seconds"):
+                del first[measured], second[measured]
             assert first == second
+
+
+def train_epoch_by_epoch(given: TrainingConfig) -> None:
+    """Trains with the time over after each of the five epochs."""
+    limited = dataclasses.replace(given, max_minutes=1e-6)
+    for _ in range(4):
+        with pytest.raises(OutOfTime, match="give the same command again to go on"):
+            train.train(limited)
+        assert not (pathlib.Path(given.run_dir) / "model.keras").exists()
+    train.train(limited)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"schedule": "cosine", "warmup_epochs": 1, "ema": 0.9, "monitor": "val_auc"},
+        {"optimizer": "rmsprop", "momentum": 0.5, "accumulate": 3, "schedule": "exponential"},
+    ],
+    ids=["averaged", "accumulated"],
+)
+def test_a_run_out_of_time_goes_on_to_the_same_weights(records_dir, tmp_path, options):
+    """32 films in batches of 8, so gradients are accumulated across epochs too."""
+    whole = train.train(config(records_dir, tmp_path / "whole", **options))
+    parts = config(records_dir, tmp_path / "parts", **options)
+    train_epoch_by_epoch(parts)
+    for once, often in zip(weights_of(whole), weights_of(tmp_path / "parts"), strict=True):
+        np.testing.assert_array_equal(once, often)
+    rows = {name: read_history(tmp_path / name) for name in ("whole", "parts")}
+    measured = ("seconds", "training_seconds", "waiting_seconds")
+    for table in rows.values():
+        for row, key in itertools.product(table, measured):
+            del row[key]
+    assert rows["whole"] == rows["parts"]
+    if "ema" in options:
+        assert_the_best_average_was_kept(whole, records_dir)
+
+
+def read_history(run: pathlib.Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def assert_the_best_average_was_kept(run, records_dir):
+    """The saved model has the highest validation AUC of phase 2: what was judged is the average."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    examples = list(
+        tfds.as_numpy(tfds.builder_from_directory(str(records_dir)).as_dataset(split="fold0"))
+    )
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    probabilities = model.predict(np.stack([e["image"] for e in examples]), verbose=0)
+    labels = np.array([[float(e["pathology"] == b"malignant")] for e in examples])
+    auc = keras.metrics.AUC()
+    auc.update_state(labels, probabilities)
+    best = max(float(row["val_auc"]) for row in read_history(run) if row["phase"] == "2")
+    assert float(auc.result()) == pytest.approx(best, abs=1e-6)
+
+
+def test_a_run_shows_what_it_sees_and_costs(finished):
+    description = json.loads((finished / "run.json").read_text())
+    throughput = description["throughput"]
+    assert throughput["films_per_second"] > 0
+    assert 0 <= throughput["waiting_percent"] <= 100
+    assert set(description["dead_units"]) == {"dense_512", "dense_32"}
+    assert (finished / "first_batch.png").stat().st_size > 1000
+    tags = {}
+    for folder in finished.glob("tensorboard/**/"):
+        events = event_accumulator.EventAccumulator(str(folder))
+        events.Reload()
+        tags[folder.relative_to(finished / "tensorboard").as_posix()] = events.Tags()
+    assert "first batch" in tags["."]["tensors"]
+    assert "dead units/dense_512" in tags["."]["tensors"]
+    assert "_hparams_/session_start_info" in tags["."]["tensors"]
+    assert "epoch_learning_rate" in tags["phase1/train"]["tensors"]
+    assert "epoch_auc" in tags["phase2/validation"]["tensors"]
+    frozen = [tag for tag in tags["phase1/train"]["tensors"] if "kernel" in tag]
+    trained = [tag for tag in tags["phase2/train"]["tensors"] if "kernel" in tag]
+    assert sorted(frozen) == ["dense_32/kernel", "dense_512/kernel", "probability/kernel"]
+    assert len(trained) > 50
+
+
+def test_a_loss_that_is_no_number_stops_the_run(records_dir, tmp_path):
+    """The weights it starts from are not numbers."""
+    source = tmp_path / "source"
+    source.mkdir()
+    model, _ = models.build(TrainingConfig(alpha=0.35, weights="random"), ImageSize(64, 48))
+    model.get_layer("probability").bias.assign([np.nan])
+    model.save(source / "model.keras")
+    (source / "run.json").write_text('{"weights": "random", "dataset": "x", "target": "y"}')
+    given = config(records_dir, tmp_path / "run", init_from=str(source))
+    with pytest.raises(
+        CallerError, match=r"nan in epoch 0, step 1, phase 1, at learning rate 0.001; no epoch"
+    ):
+        train.train(given)
+    assert not list((tmp_path / "run").glob("checkpoints/**/*.h5"))
+
+
+@pytest.mark.slow
+def test_a_chain_in_sixteen_bits(finished, records_dir, tmp_path):
+    """A run from another's weights, bfloat16, base features only; opened by plain Keras."""
+    options = {"init_from": str(finished), "precision": "mixed_bfloat16", "phase2_epochs": 0}
+    run = train.train(config(records_dir, tmp_path / "run", **options))
+    description = json.loads((run / "run.json").read_text())
+    assert description["chain"] == ["random", "cbis_ddsm pathology"]
+    assert description["weights"] == f"all of {finished} (random -> cbis_ddsm pathology)"
+    bases = [
+        keras.models.load_model(folder / "model.keras", compile=False).get_layer("base")
+        for folder in (finished, run)
+    ]
+    for kept, given in zip(*(base.get_weights() for base in bases), strict=True):
+        np.testing.assert_array_equal(kept, given)
+    assert bases[1].layers[1].compute_dtype == "bfloat16"
+    assert {str(weight.dtype) for weight in bases[1].weights} == {"float32"}
 
 
 def test_a_finished_run_is_judged_again_not_trained_again(finished, records_dir):
@@ -172,7 +290,9 @@ def test_a_finished_run_is_judged_again_not_trained_again(finished, records_dir)
 
 
 def test_a_run_folder_of_another_configuration_is_refused(finished, records_dir):
-    with pytest.raises(CallerError, match=r"holds a run with other dropout; give another"):
+    with pytest.raises(
+        CallerError, match=r"holds a run with other dropout \(0.2, now 0.5\); give another"
+    ):
         train.train(config(records_dir, finished, dropout=0.5))
 
 
@@ -189,19 +309,8 @@ def test_a_fold_that_does_not_exist_is_refused(records_dir, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_class_weights():
-    """The published ones: 1010 benign and 823 malignant films give 0.90743 and 1.11361."""
-    split = train.Split("train", (), (), (), (0,) * 1010 + (1,) * 823, 0, 0)
-    assert train.choose_class_weights(TrainingConfig(), split) == pytest.approx(
-        (0.90743, 1.11361), abs=5e-6
-    )
-    none = TrainingConfig(class_weights="none")
-    assert train.choose_class_weights(none, split) == (1, 1)
-    given = TrainingConfig(class_weights="1.0:1.5")
-    assert train.choose_class_weights(given, split) == (1, 1.5)
-
-
-# Losses of three epochs over the 42 training films: 32 of them train, in batches of 8.
+# Losses of three epochs over the 42 training films: 32 of them train, in batches of 5, which two
+# devices divide into 3 and 2; the last has 2.
 LOSSES = """
     import sys, json
     import tensorflow as tf
@@ -226,6 +335,7 @@ def test_two_replicas_give_the_losses_of_one(records_dir, tmp_path):
             dropout=0.0,
             phase2_epochs=0,
             phase1_epochs=3,
+            batch_size=5,
         ).to_json()
         child = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(LOSSES), repr(options)],

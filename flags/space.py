@@ -1,0 +1,168 @@
+"""The small file that says what --mode=tune searches: one flag a line.
+
+phase1_learning_rate = log 1e-5 1e-2    numbers, evenly on a logarithmic scale
+l2 = float 0 0.01                       numbers, evenly
+batch_size = int 2 16                   whole numbers
+dropout = 0 0.2 0.5                     one of these
+# a comment
+
+dimensions = parse(text, config)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from flags.errors import CallerError
+
+if TYPE_CHECKING:
+    from flags.training import TrainingConfig
+
+# what a trial, a plain training run, has not
+_OF_THE_SEARCH = ("mode", "run_dir", "space", "sampler", "pruner", "trials", "processes")
+RANGES = ("int", "float", "log")
+# they say where, for what and on which films, not how: scores across them can't be compared
+_NOT_SEARCHED = (
+    *_OF_THE_SEARCH,
+    "dataset_dir",
+    "target",
+    "where",
+    "fold",
+    "test_fold",
+    "monitor",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """One flag and the values to try.
+
+    Attributes:
+        name: the flag.
+        kind: one of RANGES, or "choices".
+        values: the choices, or (low, high), both included.
+    """
+
+    name: str
+    kind: str
+    values: tuple[Any, ...]
+
+    @property
+    def grid(self) -> tuple[Any, ...] | None:
+        """Every value, None where they are not to be counted."""
+        if self.kind == "choices":
+            return self.values
+        return tuple(range(self.values[0], self.values[1] + 1)) if self.kind == "int" else None
+
+
+def read(path: str, config: TrainingConfig) -> tuple[Dimension, ...]:
+    """Reads a file of the search space.
+
+    Raises:
+        CallerError: there is no such file, or a line is wrong; names the line.
+    """
+    try:
+        text = pathlib.Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallerError(f"--space={path} can't be read: {error}") from error
+    return parse(text, config, where=path)
+
+
+def parse(text: str, config: TrainingConfig, *, where: str = "space") -> tuple[Dimension, ...]:
+    """Reads the lines of a search space and tries both ends of each in the configuration.
+
+    Raises:
+        CallerError: a line is wrong; names it.
+    """
+    found: dict[str, Dimension] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        content = line.partition("#")[0].strip()
+        if not content:
+            continue
+        try:
+            dimension = _parse_line(content, config)
+            if dimension.name in found:
+                raise CallerError(f"{dimension.name} stands twice")
+            for value in dimension.values:
+                apply(config, {dimension.name: value})
+        except CallerError as error:
+            raise CallerError(f"{where} line {number}: {error}") from error
+        found[dimension.name] = dimension
+    if not found:
+        raise CallerError(
+            f"{where} names no flag to search; write lines such as 'dropout = 0 0.2 0.5'"
+        )
+    return tuple(found.values())
+
+
+def apply(config: TrainingConfig, drawn: Mapping[str, Any]) -> TrainingConfig:
+    """Makes the configuration of one trial: a training run like any other, without a folder.
+
+    Raises:
+        CallerError: the values drawn contradict each other or the rest.
+    """
+    plain = type(config)()
+    return dataclasses.replace(
+        config, **{name: getattr(plain, name) for name in _OF_THE_SEARCH}, **drawn
+    )
+
+
+def _parse_line(content: str, config: TrainingConfig) -> Dimension:
+    name, sign, rest = (part.strip() for part in content.partition("="))
+    words = rest.split()
+    if not sign or not words:
+        raise CallerError(f"{content!r} is not 'flag = values', such as 'dropout = 0 0.2 0.5'")
+    name = name.removeprefix("--")
+    current = config.to_json()
+    searched = [key for key in current if key not in _NOT_SEARCHED]
+    if name not in searched:
+        close = difflib.get_close_matches(name, searched, n=1)
+        raise CallerError(
+            f"{name} can't be searched, it says where or on which films a run is judged"
+            if name in current
+            else f"unknown flag {name}" + (f"; did you mean {close[0]}?" if close else "")
+        )
+    kind = type(current[name])
+    if words[0] not in RANGES:
+        values = tuple(_convert(name, word, kind) for word in words)
+        if len(set(values)) < len(values):
+            raise CallerError(f"{rest!r} names a value twice")
+        return Dimension(name, "choices", values)
+    return _parse_range(name, words, kind)
+
+
+def _parse_range(name: str, words: list[str], kind: type) -> Dimension:
+    allowed = {int: ("int", "log"), float: ("float", "log")}.get(kind, ())
+    if words[0] not in allowed:
+        wanted = "".join(f"'{range_} LOW HIGH', " for range_ in allowed)
+        raise CallerError(f"{name} takes {wanted}or its values one by one, not {words[0]}")
+    if len(words) != 3:
+        raise CallerError(f"{' '.join(words)!r} is not '{words[0]} LOW HIGH'")
+    low, high = (_convert(name, word, kind) for word in words[1:])
+    if not low < high or (words[0] == "log" and low <= 0):
+        raise CallerError(
+            f"{' '.join(words)!r} is no range: LOW must be less than HIGH"
+            + (" and more than 0" if words[0] == "log" else "")
+        )
+    return Dimension(name, words[0], (low, high))
+
+
+def _convert(name: str, word: str, kind: type) -> Any:
+    """Reads a value as the flag does."""
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[word.lower()]
+        if kind in (int, float):
+            value = kind(word)
+            if not math.isfinite(value):
+                raise ValueError
+            return value
+    except (ValueError, KeyError):
+        wanted = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise CallerError(f"{name} takes {wanted}, not {word!r}") from None
+    return word

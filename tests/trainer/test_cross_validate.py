@@ -1,0 +1,179 @@
+"""Cross-validation end to end, on 36 small films in three folds and no test split."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import shutil
+import statistics
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from tests.trainer.conftest import convert, edit_manifest, make_films
+from trainer import __main__ as program
+from trainer import cross_validate, predictions, run_folder, train
+
+FOLDS = ("fold0", "fold1", "fold2")
+
+
+@pytest.fixture(scope="module")
+def folds_dir(tmp_path_factory):
+    return convert(
+        tmp_path_factory.mktemp("folds"),
+        make_films(36),
+        split_policy="patient",
+        folds=3,
+        test_fraction=0,
+    )
+
+
+def config(records: pathlib.Path, run_dir: pathlib.Path, **options) -> TrainingConfig:
+    small = {"alpha": 0.35, "weights": "random", "deterministic": True, "batch_size": 5}
+    short = {"phase1_epochs": 1, "phase2_epochs": 0, "mode": "cross_validate"}
+    return TrainingConfig(
+        dataset_dir=str(records), run_dir=str(run_dir), **{**small, **short, **options}
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(folds_dir, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("run") / "folds"
+    return cross_validate.cross_validate(config(folds_dir, run_dir))
+
+
+def read_json(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_every_film_is_judged_once_by_the_run_that_never_saw_it(finished, folds_dir):
+    with (folds_dir / "sources.csv").open(newline="") as file:
+        rows = {row["film_id"]: row for row in csv.DictReader(file)}
+    pooled = predictions.read(finished / "predictions.csv")
+    assert len(pooled) == len(rows) == 36
+    assert {film.split for film in pooled} == {"out-of-fold"}
+    by_film = {film.film_id: film for film in pooled}
+    for film_id, row in rows.items():
+        assert by_film[film_id].label == (row["pathology"] == "malignant")
+    for fold in FOLDS:
+        own = predictions.read(finished / fold / "predictions.csv")
+        assert {film.film_id for film in own} == {
+            film_id for film_id, row in rows.items() if row["split"] == fold
+        }
+        for film in own:
+            assert by_film[film.film_id] == dataclasses.replace(film, split="out-of-fold")
+
+
+@pytest.mark.parametrize(
+    ("judged", "validating", "training"),
+    [("fold0", "fold1", "fold2"), ("fold1", "fold2", "fold0"), ("fold2", "fold0", "fold1")],
+)
+def test_one_fold_is_judged_the_next_validates_the_rest_train(
+    finished, judged, validating, training
+):
+    run = read_json(finished / judged / "run.json")
+    assert {name: split["folds"] for name, split in run["splits"].items()} == {
+        "train": [training],
+        "validation": [validating],
+        judged: [judged],
+    }
+
+
+def test_scores_are_those_of_scikit_learn_on_all_films(finished):
+    scores = read_json(finished / "metrics.json")
+    pooled = predictions.read(finished / "predictions.csv")
+    labels = [film.label for film in pooled]
+    answers = np.array([film.probability for film in pooled])
+    assert scores["films"] == 36
+    assert scores["patients"] == 18
+    assert scores["auc"]["value"] == pytest.approx(roc_auc_score(labels, answers), abs=1e-12)
+    assert scores["accuracy"]["value"] == accuracy_score(labels, answers > 0.5)
+    assert scores["auc"]["low"] <= scores["auc"]["value"] <= scores["auc"]["high"]
+
+
+def test_mean_and_deviation_over_the_folds(finished):
+    areas = []
+    for fold in FOLDS:
+        films = predictions.read(finished / fold / "predictions.csv")
+        areas.append(roc_auc_score([f.label for f in films], [f.probability for f in films]))
+    found = read_json(finished / "metrics.json")["over_folds"]["auc"]
+    assert found["mean"] == pytest.approx(statistics.mean(areas), abs=1e-12)
+    assert found["sd"] == pytest.approx(statistics.stdev(areas), abs=1e-12)
+    assert found["folds"] == 3
+
+
+def test_undefined_figures_are_left_out_of_the_mean():
+    fold = [{"auc": {"value": value}, "films": 3} for value in (0.5, None, 0.75)]
+    assert cross_validate.summarise(fold) == {
+        "auc": {"mean": 0.625, "sd": pytest.approx(0.1767767), "folds": 2}
+    }
+    assert cross_validate.summarise(fold[:2])["auc"] == {"mean": 0.5, "sd": None, "folds": 1}
+    assert cross_validate.summarise(fold[1:2])["auc"] == {"mean": None, "sd": None, "folds": 0}
+
+
+def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir):
+    kept = (finished / "fold0" / "model.keras").stat()
+    pooled = (finished / "predictions.csv").read_bytes()
+    shutil.rmtree(finished / "fold2")
+    (finished / "predictions.csv").unlink()
+    cross_validate.cross_validate(config(folds_dir, finished))
+    assert (finished / "fold0" / "model.keras").stat() == kept
+    assert (finished / "predictions.csv").read_bytes() == pooled
+
+
+def test_the_report_lists_the_folds(finished):
+    page = (finished / "report.html").read_text()
+    scores = read_json(finished / "metrics.json")
+    for fold in FOLDS:
+        assert f'<a href="{fold}/report.html">{fold}</a>' in page
+        assert f"{read_json(finished / fold / 'metrics.json')['auc']['value']:.3f}" in page
+    assert "The test split was left alone." in page
+    assert f"{scores['over_folds']['auc']['sd']:.3f}" in page
+
+
+def test_the_last_lines_give_the_pooled_score_and_the_folds(finished, capsys):
+    program._print_scores(finished)
+    first, second, last = capsys.readouterr().out.splitlines()
+    folds = read_json(finished / "metrics.json")["over_folds"]["auc"]
+    assert first.startswith("out-of-fold AUC ")
+    assert "on 36 films of 18 patients" in first
+    assert second == (
+        f"mean of the folds' AUC {folds['mean']:.3f}, standard deviation {folds['sd']:.3f}, 3 folds"
+    )
+    assert last == f"report: {(finished / 'report.html').resolve()}"
+
+
+def test_the_folder_is_no_single_run(finished, folds_dir):
+    with pytest.raises(CallerError, match="holds a whole cross_validate; give the folder of one"):
+        run_folder.read_config(finished)
+    with pytest.raises(CallerError, match="holds a run with other mode, test_fold; give another"):
+        train.train(config(folds_dir, finished, mode="train", test_fold=1))
+    of_fold, _ = run_folder.read_config(finished / "fold1")
+    assert (of_fold.mode, of_fold.test_fold, of_fold.fold) == ("train", 1, 2)
+
+
+def test_the_test_split_is_left_alone(records_dir, listed, tmp_path):
+    data = train.open_data(config(records_dir, tmp_path, mode="train", test_fold=3, fold=0))
+    parts = {data.train.name: data.train, "validation": data.validation, "judged": data.test}
+    films = {name: {film["film_id"] for film in part.films} for name, part in parts.items()}
+    folds = {name: {listed[film]["split"] for film in names} for name, names in films.items()}
+    assert folds == {"train": {"fold1", "fold2"}, "validation": {"fold0"}, "judged": {"fold3"}}
+
+
+def test_records_without_a_test_split_are_refused_by_a_plain_run(folds_dir, tmp_path):
+    with pytest.raises(CallerError, match=r"has no test split; give --mode=cross_validate, or"):
+        train.train(config(folds_dir, tmp_path / "run", mode="train"))
+    with pytest.raises(CallerError, match=r"--test_fold=3: .* has folds 0 to 2"):
+        train.train(config(folds_dir, tmp_path / "run", mode="train", test_fold=3))
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_folds_are_too_few(folds_dir, tmp_path):
+    copy = shutil.copytree(folds_dir, tmp_path / "copy")
+    edit_manifest(copy, folds=2)
+    with pytest.raises(CallerError, match=r"needs 3 folds .*has 2; convert again with --folds=4"):
+        cross_validate.cross_validate(config(copy, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,215 @@
+"""Targets of every kind, and choices of films, from records to report."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from flags.catalogue import TARGETS
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer import __main__ as program
+from trainer import input_pipeline, predictions, records, train
+
+
+@pytest.fixture(scope="module")
+def folder(make_records, tmp_path_factory) -> pathlib.Path:
+    """60 films less a rejected, a missing and an excluded one; pathologies, densities, grades."""
+    return make_records(tmp_path_factory.mktemp("targets"), size="40x32").directory
+
+
+@pytest.fixture(scope="module")
+def rows(folder) -> dict[str, dict[str, str]]:
+    with (folder / "sources.csv").open(newline="") as file:
+        return {row["film_id"]: row for row in csv.DictReader(file) if row["status"] == "written"}
+
+
+def config(folder, run_dir, **options) -> TrainingConfig:
+    fixed = {"alpha": 0.35, "weights": "random", "phase1_epochs": 1, "phase2_epochs": 0}
+    return TrainingConfig(
+        dataset_dir=str(folder), run_dir=str(run_dir), **{**fixed, "batch_size": 4, **options}
+    )
+
+
+def names_of(batches) -> list[str]:
+    return [name.decode() for row, _ in batches.as_numpy_iterator() for name in row["film_id"]]
+
+
+def damage_a_record(folder: pathlib.Path, split: str) -> str:
+    """Changes a byte in the middle of the last shard of a split."""
+    shard = sorted(folder.glob(f"*-{split}.tfrecord-*"))[-1]
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    return shard.name
+
+
+def test_density_from_records_to_report(folder, rows, tmp_path, capsys):
+    """Ordinal, over-sampled, with weights, of some films: every file says the same."""
+    options = {"target": "density", "where": "side != 'left' or density == 1 or view == 'CC'"}
+    weights = "1:2:1:0.5"
+    run = train.train(
+        config(folder, tmp_path / "run", sampling="over", class_weights=weights, **options)
+    )
+    wanted = {
+        name: row
+        for name, row in rows.items()
+        if row["side"] != "left" or row["density"] == "1" or row["view"] == "CC"
+    }
+    test = {name: row for name, row in wanted.items() if row["split"] == "test"}
+    films = predictions.read(run / "predictions.csv")
+    assert {film.film_id: str(1 + film.label) for film in films} == {
+        name: row["density"] for name, row in test.items()
+    }
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    assert model.output_shape == (None, 3)
+    table = list(csv.reader((run / "predictions.csv").open()))
+    assert table[0][:4] == ["film_id", "patient_id", "label", "probability"]
+    assert table[0][-4:] == [f"probability_{k}" for k in range(4)]
+    for film in films:
+        assert sum(film.probabilities) == pytest.approx(1)
+        assert film.probability == pytest.approx(1 - film.probabilities[0])
+    scores = json.loads((run / "metrics.json").read_text())
+    answers = [int((1 - np.cumsum(film.probabilities) > 0.5).sum()) for film in films]
+    labels = [film.label for film in films]
+    assert scores["accuracy"]["value"] == pytest.approx(reference.accuracy_score(labels, answers))
+    assert scores["predicts_one_class"] == (len(set(answers)) == 1)
+    described = json.loads((run / "run.json").read_text())
+    assert described["predicts_one_class"] == scores["predicts_one_class"]
+    assert described["class_weights"] == [1, 2, 1, 0.5]
+    parts = described["splits"]
+    assert sum(part["films"] for part in parts.values()) == len(wanted)
+    assert sum(part["filtered"] for part in parts.values()) == len(rows) - len(wanted)
+    assert parts["train"]["epoch"] == 4 * max(parts["train"]["labels"].values())
+    history = list(csv.DictReader((run / "history.csv").open()))
+    assert set(history[0]) >= {"loss", "val_loss", "accuracy", "val_auc"}
+    report = (run / "report.html").read_text()
+    for words in ("density A, density B, density C or density D?", "Quadratic weighted kappa"):
+        assert words in report
+    assert "side != &#39;left&#39; or density == 1" in report
+    assert ("gives every film the same answer" in report) == scores["predicts_one_class"]
+    program._print_scores(run)
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2].startswith(f"test mean AUC of the classes {scores['auc']['value']:.3f}")
+    assert said[-3].startswith("warning: the model gives one answer for everything: all films are")
+
+
+def test_damaged_records_are_skipped_counted_and_named(folder, rows, tmp_path):
+    """Three classes; a record of a training fold and one of the test split are damaged."""
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shards = [damage_a_record(copy, split) for split in ("fold2", "test")]
+    options = {"target": "three_class", "class_weights": "none"}
+    with pytest.raises(CallerError, match=rf"{shards[0]} record 2 \(from byte \d+\) is damaged"):
+        train.train(config(copy, tmp_path / "run", **options))
+    run = train.train(config(copy, tmp_path / "run", skip_damaged=True, **options))
+    described = json.loads((run / "run.json").read_text())
+    assert [words.split(" ")[:3] for words in described["damaged_records"]] == [
+        [shard, "record", "2"] for shard in shards
+    ]
+    lost = {name: part["damaged"] for name, part in described["splits"].items()}
+    assert lost == {"train": 1, "validation": 0, "test": 1}
+    there = [row for row in rows.values() if row["split"] == "test"]
+    films = predictions.read(run / "predictions.csv")
+    assert len(films) == len(there) - 1
+    for film in films:
+        assert film.label == ("normal", "benign", "malignant").index(
+            rows[film.film_id]["pathology"]
+        )
+    assert (
+        f"2 were skipped, with the films in them: {shards[0]}" in (run / "report.html").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("condition", "wanted"),
+    [
+        ("", lambda row: True),
+        ("view == 'CC'", lambda row: row["view"] == "CC"),
+        ("'mass' in abnormality", lambda row: "mass" in row["abnormality"].split("+")),
+        (
+            "abnormalities == 2 or side != 'left'",
+            lambda r: r["abnormalities"] == "2" or r["side"] != "left",
+        ),
+    ],
+)
+def test_the_films_that_meet_a_condition_are_read(folder, rows, condition, wanted):
+    opened = records.open_records(folder, condition=condition)
+    target = TARGETS["three_class"]
+    split = records.select(opened, "train", ["fold0", "fold1", "fold2", "fold3"], target)
+    batches = input_pipeline.metadata_batches(split, target, batch_size=4)
+    expected = [n for n, row in rows.items() if row["split"] != "test" and wanted(row)]
+    assert sorted(names_of(batches)) == sorted(expected)
+    assert split.filtered == sum(row["split"] != "test" for row in rows.values()) - len(expected)
+
+
+@pytest.mark.parametrize("kind", ["under", "over"])
+@pytest.mark.parametrize("cache", [True, False], ids=["memory", "disk"])
+def test_an_epoch_has_as_many_films_of_each_class(folder, kind, cache):
+    opened = records.open_records(folder)
+    target = TARGETS["pathology"]  # normal films are left out
+    split = records.select(opened, "train", ["fold1", "fold2", "fold3"], target)
+    split = dataclasses.replace(split, sampling=kind)
+    counts = np.bincount(split.labels)
+    assert counts[0] > counts[1] > 0
+    wanted = counts.min() if kind == "under" else counts.max()
+    options = {"batch_size": 4, "seed": 3, "cache": cache}
+    size = opened.size
+
+    def epochs(first, last):
+        batches = input_pipeline.training_batches(
+            split, target, size, first_epoch=first, last_epoch=last, **options
+        ).as_numpy_iterator()
+        films = [
+            (float(image.mean()), int(label))
+            for images, labels in batches
+            for image, (label,) in zip(images, labels, strict=True)
+        ]
+        return [films[start : start + 2 * wanted] for start in range(0, len(films), 2 * wanted)]
+
+    whole = epochs(0, 3)
+    assert [np.bincount([label for _, label in films]).tolist() for films in whole] == [
+        [wanted, wanted]
+    ] * 3
+    assert sorted(whole[0]) != sorted(whole[1])  # other films are drawn
+    assert epochs(2, 3) == whole[2:]
+    distinct = {mean for mean, label in whole[0] if label == (0 if kind == "under" else 1)}
+    assert len(distinct) == counts.min()
+
+
+def test_grades_that_no_film_has_are_dropped(folder):
+    opened = records.open_records(folder)
+    assessment = records.settle(opened, TARGETS["assessment"])
+    assert assessment.names == ("BI-RADS 1", "BI-RADS 2", "BI-RADS 3", "BI-RADS 4", "BI-RADS 5")
+    assert assessment.kind == "ordinal"
+    assert assessment.label_of("5") == 4
+    assert assessment.label_of("0") is None
+    two = records.open_records(folder, condition="density in (1, 4)")
+    density = records.settle(two, TARGETS["density"])
+    assert (density.names, density.kind) == (("density A", "density D"), "binary")
+    assert records.settle(opened, TARGETS["three_class"]) is TARGETS["three_class"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": "tissue"}, r"the films have 0 of fatty, .* their density is '\d', "),
+        ({"where": "view == 'XCCL'"}, r"none of 57 films meets --where=view == 'XCCL'; their view"),
+        (
+            {"target": "three_class", "where": "pathology != 'normal'"},
+            r"the train films .* none that is normal \(their pathology is 'benign', 'malignant'\)",
+        ),
+        ({"target": "density", "class_weights": "1:2"}, r"2 weights, the films have 4 classes"),
+        ({"fold": 4}, r"--fold=4: .* has folds 0 to 3"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_what_the_films_cannot_answer_is_refused(folder, tmp_path, options, message):
+    with pytest.raises(CallerError, match=message):
+        train.train(config(folder, tmp_path / "run", **options))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,138 @@
+"""Cross-validation over the stored folds: every film judged by a network that never saw it.
+
+Fold k is judged, fold k + 1 validates (cyclic), the others train: early stopping and the choice of
+the best epoch never see the judged fold (Cawley & Talbot, On over-fitting in model selection,
+JMLR 11:2079-2107, 2010). Each fold is a run folder like any other, fold<k>/.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from flags import catalogue, schema
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer import evaluate, metrics, predictions, report, run_folder, train
+from trainer.records import Records, Split, find_directory, open_records, select
+
+MIN_FOLDS = 3
+"""One is judged, one validates, one trains."""
+POOLED = "out-of-fold"
+"""Name of the films of all folds, each with the prediction of the run that never saw it."""
+
+
+def cross_validate(config: TrainingConfig) -> pathlib.Path:
+    """Trains once for each fold and scores all predictions together; finished folds are kept.
+
+    Returns:
+        the folder, which holds predictions.csv, metrics.json, report.html and the folds' runs.
+
+    Raises:
+        CallerError: data, weights or run folder do not fit the configuration.
+    """
+    records = open_records(find_directory(config.dataset_dir))
+    if records.folds < MIN_FOLDS:
+        raise CallerError(
+            f"--mode=cross_validate needs {MIN_FOLDS} folds (one judged, one validating, one "
+            f"training), {records.directory} has {records.folds}; convert again with --folds=4"
+        )
+    name = config.target or catalogue.DATASETS[records.dataset].target
+    target = catalogue.TARGETS[name]
+    folds = [schema.fold_name(fold) for fold in range(records.folds)]
+    pooled = select(records, POOLED, folds, target)
+    directory, content = run_folder.check_run(config, records, name)
+    run_folder.open_run(directory, content)
+    runs = [_run_fold(config, records, directory, fold) for fold in range(records.folds)]
+    predicted = [
+        dataclasses.replace(prediction, split=POOLED)
+        for run in runs
+        for prediction in predictions.read(run / "predictions.csv")
+    ]
+    assert sorted(p.film_id for p in predicted) == sorted(f["film_id"] for f in pooled.films)
+    predictions.write(directory / "predictions.csv", predicted)
+    scores = metrics.score(predicted, split=POOLED, label_names=target.names)
+    over_folds = summarise([run_folder.read_json(run / "metrics.json") for run in runs])
+    run_folder.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
+    run_folder.write_json(directory / "run.json", _describe(runs, pooled, target.names))
+    chosen = evaluate.choose_examples(predicted)
+    size, batch_size = records.size, config.batch_size
+    report.write(
+        directory, evaluate.draw_examples(chosen, pooled, target, size, batch_size=batch_size)
+    )
+    return directory
+
+
+def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Takes mean and standard deviation of each figure over the folds where it is defined.
+
+    Args:
+        scores: metrics.json of each fold.
+
+    Returns:
+        name -> {"mean", "sd", "folds"}: the sample standard deviation (n - 1), None below two
+        folds; the number of folds that define the figure.
+    """
+    summary = {}
+    for name, figure in scores[0].items():
+        if not (isinstance(figure, dict) and "value" in figure):
+            continue
+        values = [fold[name]["value"] for fold in scores if fold[name]["value"] is not None]
+        summary[name] = {
+            "mean": float(np.mean(values)) if values else None,
+            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "folds": len(values),
+        }
+    return summary
+
+
+def _run_fold(
+    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int
+) -> pathlib.Path:
+    """Trains and judges one fold, unless it is finished; returns its run folder."""
+    run = directory / schema.fold_name(fold)
+    if (run / "report.html").is_file():  # written last
+        logging.info("%s is finished", run)
+        return run
+    logging.info("fold %d of %d: %s", fold + 1, records.folds, run)
+    keras.backend.clear_session()  # names of layers, as in a process of its own
+    gc.collect()
+    return train.train(
+        dataclasses.replace(
+            config,
+            mode="train",
+            run_dir=str(run),
+            dataset_dir=str(records.directory),
+            test_fold=fold,
+            fold=(fold + 1) % records.folds,
+        )
+    )
+
+
+def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> dict[str, Any]:
+    """Says what was trained on what: run.json of the first fold, with what differs among folds."""
+    described = [run_folder.read_json(run / "run.json") for run in runs]
+    minutes = [sum(run["minutes"].values()) for run in described]
+    return {
+        **described[0],
+        "splits": {POOLED: pooled.describe(names)},
+        "class_weights": np.mean([run["class_weights"] for run in described], axis=0).tolist(),
+        "minutes": {"all folds": round(sum(minutes), 3)},
+        "films_per_second": float(np.mean([run["films_per_second"] for run in described])),
+        "folds": [
+            {
+                "run": run.name,
+                "minutes": spent,
+                "splits": description["splits"],
+                "metrics": run_folder.read_json(run / "metrics.json"),
+            }
+            for run, description, spent in zip(runs, described, minutes, strict=True)
+        ],
+    }

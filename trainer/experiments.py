@@ -1,0 +1,104 @@
+"""Runs the published experiments one after the other, and compares them on one page.
+
+  python -m trainer.experiments --only="c h" --phase1_epochs=5
+
+Flags that are not its own go on to every run. A finished run is kept, an interrupted one goes on;
+one that fails is named and the others go on. Exit code 1 if any failed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from flags import catalogue, command_line, comparison
+from flags.errors import CallerError
+
+
+def main() -> None:
+    """Runs the program with the flags of the command line."""
+    command_line.run(run, comparison.define, pass_unknown=True)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs what is to be run and writes the comparison; returns the exit code.
+
+    Raises:
+        CallerError: there is no such experiment.
+    """
+    values = flags.FLAGS
+    flagfiles = {path.stem: path for path in sorted(pathlib.Path(values.flagfiles).glob("*.flags"))}
+    names = choose(flagfiles, values.only.split())
+    root = pathlib.Path(values.runs)
+    errors: dict[str, str] = {}
+    for name in names:
+        print(f"experiment {name}", flush=True)
+        error = run_one(flagfiles[name], root / name, arguments)
+        if error is not None:
+            errors[name] = error
+    from trainer import compare  # slow to import
+
+    print(f"comparison: {compare.write(root, flagfiles, names, errors).resolve()}")
+    for name, error in errors.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def choose(flagfiles: dict[str, pathlib.Path], only: Sequence[str]) -> list[str]:
+    """Lists what to run: the names given, else all experiments; before each what it begins from.
+
+    Raises:
+        CallerError: a name is unknown, or there is no experiment at all.
+    """
+    for name in only:
+        catalogue.check_name("only", name, flagfiles)
+    chosen = only or [name for name, path in flagfiles.items() if "\n# Published" in _text(path)]
+    if not chosen:
+        raise CallerError("--flagfiles holds no experiment; give the folder flags/experiments")
+    ordered: list[str] = []
+    for name in chosen:
+        for line in _text(flagfiles[name]).splitlines():
+            source = pathlib.PurePath(line.removeprefix("--init_from=")).name
+            if line.startswith("--init_from=") and source in flagfiles:
+                ordered.append(source)
+        ordered.append(name)
+    return list(dict.fromkeys(ordered))
+
+
+def run_one(
+    flagfile: pathlib.Path, directory: pathlib.Path, arguments: Sequence[str]
+) -> str | None:
+    """Runs one flagfile in a process of its own; returns the line that says why it failed."""
+    given = [f"--flagfile={flagfile}", f"--run_dir={directory}", *arguments]
+    path = directory.with_name(f"{directory.name}.command")
+    finished = (directory / "report.html").is_file()  # written last
+    if finished and path.is_file() and path.read_text(encoding="utf-8") == shlex.join(given):
+        print(f"{directory} is finished", flush=True)
+        return None
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(shlex.join(given), encoding="utf-8")
+    last = ""
+    with subprocess.Popen(
+        [sys.executable, "-m", "trainer", *given], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            last = line.strip() or last
+    if process.returncode == 0:
+        return None
+    path.unlink()
+    return f"{last.removeprefix('error: ')} (exit code {process.returncode})"
+
+
+def _text(path: pathlib.Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

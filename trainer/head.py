@@ -1,0 +1,131 @@
+"""Features of the base -> probabilities: pooled or flattened, hidden layers, output."""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from flags import network
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+
+# A weight, its gradient, and two moments of Adam, float32
+_BYTES_PER_WEIGHT = 4 * 4
+# Keras's 0.99 averages over more steps than a small set of films has
+_MOMENTUM = 0.9
+
+
+def add(
+    features: keras.KerasTensor, config: TrainingConfig, *, kind: str, shares: Sequence[float]
+) -> keras.KerasTensor:
+    """Adds the head that a configuration asks for.
+
+    Args:
+        features: [batch, height, width, channels] of the base.
+        config: which head.
+        kind: "binary" (one sigmoid), "classes" (a softmax of K) or "ordinal" (K - 1 sigmoids).
+        shares: share of each of the K classes in the loss.
+
+    Returns:
+        [batch, outputs] float32 probabilities, of layer `probability`.
+
+    Raises:
+        CallerError: the first layer is too large for this machine.
+    """
+    bias = output_bias(kind, shares)
+    units = network.hidden_units(config.hidden)
+    if config.head == "gap":
+        hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    else:
+        count = math.prod(features.shape[1:])
+        check_memory(count, units=(*units, len(bias))[0], available=available_memory())
+        hidden = keras.layers.Flatten(name="flatten")(features)
+    hidden = keras.layers.Dropout(config.dropout, name="dropout")(hidden)
+    for position, width in enumerate(units):
+        repeated = units[:position].count(width)
+        name = f"dense_{width}" + (f"_{repeated + 1}" if repeated else "")
+        hidden = _add_hidden(hidden, width, name, config)
+    return keras.layers.Dense(
+        len(bias),
+        activation="softmax" if kind == "classes" else "sigmoid",
+        bias_initializer=keras.initializers.Constant(bias),
+        kernel_regularizer=penalty(config),
+        dtype="float32",
+        name="probability",
+    )(hidden)
+
+
+def output_bias(kind: str, shares: Sequence[float]) -> list[float]:
+    """Returns the biases with which a network that sees nothing says the shares of the classes.
+
+    Args:
+        kind: as for `add`.
+        shares: of the K classes, all above 0, in any scale.
+    """
+    share = np.asarray(shares, np.float64) / np.sum(shares)
+    assert (share > 0).all(), shares
+    assert kind != "binary" or len(share) == 2
+    if kind == "classes":
+        return np.log(share).tolist()
+    above = 1 - np.cumsum(share)[:-1]  # binary is ordinal with two classes
+    return np.log(above / (1 - above)).tolist()
+
+
+def penalty(config: TrainingConfig) -> keras.regularizers.Regularizer | None:
+    """Makes the penalty on kernels of layers that are not the base's."""
+    return keras.regularizers.L2(config.l2) if config.l2 else None
+
+
+def check_memory(features: int, *, units: int, available: int) -> None:
+    """Refuses a first layer whose weights, gradients and optimizer can't all be in memory.
+
+    Args:
+        features: numbers that the flattened base yields.
+        units: of the first layer.
+        available: bytes.
+
+    Raises:
+        CallerError: says how many GB are needed, and what to do.
+    """
+    needed = features * units * _BYTES_PER_WEIGHT
+    if needed > available:
+        raise CallerError(
+            f"--head=flatten: {features:,} features x {units} units need {needed / 1e9:.1f} GB "
+            f"with gradients and Adam, {available / 1e9:.1f} GB are free; take --head=gap, "
+            "--downsample_sets, smaller films or fewer --hidden units"
+        )
+
+
+def available_memory() -> int:
+    """Returns the bytes that this machine could give to a program now."""
+    table = pathlib.Path("/proc/meminfo")
+    if table.is_file():
+        for line in table.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # not Linux
+
+
+def _add_hidden(
+    hidden: keras.KerasTensor, width: int, name: str, config: TrainingConfig
+) -> keras.KerasTensor:
+    """Adds a hidden layer; its activation is a layer of its own where something stands before."""
+    apart = config.batch_norm or config.activation == "prelu"
+    hidden = keras.layers.Dense(
+        width,
+        activation=None if apart else config.activation,
+        kernel_regularizer=penalty(config),
+        name=name,
+    )(hidden)
+    if config.batch_norm:
+        hidden = keras.layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(hidden)
+    if not apart:
+        return hidden
+    if config.activation == "prelu":
+        return keras.layers.PReLU(name=f"{name}_prelu")(hidden)
+    return keras.layers.Activation(config.activation, name=f"{name}_{config.activation}")(hidden)

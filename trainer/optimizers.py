@@ -1,0 +1,93 @@
+"""What moves the weights: flags -> a Keras optimizer, and callbacks that set its learning rate.
+
+Rates are functions of the epoch (and, in a warm-up, of the batch), so a run taken up goes on with
+them: the rate itself is saved with the optimizer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from flags import schedule
+from flags.training import TrainingConfig
+
+PLATEAU_FACTOR = 0.1
+"""Jaamour et al. 2023, transfer learning: a tenth of the rate on a plateau."""
+
+
+def make(config: TrainingConfig, *, rate: float) -> keras.optimizers.Optimizer:
+    """Makes the optimizer of a phase that begins with a learning rate."""
+    options: dict[str, Any] = {
+        "learning_rate": rate,
+        "weight_decay": config.weight_decay or None,
+        "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
+    }
+    if config.ema:
+        options.update(use_ema=True, ema_momentum=config.ema)
+    match config.optimizer:
+        case "sgd":
+            return keras.optimizers.SGD(momentum=config.momentum, **options)
+        case "rmsprop":
+            return keras.optimizers.RMSprop(momentum=config.momentum, **options)
+        case "adagrad":
+            return keras.optimizers.Adagrad(**options)
+        case "adamw":
+            return keras.optimizers.AdamW(**options)
+    return keras.optimizers.Adam(**options)
+
+
+class WarmUp(keras.callbacks.Callback):
+    """Raises the rate batch by batch, from one step's worth to the whole, in the first epochs.
+
+    Goyal et al. 2017, section 2.2. What a plateau cuts meanwhile is forgotten.
+    """
+
+    def __init__(self, *, rate: float, start: int, epochs: int, batches: int) -> None:
+        super().__init__()
+        self._rate, self._start, self._epochs, self._batches = rate, start, epochs, batches
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Notes the epoch; ends the warm-up."""
+        self._before = (epoch - self._start) * self._batches
+        if epoch == self._start + self._epochs:
+            self.model.optimizer.learning_rate = self._rate
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Sets the rate of a batch."""
+        step, steps = self._before + batch + 1, self._epochs * self._batches
+        if step <= steps:
+            self.model.optimizer.learning_rate = self._rate * step / steps
+
+
+def follow(
+    config: TrainingConfig, *, rate: float, start: int, epochs: int, batches: int
+) -> list[keras.callbacks.Callback]:
+    """Makes the callbacks that set the rate of a phase's epochs and batches.
+
+    Each epoch multiplies the rate by the ratio of two neighbours of the schedule, so that a cut by
+    a plateau stays.
+
+    Args:
+        config: says the schedule and the warm-up.
+        rate: of the phase.
+        start: first epoch of the phase.
+        epochs: how many it has at most.
+        batches: of an epoch.
+    """
+    shape = schedule.parse(config.schedule)
+    first = start + config.warmup_epochs
+    last = epochs - config.warmup_epochs
+
+    def next_rate(epoch: int, now: float) -> float:
+        if epoch <= first:
+            return now
+        here, before = (shape.share(e - first, epochs=last) for e in (epoch, epoch - 1))
+        return now * here / before
+
+    made: list[keras.callbacks.Callback] = []
+    if config.warmup_epochs:
+        made.append(WarmUp(rate=rate, start=start, epochs=config.warmup_epochs, batches=batches))
+    made.append(keras.callbacks.LearningRateScheduler(next_rate))
+    return made
