@@ -20,7 +20,7 @@ from absl import logging
 from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import evaluate, metrics, predictions, report, run_folder, train
+from trainer import evaluate, features, metrics, predictions, report, run_folder, train
 from trainer.records import Records, Split, find_directory, open_records, select
 
 MIN_FOLDS = 3
@@ -51,6 +51,7 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     directory, content = run_folder.check_run(config, records, name)
     run_folder.open_run(directory, content)
     runs = [_run_fold(config, records, directory, fold) for fold in range(records.folds)]
+    features.discard(directory)
     predicted = [
         dataclasses.replace(prediction, split=POOLED)
         for run in runs
@@ -106,7 +107,7 @@ def _run_fold(
     gc.collect()
     return train.train(
         dataclasses.replace(
-            config,
+            features.shared(config, directory),
             mode="train",
             run_dir=str(run),
             dataset_dir=str(records.directory),

@@ -33,6 +33,7 @@ from trainer.models import BASE_LAYER
 from trainer.records import Records, Split
 
 _FOLDER = "features"
+_SEVERAL_MACHINES = ("multi_worker", "tpu")
 _ROW_BYTES = 2048  # more than a record holds beside its image
 
 
@@ -106,7 +107,10 @@ def prepare(
     """
     if config.feature_cache == "off":
         return None
-    parts, why_not = cut(model)
+    if config.strategy in _SEVERAL_MACHINES:
+        parts, why_not = None, f"--strategy={config.strategy} has several machines write one folder"
+    else:
+        parts, why_not = cut(model)
     if parts is not None:
         front, head = parts
         root = pathlib.Path(config.feature_dir or directory / _FOLDER)
@@ -123,8 +127,13 @@ def prepare(
     return features
 
 
+def shared(config: TrainingConfig, directory: pathlib.Path) -> TrainingConfig:
+    """Has the runs under a folder, such as folds or trials, share their features there."""
+    return dataclasses.replace(config, feature_dir=config.feature_dir or str(directory / _FOLDER))
+
+
 def discard(directory: pathlib.Path) -> None:
-    """Removes the features in a run folder: phase 1 is done."""
+    """Removes the features in the folder of a run, or of several: they are done."""
     shutil.rmtree(directory / _FOLDER, ignore_errors=True)
 
 

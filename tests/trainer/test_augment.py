@@ -265,6 +265,15 @@ def test_the_layer_can_be_saved_and_made_anew(films):
     np.testing.assert_array_equal(layer(films, training=True), again(films, training=True))
 
 
+def test_xla_compiles_all_but_geometry(squares):
+    changes = "flip,rotate90,brightness,contrast,noise"
+    layer, plain = make_layer(changes), make_layer(changes)
+    assert layer.supports_jit
+    compiled = tf.function(layer, jit_compile=True)(squares, training=True)
+    np.testing.assert_allclose(compiled, plain(squares, training=True), atol=1e-5)
+    assert not make_layer("paper").supports_jit
+
+
 def test_half_precision(films):
     layer = make_layer(EVERYTHING)
     assert layer(tf.cast(films, tf.bfloat16), training=True).dtype == tf.float32
