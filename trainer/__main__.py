@@ -102,9 +102,9 @@ def _print_scores(directory: pathlib.Path) -> None:
         answers = [sum(column) for column in zip(*scores["confusion_matrix"], strict=True)]
         name = list(scores["labels"])[answers.index(max(answers))]
         print(f"warning: the model gives one answer for everything: all films are {name}")
-    several = len(scores["labels"]) > 2
+    name = "mean AUC of the classes" if len(scores["labels"]) > 2 else "AUC"
     print(
-        f"{scores['split']} {'mean AUC of the classes' if several else 'AUC'} {said} on {scores['films']} films "
+        f"{scores['split']} {name} {said} on {scores['films']} films "
         f"of {scores['patients']} patients; accuracy {scores['accuracy']['value']:.3f}, always the "
         f"larger class would have {scores['majority_baseline']:.3f}"
     )

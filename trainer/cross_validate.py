@@ -21,12 +21,13 @@ from flags import catalogue, schema
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import evaluate, features, metrics, predictions, report, run_folder, train
-from trainer.records import Records, Split, find_directory, open_records, select
+from trainer.records import Records, Split, find_directory, open_records, select, settle
 
 MIN_FOLDS = 3
 """One is judged, one validates, one trains."""
 POOLED = "out-of-fold"
 """Name of the films of all folds, each with the prediction of the run that never saw it."""
+_OF_A_FOLD = ("throughput", "dead_units")
 
 
 def cross_validate(config: TrainingConfig) -> pathlib.Path:
@@ -38,20 +39,23 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     Raises:
         CallerError: data, weights or run folder do not fit the configuration.
     """
-    records = open_records(find_directory(config.dataset_dir))
+    records = open_records(
+        find_directory(config.dataset_dir),
+        condition=config.where,
+        skip_damaged=config.skip_damaged,
+    )
     if records.folds < MIN_FOLDS:
         raise CallerError(
             f"--mode=cross_validate needs {MIN_FOLDS} folds (one judged, one validating, one "
             f"training), {records.directory} has {records.folds}; convert again with --folds=4"
         )
     name = config.target or catalogue.DATASETS[records.dataset].target
-    target = catalogue.TARGETS[name]
+    target = settle(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     pooled = select(records, POOLED, folds, target)
     directory, content = run_folder.check_run(config, records, name)
     run_folder.open_run(directory, content)
     runs = [_run_fold(config, records, directory, fold) for fold in range(records.folds)]
-    features.discard(directory)
     predicted = [
         dataclasses.replace(prediction, split=POOLED)
         for run in runs
@@ -59,15 +63,21 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     ]
     assert sorted(p.film_id for p in predicted) == sorted(f["film_id"] for f in pooled.films)
     predictions.write(directory / "predictions.csv", predicted)
-    scores = metrics.score(predicted, split=POOLED, label_names=target.names)
+    scores = metrics.score(
+        predicted, split=POOLED, label_names=target.names, ordinal=target.kind == "ordinal"
+    )
     over_folds = summarise([run_folder.read_json(run / "metrics.json") for run in runs])
     run_folder.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
-    run_folder.write_json(directory / "run.json", _describe(runs, pooled, target.names))
-    chosen = evaluate.choose_examples(predicted)
+    one_class = {"predicts_one_class": scores["predicts_one_class"]}
+    run_folder.write_json(
+        directory / "run.json", {**_describe(runs, pooled, target.names), **one_class}
+    )
+    chosen = evaluate.choose_examples(predicted, target)
     size, batch_size = records.size, config.batch_size
     report.write(
         directory, evaluate.draw_examples(chosen, pooled, target, size, batch_size=batch_size)
     )
+    features.discard(directory)
     return directory
 
 
@@ -107,12 +117,13 @@ def _run_fold(
     gc.collect()
     return train.train(
         dataclasses.replace(
-            features.shared(config, directory),
+            config,
             mode="train",
             run_dir=str(run),
             dataset_dir=str(records.directory),
             test_fold=fold,
             fold=(fold + 1) % records.folds,
+            feature_dir=config.feature_dir or str(features.folder_of(directory)),
         )
     )
 
@@ -122,7 +133,7 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
     described = [run_folder.read_json(run / "run.json") for run in runs]
     minutes = [sum(run["minutes"].values()) for run in described]
     return {
-        **described[0],
+        **{key: value for key, value in described[0].items() if key not in _OF_A_FOLD},
         "splits": {POOLED: pooled.describe(names)},
         "class_weights": np.mean([run["class_weights"] for run in described], axis=0).tolist(),
         "minutes": {"all folds": round(sum(minutes), 3)},

@@ -32,7 +32,6 @@ from trainer import examples
 from trainer.models import BASE_LAYER
 from trainer.records import Records, Split
 
-_FOLDER = "features"
 _SEVERAL_MACHINES = ("multi_worker", "tpu")
 _ROW_BYTES = 2048  # more than a record holds beside its image
 
@@ -113,7 +112,7 @@ def prepare(
         parts, why_not = cut(model)
     if parts is not None:
         front, head = parts
-        root = pathlib.Path(config.feature_dir or directory / _FOLDER)
+        root = pathlib.Path(config.feature_dir or folder_of(directory))
         features = Features(front, head, root / fingerprint(front, records), config)
         shards = list(dict.fromkeys(shard for split in splits for shard in split.shards))
         missing = [shard for shard in shards if not features.copy_of(shard).is_file()]
@@ -127,14 +126,14 @@ def prepare(
     return features
 
 
-def shared(config: TrainingConfig, directory: pathlib.Path) -> TrainingConfig:
-    """Has the runs under a folder, such as folds or trials, share their features there."""
-    return dataclasses.replace(config, feature_dir=config.feature_dir or str(directory / _FOLDER))
+def folder_of(directory: pathlib.Path) -> pathlib.Path:
+    """Where the features of a run folder lie, or of a folder of several runs."""
+    return directory / "features"
 
 
 def discard(directory: pathlib.Path) -> None:
-    """Removes the features in the folder of a run, or of several: they are done."""
-    shutil.rmtree(directory / _FOLDER, ignore_errors=True)
+    """Removes the features in such a folder: phase 1 is done."""
+    shutil.rmtree(folder_of(directory), ignore_errors=True)
 
 
 def cut(model: keras.Model) -> tuple[tuple[keras.Model, keras.Model] | None, str]:

@@ -127,7 +127,7 @@ def roc_of_classes(
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
         axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
         axes.legend(loc="lower right")
-        return _svg(figure, name="roc", alt=alt)
+        return inline_svg(figure, name="roc", alt=alt)
 
 
 def histogram_of_classes(
@@ -142,7 +142,7 @@ def histogram_of_classes(
             axes.hist(chosen, bins=BINS.tolist(), color=CLASSES[label], rwidth=0.9)
             _title(axes, f"truly {names[label]} ({len(chosen)})", CLASSES[label])
         rows[-1].set(xlim=(0, 1), xlabel="probability of the true class")
-        return _svg(figure, name="histogram", alt=alt)
+        return inline_svg(figure, name="histogram", alt=alt)
 
 
 def histogram(

@@ -208,8 +208,9 @@ def _start(search: Search) -> Job | None:
     logging.info("trial %d in %s: %s", trial.number, directory, drawn)
     try:
         config = dataclasses.replace(
-            features.shared(space.apply(search.config, drawn), search.directory),
+            space.apply(search.config, drawn),
             run_dir=str(directory),
+            feature_dir=search.config.feature_dir or str(features.folder_of(search.directory)),
         )
     except CallerError as error:
         _fail(search, trial, str(error))

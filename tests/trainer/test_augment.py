@@ -266,11 +266,16 @@ def test_the_layer_can_be_saved_and_made_anew(films):
 
 
 def test_xla_compiles_all_but_geometry(squares):
-    changes = "flip,rotate90,brightness,contrast,noise"
-    layer, plain = make_layer(changes), make_layer(changes)
-    assert layer.supports_jit
-    compiled = tf.function(layer, jit_compile=True)(squares, training=True)
-    np.testing.assert_allclose(compiled, plain(squares, training=True), atol=1e-5)
+    """It draws other numbers, the same ones each time."""
+
+    def change() -> np.ndarray:
+        layer = make_layer("flip,rotate90,brightness,contrast,noise")
+        assert layer.supports_jit
+        return tf.function(layer, jit_compile=True)(squares, training=True).numpy()
+
+    first = change()
+    np.testing.assert_array_equal(change(), first)
+    assert (first != squares).mean() > 0.9
     assert not make_layer("paper").supports_jit
 
 
