@@ -30,7 +30,7 @@ from flags import space
 from flags.errors import CallerError
 from flags.space import Dimension
 from flags.training import TrainingConfig
-from trainer import checkpoints, predictions, run_folder, study_page, train
+from trainer import checkpoints, features, predictions, run_folder, study_page, train
 
 MONITOR, MINIMIZE = "val_loss", True
 MAX_FAILED = 3
@@ -87,6 +87,7 @@ def tune(config: TrainingConfig) -> list[str]:
             _queue_grid(search, goal)
         _put_back(search.study)
         _run_trials(search, goal)
+        features.discard(directory)
         page = study_page.write(directory, search.study, dimensions, monitor=MONITOR)
     best = search.study.best_trial
     _write_best(search, best)
@@ -206,7 +207,11 @@ def _start(search: Search) -> Job | None:
     directory = search.directory / "trials" / folder
     logging.info("trial %d in %s: %s", trial.number, directory, drawn)
     try:
-        config = dataclasses.replace(space.apply(search.config, drawn), run_dir=str(directory))
+        config = dataclasses.replace(
+            space.apply(search.config, drawn),
+            run_dir=str(directory),
+            feature_dir=search.config.feature_dir or str(features.folder_of(search.directory)),
+        )
     except CallerError as error:
         _fail(search, trial, str(error))
         return None
