@@ -125,8 +125,8 @@ def train_phase(run: Run, number: int) -> None:
     if not _is_over(run, phase, start, values):
         _stop_if_late(run)
         fit(run, phase, start=start, values=values)
+        strategy.wait_for_all(run.devices)  # the first one has yet to write its history
         values = checkpoints.read_values(run.history, run.monitor, phase=number)
-        strategy.wait_for_all(run.devices)
         if not _is_over(run, phase, start, values):
             _stop_if_late(run)
     _keep_best(run, phase, values)
@@ -169,7 +169,8 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
     """
     next_epoch, end = start + len(values), start + phase.epochs
     clock = monitoring.InputClock()
-    batches = training_batches(run, first_epoch=next_epoch, last_epoch=end)
+    cache = input_pipeline.choose_cache(run.config.cache, run.data.train)
+    batches = training_batches(run, first_epoch=next_epoch, last_epoch=end, cache=cache)
     if run.devices.num_replicas_in_sync == 1:  # else a thread of tf.distribute fetches ahead
         clock.attach(run.model)
     run.model.fit(
@@ -232,7 +233,9 @@ def callbacks(
     return [*made, run.deadline]
 
 
-def training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.Dataset:
+def training_batches(
+    run: Run, *, first_epoch: int, last_epoch: int, cache: bool
+) -> tf.data.Dataset:
     """Makes the batches of some epochs, one epoch after the other."""
     split = run.data.train
     return input_pipeline.training_batches(
@@ -243,7 +246,7 @@ def training_batches(run: Run, *, first_epoch: int, last_epoch: int) -> tf.data.
         seed=run.config.seed,
         first_epoch=first_epoch,
         last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(run.config.cache, split),
+        cache=cache,
     )
 
 

@@ -42,9 +42,15 @@ def is_chief(devices: tf.distribute.Strategy) -> bool:
 
 def wait_for_all(devices: tf.distribute.Strategy) -> None:
     """Waits until every worker has come here."""
-    if _has_workers(devices):
+    if not _has_workers(devices):
+        return
+
+    @tf.function
+    def count() -> tf.Tensor:
         one = devices.run(lambda: tf.constant(1.0))
-        devices.reduce(tf.distribute.ReduceOp.SUM, one, axis=None)
+        return devices.reduce(tf.distribute.ReduceOp.SUM, one, axis=None)
+
+    assert int(count()) == devices.num_replicas_in_sync
 
 
 def divide(batches: tf.data.Dataset) -> tf.data.Dataset:

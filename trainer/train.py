@@ -48,7 +48,6 @@ def train(config: TrainingConfig) -> pathlib.Path:
         if strategy.is_chief(devices):
             run_folder.open_run(directory, content)
             run_folder.write_description(directory, describe_run(run))
-            show_beginning(run)
         train_phases(run)
         if strategy.is_chief(devices):
             describe_end(run)
@@ -60,13 +59,15 @@ def train(config: TrainingConfig) -> pathlib.Path:
 
 
 def train_phases(run: Run) -> None:
-    """Runs both phases.
+    """Draws the first batch and runs both phases.
 
     Raises:
         CallerError: a shard is damaged, or the loss is no number.
         OutOfTime: --max_minutes are over.
     """
     try:
+        if strategy.is_chief(run.devices):
+            show_beginning(run)
         for number in (1, 2):
             phases.train_phase(run, number)
     except tf.errors.DataLossError as error:
@@ -83,7 +84,8 @@ def show_beginning(run: Run) -> None:
     path = run.directory / "first_batch.png"
     if path.is_file():
         return
-    images, labels = next(iter(phases.training_batches(run, first_epoch=0, last_epoch=1)))
+    batches = phases.training_batches(run, first_epoch=0, last_epoch=1, cache=False)
+    images, labels = next(iter(batches))
     names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
     monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
     monitoring.show_batch(path, run.tensorboard)

@@ -136,9 +136,8 @@ def run_workers(config: TrainingConfig) -> None:
             )
         )
     try:
-        for worker in workers:
-            said, _ = worker.communicate(timeout=300)
-            assert worker.returncode == 0, said
+        said = [worker.communicate(timeout=400)[0] for worker in workers]
+        assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
     finally:
         for worker in workers:
             worker.kill()
