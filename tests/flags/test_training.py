@@ -23,7 +23,7 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
         ({"strategy": "mirror"}, r"--strategy=mirror .* did you mean mirrored\?"),
         ({"optimizer": "adan"}, r"--optimizer=adan is not one of .* did you mean adam\?"),
         ({"monitor": "val_auk"}, r"--monitor=val_auk is not one of .* did you mean val_auc\?"),
-        ({"precision": "float16"}, r"--precision=float16 .* did you mean mixed_float16\?"),
+        ({"precision": "mixed_float"}, r"--precision=mixed_float .* did you mean mixed_float16\?"),
         ({"momentum": 0.9}, r"--momentum=0.9 goes with --optimizer=sgd or rmsprop, not adam"),
         ({"optimizer": "sgd", "momentum": 1.0}, r"--momentum=1.0 is not .* less than 1"),
         ({"weight_decay": -0.1}, r"--weight_decay=-0.1 is not a number of at least 0"),
