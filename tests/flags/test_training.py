@@ -27,6 +27,12 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
         ({"target": "patology"}, r"--target=patology .* did you mean pathology\?"),
         ({"base": "vgg19", "alpha": 0.5}, r"--alpha=0.5 goes with --base=mobilenetv2 only"),
         ({"phase1_epochs": 0, "phase2_epochs": 0}, r"both 0: nothing to train"),
+        ({"sampling": "ovr"}, r"--sampling=ovr is not one of none, under, over; did you mean over"),
+        ({"where": "viw == 'CC'"}, r"--where=viw == 'CC': 'viw' is no column; did you mean view"),
+        (
+            {"target": "three_class", "class_weights": "1:2"},
+            r"--class_weights=1:2 has 2 weights, --target=three_class has 3 classes: normal, ben",
+        ),
         ({"mode": "evaluate"}, r"--mode=evaluate needs --run_dir"),
         ({"phase1_learning_rate": 0.0}, r"--phase1_learning_rate=0.0 .* between 0 and 1"),
         ({"phase2_learning_rate": -1e-5}, r"must lie between 0 and 1"),

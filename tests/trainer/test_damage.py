@@ -40,21 +40,21 @@ def test_stretches_are_the_frames_of_another_reader(shard):
 
 # records begin at 0, 21, 37, 653 and the file ends at 670
 @pytest.mark.parametrize(
-    ("byte", "record", "start", "end", "left"),
+    ("byte", "stretch", "left"),
     [
-        (14, 1, 0, 21, [1, 2, 3]),
-        (35, 2, 21, 37, [0, 2, 3]),
-        (500, 3, 37, 653, [0, 1, 3]),
-        (652, 3, 37, 653, [0, 1, 3]),
-        (38, 3, 37, 670, [0, 1]),
-        (46, 3, 37, 670, [0, 1]),
-        (669, 4, 653, 670, [0, 1, 2]),
+        (14, (1, 0, 21), [1, 2, 3]),
+        (35, (2, 21, 37), [0, 2, 3]),
+        (500, (3, 37, 653), [0, 1, 3]),
+        (652, (3, 37, 653), [0, 1, 3]),
+        (38, (3, 37, 670), [0, 1]),
+        (46, (3, 37, 670), [0, 1]),
+        (669, (4, 653, 670), [0, 1, 2]),
     ],
     ids=["data", "crc of empty", "long data", "crc", "length", "crc of length", "last"],
 )
-def test_any_changed_byte_is_found(shard, tmp_path, byte, record, start, end, left):
+def test_any_changed_byte_is_found(shard, tmp_path, byte, stretch, left):
     change(shard, byte)
-    assert damage.find(shard) == [damage.Stretch(record, start, end, sound=False)]
+    assert damage.find(shard) == [damage.Stretch(*stretch, sound=False)]
     damage.copy_sound(shard, tmp_path / "copy")
     read = tf.data.TFRecordDataset(str(tmp_path / "copy")).as_numpy_iterator()
     assert list(read) == [DATA[index] for index in left]
