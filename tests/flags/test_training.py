@@ -46,6 +46,12 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
         ({"cache": "disk"}, r"--cache=disk is not one of auto, memory, off"),
         ({"target": "patology"}, r"--target=patology .* did you mean pathology\?"),
         ({"phase1_epochs": 0, "phase2_epochs": 0}, r"both 0: nothing to train"),
+        ({"sampling": "ovr"}, r"--sampling=ovr is not one of none, under, over; did you mean over"),
+        ({"where": "viw == 'CC'"}, r"--where=viw == 'CC': 'viw' is no column; did you mean view"),
+        (
+            {"target": "three_class", "class_weights": "1:2"},
+            r"--class_weights=1:2 has 2 weights, --target=three_class has 3 classes: normal, ben",
+        ),
         ({"mode": "evaluate"}, r"--mode=evaluate needs --run_dir"),
         ({"fold": 2, "test_fold": 2}, r"--fold=2 and --test_fold=2 are one fold"),
         ({"test_fold": 0}, r"--fold=0 and --test_fold=0 are one fold"),
