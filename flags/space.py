@@ -24,7 +24,16 @@ if TYPE_CHECKING:
     from flags.training import TrainingConfig
 
 # what a trial, a plain training run, has not
-_OF_THE_SEARCH = ("mode", "run_dir", "space", "sampler", "pruner", "trials", "processes")
+_OF_THE_SEARCH = (
+    "mode",
+    "run_dir",
+    "space",
+    "sampler",
+    "pruner",
+    "trials",
+    "processes",
+    "max_minutes",
+)
 RANGES = ("int", "float", "log")
 # they say where, for what and on which films, not how: scores across them can't be compared
 _NOT_SEARCHED = (
@@ -139,8 +148,8 @@ def _parse_line(content: str, config: TrainingConfig) -> Dimension:
 def _parse_range(name: str, words: list[str], kind: type) -> Dimension:
     allowed = {int: ("int", "log"), float: ("float", "log")}.get(kind, ())
     if words[0] not in allowed:
-        wanted = "".join(f"'{range_} LOW HIGH', " for range_ in allowed)
-        raise CallerError(f"{name} takes {wanted}or its values one by one, not {words[0]}")
+        wanted = [*(f"'{word} LOW HIGH'" for word in allowed), "its values one by one"]
+        raise CallerError(f"{name} takes {' or '.join(wanted)}, not {words[0]}")
     if len(words) != 3:
         raise CallerError(f"{' '.join(words)!r} is not '{words[0]} LOW HIGH'")
     low, high = (_convert(name, word, kind) for word in words[1:])

@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import augment, catalogue, network, optimization, transfer, where
+from flags import augment, catalogue, network, optimization, search, transfer, where
 from flags.errors import CallerError
 
 STRATEGIES = {
@@ -36,15 +36,6 @@ FEATURE_CACHES = {
     "memory": "from memory",
     "disk": "from disk",
     "off": "the base runs every epoch",
-}
-SAMPLERS = {
-    "tpe": "what did well so far, tree-structured Parzen estimators",
-    "random": "at random",
-    "grid": "every combination",
-}
-PRUNERS = {
-    "none": "every trial is trained to its end",
-    "median": "a trial worse than the median of the others at the same epoch is stopped",
 }
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
@@ -151,28 +142,7 @@ class TrainingConfig:
         optimization.check(self)
         augment.parse(self.augment)
         self._check_speed()
-        self._check_search()
-
-    def _check_search(self) -> None:
-        catalogue.check_name("sampler", self.sampler, SAMPLERS)
-        catalogue.check_name("pruner", self.pruner, PRUNERS)
-        if (self.mode == "tune") != (self.space is not None):
-            raise CallerError(
-                "--mode=tune needs --space, a file that names what to search; see docs/training.md"
-                if self.mode == "tune"
-                else f"--space={self.space} goes with --mode=tune"
-            )
-        if self.mode == "tune" and self.test_fold is not None:
-            raise CallerError("--mode=tune judges on the validation films; leave out --test_fold")
-        if self.mode == "cross_validate" and (self.fold != 0 or self.test_fold is not None):
-            raise CallerError(
-                "--mode=cross_validate judges every fold in turn; leave out --fold and --test_fold"
-            )
-        if self.mode != "cross_validate" and self.fold == self.test_fold:
-            raise CallerError(
-                f"--fold={self.fold} and --test_fold={self.test_fold} are one fold: it can't both "
-                "validate and be judged"
-            )
+        search.check(self)
 
     def _check_speed(self) -> None:
         if not 0 < self.feature_gb < math.inf:
@@ -285,7 +255,7 @@ def define() -> None:
     optimization.define(default)
     _define_augmentation()
     _define_speed(default)
-    _define_search(default)
+    search.define(default)
 
 
 def _define_data(default: TrainingConfig) -> None:
@@ -345,16 +315,3 @@ def _define_speed(default: TrainingConfig) -> None:
         default.feature_gb,
         "Largest size of the folder of features, GB; beyond it --feature_cache=auto does without.",
     )
-
-
-def _define_search(default: TrainingConfig) -> None:
-    """Defines what cross-validation and search need."""
-    flags.DEFINE_integer(
-        "test_fold", None, "Fold that is judged in place of the test split.", lower_bound=0
-    )
-    text, number = flags.DEFINE_string, flags.DEFINE_integer
-    text("space", None, "File of --mode=tune with lines such as 'dropout = 0 0.2 0.5'.")
-    text("sampler", default.sampler, catalogue.describe("What to try next", SAMPLERS))
-    text("pruner", default.pruner, catalogue.describe("Which trials to stop early", PRUNERS))
-    number("trials", default.trials, "Trials of a search, all together.", lower_bound=1)
-    number("processes", default.processes, "Trials at a time.", lower_bound=1)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import math
 import pathlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 from absl import logging
 
 from flags import catalogue, schema
-from flags.errors import CallerError
+from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
 from trainer import evaluate, features, metrics, predictions, report, run_folder, train
 from trainer.records import Records, Split, find_directory, open_records, select, settle
@@ -38,6 +40,7 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
 
     Raises:
         CallerError: data, weights or run folder do not fit the configuration.
+        OutOfTime: --max_minutes are over before the last fold is finished.
     """
     records = open_records(
         find_directory(config.dataset_dir),
@@ -55,7 +58,8 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     pooled = select(records, POOLED, folds, target)
     directory, content = run_folder.check_run(config, records, name)
     run_folder.open_run(directory, content)
-    runs = [_run_fold(config, records, directory, fold) for fold in range(records.folds)]
+    end = time.monotonic() + (60 * config.max_minutes or math.inf)
+    runs = [_run_fold(config, records, directory, fold, end) for fold in range(records.folds)]
     predicted = [
         dataclasses.replace(prediction, split=POOLED)
         for run in runs
@@ -105,13 +109,19 @@ def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _run_fold(
-    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int
+    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int, end: float
 ) -> pathlib.Path:
     """Trains and judges one fold, unless it is finished; returns its run folder."""
     run = directory / schema.fold_name(fold)
     if (run / "report.html").is_file():  # written last
         logging.info("%s is finished", run)
         return run
+    left = (end - time.monotonic()) / 60
+    if left <= 0:
+        raise OutOfTime(
+            f"--max_minutes={config.max_minutes:g} are over before {run}; give the same command "
+            "again to go on"
+        )
     logging.info("fold %d of %d: %s", fold + 1, records.folds, run)
     keras.backend.clear_session()  # names of layers, as in a process of its own
     gc.collect()
@@ -123,6 +133,7 @@ def _run_fold(
             dataset_dir=str(records.directory),
             test_fold=fold,
             fold=(fold + 1) % records.folds,
+            max_minutes=left if config.max_minutes else 0.0,
             feature_dir=config.feature_dir or str(features.folder_of(directory)),
         )
     )

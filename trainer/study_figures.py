@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib import style
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from optuna.trial import FrozenTrial
 
 from flags.space import Dimension
@@ -20,7 +20,7 @@ def history(trials: Sequence[FrozenTrial], *, monitor: str, minimize: bool) -> s
     values = _values(trials)
     best = list(itertools.accumulate(values, min if minimize else max))
     with style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(7, 3.4))
+        figure = Figure(figsize=(5, 3.4))
         axes = figure.subplots()
         axes.plot(numbers, best, color=ACCENT, drawstyle="steps-post", label="best so far")
         axes.plot(numbers, values, "o", color=INK, markersize=4, label="trial")
@@ -64,6 +64,10 @@ def slice_of(trials: Sequence[FrozenTrial], dimension: Dimension, *, monitor: st
             axes.set_xlim(-0.5, len(dimension.values) - 0.5)
         elif dimension.kind == "log":
             axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+        elif dimension.kind == "int":
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         alt = f"{monitor} of {len(trials)} trials over {dimension.name}."
         return inline_svg(figure, name=f"slice-{dimension.name}", alt=alt)
 

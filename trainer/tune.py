@@ -24,18 +24,19 @@ from typing import Any
 import numpy as np
 import optuna
 from absl import logging
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from flags import space
-from flags.errors import CallerError
+from flags import optimization, space
+from flags.errors import CallerError, OutOfTime
 from flags.space import Dimension
 from flags.training import TrainingConfig
 from trainer import checkpoints, features, predictions, run_folder, study_page, train
 
-MONITOR, MINIMIZE = "val_loss", True
 MAX_FAILED = 3
 """A search none of whose first trials succeeds is stopped after so many."""
 _POLL_SECONDS = 0.5
+_DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 
 @dataclasses.dataclass
@@ -57,6 +58,11 @@ class Search:
     directory: pathlib.Path
     study: optuna.Study
 
+    @property
+    def monitor(self) -> checkpoints.Monitor:
+        """What the trials are ranked by, and whether less or more of it is better."""
+        return checkpoints.Monitor(self.config.monitor, optimization.MONITORS[self.config.monitor])
+
 
 def tune(config: TrainingConfig) -> list[str]:
     """Runs the trials that are still to be run; writes study.html and best.flags.
@@ -67,7 +73,9 @@ def tune(config: TrainingConfig) -> list[str]:
     Raises:
         CallerError: data or run folder do not fit the configuration, the space is wrong, or no
             trial succeeds.
+        OutOfTime: --max_minutes are over before all trials are begun.
     """
+    end = time.monotonic() + (60 * config.max_minutes or math.inf)
     assert config.space is not None
     dimensions = space.read(config.space, config)
     goal = _goal(config, dimensions)
@@ -86,15 +94,15 @@ def tune(config: TrainingConfig) -> list[str]:
         if config.sampler == "grid":
             _queue_grid(search, goal)
         _put_back(search.study)
-        _run_trials(search, goal)
+        _run_trials(search, goal, end)
+        page = study_page.write(directory, search.study, dimensions, monitor=config.monitor)
         features.discard(directory)
-        page = study_page.write(directory, search.study, dimensions, monitor=MONITOR)
     best = search.study.best_trial
     _write_best(search, best)
     states = [trial.state for trial in study_page.counted(search.study)]
     return [
         f"{states.count(TrialState.COMPLETE)} trials, {states.count(TrialState.PRUNED)} stopped "
-        f"early, {states.count(TrialState.FAIL)} failed; best {MONITOR} {best.value:.4f} by "
+        f"early, {states.count(TrialState.FAIL)} failed; best {config.monitor} {best.value:.4f} by "
         + ", ".join(f"{name}={value}" for name, value in best.params.items()),
         f"best flags: {(directory / 'best.flags').resolve()}",
         f"report: {page.resolve()}",
@@ -145,7 +153,7 @@ def _open_study(config: TrainingConfig, directory: pathlib.Path) -> optuna.Study
     return optuna.create_study(
         study_name="study",
         storage=f"sqlite:///{(directory / 'study.db').resolve()}",
-        direction="minimize" if MINIMIZE else "maximize",
+        direction=_DIRECTIONS[optimization.MONITORS[config.monitor]],
         pruner=pruner[config.pruner](),
         load_if_exists=True,
     )
@@ -168,21 +176,31 @@ def _put_back(study: optuna.Study) -> None:
             study.enqueue_trial(trial.params, user_attrs={"folder": folder, "again": True})
 
 
-def _run_trials(search: Search, goal: int) -> None:
+def _run_trials(search: Search, goal: int, end: float) -> None:
+    """Keeps --processes trials under way until all have ended; begins none after `end`."""
     jobs: list[Job] = []
     try:
         while True:
-            while len(jobs) < search.config.processes and _begun(search.study) < goal:
+            while (
+                len(jobs) < search.config.processes
+                and _begun(search.study) < goal
+                and time.monotonic() < end
+            ):
                 if (job := _start(search)) is not None:
                     jobs.append(job)
             if not jobs:
-                return
+                break
             time.sleep(_POLL_SECONDS)
             jobs = [job for job in jobs if not _follow(search, job)]
     finally:
         for job in jobs:
             job.process.kill()
             job.process.wait()
+    if (begun := _begun(search.study)) < goal:
+        raise OutOfTime(
+            f"--max_minutes={search.config.max_minutes:g} are over after {begun} of {goal} trials; "
+            "give the same command again to go on"
+        )
 
 
 def _begun(study: optuna.Study) -> int:
@@ -257,7 +275,7 @@ def _follow(search: Search, job: Job) -> bool:
     code = job.process.poll()  # before the history: what is written until the end is read
     history = checkpoints.read_history(job.directory / "history.csv")
     for row in history:
-        epoch, score = int(row["epoch"]), float(row[MONITOR])
+        epoch, score = int(row["epoch"]), float(row[search.config.monitor])
         if epoch <= job.epoch or not math.isfinite(score):
             continue
         job.epoch = epoch
@@ -270,17 +288,17 @@ def _follow(search: Search, job: Job) -> bool:
     if code is None:
         return False
     if code == 0:
-        search.study.tell(job.trial, score_of(history))
+        search.study.tell(job.trial, score_of(history, search.monitor))
     else:
         _fail(search, job.trial, _last_words(job.directory.with_suffix(".log"), code))
     return True
 
 
-def score_of(history: Sequence[dict[str, str]]) -> float:
+def score_of(history: Sequence[dict[str, str]], monitor: checkpoints.Monitor) -> float:
     """Returns the score of the model a run keeps: the best epoch of its last phase."""
     last = max(int(row["phase"]) for row in history)
-    choose = min if MINIMIZE else max
-    return choose(float(row[MONITOR]) for row in history if int(row["phase"]) == last)
+    choose = {"min": min, "max": max}[monitor.mode]
+    return choose(float(row[monitor.name]) for row in history if int(row["phase"]) == last)
 
 
 def _fail(search: Search, trial: optuna.Trial, error: str) -> None:
@@ -299,8 +317,8 @@ def _write_best(search: Search, best: optuna.trial.FrozenTrial) -> None:
     """Writes the flags of the best trial as far as they differ from the defaults."""
     config = space.apply(search.config, best.params)
     lines = [
-        f"# Best of {search.directory}, trial {best.number}: {MONITOR} {best.value:.6g} on the "
-        f"validation films (fold {config.fold}).",
+        f"# Best of {search.directory}, trial {best.number}: {config.monitor} {best.value:.6g} "
+        f"on the validation films (fold {config.fold}).",
         "# Chosen for that score, which is therefore too good; judge it on films it never saw.",
     ]
     plain = TrainingConfig()

@@ -13,10 +13,10 @@ import pytest
 from optuna.trial import TrialState
 
 from flags import training
-from flags.errors import CallerError
+from flags.errors import CallerError, OutOfTime
 from flags.space import Dimension
 from flags.training import TrainingConfig
-from trainer import study_page, tune
+from trainer import checkpoints, study_page, tune
 
 # one of the two weights is not there: its trial fails, the search goes on
 SPACE = "dropout = 0.1 0.3\nweights = random nowhere.weights.h5\n"
@@ -144,6 +144,12 @@ def test_another_search_in_the_same_folder_is_refused(begun, lines, records_dir)
             tune.tune(config(records_dir, begun, trials=3))
 
 
+def test_a_search_out_of_time_begins_nothing(records_dir, tmp_path):
+    search = config(records_dir, tmp_path, sampler="random", max_minutes=1e-6)
+    with pytest.raises(OutOfTime, match=r"are over after 0 of 20 trials; give the same command"):
+        tune.tune(search)
+
+
 def test_a_grid_of_a_range_is_refused(records_dir, tmp_path):
     search = config(records_dir, tmp_path)
     (tmp_path / "space.txt").write_text("dropout = float 0 0.5\n")
@@ -197,9 +203,12 @@ def test_a_search_taken_up_draws_what_it_would_have_drawn(sampler):
 
 
 def test_the_score_is_that_of_the_model_kept():
-    rows = [("1", "0.2"), ("1", "0.1"), ("2", "0.5"), ("2", "0.4"), ("2", "0.6")]
-    assert tune.score_of([{"phase": p, "val_loss": loss} for p, loss in rows]) == 0.4
-    assert tune.score_of([{"phase": p, "val_loss": loss} for p, loss in rows[:2]]) == 0.1
+    found = [("1", "0.2"), ("1", "0.1"), ("2", "0.5"), ("2", "0.4"), ("2", "0.6")]
+    for name, mode, kept, first in (("val_loss", "min", 0.4, 0.1), ("val_auc", "max", 0.6, 0.2)):
+        monitor = checkpoints.Monitor(name, mode)
+        rows = [{"phase": phase, name: value} for phase, value in found]
+        assert tune.score_of(rows, monitor) == kept
+        assert tune.score_of(rows[:2], monitor) == first
 
 
 @pytest.mark.parametrize(("losses", "state"), [((0.9, 0.8), "PRUNED"), ((0.3, 0.2), "RUNNING")])
