@@ -95,7 +95,10 @@ class InputClock(keras.callbacks.Callback):
 
         def make_train_function(force: bool = False) -> None:
             step = tf.function(
-                model.train_step, jit_compile=model.jit_compile or None, reduce_retracing=True
+                model.train_step,
+                autograph=False,
+                jit_compile=model.jit_compile or None,
+                reduce_retracing=True,
             )
 
             def fetch_and_step(iterator: Any) -> Any:
