@@ -95,12 +95,14 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 fuzz: $(VENV)/.installed-dev ## damaged films for MINUTES=5: an image or a reason, in time and memory
 	$(BIN)/python tests/beam_jobs/imaging/fuzz.py --seconds=$$((60 * $(MINUTES))) --seed=$(SEED)
 
-benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps and input pipeline, side by side with their floors
+benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, input pipeline and training, side by side with their floors
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.distributed
 	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.recipes
 	$(BIN)/python -m benchmarks.input_pipeline
+	$(BIN)/python -m benchmarks.training_step
+	$(BIN)/python -m benchmarks.frozen_features
 	$(BIN)/python -m benchmarks.decoders
 
 gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after

@@ -32,6 +32,7 @@ from trainer import examples
 from trainer.models import BASE_LAYER
 from trainer.records import Records, Split
 
+_SEVERAL_MACHINES = ("multi_worker", "tpu")
 _ROW_BYTES = 2048  # more than a record holds beside its image
 
 
@@ -105,7 +106,10 @@ def prepare(
     """
     if config.feature_cache == "off":
         return None
-    parts, why_not = cut(model)
+    if config.strategy in _SEVERAL_MACHINES:
+        parts, why_not = None, f"--strategy={config.strategy} has several machines write one folder"
+    else:
+        parts, why_not = cut(model)
     if parts is not None:
         front, head = parts
         root = pathlib.Path(config.feature_dir or folder_of(directory))
@@ -123,12 +127,12 @@ def prepare(
 
 
 def folder_of(directory: pathlib.Path) -> pathlib.Path:
-    """Where the features of a run folder lie."""
+    """Where the features of a run folder lie, or of a folder of several runs."""
     return directory / "features"
 
 
 def discard(directory: pathlib.Path) -> None:
-    """Removes the features in a run folder: phase 1 is done."""
+    """Removes the features in such a folder: phase 1 is done."""
     shutil.rmtree(folder_of(directory), ignore_errors=True)
 
 

@@ -136,8 +136,8 @@ def train_phase(run: Run, number: int) -> None:
     if not _is_over(run, phase, start, values):
         _stop_if_late(run)
         fit(run, phase, start=start, values=values)
+        strategy.wait_for_all(run.devices)  # the first one has yet to write its history
         values = checkpoints.read_values(run.history, run.monitor, phase=number)
-        strategy.wait_for_all(run.devices)
         if not _is_over(run, phase, start, values):
             _stop_if_late(run)
     _keep_best(run, phase, values)
@@ -194,7 +194,9 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
     clock = monitoring.InputClock()
     kept = _prepare_features(run) if phase.number == 1 else None
     learner = run.model if kept is None else kept.head
-    batches = training_batches(run, kept, first_epoch=next_epoch, last_epoch=end)
+    split = run.data.train if kept is None else kept.replace(run.data.train)
+    cache = input_pipeline.choose_cache(_cache_setting(run, kept), split)
+    batches = training_batches(run, kept, first_epoch=next_epoch, last_epoch=end, cache=cache)
     if run.devices.num_replicas_in_sync == 1:  # else a thread of tf.distribute fetches ahead
         clock.attach(learner)
     learner.fit(
@@ -258,7 +260,12 @@ def callbacks(
 
 
 def training_batches(
-    run: Run, kept: features.Features | None = None, *, first_epoch: int, last_epoch: int
+    run: Run,
+    kept: features.Features | None = None,
+    *,
+    first_epoch: int,
+    last_epoch: int,
+    cache: bool,
 ) -> tf.data.Dataset:
     """Makes the batches of some epochs, one epoch after the other; of features where kept."""
     split = run.data.train if kept is None else kept.replace(run.data.train)
@@ -270,7 +277,7 @@ def training_batches(
         seed=run.config.seed,
         first_epoch=first_epoch,
         last_epoch=last_epoch,
-        cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
+        cache=cache,
         features=kept,
     )
 

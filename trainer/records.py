@@ -7,18 +7,16 @@ import csv
 import dataclasses
 import json
 import pathlib
-import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from flags import schema, where
 from flags.catalogue import Target
 from flags.errors import CallerError
 from flags.size import ImageSize
-from trainer import damage, examples, sampling
+from trainer import salvage, sampling
 
 DEFAULT_ROOT = pathlib.Path("data/tfrecords")
 _VALUES_SHOWN = 8
@@ -40,7 +38,7 @@ class Records:
     manifest: dict[str, Any]
     films: tuple[dict[str, str], ...]
     filtered: tuple[dict[str, str], ...] = ()
-    salvage: Salvage | None = None
+    salvage: salvage.Salvage | None = None
 
     @property
     def size(self) -> ImageSize:
@@ -66,23 +64,6 @@ class Records:
         """Where to read a shard: its own file, or the copy of its sound records."""
         copies = self.salvage.copies if self.salvage else {}
         return copies.get(shard, self.directory / shard)
-
-
-@dataclasses.dataclass(frozen=True)
-class Salvage:
-    """Damaged records that the program goes on without.
-
-    Attributes:
-        damaged: each of them: shard, record and byte.
-        lost: films whose records are gone.
-        copies: shard -> file with its sound records alone.
-        folder: of the copies, removed with this object.
-    """
-
-    damaged: tuple[str, ...]
-    lost: frozenset[str]
-    copies: Mapping[str, pathlib.Path]
-    folder: tempfile.TemporaryDirectory[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,36 +199,11 @@ def open_records(
             f"{directory}: none of {len(written)} films meets --where={condition}; "
             + "; ".join(_values_of(written, column) for column in where.columns(condition))
         )
-    return _salvage(records) if skip_damaged else records
-
-
-def _salvage(records: Records) -> Records:
-    """Walks all shards; copies the sound records of damaged ones into a folder of their own."""
-    shards = records.manifest["shards"]
-    damaged = {name: found for name in shards if (found := damage.find(records.directory / name))}
-    folder = tempfile.TemporaryDirectory(prefix="sound-records-")
-    copies = {name: pathlib.Path(folder.name) / name for name in damaged}
-    for name, copy in copies.items():
-        damage.copy_sound(records.directory / name, copy)
-    said = tuple(
-        damage.describe(records.directory / name, one)
-        for name, found in damaged.items()
-        for one in found
+    if not skip_damaged:
+        return records
+    return dataclasses.replace(
+        records, salvage=salvage.salvage(directory, manifest["shards"], written)
     )
-    for one in said:
-        logging.warning("%s is damaged; going on without it", one)
-    # a damaged record does not say whose it was: the films of its split that no other record holds
-    splits = {shards[name]["split"] for name in damaged}
-    paths = [
-        str(copies.get(name, records.directory / name))
-        for name, shard in shards.items()
-        if shard["split"] in splits
-    ]
-    ids = tf.data.TFRecordDataset(paths).map(examples.parse_film_ids).as_numpy_iterator()
-    left = {name.decode() for name in ids}
-    films = [film for film in (*records.films, *records.filtered) if film["split"] in splits]
-    lost = frozenset(film["film_id"] for film in films) - left
-    return dataclasses.replace(records, salvage=Salvage(said, lost, copies, folder))
 
 
 def settle(records: Records, target: Target) -> Target:

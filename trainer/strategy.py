@@ -42,9 +42,15 @@ def is_chief(devices: tf.distribute.Strategy) -> bool:
 
 def wait_for_all(devices: tf.distribute.Strategy) -> None:
     """Waits until every worker has come here."""
-    if _has_workers(devices):
+    if not _has_workers(devices):
+        return
+
+    @tf.function
+    def count() -> tf.Tensor:
         one = devices.run(lambda: tf.constant(1.0))
-        devices.reduce(tf.distribute.ReduceOp.SUM, one, axis=None)
+        return devices.reduce(tf.distribute.ReduceOp.SUM, one, axis=None)
+
+    assert int(count()) == devices.num_replicas_in_sync
 
 
 def divide(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -83,22 +89,24 @@ class MeanOverBatch(keras.losses.Loss):
 
 
 def prepare(model: keras.Model, devices: tf.distribute.Strategy, batch: Any) -> None:
-    """Makes Keras's fit work on several machines.
+    """Makes Keras's fit work on several devices and machines.
 
-    Keras 3.15 with TensorFlow 2.17 fails there at two places: it averages a first batch over the
-    workers to learn its shape (so shapes are told here), and reduces the scalars a step returns
-    along an axis (so they are made vectors).
+    Keras 3.15 averages a first batch over the devices to learn its shape, which fails where it does
+    not divide evenly and on several machines; so shapes are told here. On several machines it
+    reduces the scalars a step returns along an axis, so they are made vectors.
 
     Args:
         model: compiled.
         devices: strategy it was built under.
         batch: (images, labels) as the dataset gives them, of any number of films.
     """
-    if not _has_workers(devices):
+    if devices.num_replicas_in_sync == 1:
         return
     with devices.scope():
         model._symbolic_build(data_batch=batch)
     model._maybe_symbolic_build = lambda **_: None
+    if not _has_workers(devices):
+        return
     for name in ("train_step", "test_step"):
         step = getattr(type(model), name)
 

@@ -87,7 +87,8 @@ def show_beginning(run: Run) -> None:
     path = run.directory / "first_batch.png"
     if path.is_file():
         return
-    images, labels = next(iter(phases.training_batches(run, first_epoch=0, last_epoch=1)))
+    batches = phases.training_batches(run, first_epoch=0, last_epoch=1, cache=False)
+    images, labels = next(iter(batches))
     names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
     monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
     monitoring.show_batch(path, run.tensorboard)

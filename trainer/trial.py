@@ -14,12 +14,14 @@ import threading
 from flags import command_line
 from flags.errors import CallerError
 from flags.training import TrainingConfig
+from trainer import memory
 
 
 def main() -> None:
     """Trains what standard input says."""
     config = TrainingConfig(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_watch, daemon=True).start()
+    memory.keep_freed()  # before TensorFlow's threads begin
     from trainer import train
 
     try:

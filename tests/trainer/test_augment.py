@@ -265,6 +265,20 @@ def test_the_layer_can_be_saved_and_made_anew(films):
     np.testing.assert_array_equal(layer(films, training=True), again(films, training=True))
 
 
+def test_xla_compiles_all_but_geometry(squares):
+    """It draws other numbers, the same ones each time."""
+
+    def change() -> np.ndarray:
+        layer = make_layer("flip,rotate90,brightness,contrast,noise")
+        assert layer.supports_jit
+        return tf.function(layer, jit_compile=True)(squares, training=True).numpy()
+
+    first = change()
+    np.testing.assert_array_equal(change(), first)
+    assert (first != squares).mean() > 0.9
+    assert not make_layer("paper").supports_jit
+
+
 def test_half_precision(films):
     layer = make_layer(EVERYTHING)
     assert layer(tf.cast(films, tf.bfloat16), training=True).dtype == tf.float32

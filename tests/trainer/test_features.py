@@ -323,6 +323,11 @@ def test_the_folder_is_bounded(network, records, splits, kept, tmp_path):
     assert used < 42 * (1280 * 4 + 2048)  # the estimate holds
 
 
+def test_several_machines_go_the_plain_way(network, records, splits, tmp_path):
+    assert prepare(network, records, splits, tmp_path, strategy="multi_worker") is None
+    assert not list(tmp_path.iterdir())
+
+
 def test_off(network, records, splits, tmp_path):
     assert prepare(network, records, splits, tmp_path, feature_cache="off") is None
 

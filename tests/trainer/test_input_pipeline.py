@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_each_epoch_has_every_film_once_in_an_order_of_its_own(train_split):
     assert first != second
 
 
+def test_the_order_is_the_same_from_memory_and_from_disk(train_split, tmp_path):
+    empty = tmp_path / "shard of rejected films"
+    empty.touch()
+    split = dataclasses.replace(train_split, shards=(str(empty), *train_split.shards))
+    kept, read = (epochs_of(split, first_epoch=1, last_epoch=4, cache=c) for c in (True, False))
+    assert kept == read
+
+
 @pytest.mark.parametrize("cache", [False, True], ids=["disk", "memory"])
 def test_an_epoch_is_the_same_wherever_a_run_is_taken_up(train_split, cache):
     whole = epochs_of(train_split, first_epoch=0, last_epoch=4, cache=cache)
@@ -107,8 +116,6 @@ def test_labels_of_films_without_the_value_are_left_out(records_dir):
 
 
 def test_a_shard_that_lost_a_record_is_an_error(records_dir, train_split, tmp_path):
-    import dataclasses
-
     short = dataclasses.replace(train_split, shards=train_split.shards[1:])
     batches = input_pipeline.evaluation_batches(short, TARGET, SIZE, batch_size=4)
     with pytest.raises(

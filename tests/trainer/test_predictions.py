@@ -119,3 +119,41 @@ def test_refuses_a_file(tmp_path: pathlib.Path, content: bytes, message: str) ->
 def test_refuses_a_missing_file(tmp_path: pathlib.Path) -> None:
     with pytest.raises(CallerError, match=r"none\.csv does not exist; run the trainer with"):
         predictions.read(tmp_path / "none.csv")
+
+
+GRADED = Prediction("f", "p", 2, 0.75, density="3", probabilities=(0.25, 0.25, 0.1 + 0.2, 0.2))
+
+
+def test_the_probability_of_each_class_stands_in_columns_of_its_own(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "predictions.csv"
+    predictions.write(path, [GRADED])
+    assert path.read_text() == (
+        f"{HEADER},probability_0,probability_1,probability_2,probability_3\n"
+        "f,p,2,0.75,,,,,3,,0.25,0.25,0.30000000000000004,0.2\n"
+    )
+    assert predictions.read(path) == [GRADED]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("f,p,2", "f,p,4", r"record 1: film 'f' has label '4', wanted 0 to 3"),
+        ("0.30000000000000004", "nan", r"film 'f' has probability nan, wanted 0 to 1; if it is"),
+        ("0.30000000000000004", "much", r"film 'f' has probability 'much', wanted a number"),
+        (",0.2\n", "\n", r"record 1: 13 columns, wanted 14"),
+        ("probability_2", "probability_x", r"has header 'film_id.*probability_x"),
+    ],
+)
+def test_refuses_a_record_of_several_classes(
+    tmp_path: pathlib.Path, old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "predictions.csv"
+    predictions.write(path, [GRADED])
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(CallerError, match=message):
+        predictions.read(path)
+
+
+def test_refuses_a_label_that_is_no_class() -> None:
+    with pytest.raises(CallerError, match="film 'f' has label 3, wanted 0 to 2"):
+        Prediction("f", "p", 3, 0.5, probabilities=(0.5, 0.25, 0.25))

@@ -70,6 +70,9 @@ RUN: dict[str, Any] = {
 }
 
 
+SPLITS: dict[str, Any] = RUN["splits"]
+
+
 def history(epochs: int, *, phase1: int) -> str:
     lines = [HISTORY]
     for epoch in range(1, epochs + 1):
@@ -494,3 +497,66 @@ def test_refuses_a_broken_file(
 def test_refuses_other_pixels(pixels: Any) -> None:
     with pytest.raises(CallerError, match=r"example film 'f' has pixels .*, wanted uint8 \[height"):
         ExampleFilm("f", pixels, 0, 0.5, 0)
+
+
+THREE = ("normal", "benign", "malignant")
+
+
+@pytest.mark.parametrize("ordinal", [False, True], ids=["classes", "ordinal"])
+@pytest.mark.parametrize("missing", [None, 2], ids=["all", "one class without films"])
+def test_three_classes(
+    make_run: Callable[..., pathlib.Path], ordinal: bool, missing: int | None
+) -> None:
+    rng = np.random.default_rng(4)
+    films = [
+        Prediction(f"f{n}", f"p{n // 2}", n % 3, 1 - row[0], split="test", probabilities=tuple(row))
+        for n, row in enumerate(rng.dirichlet([2, 1, 1], size=90))
+        if n % 3 != missing
+    ]
+    parts = {name: part | {"labels": dict.fromkeys(THREE, 30)} for name, part in SPLITS.items()}
+    run_dir = make_run(run={"label_names": THREE, "splits": parts, "class_weights": [1, 2, 3]})
+    scores = metrics.score(films, split="test", label_names=THREE, ordinal=ordinal)
+    (run_dir / "metrics.json").write_text(json.dumps(scores))
+    predictions.write(run_dir / "predictions.csv", films)
+    shown = [
+        ExampleFilm("right", EXAMPLES[0].pixels, 2, 0.6, 2),
+        ExampleFilm("wrong", EXAMPLES[0].pixels, 0, 0.4, 1),
+    ]
+    page = page_of(run_dir, shown)
+    assert "MobileNetV2 on CBIS-DDSM: normal, benign or malignant?" in page.text
+    assert ("Quadratic weighted kappa" in page.text) == ordinal
+    for name in ("auc", "accuracy", "balanced_accuracy", "macro_f1"):
+        value = scores[name]["value"]
+        said = f"{value:.3f}" if value is not None else "no film of this split is malignant"
+        assert said in page.text
+    assert (scores["auc"]["value"] is None) == (missing is not None)
+    for row in scores["confusion_matrix"]:
+        for cell in row:
+            assert f"{cell} {100 * cell / sum(row):.1f} %" in page.text if sum(row) else cell == 0
+    assert "Truly malignant , called malignant — right" in page.text
+    assert "Truly normal , called otherwise — wrong" in page.text
+    assert "0.400 benign truth: normal wrong" in page.text
+    assert not re.search(r"\b(nan|NaN|None|Undefined)\b", page.text)
+    (run_dir / "metrics.json").write_text(json.dumps(scores | {"confusion_matrix": [[0] * 3] * 3}))
+    with pytest.raises(CallerError, match=r"but predictions\.csv gives"):
+        report.write(run_dir, shown)
+
+
+def test_films_chosen_sampled_and_damaged_are_told(make_run: Callable[..., pathlib.Path]) -> None:
+    parts = {
+        name: part | {"filtered": 12, "damaged": 3, "epoch": 1622} for name, part in SPLITS.items()
+    }
+    told = {
+        "splits": parts,
+        "where": "view == 'CC'",
+        "sampling": "under",
+        "damaged_records": ["a-shard record 7 (from byte 1234)"],
+        "absent_classes": ["BI-RADS 6"],
+    }
+    text = page_of(make_run(run=told)).text
+    for words in (
+        *("films that do not meet view == 'CC' .", "No film is BI-RADS 6: not asked for."),
+        *("“under”: an epoch has 1\u202f622 films", "a-shard record 7 (from byte 1234)"),
+        "test test 150 75 87 63 7 12 3",
+    ):
+        assert words in text, words

@@ -43,8 +43,8 @@ def test_no_tpu():
         strategy.make("tpu")
 
 
-# 11 films in batches of 4 over three devices: 2, 1, 1, and at the end 1, 1, 1; then batches of 5,
-# the last of 1, which leaves two devices without a film.
+# 11 films over three devices: batches of 4 leave one without a film, those of 5 divide into 2, 2
+# and 1, the last of them into 1 and twice none.
 UNEVEN = """
     import json
     import numpy as np
@@ -56,7 +56,7 @@ UNEVEN = """
     from trainer import strategy
 
     films = np.random.default_rng(0).normal(size=(11, 3)).astype("float32")
-    labels = (films.sum(axis=1, keepdims=True) > 0).astype("float32")
+    labels = (films[:, :1] * films[:, 1:2] > 0).astype("float32")
     results = {}
     for name in ("default", "mirrored"):
         devices = strategy.make(name)
@@ -72,6 +72,7 @@ UNEVEN = """
             batches = strategy.divide(
                 tf.data.Dataset.from_tensor_slices((films, labels)).batch(batch)
             )
+            strategy.prepare(model, devices, (films[:1], labels[:1]))
             history = model.fit(
                 batches, epochs=2, validation_data=batches, class_weight={0: 1.0, 1: 3.0},
                 shuffle=False, verbose=0,
@@ -136,9 +137,8 @@ def run_workers(config: TrainingConfig) -> None:
             )
         )
     try:
-        for worker in workers:
-            said, _ = worker.communicate(timeout=300)
-            assert worker.returncode == 0, said
+        said = [worker.communicate(timeout=400)[0] for worker in workers]
+        assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
     finally:
         for worker in workers:
             worker.kill()

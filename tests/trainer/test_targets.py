@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import struct
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from flags.catalogue import TARGETS
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import __main__ as program
-from trainer import input_pipeline, predictions, records, train
+from trainer import input_pipeline, metrics, predictions, records, train
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +43,16 @@ def names_of(batches) -> list[str]:
 
 
 def damage_a_record(folder: pathlib.Path, split: str) -> str:
-    """Changes a byte in the middle of the last shard of a split."""
+    """Changes a byte within the second record of the last shard of a split."""
     shard = sorted(folder.glob(f"*-{split}.tfrecord-*"))[-1]
     content = bytearray(shard.read_bytes())
-    content[len(content) // 2] ^= 1
+    (length,) = struct.unpack("<Q", content[:8])
+    content[12 + length + 4 + 500] ^= 1  # heads have 12 bytes, feet 4
     shard.write_bytes(content)
     return shard.name
 
 
-def test_density_from_records_to_report(folder, rows, tmp_path, capsys):
+def test_density_from_records_to_report(folder, rows, tmp_path):
     """Ordinal, over-sampled, with weights, of some films: every file says the same."""
     options = {"target": "density", "where": "side != 'left' or density == 1 or view == 'CC'"}
     weights = "1:2:1:0.5"
@@ -94,10 +96,46 @@ def test_density_from_records_to_report(folder, rows, tmp_path, capsys):
         assert words in report
     assert "side != &#39;left&#39; or density == 1" in report
     assert ("gives every film the same answer" in report) == scores["predicts_one_class"]
-    program._print_scores(run)
+
+
+@pytest.mark.parametrize(
+    ("rows_of", "names", "lines"),
+    [
+        (
+            [(0, (0.6, 0.3, 0.1)), (1, (0.5, 0.2, 0.3)), (2, (0.4, 0.3, 0.3))],
+            ("normal", "benign", "malignant"),
+            [
+                "warning: the model gives one answer for everything: all films are normal",
+                "test mean AUC of the classes 0.583 (95 % ",
+            ],
+        ),
+        ([(0, (0.9, 0.1)), (1, (0.2, 0.8))], ("a", "b"), ["test AUC 1.000 (no interval, "]),
+        (
+            [(0, (0.4, 0.6)), (1, (0.2, 0.8))],
+            ("a", "b"),
+            ["warning: the model gives one answer for everything: all films are b", "test AUC 1"],
+        ),
+    ],
+    ids=["three classes", "two answers", "one answer"],
+)
+def test_the_console_says_when_one_class_is_predicted(tmp_path, capsys, rows_of, names, lines):
+    films = [
+        predictions.Prediction(
+            f"f{n}",
+            f"p{n}",
+            label,
+            1 - row[0],
+            probabilities=row if len(row) > 2 else (),
+        )
+        for n, (label, row) in enumerate(rows_of)
+    ]
+    scores = metrics.score(films, split="test", label_names=names)
+    (tmp_path / "metrics.json").write_text(json.dumps(scores))
+    program._print_scores(tmp_path)
     said = capsys.readouterr().out.splitlines()
-    assert said[-2].startswith(f"test mean AUC of the classes {scores['auc']['value']:.3f}")
-    assert said[-3].startswith("warning: the model gives one answer for everything: all films are")
+    assert len(said) == len(lines) + 1  # the last one names the report
+    for line, beginning in zip(said, lines, strict=False):
+        assert line.startswith(beginning.split(" (")[0])
 
 
 def test_damaged_records_are_skipped_counted_and_named(folder, rows, tmp_path):
@@ -105,12 +143,14 @@ def test_damaged_records_are_skipped_counted_and_named(folder, rows, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     shards = [damage_a_record(copy, split) for split in ("fold2", "test")]
     options = {"target": "three_class", "class_weights": "none"}
-    with pytest.raises(CallerError, match=rf"{shards[0]} record 2 \(from byte \d+\) is damaged"):
+    found = rf"{shards[0]} record 2 \(from byte \d+\), {shards[1]} record 2 \(from byte \d+\) is"
+    with pytest.raises(CallerError, match=found):
         train.train(config(copy, tmp_path / "run", **options))
     run = train.train(config(copy, tmp_path / "run", skip_damaged=True, **options))
     described = json.loads((run / "run.json").read_text())
-    assert [words.split(" ")[:3] for words in described["damaged_records"]] == [
-        [shard, "record", "2"] for shard in shards
+    assert [words.split(" (")[0] for words in described["damaged_records"]] == [
+        f"{shards[0]} record 2",
+        f"{shards[1]} record 2",
     ]
     lost = {name: part["damaged"] for name, part in described["splits"].items()}
     assert lost == {"train": 1, "validation": 0, "test": 1}
