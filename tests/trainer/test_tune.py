@@ -136,7 +136,7 @@ def test_another_search_in_the_same_folder_is_refused(begun, lines, records_dir)
     (begun / "space.txt").write_text("dropout = 0.1 0.2\n")
     with pytest.raises(CallerError, match="holds a search of another --space; give another"):
         tune.tune(other)
-    with pytest.raises(CallerError, match="holds a run with other dropout .*; give another"):
+    with pytest.raises(CallerError, match=r"holds a run with other dropout .*; give another"):
         tune.tune(dataclasses.replace(config(records_dir, begun), dropout=0.7))
     with (begun / "search" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
