@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from flags.errors import CallerError
+from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
 from tests.trainer.conftest import convert, edit_manifest, make_films
 from trainer import __main__ as program
@@ -149,7 +149,7 @@ def test_the_last_lines_give_the_pooled_score_and_the_folds(finished, capsys):
 def test_the_folder_is_no_single_run(finished, folds_dir):
     with pytest.raises(CallerError, match="holds a whole cross_validate; give the folder of one"):
         run_folder.read_config(finished)
-    with pytest.raises(CallerError, match="holds a run with other mode, test_fold; give another"):
+    with pytest.raises(CallerError, match=r"holds a run with other mode .*, test_fold .*; give"):
         train.train(config(folds_dir, finished, mode="train", test_fold=1))
     of_fold, _ = run_folder.read_config(finished / "fold1")
     assert (of_fold.mode, of_fold.test_fold, of_fold.fold) == ("train", 1, 2)
@@ -169,6 +169,12 @@ def test_records_without_a_test_split_are_refused_by_a_plain_run(folds_dir, tmp_
     with pytest.raises(CallerError, match=r"--test_fold=3: .* has folds 0 to 2"):
         train.train(config(folds_dir, tmp_path / "run", mode="train", test_fold=3))
     assert not (tmp_path / "run").exists()
+
+
+def test_no_fold_begins_out_of_time(folds_dir, tmp_path):
+    with pytest.raises(OutOfTime, match=r"are over before .*fold0; give the same command again"):
+        cross_validate.cross_validate(config(folds_dir, tmp_path / "run", max_minutes=1e-9))
+    assert not (tmp_path / "run" / "fold0").exists()
 
 
 def test_two_folds_are_too_few(folds_dir, tmp_path):
