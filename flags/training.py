@@ -6,12 +6,20 @@ config = TrainingConfig.from_flags(absl.flags.FLAGS)
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import Any
 
 from absl import flags
 
-from flags import augment, catalogue, network, optimization, search, transfer, where
+from flags import (
+    augment,
+    catalogue,
+    features,
+    network,
+    optimization,
+    search,
+    selection,
+    transfer,
+)
 from flags.errors import CallerError
 
 STRATEGIES = {
@@ -24,18 +32,6 @@ CACHES = {
     "auto": "in memory if the records take less than a quarter of what is free",
     "memory": "in memory",
     "off": "read from disk every epoch",
-}
-SAMPLINGS = {
-    "none": "every training film once an epoch",
-    "under": "as many films of each class as the smallest has, others drawn anew each epoch",
-    "over": "as many of each as the largest has, films of the others repeated",
-}
-FEATURE_CACHES = {
-    "auto": "wherever phase 1 allows it, from disk or, if a quarter of what is free holds it, "
-    "from memory",
-    "memory": "from memory",
-    "disk": "from disk",
-    "off": "the base runs every epoch",
 }
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
@@ -122,11 +118,8 @@ class TrainingConfig:
             ("mode", self.mode, MODES),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
-            ("feature_cache", self.feature_cache, FEATURE_CACHES),
         ):
             catalogue.check_name(flag, name, known)
-        if self.target is not None:
-            catalogue.check_name("target", self.target, catalogue.TARGETS)
         network.check(self)
         if not (0 < self.phase1_learning_rate < 1 and 0 < self.phase2_learning_rate < 1):
             raise CallerError(
@@ -137,54 +130,11 @@ class TrainingConfig:
             raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
         if self.mode == "evaluate" and self.run_dir is None:
             raise CallerError("--mode=evaluate needs --run_dir, the folder of a finished run")
-        self._check_data()
+        selection.check(self)
         transfer.check(self)
         optimization.check(self)
-        augment.parse(self.augment)
-        self._check_speed()
+        features.check(self)
         search.check(self)
-
-    def _check_speed(self) -> None:
-        if not 0 < self.feature_gb < math.inf:
-            raise CallerError(f"--feature_gb={self.feature_gb} is not a number of GB above 0")
-        asked = self.feature_cache in ("memory", "disk")
-        if asked and augment.parse(self.augment):
-            raise CallerError(
-                f"--feature_cache={self.feature_cache} does not go with --augment={self.augment}: "
-                "films that change every epoch have no features to keep; leave one of them out"
-            )
-
-    def _check_data(self) -> None:
-        """Refuses what can't be meant of the films to learn from."""
-        catalogue.check_name("sampling", self.sampling, SAMPLINGS)
-        where.parse(self.where)
-        weights = self.fixed_class_weights()
-        target = catalogue.TARGETS[self.target] if self.target else None
-        # grades of an ordinal target that the data set lacks are dropped, so it may need fewer
-        if weights and target and target.kind != "ordinal" and len(weights) != len(target.names):
-            raise CallerError(
-                f"--class_weights={self.class_weights} has {len(weights)} weights, "
-                f"--target={self.target} has {len(target.names)} classes: {', '.join(target.names)}"
-            )
-
-    def fixed_class_weights(self) -> tuple[float, ...] | None:
-        """Returns the weight of each class where `class_weights` states them in numbers.
-
-        Raises:
-            CallerError: the text is neither none, balanced nor two or more positive numbers.
-        """
-        if self.class_weights in ("none", "balanced"):
-            return None
-        try:
-            weights = tuple(float(part) for part in self.class_weights.split(":"))
-        except ValueError:
-            weights = ()
-        if len(weights) < 2 or not all(0 < weight < math.inf for weight in weights):
-            raise CallerError(
-                f"--class_weights={self.class_weights} is not none, balanced, or two or more "
-                "positive numbers such as 1.0:1.5 (class 0 : class 1)"
-            )
-        return weights
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues) -> TrainingConfig:
@@ -206,7 +156,7 @@ class TrainingConfig:
 def define() -> None:
     """Defines the trainer's flags on absl's FLAGS."""
     default = TrainingConfig()
-    _define_data(default)
+    selection.define(default)
     text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
     text("mode", default.mode, catalogue.describe("What to do", MODES))
     text(
@@ -253,65 +203,5 @@ def define() -> None:
     )
     transfer.define(default)
     optimization.define(default)
-    _define_augmentation()
-    _define_speed(default)
+    features.define(default)
     search.define(default)
-
-
-def _define_data(default: TrainingConfig) -> None:
-    """Defines what to learn, and from which films."""
-    text = flags.DEFINE_string
-    questions = {name: " or ".join(t.names) for name, t in catalogue.TARGETS.items()}
-    text(
-        "target",
-        None,
-        f"{catalogue.describe('What to learn', questions)} Default: the data set's own.",
-    )
-    text(
-        "where",
-        default.where,
-        "Condition that films must meet to take part, in training and tests alike, such as "
-        f'"{where.EXAMPLE}"; columns: {", ".join(where.COLUMNS)}.',
-    )
-    text("sampling", default.sampling, catalogue.describe("Films of an epoch", SAMPLINGS))
-    text(
-        "class_weights",
-        default.class_weights,
-        "Weight of each class in the loss: none, balanced, or a number a class such as 1.0:1.5.",
-    )
-    flags.DEFINE_bool(
-        "skip_damaged", default.skip_damaged, "Go on without damaged records, and count them."
-    )
-
-
-def _define_augmentation() -> None:
-    """Defines the random changes of training films."""
-    flags.DEFINE_string(
-        "augment",
-        augment.NONE,
-        f"Random changes of training films: {', '.join(augment.PRESETS)}, or a list of changes "
-        f"such as flip,rotate:20. {augment.describe()}.",
-    )
-
-
-def _define_speed(default: TrainingConfig) -> None:
-    """Defines how features of the frozen base are kept."""
-    flags.DEFINE_string(
-        "feature_cache",
-        default.feature_cache,
-        catalogue.describe(
-            "Phase 1 runs the frozen base once a film and trains the head on what it gave",
-            FEATURE_CACHES,
-        ),
-    )
-    flags.DEFINE_string(
-        "feature_dir",
-        None,
-        "Folder where features are kept, shared by runs with the same base, weights and films. "
-        "Default: in the run folder, until phase 1 is done.",
-    )
-    flags.DEFINE_float(
-        "feature_gb",
-        default.feature_gb,
-        "Largest size of the folder of features, GB; beyond it --feature_cache=auto does without.",
-    )

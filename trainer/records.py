@@ -80,7 +80,7 @@ class Split:
         bytes: size of the shards.
         filtered: films of the parts that do not meet --where.
         lost: films of the parts whose records are damaged.
-        sampling: key of `flags.training.SAMPLINGS`, for the films of an epoch.
+        sampling: key of `flags.selection.SAMPLINGS`, for the films of an epoch.
     """
 
     name: str

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
+from flags import selection
 from flags.catalogue import Target
 from flags.errors import CallerError
 from flags.training import TrainingConfig
@@ -64,7 +65,7 @@ def choose_class_weights(
         CallerError: as many weights are given as the target has no classes.
     """
     classes = np.arange(len(target.names))
-    given = config.fixed_class_weights()
+    given = selection.fixed_class_weights(config)
     if given is not None and len(given) != len(classes):
         raise CallerError(
             f"--class_weights={config.class_weights} has {len(given)} weights, the films have "

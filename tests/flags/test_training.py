@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from flags import conversion, training
+from flags import conversion, selection, training
 from flags.conversion import ConversionConfig
 from flags.errors import CallerError
 from flags.training import TrainingConfig
@@ -80,7 +80,7 @@ def test_refused(changes, message):
     ],
 )
 def test_class_weights(text, weights):
-    assert TrainingConfig(class_weights=text).fixed_class_weights() == weights
+    assert selection.fixed_class_weights(TrainingConfig(class_weights=text)) == weights
 
 
 @pytest.mark.parametrize(
