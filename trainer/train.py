@@ -26,8 +26,8 @@ from trainer import (
     strategy,
     transfer,
 )
-from trainer.phases import Data, Run
 from trainer.records import find_directory, open_records, select, settle
+from trainer.run import Data, Run
 
 
 def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
