@@ -46,7 +46,8 @@ def check(config: TrainingConfig) -> None:
     catalogue.check_name("precision", config.precision, PRECISIONS)
     schedule.parse(config.schedule)
     _check_range("momentum", config.momentum, below=1)
-    _check_range("weight_decay", config.weight_decay, below=1)
+    if config.weight_decay is not None:
+        _check_range("weight_decay", config.weight_decay, below=1)
     _check_range("ema", config.ema, below=1)
     _check_range("max_minutes", config.max_minutes, below=float("inf"))
     if config.momentum and config.optimizer not in MOMENTUM:
@@ -56,6 +57,12 @@ def check(config: TrainingConfig) -> None:
         )
     if config.accumulate < 1:
         raise CallerError(f"--accumulate={config.accumulate} is not at least 1")
+    if config.accumulate > 1 and config.strategy != "default":
+        raise CallerError(
+            f"--accumulate={config.accumulate} does not go with --strategy={config.strategy}: "
+            "Keras can't accumulate gradients of several devices; give a --batch_size that their "
+            "memory holds together"
+        )
     if config.warmup_epochs < 0:
         raise CallerError(f"--warmup_epochs={config.warmup_epochs} is not at least 0")
     shortest = min(e for e in (config.phase1_epochs, config.phase2_epochs) if e)
@@ -98,7 +105,11 @@ def define(default: TrainingConfig) -> None:
     text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
     text("optimizer", default.optimizer, catalogue.describe("What makes the steps", OPTIMIZERS))
     share("momentum", default.momentum, "Momentum of sgd and rmsprop, such as 0.9.")
-    share("weight_decay", default.weight_decay, "Decoupled weight decay, such as 0.004; 0: none.")
+    share(
+        "weight_decay",
+        default.weight_decay,
+        "Decoupled weight decay. Default: Keras's 0.004 for adamw, none for the others.",
+    )
     text("schedule", default.schedule, schedule.describe())
     number(
         "warmup_epochs",

@@ -88,7 +88,7 @@ class TrainingConfig:
     # training
     optimizer: str = "adam"
     momentum: float = 0.0
-    weight_decay: float = 0.0
+    weight_decay: float | None = None
     schedule: str = "constant"
     warmup_epochs: int = 0
     plateau: bool = True

@@ -70,6 +70,7 @@ def _evaluate(config: TrainingConfig) -> pathlib.Path:
     directory = pathlib.Path(config.run_dir)
     given = config
     config, fingerprint = run_folder.read_config(directory)
+    run_folder.check_given(given, config)
     config = dataclasses.replace(
         config,
         dataset_dir=given.dataset_dir or config.dataset_dir,

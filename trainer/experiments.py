@@ -38,7 +38,10 @@ def run(arguments: list[str]) -> int:
     errors: dict[str, str] = {}
     for name in names:
         print(f"experiment {name}", flush=True)
-        error = run_one(flagfiles[name], root / name, arguments)
+        source = source_of(flagfiles[name], flagfiles)
+        # the flagfile names its run in the default folder
+        start = [f"--init_from={root / source}"] if source else []
+        error = run_one(flagfiles[name], root / name, [*start, *arguments])
         if error is not None:
             errors[name] = error
     from trainer import compare  # slow to import
@@ -62,12 +65,18 @@ def choose(flagfiles: dict[str, pathlib.Path], only: Sequence[str]) -> list[str]
         raise CallerError("--flagfiles holds no experiment; give the folder flags/experiments")
     ordered: list[str] = []
     for name in chosen:
-        for line in _text(flagfiles[name]).splitlines():
-            source = pathlib.PurePath(line.removeprefix("--init_from=")).name
-            if line.startswith("--init_from=") and source in flagfiles:
-                ordered.append(source)
-        ordered.append(name)
+        source = source_of(flagfiles[name], flagfiles)
+        ordered += [source, name] if source else [name]
     return list(dict.fromkeys(ordered))
+
+
+def source_of(flagfile: pathlib.Path, flagfiles: dict[str, pathlib.Path]) -> str | None:
+    """Names the experiment whose run a flagfile starts from, if there is one."""
+    for line in _text(flagfile).splitlines():
+        source = pathlib.PurePath(line.removeprefix("--init_from=")).name
+        if line.startswith("--init_from=") and source in flagfiles:
+            return source
+    return None
 
 
 def run_one(

@@ -226,23 +226,24 @@ def _make(features: Features, missing: Sequence[str]) -> None:
 def _rows(features: Features, shards: Sequence[str]) -> Iterator[tuple[int, bytes]]:
     """Yields each record with features in the place of pixels, and the number of its shard."""
     run = tf.function(lambda images: features.front(images, training=False), reduce_retracing=True)
-    for numbers, records, images in _batches(features, shards):
+    for number, records, images in _batches(features, shards):
         made = run(images).numpy()
-        for number, record, feature in zip(numbers.numpy(), records.numpy(), made, strict=True):
+        for record, feature in zip(records.numpy(), made, strict=True):
             example = tf.train.Example.FromString(record)
             example.features.feature["image"].bytes_list.value[0] = feature.tobytes()
             yield int(number), example.SerializeToString(deterministic=True)
 
 
 def _batches(features: Features, shards: Sequence[str]) -> tf.data.Dataset:
-    """Streams (number of the shard, record, pixels); batches go on from one shard to the next."""
+    """Streams (number of the shard, records, pixels).
+
+    A batch ends with its shard: the last bits of features depend on how many films go through the
+    base together, and a pass taken up, or made for other folds first, must give the same.
+    """
 
     def read(number: tf.Tensor, shard: tf.Tensor) -> tf.data.Dataset:
-        return tf.data.TFRecordDataset(shard).map(lambda record: (number, record))
+        batches = tf.data.TFRecordDataset(shard).batch(features.config.batch_size)
+        return batches.map(lambda records: (number, records, features.parse_pixels(records)))
 
-    batches = tf.data.Dataset.from_tensor_slices(list(shards)).enumerate().flat_map(read)
-    return (
-        batches.batch(features.config.batch_size)
-        .map(lambda numbers, records: (numbers, records, features.parse_pixels(records)))
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    numbered = tf.data.Dataset.from_tensor_slices(list(shards)).enumerate()
+    return numbered.flat_map(read).prefetch(tf.data.AUTOTUNE)

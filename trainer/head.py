@@ -14,8 +14,8 @@ from flags import network
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 
-# A weight, its gradient, and two moments of Adam, float32
-_BYTES_PER_WEIGHT = 4 * 4
+# Numbers of a weight's size that an optimizer keeps of it, without momentum
+_MOMENTS = {"adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1, "sgd": 0}
 # Keras's 0.99 averages over more steps than a small set of films has
 _MOMENTUM = 0.9
 
@@ -43,7 +43,7 @@ def add(
         hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     else:
         count = math.prod(features.shape[1:])
-        check_memory(count, units=(*units, len(bias))[0], available=available_memory())
+        check_memory(config, count, units=(*units, len(bias))[0], available=available_memory())
         hidden = keras.layers.Flatten(name="flatten")(features)
     hidden = keras.layers.Dropout(config.dropout, name="dropout")(hidden)
     for position, width in enumerate(units):
@@ -81,10 +81,11 @@ def penalty(config: TrainingConfig) -> keras.regularizers.Regularizer | None:
     return keras.regularizers.L2(config.l2) if config.l2 else None
 
 
-def check_memory(features: int, *, units: int, available: int) -> None:
+def check_memory(config: TrainingConfig, features: int, *, units: int, available: int) -> None:
     """Refuses a first layer whose weights, gradients and optimizer can't all be in memory.
 
     Args:
+        config: which optimizer, and what it averages.
         features: numbers that the flattened base yields.
         units: of the first layer.
         available: bytes.
@@ -92,12 +93,14 @@ def check_memory(features: int, *, units: int, available: int) -> None:
     Raises:
         CallerError: says how many GB are needed, and what to do.
     """
-    needed = features * units * _BYTES_PER_WEIGHT
+    copies = 2 + _MOMENTS[config.optimizer]  # the weight and its gradient
+    copies += sum([config.momentum > 0, config.accumulate > 1, config.ema > 0])
+    needed = 4 * copies * features * units
     if needed > available:
         raise CallerError(
             f"--head=flatten: {features:,} features x {units} units need {needed / 1e9:.1f} GB "
-            f"with gradients and Adam, {available / 1e9:.1f} GB are free; take --head=gap, "
-            "--downsample_sets, smaller films or fewer --hidden units"
+            f"with gradients and what --optimizer={config.optimizer} keeps, {available / 1e9:.1f} "
+            "GB are free; take --head=gap, --downsample_sets, smaller films or fewer --hidden units"
         )
 
 

@@ -18,7 +18,7 @@ from tensorboard.plugins.hparams import api as hparams
 
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import checkpoints
+from trainer import checkpoints, strategy
 
 _HISTOGRAM_VALUES = 100_000
 _PICTURE_SIDE = 256
@@ -52,12 +52,10 @@ class StopAtNaN(keras.callbacks.Callback):
         if np.isfinite(loss):
             return
         rate = float(self.model.optimizer.learning_rate)
-        saved = checkpoints.saved_epochs(self._kept)
-        kept = (
-            f"the last good weights are {checkpoints.epoch_path(self._kept, saved[-1])}"
-            if saved
-            else "no epoch of this phase was good"
-        )
+        epochs = checkpoints.saved_epochs(self._kept)
+        good = [checkpoints.epoch_path(self._kept, epoch) for epoch in epochs[-1:]]
+        good = good or sorted(self._kept.parent.glob("phase*.weights.h5"))  # of the phase before
+        kept = f"the last good weights are {good[0]}" if good else "no epoch was good"
         raise CallerError(
             f"the loss is {float(loss)} in epoch {self._epoch}, {where}, phase {self._phase}, at "
             f"learning rate {rate:g}; {kept}; give a lower --phase{self._phase}_learning_rate and "
@@ -66,16 +64,20 @@ class StopAtNaN(keras.callbacks.Callback):
 
 
 class Deadline(keras.callbacks.Callback):
-    """Stops training after the epoch in which the time is up; one epoch is always trained."""
+    """Stops training after the epoch in which the time is up; one epoch is always trained.
 
-    def __init__(self, seconds: float) -> None:
+    Where the time of one worker is up, all stop: none could train the next epoch alone.
+    """
+
+    def __init__(self, seconds: float, devices: tf.distribute.Strategy) -> None:
         super().__init__()
+        self._devices = devices
         self._end = time.monotonic() + (seconds or float("inf"))
         self.over = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends training where the time is up."""
-        self.over = time.monotonic() >= self._end
+        self.over = strategy.any_says(self._devices, said=time.monotonic() >= self._end)
         if self.over:
             self.model.stop_training = True
 

@@ -21,9 +21,10 @@ def make(config: TrainingConfig, *, rate: float) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a phase that begins with a learning rate."""
     options: dict[str, Any] = {
         "learning_rate": rate,
-        "weight_decay": config.weight_decay or None,
         "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
     }
+    if config.weight_decay is not None:  # else Keras's default, which of AdamW is not none
+        options["weight_decay"] = config.weight_decay
     if config.ema:
         options.update(use_ema=True, ema_momentum=config.ema)
     match config.optimizer:

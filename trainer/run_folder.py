@@ -28,6 +28,7 @@ _INCIDENTAL = (
     "max_minutes",
     "profile",
     "feature_dir",
+    "feature_gb",
     "space",
     "trials",
     "processes",
@@ -103,6 +104,21 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
         )
     fingerprint = content.pop("data_fingerprint")
     return TrainingConfig(**content), fingerprint
+
+
+def check_given(given: TrainingConfig, trained: TrainingConfig) -> None:
+    """Refuses what an evaluation is told otherwise than its run was; flags may be left out.
+
+    Raises:
+        CallerError: names the flag.
+    """
+    default, was = TrainingConfig().to_json(), trained.to_json()
+    for key, value in given.to_json().items():
+        if key not in (*_INCIDENTAL, "mode") and value not in (default[key], was[key]):
+            raise CallerError(
+                f"--{key}={value}: --mode=evaluate judges the run as it was trained, with "
+                f"--{key}={was[key]}; leave the flag out"
+            )
 
 
 def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:

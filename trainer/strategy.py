@@ -42,15 +42,22 @@ def is_chief(devices: tf.distribute.Strategy) -> bool:
 
 def wait_for_all(devices: tf.distribute.Strategy) -> None:
     """Waits until every worker has come here."""
+    any_says(devices, said=False)
+
+
+def any_says(devices: tf.distribute.Strategy, *, said: bool) -> bool:
+    """Says whether any worker says so; waits until every worker has come here."""
     if not _has_workers(devices):
-        return
+        return said
 
     @tf.function
     def count() -> tf.Tensor:
-        one = devices.run(lambda: tf.constant(1.0))
-        return devices.reduce(tf.distribute.ReduceOp.SUM, one, axis=None)
+        here = devices.run(lambda: tf.constant([1.0, float(said)]))
+        return devices.reduce(tf.distribute.ReduceOp.SUM, here, axis=None)
 
-    assert int(count()) == devices.num_replicas_in_sync
+    came, say = count().numpy()
+    assert came == devices.num_replicas_in_sync
+    return bool(say)
 
 
 def divide(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -46,13 +46,16 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
             number.
         OutOfTime: --max_minutes are over before the training is.
     """
-    deadline = monitoring.Deadline(60 * config.max_minutes)
     keras.utils.set_random_seed(config.seed)
     keras.config.set_dtype_policy(config.precision)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     devices = strategy.make(config.strategy)
+    deadline = monitoring.Deadline(60 * config.max_minutes, devices)
     data = open_data(config, judge=judge)
+    if data.test is not None:
+        dataset = data.records.dataset
+        transfer.check_apart(config, dataset=dataset, judged=data.test.parts)
     class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     strategy.wait_for_all(devices)

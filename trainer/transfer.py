@@ -69,6 +69,35 @@ def read_chain(run: pathlib.Path) -> list[str]:
     return [*(description.get("chain") or [description["weights"]]), own]
 
 
+def check_apart(config: TrainingConfig, *, dataset: str, judged: Sequence[str]) -> None:
+    """Makes sure that no run of the chain learned from the films that judge this one.
+
+    Goes back along the chain as far as its runs are still there.
+
+    Args:
+        config: the run's.
+        dataset: name of its data set.
+        judged: splits on disk that judge it.
+
+    Raises:
+        CallerError: one did.
+    """
+    source = config.init_from
+    while source is not None and (pathlib.Path(source) / "run.json").is_file():
+        run = pathlib.Path(source)
+        description = run_folder.read_json(run / "run.json")
+        if description["dataset"] == dataset:
+            splits = description["splits"]
+            learned = {*splits["train"]["folds"], *splits["validation"]["folds"]}
+            if seen := sorted(learned.intersection(judged)):
+                raise CallerError(
+                    f"--init_from={config.init_from}: {run} learned from {', '.join(seen)} of "
+                    f"{dataset}, which judges this run; take a run that never saw these films, or "
+                    "judge others with --test_fold"
+                )
+        source = run_folder.read_json(run / "config.json")["init_from"]
+
+
 def first_trained(model: keras.Model, config: TrainingConfig) -> int:
     """Returns the index of the first layer of the base that phase 2 trains.
 

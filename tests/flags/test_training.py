@@ -26,6 +26,10 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
         ({"precision": "mixed_float"}, r"--precision=mixed_float .* did you mean mixed_float16\?"),
         ({"momentum": 0.9}, r"--momentum=0.9 goes with --optimizer=sgd or rmsprop, not adam"),
         ({"optimizer": "sgd", "momentum": 1.0}, r"--momentum=1.0 is not .* less than 1"),
+        (
+            {"accumulate": 2, "strategy": "mirrored"},
+            r"--accumulate=2 does not go with --strategy=mirrored",
+        ),
         ({"weight_decay": -0.1}, r"--weight_decay=-0.1 is not a number of at least 0"),
         ({"ema": 1.0}, r"--ema=1.0 is not a number of at least 0 and less than 1"),
         ({"max_minutes": float("nan")}, r"--max_minutes=nan is not a number of at least 0"),

@@ -125,6 +125,8 @@ def test_one_failure_stops_no_other(records_dir, tmp_path):
     head = HEAD.format(letter="X", published="60.00 % (S)")
     (folder / "a.flags").write_text(f"{head}--dataset_dir=nowhere\n")
     (folder / "b.flags").write_text(f"{head}--dataset_dir={records_dir}\n--phase2_epochs=0\n")
+    chained = (folder / "b.flags").read_text() + "--init_from=runs/experiments/b\n"
+    (folder / "c.flags").write_text(chained)
 
     def run(*arguments: str) -> subprocess.CompletedProcess:
         short = ["--alpha=0.35", "--weights=random", "--phase1_epochs=1"]
@@ -146,6 +148,8 @@ def test_one_failure_stops_no_other(records_dir, tmp_path):
     page = tmp_path / "runs" / "comparison.html"
     assert first.stdout.splitlines()[-1] == f"comparison: {page}"
     assert (tmp_path / "runs" / "b" / "report.html").is_file()
+    description = json.loads((tmp_path / "runs" / "c" / "run.json").read_text())
+    assert description["weights"].startswith(f"all of {tmp_path / 'runs' / 'b'} ")
     assert "--dataset_dir=nowhere is not a folder (exit code 2)" in page.read_text()
     again = run("--only=b")
     assert again.returncode == 0, again.stderr

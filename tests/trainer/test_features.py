@@ -205,12 +205,7 @@ def test_a_killed_pass_keeps_whole_shards_and_goes_on(
     whole = prepare(network, records, splits, tmp_path / "other")
     resumed = prepare(network, records, splits, tmp_path)
     for copy in whole.folder.iterdir():
-        expected = list(tf.data.TFRecordDataset(str(copy)))
-        found = list(tf.data.TFRecordDataset(str(resumed.folder / copy.name)))
-        assert [len(record.numpy()) for record in found] == [len(r.numpy()) for r in expected]
-        np.testing.assert_allclose(
-            resumed.parse(tf.stack(found)), whole.parse(tf.stack(expected)), atol=1e-5
-        )
+        assert (resumed.folder / copy.name).read_bytes() == copy.read_bytes()
 
 
 def build(**options) -> keras.Model:

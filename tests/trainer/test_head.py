@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import head
+from trainer import head, optimizers
 
 
 def make(kind="binary", shares=(0.5, 0.5), **options) -> keras.Model:
@@ -119,16 +119,38 @@ def test_dropout_of_none_changes_nothing_in_training():
     assert not np.array_equal(model(films, training=True), model(films, training=False))
 
 
+@pytest.mark.parametrize(
+    ("options", "copies"),
+    [
+        ({}, 4),
+        ({"optimizer": "sgd"}, 2),
+        ({"optimizer": "sgd", "momentum": 0.9}, 3),
+        ({"optimizer": "rmsprop"}, 3),
+        ({"optimizer": "rmsprop", "momentum": 0.9}, 4),
+        ({"optimizer": "adagrad", "ema": 0.9}, 4),
+        ({"optimizer": "adamw", "ema": 0.9, "accumulate": 2}, 6),
+    ],
+    ids=str,
+)
+def test_memory_is_what_the_optimizer_holds(options, copies):
+    config = TrainingConfig(**options)
+    weight = keras.Variable(np.ones((30, 5), np.float32))
+    optimizer = optimizers.make(config, rate=0.1)
+    optimizer.build([weight])
+    assert 2 + sum(variable.shape == (30, 5) for variable in optimizer.variables) == copies
+    head.check_memory(config, 30, units=5, available=copies * 600)
+    with pytest.raises(CallerError, match=r"30 features x 5 units need"):
+        head.check_memory(config, 30, units=5, available=copies * 600 - 1)
+
+
 def test_memory_of_a_flatten_head():
     """671 million weights of experiment J: weight, gradient, two moments of 4 bytes."""
-    features = 32 * 32 * 1280
-    head.check_memory(features, units=512, available=features * 512 * 16)
     with pytest.raises(
         CallerError,
         match=r"^--head=flatten: 1,310,720 features x 512 units need 10\.7 GB with gradients and "
-        r"Adam, 6\.0 GB are free; take --head=gap, --downsample_sets, ",
+        r"what --optimizer=adam keeps, 6\.0 GB are free; take --head=gap, --downsample_sets, ",
     ):
-        head.check_memory(features, units=512, available=6 * 10**9)
+        head.check_memory(TrainingConfig(), 32 * 32 * 1280, units=512, available=6 * 10**9)
 
 
 def test_memory_that_is_available_is_less_than_there_is():

@@ -146,6 +146,8 @@ def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_p
         "--mode=evaluate", "--run_dir=run", f"--dataset_dir={records_dir}", cwd=tmp_path
     )
     assert run.returncode == 0, run.stderr
+    run = run_trainer("--mode=evaluate", "--run_dir=run", "--where=view=='CC'", cwd=tmp_path)
+    assert_last_line(run, "--mode=evaluate judges the run as it was trained, with --where=; leave")
     (tmp_path / "run" / "model.keras").unlink()
     run = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
     assert_last_line(run, "holds no model.keras: its training is not finished")

@@ -43,9 +43,13 @@ def test_a_loss_that_is_no_number_names_epoch_step_and_rate(tmp_path):
 
 
 def test_a_validation_loss_that_is_no_number(tmp_path):
-    guard = monitoring.StopAtNaN(phase=1, kept=tmp_path)
+    """In the first epoch of phase 2: the last good weights are those phase 1 ended with."""
+    guard = monitoring.StopAtNaN(phase=2, kept=tmp_path / "phase2")
+    (tmp_path / "phase1.weights.h5").touch()
     good, bad = np.ones((2, 2), np.float32), np.full((2, 2), np.inf, np.float32)
-    with pytest.raises(CallerError, match=r"epoch 0, validation, phase 1.*no epoch of this phase"):
+    with pytest.raises(
+        CallerError, match=r"epoch 0, validation, phase 2.* are .*phase1\.weights\.h5;"
+    ):
         tiny().fit(
             good,
             np.zeros((2, 1)),

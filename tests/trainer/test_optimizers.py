@@ -67,6 +67,15 @@ def test_adam_and_adamw():
     np.testing.assert_allclose(decayed.get_weights()[0], adam(0.2), rtol=1e-4)
 
 
+@pytest.mark.parametrize(("given", "decay"), [(None, 0.004), (0.0, 0.0)])
+def test_decay_of_adamw_that_is_not_given_is_that_of_keras(given, decay):
+    mine = train(TrainingConfig(optimizer="adamw", weight_decay=given), rate=0.1, epochs=20)
+    theirs = one_layer()
+    theirs.compile(keras.optimizers.AdamW(0.1, weight_decay=decay), "mse")
+    theirs.fit(FILMS, TRUTH, batch_size=8, epochs=20, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(mine.get_weights()[0], theirs.get_weights()[0])
+
+
 def test_rmsprop_and_adagrad():
     slope = gradient(START)
     rmsprop = train(TrainingConfig(optimizer="rmsprop")).get_weights()[0]

@@ -1,6 +1,7 @@
 """Several devices and several processes give what one gives."""
 
 import csv
+import dataclasses
 import json
 import os
 import pathlib
@@ -118,10 +119,11 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def run_workers(config: TrainingConfig) -> None:
+def run_workers(*configs: TrainingConfig, stopped: bool = False) -> None:
+    """Runs two workers, each with a configuration of its own, to the end or out of time."""
     cluster = {"worker": [f"localhost:{port}" for port in free_ports(2)]}
     workers = []
-    for index in range(2):
+    for index, config in enumerate(configs):
         task = {"type": "worker", "index": index}
         environment = {
             **CHILD_ENVIRONMENT,
@@ -136,9 +138,11 @@ def run_workers(config: TrainingConfig) -> None:
                 text=True,
             )
         )
+    code = 1 if stopped else 0
     try:
         said = [worker.communicate(timeout=400)[0] for worker in workers]
-        assert [worker.returncode for worker in workers] == [0, 0], "\n".join(said)
+        assert [worker.returncode for worker in workers] == [code] * 2, "\n".join(said)
+        assert all(("OutOfTime" in text) == stopped for text in said)
     finally:
         for worker in workers:
             worker.kill()
@@ -166,7 +170,10 @@ def test_two_processes_give_the_run_of_one(records_dir, tmp_path):
         "phase2_learning_rate": 1e-4,
     }
     train.train(TrainingConfig(**options, run_dir=str(tmp_path / "one")))
-    run_workers(TrainingConfig(**options, run_dir=str(tmp_path / "two"), strategy="multi_worker"))
+    many = TrainingConfig(**options, run_dir=str(tmp_path / "two"), strategy="multi_worker")
+    # the time of one worker is up after an epoch: both stop, and take the run up together
+    run_workers(many, dataclasses.replace(many, max_minutes=1e-9), stopped=True)
+    run_workers(many, many)
     # batch normalisation learns in phase 2, from each device's part of a batch
     np.testing.assert_allclose(
         history(tmp_path / "two")[:2], history(tmp_path / "one")[:2], rtol=1e-4

@@ -254,6 +254,7 @@ def test_a_loss_that_is_no_number_stops_the_run(records_dir, tmp_path):
     model.get_layer("probability").bias.assign([np.nan])
     model.save(source / "model.keras")
     (source / "run.json").write_text('{"weights": "random", "dataset": "x", "target": "y"}')
+    (source / "config.json").write_text('{"init_from": null}')
     given = config(records_dir, tmp_path / "run", init_from=str(source))
     with pytest.raises(
         CallerError, match=r"nan in epoch 0, step 1, phase 1, at learning rate 0.001; no epoch"

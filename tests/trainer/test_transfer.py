@@ -30,6 +30,10 @@ def source(tmp_path_factory) -> pathlib.Path:
     return run
 
 
+def build(config: TrainingConfig, size: ImageSize = SIZE):
+    return transfer.build(config, size, kind="binary", shares=(0.5, 0.5))
+
+
 def taken(layer: keras.layers.Layer) -> bool:
     """Says whether all weights of a layer are those of the source; mixtures are an error."""
     same = {bool((weight == 0.25).all()) for weight in layer.get_weights()}
@@ -43,7 +47,7 @@ def taken(layer: keras.layers.Layer) -> bool:
 )
 def test_parts(source, parts, base, head):
     config = TrainingConfig(**BASE, init_from=str(source), init_parts=parts)
-    model, weights = transfer.build(config, SIZE)
+    model, weights = build(config)
     inner = model.get_layer(models.BASE_LAYER)
     assert {taken(layer) for layer in inner.layers if layer.weights} == {base}
     dense = [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]
@@ -70,10 +74,33 @@ def test_a_chain_grows(source, tmp_path):
     ]
 
 
+def write_run(folder: pathlib.Path, *, dataset: str, train: list[str], init_from=None) -> str:
+    folder.mkdir()
+    splits = {"train": {"folds": train}, "validation": {"folds": ["fold0"]}}
+    (folder / "run.json").write_text(json.dumps({"dataset": dataset, "splits": splits}))
+    (folder / "config.json").write_text(json.dumps({"init_from": init_from}))
+    return str(folder)
+
+
+def test_a_run_that_learned_from_the_judged_films_is_refused(tmp_path):
+    first = write_run(tmp_path / "first", dataset="mini_mias", train=["fold1", "fold2"])
+    second = write_run(tmp_path / "second", dataset="phantom", train=["fold1"], init_from=first)
+    last = TrainingConfig(init_from=second)
+    for judged in ("fold0", "fold2"):  # one validated it
+        with pytest.raises(
+            CallerError, match=rf"second: .*first learned from {judged} of mini_mias, which judges"
+        ):
+            transfer.check_apart(last, dataset="mini_mias", judged=[judged])
+    transfer.check_apart(last, dataset="mini_mias", judged=["test"])
+    transfer.check_apart(last, dataset="cbis_ddsm", judged=["fold1"])
+    pathlib.Path(first, "run.json").unlink()
+    transfer.check_apart(last, dataset="mini_mias", judged=["fold2"])
+
+
 def test_the_run_must_be_finished(tmp_path):
     config = TrainingConfig(**BASE, init_from=str(tmp_path))
     with pytest.raises(CallerError, match=r"--init_from=.* holds no model.keras; give the folder"):
-        transfer.build(config, SIZE)
+        build(config)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +120,12 @@ def test_the_run_must_be_finished(tmp_path):
 def test_misfits_name_the_layer(source, changes, size, message):
     config = TrainingConfig(**{**BASE, "init_from": str(source), **changes})
     with pytest.raises(CallerError, match=message):
-        transfer.build(config, size)
+        build(config, size)
 
 
 def test_unfreezing_from_a_layer():
     config = TrainingConfig(**BASE, unfreeze_from="block_13_expand")
-    model, _ = transfer.build(config, SIZE)
+    model, _ = build(config)
     transfer.unfreeze(model, config, pretrained=True)
     layers = model.get_layer(models.BASE_LAYER).layers
     names = [layer.name for layer in layers]
@@ -113,7 +140,7 @@ def test_unfreezing_from_a_layer():
 def test_unfreezing_a_share(share, weighted):
     """MobileNetV2 has 52 convolutions and 52 batch normalisations."""
     config = TrainingConfig(**BASE, unfreeze_from=share)
-    model, _ = transfer.build(config, SIZE)
+    model, _ = build(config)
     layers = model.get_layer(models.BASE_LAYER).layers
     assert sum(bool(layer.weights) for layer in layers) == 104
     left = layers[transfer.first_trained(model, config) :]
@@ -127,4 +154,4 @@ def test_an_unknown_layer_is_refused_before_training():
     with pytest.raises(
         CallerError, match=r"block_13_expnd is no layer of mobilenetv2; did you mean block_13_expa"
     ):
-        transfer.build(config, SIZE)
+        build(config)
