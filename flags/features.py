@@ -60,7 +60,7 @@ def define(default: TrainingConfig) -> None:
         "feature_dir",
         None,
         "Folder where features are kept, shared by runs with the same base, weights and films. "
-        "Default: in the run folder, until phase 1 is done.",
+        "Default: in the run folder, until it is trained.",
     )
     flags.DEFINE_float(
         "feature_gb",

@@ -23,6 +23,7 @@ from flags import catalogue, schema
 from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
 from trainer import evaluate, features, metrics, predictions, report, run_folder, train
+from trainer.predictions import Prediction
 from trainer.records import Records, Split, find_directory, open_records, select, settle
 
 MIN_FOLDS = 3
@@ -57,15 +58,18 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     pooled = select(records, POOLED, folds, target)
     directory, content = run_folder.check_run(config, records, name)
+    configs = [_configure(config, records, directory, fold) for fold in range(records.folds)]
+    for of_fold in configs:  # what the last one lacks is not to be found out hours later
+        train.divide(records, of_fold)
     run_folder.open_run(directory, content)
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
-    runs = [_run_fold(config, records, directory, fold, end) for fold in range(records.folds)]
+    runs = [_run_fold(of_fold, len(folds), end) for of_fold in configs]
     predicted = [
         dataclasses.replace(prediction, split=POOLED)
         for run in runs
         for prediction in predictions.read(run / "predictions.csv")
     ]
-    assert sorted(p.film_id for p in predicted) == sorted(f["film_id"] for f in pooled.films)
+    _check_films(directory, predicted, pooled)
     predictions.write(directory / "predictions.csv", predicted)
     scores = metrics.score(
         predicted, split=POOLED, label_names=target.names, ordinal=target.kind == "ordinal"
@@ -108,11 +112,25 @@ def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return summary
 
 
-def _run_fold(
-    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int, end: float
-) -> pathlib.Path:
+def _configure(
+    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int
+) -> TrainingConfig:
+    """Makes the configuration of one fold: a training run like any other."""
+    return dataclasses.replace(
+        config,
+        mode="train",
+        run_dir=str(directory / schema.fold_name(fold)),
+        dataset_dir=str(records.directory),
+        test_fold=fold,
+        fold=(fold + 1) % records.folds,
+        feature_dir=config.feature_dir or str(features.folder_of(directory)),
+    )
+
+
+def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
     """Trains and judges one fold, unless it is finished; returns its run folder."""
-    run = directory / schema.fold_name(fold)
+    assert config.run_dir is not None
+    run = pathlib.Path(config.run_dir)
     if (run / "report.html").is_file():  # written last
         logging.info("%s is finished", run)
         return run
@@ -122,21 +140,20 @@ def _run_fold(
             f"--max_minutes={config.max_minutes:g} are over before {run}; give the same command "
             "again to go on"
         )
-    logging.info("fold %d of %d: %s", fold + 1, records.folds, run)
+    logging.info("%s, one of %d", run, folds)
     keras.backend.clear_session()  # names of layers, as in a process of its own
     gc.collect()
-    return train.train(
-        dataclasses.replace(
-            config,
-            mode="train",
-            run_dir=str(run),
-            dataset_dir=str(records.directory),
-            test_fold=fold,
-            fold=(fold + 1) % records.folds,
-            max_minutes=left if config.max_minutes else 0.0,
-            feature_dir=config.feature_dir or str(features.folder_of(directory)),
+    return train.train(dataclasses.replace(config, max_minutes=left if config.max_minutes else 0.0))
+
+
+def _check_films(directory: pathlib.Path, predicted: Sequence[Prediction], pooled: Split) -> None:
+    """Makes sure that every film was judged once: damage may have come, or gone, in between."""
+    judged = sorted(prediction.film_id for prediction in predicted)
+    if judged != sorted(film["film_id"] for film in pooled.films):
+        raise CallerError(
+            f"{directory}: its folds judged {len(judged)} films, now {len(pooled.films)} can be "
+            "read; records were damaged or restored in between, give another --run_dir"
         )
-    )
 
 
 def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> dict[str, Any]:

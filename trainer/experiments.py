@@ -12,7 +12,7 @@ import pathlib
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
@@ -29,19 +29,20 @@ def run(arguments: list[str]) -> int:
     """Runs what is to be run and writes the comparison; returns the exit code.
 
     Raises:
-        CallerError: there is no such experiment.
+        CallerError: there is no such experiment, or the runs are to share a folder.
     """
     values = flags.FLAGS
+    if any(argument.lstrip("-").startswith("run_dir") for argument in arguments):
+        raise CallerError(
+            "--run_dir: every experiment has a folder of its own; --runs names the one of all"
+        )
     flagfiles = {path.stem: path for path in sorted(pathlib.Path(values.flagfiles).glob("*.flags"))}
     names = choose(flagfiles, values.only.split())
     root = pathlib.Path(values.runs)
     errors: dict[str, str] = {}
     for name in names:
         print(f"experiment {name}", flush=True)
-        source = source_of(flagfiles[name], flagfiles)
-        # the flagfile names its run in the default folder
-        start = [f"--init_from={root / source}"] if source else []
-        error = run_one(flagfiles[name], root / name, [*start, *arguments])
+        error = run_one(root / name, [*flags_of(name, flagfiles, root), *arguments])
         if error is not None:
             errors[name] = error
     from trainer import compare  # slow to import
@@ -70,20 +71,24 @@ def choose(flagfiles: dict[str, pathlib.Path], only: Sequence[str]) -> list[str]
     return list(dict.fromkeys(ordered))
 
 
-def source_of(flagfile: pathlib.Path, flagfiles: dict[str, pathlib.Path]) -> str | None:
-    """Names the experiment whose run a flagfile starts from, if there is one."""
+def source_of(flagfile: pathlib.Path, flagfiles: Mapping[str, pathlib.Path]) -> str | None:
+    """Names the flagfile whose run this one begins from (--init_from), if there is one."""
     for line in _text(flagfile).splitlines():
-        source = pathlib.PurePath(line.removeprefix("--init_from=")).name
-        if line.startswith("--init_from=") and source in flagfiles:
-            return source
+        name = pathlib.PurePath(line.removeprefix("--init_from=")).name
+        if line.startswith("--init_from=") and name in flagfiles:
+            return name
     return None
 
 
-def run_one(
-    flagfile: pathlib.Path, directory: pathlib.Path, arguments: Sequence[str]
-) -> str | None:
-    """Runs one flagfile in a process of its own; returns the line that says why it failed."""
-    given = [f"--flagfile={flagfile}", f"--run_dir={directory}", *arguments]
+def flags_of(name: str, flagfiles: Mapping[str, pathlib.Path], root: pathlib.Path) -> list[str]:
+    """Lists the flags of an experiment; it begins from a run below `root`, as it is one itself."""
+    source = source_of(flagfiles[name], flagfiles)
+    begins = [f"--init_from={root / source}"] if source else []
+    return [f"--flagfile={flagfiles[name]}", f"--run_dir={root / name}", *begins]
+
+
+def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
+    """Runs one experiment in a process of its own; returns the line that says why it failed."""
     path = directory.with_name(f"{directory.name}.command")
     finished = (directory / "report.html").is_file()  # written last
     if finished and path.is_file() and path.read_text(encoding="utf-8") == shlex.join(given):

@@ -9,6 +9,7 @@ share them, such as the folds of a cross-validation, share the folder.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -132,7 +133,7 @@ def folder_of(directory: pathlib.Path) -> pathlib.Path:
 
 
 def discard(directory: pathlib.Path) -> None:
-    """Removes the features in such a folder: phase 1 is done."""
+    """Removes the features in such a folder, which has no more use for them."""
     shutil.rmtree(folder_of(directory), ignore_errors=True)
 
 
@@ -190,24 +191,48 @@ def _check_room(
     features: Features, root: pathlib.Path, missing: Sequence[str], records: Records
 ) -> str:
     """Returns why the features have no room, "" if they have."""
+    if not missing:
+        return ""
     one = math.prod(features.shape) * tf.as_dtype(features.dtype).size + _ROW_BYTES
     shards = records.manifest["shards"]
     films = sum(shards[pathlib.Path(shard).name]["records"] for shard in missing)
-    held = sum(path.stat().st_size for path in root.rglob("*") if path.is_file())
-    if held + films * one <= features.config.feature_gb * 1e9:
-        return ""
-    return (
-        f"features of {films} films take {films * one / 1e9:.3g} GB, {root} holds {held / 1e9:.3g} "
-        f"GB, and --feature_gb={features.config.feature_gb:g}; allow more, or remove what is old"
-    )
+    said = f"features of {films} films take {films * one / 1e9:.3g} GB"
+    held = _sum_files(root)
+    if held + films * one > features.config.feature_gb * 1e9:
+        return (
+            f"{said}, {root} holds {held / 1e9:.3g} GB, and --feature_gb="
+            f"{features.config.feature_gb:g}; allow more, or remove what is old"
+        )
+    free = shutil.disk_usage(next(path for path in root.absolute().parents if path.is_dir())).free
+    if films * one > free:
+        return f"{said}, {free / 1e9:.3g} GB are free at {root}; name a disk with --feature_dir"
+    return ""
+
+
+def _sum_files(root: pathlib.Path) -> int:
+    """Counts the bytes under a folder, in which other runs may be at work."""
+    total = 0
+    for path in root.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # renamed since
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _make(features: Features, missing: Sequence[str]) -> None:
-    """Runs the front over the shards that have no copy; each copy is renamed into place whole."""
+    """Runs the front over the shards that have no copy; each copy is renamed into place whole.
+
+    Raises:
+        CallerError: the folder can't be made.
+    """
     if not missing:
         logging.info("features found in %s", features.folder)
         return
-    features.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        features.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CallerError(
+            f"{features.folder} can't be made: {error.strerror}; name a folder with --feature_dir"
+        ) from error
     temporary = features.folder / f"unfinished-{os.getpid()}"
     start, films = time.monotonic(), 0
     rows = _rows(features, missing)

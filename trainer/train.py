@@ -26,7 +26,7 @@ from trainer import (
     strategy,
     transfer,
 )
-from trainer.records import find_directory, open_records, select, settle
+from trainer.records import Records, find_directory, open_records, select, settle
 from trainer.run import Data, Run
 
 
@@ -125,6 +125,15 @@ def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
         condition=config.where,
         skip_damaged=config.skip_damaged,
     )
+    return divide(records, config, judge=judge)
+
+
+def divide(records: Records, config: TrainingConfig, *, judge: bool = True) -> Data:
+    """Forms the splits of a run from its records.
+
+    Raises:
+        CallerError: there is no such fold, or a split lacks a class.
+    """
     for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
         if fold is not None and fold >= records.folds:
             raise CallerError(

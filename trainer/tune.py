@@ -95,6 +95,7 @@ def tune(config: TrainingConfig) -> list[str]:
             _queue_grid(search, goal)
         _put_back(search.study)
         _run_trials(search, goal, end)
+        _check_success(search.study)
         page = study_page.write(directory, search.study, dimensions, monitor=config.monitor)
         features.discard(directory)
     best = search.study.best_trial
@@ -205,13 +206,20 @@ def _run_trials(search: Search, goal: int, end: float) -> None:
 
 def _begun(study: optuna.Study) -> int:
     trials = study_page.counted(study)
+    if sum(trial.state == TrialState.FAIL for trial in trials) >= MAX_FAILED:
+        _check_success(study)
+    return len(trials)
+
+
+def _check_success(study: optuna.Study) -> None:
+    """Makes sure that a trial has succeeded; else there is no best one."""
+    trials = study_page.counted(study)
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
-    if len(failed) >= MAX_FAILED and not any(t.state == TrialState.COMPLETE for t in trials):
+    if failed and not any(trial.state == TrialState.COMPLETE for trial in trials):
         raise CallerError(
             f"{len(failed)} trials failed and none succeeded; the last: "
             f"{failed[-1].user_attrs['error']}"
         )
-    return len(trials)
 
 
 def _start(search: Search) -> Job | None:

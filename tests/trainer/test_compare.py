@@ -118,6 +118,29 @@ def test_choice_and_order(flagfiles):
     assert experiments.choose(flagfiles, ["g", "c"]) == ["g", "demo", "c"]
 
 
+def test_a_run_begins_from_the_one_beside_it(flagfiles):
+    """Wherever --runs puts them: the flagfile names the default folder."""
+    with flagfiles["c"].open("a") as file:
+        file.write("--init_from=runs/experiments/demo\n")
+    root = pathlib.Path("elsewhere")
+    beside = [f"--flagfile={flagfiles['c']}", "--run_dir=elsewhere/c", "--init_from=elsewhere/demo"]
+    assert experiments.flags_of("c", flagfiles, root) == beside
+    assert experiments.flags_of("g", flagfiles, root)[1:] == ["--run_dir=elsewhere/g"]
+
+
+def test_runs_do_not_share_a_folder(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "trainer.experiments", "--run_dir=mine"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+    )
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: --run_dir: every experiment has a folder of its own; --ru")
+
+
 @pytest.mark.slow
 def test_one_failure_stops_no_other(records_dir, tmp_path):
     folder = tmp_path / "flags"

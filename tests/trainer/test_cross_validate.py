@@ -177,6 +177,33 @@ def test_no_fold_begins_out_of_time(folds_dir, tmp_path):
     assert not (tmp_path / "run" / "fold0").exists()
 
 
+def test_what_a_later_fold_lacks_is_said_before_the_first_trains(records_dir, tmp_path):
+    """Of four folds the last has no malignant film; it validates when fold 2 is judged."""
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    with (copy / "sources.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    with (copy / "sources.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        for row in table:
+            cleared = row["split"] == "fold3" and row["pathology"] == "malignant"
+            writer.writerow({**row, "pathology": ""} if cleared else row)
+    with pytest.raises(CallerError, match=r"validation films \(fold3\) .* none that is malignant"):
+        cross_validate.cross_validate(config(copy, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_films_lost_since_their_fold_was_judged_are_no_secret(finished, folds_dir, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    copy = shutil.copytree(folds_dir, tmp_path / "copy")
+    shard = sorted(copy.glob("*fold0.tfrecord*"))[0]
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(CallerError, match=r"judged 36 films, now 35 can be read; records were dam"):
+        cross_validate.cross_validate(config(copy, run, skip_damaged=True))
+
+
 def test_two_folds_are_too_few(folds_dir, tmp_path):
     copy = shutil.copytree(folds_dir, tmp_path / "copy")
     edit_manifest(copy, folds=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
+import shutil
 
 import keras
 import numpy as np
@@ -316,6 +317,27 @@ def test_the_folder_is_bounded(network, records, splits, kept, tmp_path):
     assert not list(tmp_path.iterdir())
     used = sum(path.stat().st_size for path in kept.folder.iterdir())
     assert used < 42 * (1280 * 4 + 2048)  # the estimate holds
+
+
+def test_a_full_disk_is_known_before(network, records, splits, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    assert prepare(network, records, splits, tmp_path) is None
+    with pytest.raises(CallerError, match=r"take 0\.000301 GB, 1e-06 GB are free at .*; name a d"):
+        prepare(network, records, splits, tmp_path, feature_cache="disk")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_needs_no_room(network, records, splits, kept):
+    little = {"feature_gb": 1e-4, "feature_cache": "disk"}
+    again = prepare(network, records, splits, kept.folder.parent, **little)
+    assert again.folder == kept.folder
+
+
+def test_a_folder_that_cannot_be_made(network, records, splits, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(CallerError, match=r"can't be made: Not a directory; name a folder with --"):
+        prepare(network, records, splits, tmp_path / "file")
 
 
 def test_several_machines_go_the_plain_way(network, records, splits, tmp_path):

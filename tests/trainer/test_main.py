@@ -1,5 +1,6 @@
 """The trainer as a user runs it: exit codes and lines on the terminal."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -9,7 +10,11 @@ import sys
 
 import pytest
 
+from flags.errors import CallerError
+from flags.training import TrainingConfig
 from tests.trainer.conftest import edit_manifest
+from trainer import __main__ as program
+from trainer import train
 
 
 def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
@@ -47,13 +52,10 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
         (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenet or mobilenetv2"]),
         (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
         (["--mode=evaluate"], ["needs --run_dir"]),
-        (["--mode=evaluate", "--run_dir=nowhere"], ["nowhere holds no config.json"]),
         (["--batch_size=0"], ["--batch_size=0", "positive"]),
         (["--batchsize=2"], ["unknown flag --batchsize", "did you mean --batch_size?"]),
         (["h.flags"], ["'h.flags' is not a flag"]),
-        ([], ["no records under data/tfrecords", "make tfrecords"]),
         (["--dataset_dir=nowhere"], ["--dataset_dir=nowhere is not a folder"]),
-        (["--dataset_dir=."], [". holds no manifest.json", "<H>x<W>"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
@@ -62,12 +64,32 @@ def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_schema_version_is_one_line(records_dir, tmp_path):
+@pytest.mark.parametrize(
+    ("directory", "message"),
+    [
+        (None, r"^no records under data/tfrecords; make some with 'make tfrecords'"),
+        (".", r"^\. holds no manifest.json; give the folder .*<H>x<W>"),
+    ],
+)
+def test_a_folder_without_records(tmp_path, monkeypatch, directory, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CallerError, match=message):
+        train.train(TrainingConfig(dataset_dir=directory))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_schema_version(records_dir, tmp_path):
     copy = shutil.copytree(records_dir, tmp_path / "copy")
     edit_manifest(copy, schema_version="0.9.0")
-    run = run_trainer("--dataset_dir=copy", "--run_dir=run", cwd=tmp_path)
-    assert_one_line(run, "copy has schema version 0.9.0", "convert the films again")
-    assert not (tmp_path / "run").exists()
+    run = tmp_path / "run"
+    with pytest.raises(CallerError, match=r"copy has schema version 0.9.0, .*convert the films ag"):
+        train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run)))
+    assert not run.exists()
+
+
+def test_a_run_folder_that_is_not_there():
+    with pytest.raises(CallerError, match=r"--run_dir=nowhere holds no config.json; give the fold"):
+        program._evaluate(TrainingConfig(mode="evaluate", run_dir="nowhere"))
 
 
 def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
@@ -138,19 +160,21 @@ def test_a_damaged_shard_is_named(records_dir, tmp_path):
 
 def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_path):
     copy = shutil.copytree(records_dir, tmp_path / "copy")
-    assert train_briefly(copy, tmp_path).returncode == 0
+    small = {"weights": "random", "alpha": 0.35, "phase1_epochs": 1, "phase2_epochs": 0}
+    run = tmp_path / "run"
+    train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run), **small))
     edit_manifest(copy, data_fingerprint="of others")
-    run = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
-    assert_last_line(run, "holds other records than run learned from")
-    run = run_trainer(
-        "--mode=evaluate", "--run_dir=run", f"--dataset_dir={records_dir}", cwd=tmp_path
-    )
-    assert run.returncode == 0, run.stderr
-    run = run_trainer("--mode=evaluate", "--run_dir=run", "--where=view=='CC'", cwd=tmp_path)
-    assert_last_line(run, "--mode=evaluate judges the run as it was trained, with --where=; leave")
-    (tmp_path / "run" / "model.keras").unlink()
-    run = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
-    assert_last_line(run, "holds no model.keras: its training is not finished")
+    again = TrainingConfig(mode="evaluate", run_dir=str(run))
+    with pytest.raises(CallerError, match=r"holds other records than .*run learned from, its test"):
+        program._evaluate(again)
+    program._evaluate(dataclasses.replace(again, dataset_dir=str(records_dir)))
+    with pytest.raises(
+        CallerError, match=r"judges the run as it was trained, with --where=; "
+    ):
+        program._evaluate(dataclasses.replace(again, where="view=='CC'"))
+    (run / "model.keras").unlink()
+    with pytest.raises(CallerError, match=r"holds no model.keras: its training is not finished; g"):
+        program._evaluate(again)
 
 
 def test_wrong_weights_do_not_claim_the_run_folder(records_dir, tmp_path):

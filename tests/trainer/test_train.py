@@ -141,20 +141,20 @@ CHILD = """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("when", "epoch"), [("after", 1), ("before", 4)])
-def test_a_killed_run_ends_with_the_weights_of_an_uninterrupted_one(
-    finished, records_dir, tmp_path, when, epoch
+def test_a_run_killed_in_both_phases_ends_with_the_weights_of_an_uninterrupted_one(
+    finished, records_dir, tmp_path
 ):
-    options = config(records_dir, tmp_path / "run").to_json()
-    for killed, victim in ((True, epoch), (False, -1)):
+    given = config(records_dir, tmp_path / "run")
+    for when, epoch in (("after", 1), ("before", 4)):
         child = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(CHILD), repr(options), when, str(victim)],
+            [sys.executable, "-c", textwrap.dedent(CHILD), repr(given.to_json()), when, str(epoch)],
             check=False,
             capture_output=True,
             text=True,
             env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        assert child.returncode == (-signal.SIGKILL if killed else 0), child.stderr
+        assert child.returncode == -signal.SIGKILL, child.stderr
+    train.train(given)
     for once, twice in zip(weights_of(finished), weights_of(tmp_path / "run"), strict=True):
         np.testing.assert_array_equal(once, twice)
     with (
@@ -327,9 +327,8 @@ LOSSES = """
 
 @pytest.mark.slow
 def test_two_replicas_give_the_losses_of_one(records_dir, tmp_path):
-    losses = {}
-    for name in ("default", "mirrored"):
-        options = config(
+    given = {
+        name: config(
             records_dir,
             tmp_path / name,
             strategy=name,
@@ -337,15 +336,20 @@ def test_two_replicas_give_the_losses_of_one(records_dir, tmp_path):
             phase2_epochs=0,
             phase1_epochs=3,
             batch_size=5,
-        ).to_json()
-        child = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(LOSSES), repr(options)],
-            check=True,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
-        assert f"replicas {2 if name == 'mirrored' else 1}" in child.stdout
+        for name in ("default", "mirrored")
+    }
+    train.train(given["default"])
+    child = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(LOSSES), repr(given["mirrored"].to_json())],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert "replicas 2" in child.stdout
+    losses = {}
+    for name in given:
         with (tmp_path / name / "history.csv").open() as file:
             rows = list(csv.DictReader(file))
         losses[name] = [[float(row["loss"]), float(row["val_loss"])] for row in rows]

@@ -166,6 +166,13 @@ def test_a_search_of_which_nothing_succeeds_is_stopped(records_dir, tmp_path):
         tune.tune(search)
 
 
+def test_a_search_of_one_trial_that_fails_has_no_best(records_dir, tmp_path):
+    search = config(records_dir, tmp_path, sampler="random", alpha=1.0, trials=1)
+    (tmp_path / "space.txt").write_text("alpha = 0.35 0.5\nbase = vgg19\n")
+    with pytest.raises(CallerError, match=r"1 trials failed and none succeeded; the last: --alph"):
+        tune.tune(search)
+
+
 RANGES = (
     Dimension("phase1_learning_rate", "log", (1e-5, 1e-2)),
     Dimension("batch_size", "int", (2, 16)),
