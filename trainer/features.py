@@ -262,8 +262,8 @@ def _rows(features: Features, shards: Sequence[str]) -> Iterator[tuple[int, byte
 def _batches(features: Features, shards: Sequence[str]) -> tf.data.Dataset:
     """Streams (number of the shard, records, pixels).
 
-    A batch ends with its shard: the last bits of features depend on how many films go through the
-    base together, and a pass taken up, or made for other folds first, must give the same.
+    A batch ends with its shard: last bits may depend on what goes through the base together, and a
+    pass taken up, or made for other folds first, must give the same.
     """
 
     def read(number: tf.Tensor, shard: tf.Tensor) -> tf.data.Dataset:
