@@ -91,6 +91,8 @@ def _prepare_features(run: Run) -> features.Features | None:
             # the order of its slots is that of the checkpoints of the whole network
             run.model.optimizer.build(run.model.trainable_variables)
             _set_up(run, kept.head, run.model.optimizer)
+    if kept is not None:
+        strategy.prepare(kept.head, run.devices, next(iter(validation_batches(run, kept))))
     return kept
 
 

@@ -209,14 +209,18 @@ def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
         while not finished(records(tmp_path)) and first.poll() is None:
             time.sleep(0.002)
         first.send_signal(signal.SIGSTOP)
-        before = fingerprints(records(tmp_path))
-        code, said = convert(*arguments(films, tmp_path))
-        assert first.poll() is None
-        assert code == 2
-        assert "error: " in said
-        assert "is being written by another job; wait for it" in said
-        assert fingerprints(records(tmp_path)) == before
-        first.send_signal(signal.SIGCONT)
+        try:
+            while "T (stopped)" not in pathlib.Path(f"/proc/{first.pid}/status").read_text():
+                time.sleep(0.002)  # a thread in a system call ends it first
+            before = fingerprints(records(tmp_path))
+            code, said = convert(*arguments(films, tmp_path))
+            assert first.poll() is None
+            assert code == 2
+            assert "error: " in said
+            assert "is being written by another job; wait for it" in said
+            assert fingerprints(records(tmp_path)) == before
+        finally:
+            first.send_signal(signal.SIGCONT)  # or leaving the block would wait for ever
         said, _ = first.communicate(timeout=100)
         assert first.returncode == 0, said
     assert fingerprints(records(tmp_path)) == fingerprints(whole)

@@ -265,14 +265,16 @@ def test_a_mended_film_is_taken_up_and_no_other_shard_touched(films, tmp_path):
 
 
 def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(films, tmp_path):
-    arguments = options(films, tmp_path, "--recipe=plain", "--direct_num_workers=1")
+    # a dear recipe, or the job could end before the signal comes
+    recipe = "--recipe=best_practice"
+    arguments = options(films, tmp_path, recipe, "--direct_num_workers=1")
     child = subprocess.Popen(
         [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    output = tmp_path / "phantom" / str(SIZE) / "plain"
+    output = tmp_path / "phantom" / str(SIZE) / "best_practice"
     while child.poll() is None and not list(output.glob("*.tfrecord-*")):
         time.sleep(0.002)
     child.send_signal(signal.SIGINT)

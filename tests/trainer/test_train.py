@@ -342,12 +342,12 @@ def test_two_replicas_give_the_losses_of_one(records_dir, tmp_path):
     train.train(given["default"])
     child = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(LOSSES), repr(given["mirrored"].to_json())],
-        check=True,
+        check=False,
         capture_output=True,
         text=True,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
-    assert "replicas 2" in child.stdout
+    assert "replicas 2" in child.stdout, child.stderr
     losses = {}
     for name in given:
         with (tmp_path / name / "history.csv").open() as file:
