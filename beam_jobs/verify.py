@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Runs the program with the arguments of the command line."""
-    command_line.run(run, verification.define, takes_folder=True)
+    command_line.run(run, verification.define, arguments=1)
 
 
 def run(arguments: list[str]) -> int:

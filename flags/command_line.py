@@ -22,7 +22,7 @@ def run(
     define: Callable[[], None],
     *,
     pass_unknown: bool = False,
-    takes_folder: bool = False,
+    arguments: int | None = 0,
 ) -> None:
     """Runs a program and exits.
 
@@ -30,7 +30,7 @@ def run(
         program: takes the arguments that are not its flags, returns the exit code.
         define: defines the program's flags.
         pass_unknown: whether unknown flags are the program's to judge; else they are errors.
-        takes_folder: whether the program takes one argument that is not a flag.
+        arguments: how many arguments that are not flags it takes at most; None: any number.
     """
     # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,23 +39,22 @@ def run(
     for name in set(flags.FLAGS) - before:  # what --help lists
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
-    def parse(arguments: Sequence[str]) -> list[str]:
+    def parse(given: Sequence[str]) -> list[str]:
         try:
-            rest = flags.FLAGS(arguments, known_only=pass_unknown)
+            rest = flags.FLAGS(given, known_only=pass_unknown)
         except SystemExit:  # absl prints the help asked for and exits with 1
             sys.exit(0)
         except flags.UnrecognizedFlagError as error:
             end(describe_unknown(f"--{error.flagname}", flags.FLAGS))
         except flags.Error as error:
             end(" ".join(str(error).split()))
-        expected = 2 if takes_folder else 1
-        if not pass_unknown and len(rest) > expected:
-            end(f"argument {rest[expected]!r} is not a flag; flags are written --name=value")
+        if not pass_unknown and arguments is not None and len(rest) > 1 + arguments:
+            end(describe_stray(rest[1 + arguments]))
         return list(rest)
 
-    def main(arguments: list[str]) -> int:
+    def main(given: list[str]) -> int:
         try:
-            return program(arguments[1:])
+            return program(given[1:])
         except CallerError as error:
             end(str(error))
         except OutOfTime as stop:
@@ -74,6 +73,11 @@ def end(message: str) -> NoReturn:
     """Says a caller's mistake in one line and exits with code 2."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
+
+
+def describe_stray(argument: str) -> str:
+    """Writes the line for an argument nobody takes."""
+    return f"argument {argument!r} is not a flag; flags are written --name=value"
 
 
 def describe_unknown(argument: str, known: Iterable[str]) -> str:

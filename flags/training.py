@@ -14,6 +14,7 @@ from flags import (
     augment,
     catalogue,
     features,
+    judging,
     network,
     optimization,
     search,
@@ -115,7 +116,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for flag, name, known in (
-            ("mode", self.mode, MODES),
+            ("mode", self.mode, {**MODES, **judging.MODES}),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
         ):
@@ -158,7 +159,7 @@ def define() -> None:
     default = TrainingConfig()
     selection.define(default)
     text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
-    text("mode", default.mode, catalogue.describe("What to do", MODES))
+    text("mode", default.mode, catalogue.describe("What to do", {**MODES, **judging.MODES}))
     text(
         "dataset_dir",
         None,

@@ -4,6 +4,8 @@
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
   python -m trainer --mode=cross_validate --run_dir=runs/folds
   python -m trainer --mode=tune --space=space.txt --run_dir=runs/search
+  python -m trainer --mode=predict --run=RUN FILM_OR_FOLDER...
+  python -m trainer --mode=compare RUN RUN...
 
 Everything goes into one run folder, report.html among it. An interrupted run goes on with the
 same command. Research use only, not for diagnosis.
@@ -12,27 +14,39 @@ same command. Research use only, not for diagnosis.
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import pathlib
 
 from absl import flags
 
-from flags import command_line, training
+from flags import command_line, judging, training
 from flags.errors import CallerError
+from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
 from trainer import memory
 
 
 def main() -> None:
     """Runs the program with the flags of the command line."""
-    command_line.run(run, training.define)
+    command_line.run(run, define, arguments=None)
 
 
-def run(_: list[str]) -> int:
+def define() -> None:
+    """Defines all flags."""
+    training.define()
+    judging.define()
+
+
+def run(arguments: list[str]) -> int:
     """Does what --mode says; returns the exit code.
 
     Raises:
         CallerError: something asked for can't be done.
     """
+    if flags.FLAGS.mode in judging.MODES:
+        return _judge(JudgingConfig.from_flags(flags.FLAGS, arguments))
+    if arguments:
+        raise CallerError(command_line.describe_stray(arguments[0]))
     config = TrainingConfig.from_flags(flags.FLAGS)
     memory.keep_freed()  # before TensorFlow's threads begin
     # TensorFlow is slow to import, so it waits until the flags are known to be good
@@ -49,6 +63,13 @@ def run(_: list[str]) -> int:
     }
     _print_scores(modes[config.mode](config))
     return 0
+
+
+def _judge(config: JudgingConfig) -> int:
+    """Asks finished runs: each mode is a module of this package with `run(config) -> exit code`."""
+    module = importlib.import_module(f"trainer.{config.mode}")
+    code: int = module.run(config)
+    return code
 
 
 def _train(config: TrainingConfig) -> pathlib.Path:
