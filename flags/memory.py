@@ -1,9 +1,11 @@
-"""Memory of a process that handles films."""
+"""Memory of a process that handles films: what is kept, and how much there is."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+import pathlib
 
 # malloc.h of glibc, mallopt(3)
 _M_TRIM_THRESHOLD = -1
@@ -27,3 +29,24 @@ def keep_freed(*, one_heap: bool) -> None:
             library.mallopt(_M_ARENA_MAX, 1)
         library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
         library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def available(system: pathlib.Path = pathlib.Path("/")) -> int:
+    """Returns the bytes that a program could be given now, by the machine and by its container.
+
+    Args:
+        system: root of the file system, where Linux says so (proc(5); cgroup v2 of the kernel's
+            documentation).
+    """
+    table = system / "proc/meminfo"
+    if not table.is_file():  # not Linux
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = int(table.read_text(encoding="ascii").split("MemAvailable:")[1].split()[0]) << 10
+    group = system / "sys/fs/cgroup"
+    limit = group / "memory.max"
+    if not limit.is_file() or limit.read_text(encoding="ascii").strip() == "max":
+        return free
+    held = int((group / "memory.current").read_text(encoding="ascii"))
+    files = (group / "memory.stat").read_text(encoding="ascii")
+    cached = int(files.split("inactive_file ")[1].split()[0])  # given back when it is wanted
+    return max(0, min(free, int(limit.read_text(encoding="ascii")) - held + cached))

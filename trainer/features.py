@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from flags import lock
 from flags.errors import CallerError
 from flags.size import ImageSize
 from flags.training import TrainingConfig
@@ -75,6 +76,10 @@ class Features:
         """Names the copy of a shard; one mended or cut since has another size and name."""
         return self.folder / f"{pathlib.Path(shard).name}-{os.path.getsize(shard)}"
 
+    def lacks(self, shards: Sequence[str]) -> list[str]:
+        """Lists the shards that have no copy."""
+        return [shard for shard in shards if not self.copy_of(shard).is_file()]
+
     def replace(self, split: Split) -> Split:
         """Returns the split with the copies in the place of its shards."""
         copies = [self.copy_of(shard) for shard in split.shards]
@@ -116,14 +121,13 @@ def prepare(
         root = pathlib.Path(config.feature_dir or folder_of(directory))
         features = Features(front, head, root / fingerprint(front, records), config)
         shards = list(dict.fromkeys(shard for split in splits for shard in split.shards))
-        missing = [shard for shard in shards if not features.copy_of(shard).is_file()]
-        why_not = _check_room(features, root, missing, records)
+        why_not = _check_room(features, root, features.lacks(shards), records)
     if why_not:
         if config.feature_cache != "auto":
             raise CallerError(f"--feature_cache={config.feature_cache}: {why_not}")
         logging.info("no features are kept, the base runs every epoch: %s", why_not)
         return None
-    _make(features, missing)
+    _make(features, shards)
     return features
 
 
@@ -218,22 +222,24 @@ def _sum_files(root: pathlib.Path) -> int:
     return total
 
 
-def _make(features: Features, missing: Sequence[str]) -> None:
+def _make(features: Features, shards: Sequence[str]) -> None:
     """Runs the front over the shards that have no copy; each copy is renamed into place whole.
 
+    A run that finds another at it waits, and takes what that one made.
+
     Raises:
-        CallerError: the folder can't be made.
+        CallerError: the folder can't be written.
     """
-    if not missing:
+    if features.lacks(shards):
+        with lock.hold(features.folder / "lock"):
+            _write(features, features.lacks(shards))
+    else:
         logging.info("features found in %s", features.folder)
-        return
-    try:
-        features.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CallerError(
-            f"{features.folder} can't be made: {error.strerror}; name a folder with --feature_dir"
-        ) from error
-    temporary = features.folder / f"unfinished-{os.getpid()}"
+
+
+def _write(features: Features, missing: Sequence[str]) -> None:
+    """Writes the copies of shards, one after the other."""
+    temporary = features.folder / "unfinished"
     start, films = time.monotonic(), 0
     rows = _rows(features, missing)
     row = next(rows, None)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import pathlib
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from flags import network
+from flags import memory, network
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 
@@ -43,7 +41,7 @@ def add(
         hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     else:
         count = math.prod(features.shape[1:])
-        check_memory(config, count, units=(*units, len(bias))[0], available=available_memory())
+        check_memory(config, count, units=(*units, len(bias))[0], available=memory.available())
         hidden = keras.layers.Flatten(name="flatten")(features)
     hidden = keras.layers.Dropout(config.dropout, name="dropout")(hidden)
     for position, width in enumerate(units):
@@ -102,16 +100,6 @@ def check_memory(config: TrainingConfig, features: int, *, units: int, available
             f"with gradients and what --optimizer={config.optimizer} keeps, {available / 1e9:.1f} "
             "GB are free; take --head=gap, --downsample_sets, smaller films or fewer --hidden units"
         )
-
-
-def available_memory() -> int:
-    """Returns the bytes that this machine could give to a program now."""
-    table = pathlib.Path("/proc/meminfo")
-    if table.is_file():
-        for line in table.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")  # not Linux
 
 
 def _add_hidden(

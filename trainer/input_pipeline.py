@@ -12,6 +12,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import logging
 
+from flags import memory
 from flags.catalogue import Target
 from flags.size import ImageSize
 from trainer import examples, sampling
@@ -96,7 +97,7 @@ def batches_in(split: Split, batch_size: int) -> int:
 
 def choose_cache(setting: str, split: Split) -> bool:
     """Decides whether the records of a split wait in memory between epochs, and logs why."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free = memory.available()
     cache = setting == "memory" or (setting == "auto" and split.bytes < free / 4)
     logging.info(
         "%s films: %.2f GB of records, %.1f GB of memory free, --cache=%s: %s",

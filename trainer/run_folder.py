@@ -6,6 +6,7 @@ run.json     what was trained on what, for the report
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,11 +15,13 @@ from typing import Any
 
 from absl import logging
 
+from flags import lock
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer.records import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
+_LOCK = ".lock"
 # these do not change what is learned, so a run may be taken up with others
 _INCIDENTAL = (
     "run_dir",
@@ -64,9 +67,19 @@ def check_run(
                 f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
             )
         logging.info("%s: taking up this run where it stopped", directory)
-    elif directory.is_dir() and any(directory.iterdir()):
+    elif directory.is_dir() and any(path.name != _LOCK for path in directory.iterdir()):
         raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
     return directory, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)}
+
+
+def hold(directory: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps other trainings out of a run folder.
+
+    Raises:
+        CallerError: another one is at work there, or the folder can't be written.
+    """
+    busy = f"{directory} is being trained by another program; wait, or give another --run_dir"
+    return lock.hold(directory / _LOCK, busy=busy)
 
 
 def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:

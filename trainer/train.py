@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -59,7 +60,11 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
     class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     strategy.wait_for_all(devices)
-    with damage.named(data.records.directory, data.records.manifest["shards"]):
+    chief = strategy.is_chief(devices)
+    with (
+        run_folder.hold(directory) if chief else contextlib.nullcontext(),
+        damage.named(data.records.directory, data.records.manifest["shards"]),
+    ):
         if not (directory / "model.keras").is_file():
             shares = sampling.weighted_shares(config, data.train.labels, class_weights)
             with devices.scope():

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 import pytest
 
-from flags import training
+from flags import memory, training
 from flags.size import ImageSize
 from flags.training import TrainingConfig
-from trainer import head, input_pipeline, models, sampling, train
+from trainer import input_pipeline, models, sampling, train
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = ROOT / "flags" / "experiments"
@@ -153,7 +153,7 @@ def test_number_of_parameters_at_the_published_size(name, parse_flags, monkeypat
     trained, every shape in it is inferred by the layers themselves, and the 671 million weights of
     experiment J take no memory; that they would not fit must not end the count either.
     """
-    monkeypatch.setattr(head, "available_memory", lambda: 2**62)
+    monkeypatch.setattr(memory, "available", lambda: 2**62)
     config = dataclasses.replace(read_config(parse_flags, name), weights="random")
     size = size_of(config)
     with keras.StatelessScope(initialize_variables=False):

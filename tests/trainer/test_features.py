@@ -179,11 +179,11 @@ def test_a_run_taken_up_ends_with_the_same_weights(
 
 def test_folds_share_what_is_made(network, records, splits, tmp_path):
     first = prepare(network, records, splits[:1], tmp_path)
-    made = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    made = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.tfrecord*")}
     assert len(made) == len(splits[0].shards)
     second = prepare(network, records, splits, tmp_path)
     assert second.folder == first.folder
-    after = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    after = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.tfrecord*")}
     assert after.items() > made.items()
     assert len(after) == len(splits[0].shards) + len(splits[1].shards)
 
@@ -205,7 +205,7 @@ def test_a_killed_pass_keeps_whole_shards_and_goes_on(
             prepare(network, records, splits, tmp_path)
     whole = prepare(network, records, splits, tmp_path / "other")
     resumed = prepare(network, records, splits, tmp_path)
-    for copy in whole.folder.iterdir():
+    for copy in whole.folder.glob("*.tfrecord*"):
         assert (resumed.folder / copy.name).read_bytes() == copy.read_bytes()
 
 
@@ -315,7 +315,7 @@ def test_the_folder_is_bounded(network, records, splits, kept, tmp_path):
     with pytest.raises(CallerError, match=message):
         prepare(network, records, splits, tmp_path, feature_gb=1e-4, feature_cache="memory")
     assert not list(tmp_path.iterdir())
-    used = sum(path.stat().st_size for path in kept.folder.iterdir())
+    used = sum(path.stat().st_size for path in kept.folder.glob("*.tfrecord*"))
     assert used < 42 * (1280 * 4 + 2048)  # the estimate holds
 
 
@@ -336,7 +336,7 @@ def test_what_is_there_needs_no_room(network, records, splits, kept):
 
 def test_a_folder_that_cannot_be_made(network, records, splits, tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(CallerError, match=r"can't be made: Not a directory; name a folder with --"):
+    with pytest.raises(CallerError, match=r"can't be written: Not a directory; name another"):
         prepare(network, records, splits, tmp_path / "file")
 
 

@@ -17,6 +17,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from tensorboard.backend.event_processing import event_accumulator
 
+from flags import lock
 from flags.errors import CallerError, OutOfTime
 from flags.size import ImageSize
 from flags.training import TrainingConfig
@@ -302,6 +303,16 @@ def test_a_folder_of_something_else_is_refused(records_dir, tmp_path):
     with pytest.raises(CallerError, match=r"is not empty and holds no run"):
         train.train(config(records_dir, tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_in_which_another_program_trains_is_refused(records_dir, tmp_path):
+    run = tmp_path / "run"
+    with (
+        lock.hold(run / ".lock"),
+        pytest.raises(CallerError, match=r"run is being trained by another program; wait, or"),
+    ):
+        train.train(config(records_dir, run))
+    assert [path.name for path in run.iterdir()] == [".lock"]
 
 
 def test_a_fold_that_does_not_exist_is_refused(records_dir, tmp_path):
