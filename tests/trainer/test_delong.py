@@ -36,12 +36,12 @@ def by_definition(labels, scores):
 
 
 @st.composite
-def judged(draw, models=st.integers(1, 3)):
+def judged(draw):
     """Labels of both classes and scores of some models, with many ties."""
     negatives, positives = draw(st.integers(2, 12)), draw(st.integers(2, 12))
     labels = draw(st.permutations([0] * negatives + [1] * positives))
     row = st.lists(st.integers(0, 8), min_size=len(labels), max_size=len(labels))
-    k = draw(models)
+    k = draw(st.integers(1, 3))
     scores = draw(st.lists(row, min_size=k, max_size=k))
     return np.array(labels), np.array(scores) / 8
 
