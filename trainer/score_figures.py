@@ -1,0 +1,184 @@
+"""Pictures of how good a model is, as inline SVG in the look of `trainer.figures`.
+
+svg = roc(labels, probabilities, patients, points={"threshold 0.5": (0.2, 0.7)}, alt="...")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from trainer import curves
+from trainer.curves import Bin, Curve
+from trainer.figures import ACCENT, CLASSES, INK, MUTED, SETTINGS, inline_svg
+from trainer.intervals import Floats
+
+GRID = np.linspace(0, 1, 201)
+"""Places across at which bands are drawn."""
+DASHED = (0, (4, 4))
+MARKERS = ("o", "D", "s")
+Points = Mapping[str, tuple[float, float]]
+"""What stands in the legend -> where, across and up."""
+LABELS = {
+    "roc": {"xlabel": "1 \u2212 specificity (false alarms)", "ylabel": "sensitivity (found)"},
+    "pr": {"xlabel": "recall (sensitivity)", "ylabel": "precision"},
+}
+_Draw = Callable[[Axes], None]
+
+
+def roc(
+    labels: NDArray[np.int64],
+    probabilities: Floats,
+    patients: NDArray[np.str_],
+    *,
+    points: Points,
+    alt: str,
+) -> str:
+    """Draws the ROC curve with its 95 % band, the diagonal and the points of thresholds.
+
+    Args:
+        labels: [films], 0 or 1, both present.
+        probabilities: [films], of label 1, 0..1.
+        patients: [films], for the resamples.
+        points: (1 - specificity, sensitivity) of each threshold.
+        alt: what the figure shows, in words.
+    """
+    ends = curves.band(
+        curves.roc_curves, curves.interpolate, labels, probabilities, patients, at=GRID
+    )
+    (curve,) = curves.roc_curves(labels, probabilities, np.ones((1, len(labels))))
+
+    def draw(axes: Axes) -> None:
+        _chance(axes)
+        axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
+        axes.plot(*curve, color=ACCENT, label="this model")
+
+    return _square("roc", draw, points=points, alt=alt)
+
+
+def of_classes(
+    kind: Literal["roc", "pr"],
+    labels: NDArray[np.int64],
+    probabilities: Floats,
+    *,
+    names: Sequence[str],
+    alt: str,
+) -> str:
+    """Draws a curve of each class against the rest, where both have films.
+
+    Args:
+        kind: "roc", or "pr" for precision over recall.
+        labels: [films], 0..K-1.
+        probabilities: [films, K].
+        names: of the classes.
+        alt: what the figure shows, in words.
+    """
+    compute = curves.roc_curves if kind == "roc" else curves.precision_recall_curves
+    once = np.ones((1, len(labels)))
+
+    def draw(axes: Axes) -> None:
+        if kind == "roc":
+            _chance(axes)
+        for label, name in enumerate(names):
+            truth = (labels == label).astype(np.int64)
+            for curve in compute(truth, probabilities[:, label], once):
+                if kind == "roc":
+                    axes.plot(*curve, color=CLASSES[label], label=name)
+                else:
+                    _steps(axes, curve, colour=CLASSES[label], label=name)
+
+    return _square(kind, draw, points={}, alt=alt)
+
+
+def precision_recall(
+    labels: NDArray[np.int64],
+    probabilities: Floats,
+    patients: NDArray[np.str_],
+    *,
+    points: Points,
+    alt: str,
+) -> str:
+    """Draws precision over recall with its 95 % band and the share of label 1, which is chance.
+
+    Args: as `roc` has them; points are (recall, precision).
+    """
+    ends = curves.band(
+        curves.precision_recall_curves, curves.step, labels, probabilities, patients, at=GRID
+    )
+    weights = np.ones((1, len(labels)))
+    (curve,) = curves.precision_recall_curves(labels, probabilities, weights)
+
+    def draw(axes: Axes) -> None:
+        share = float(labels.mean())
+        axes.axhline(share, color=MUTED, linestyle=DASHED, linewidth=1, label=f"chance {share:.2f}")
+        axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
+        _steps(axes, curve, colour=ACCENT, label="this model")
+
+    return _square("pr", draw, points=points, alt=alt)
+
+
+def reliability(bins: Sequence[Bin], *, name: str, labels: tuple[str, str], alt: str) -> str:
+    """Draws how often what was predicted came true, and below how many films each bin holds.
+
+    Args:
+        bins: of `trainer.curves.reliability`.
+        name: of the drawing, its own on the page.
+        labels: what stands across and up.
+        alt: what the figure shows, in words.
+    """
+    middles = np.array([one.probability for one in bins])
+    shares = np.array([one.share for one in bins])
+    ends = np.array([(one.low, one.high) for one in bins]).T
+    with style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(5, 5.6))
+        upper, lower = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+        upper.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="ideal")
+        upper.vlines(middles, *ends, color=ACCENT, alpha=0.55, linewidth=2.5, label="95 % interval")
+        upper.plot(middles, shares, color=ACCENT, marker="o", linewidth=1, label="films of a bin")
+        upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel=labels[1])
+        upper.legend(loc="upper left")
+        starts = [one.start for one in bins]
+        lower.bar(starts, [one.films for one in bins], 0.09, align="edge", color=MUTED)
+        for one in bins:
+            lower.annotate(
+                str(one.films),
+                (one.start + 0.045, one.films),
+                (0, 2),
+                textcoords="offset points",
+                ha="center",
+                fontsize=9,
+            )
+        lower.set(xlabel=labels[0], ylabel="films", yticks=[])
+        lower.set_ylim(0, 1.3 * max(one.films for one in bins))
+        lower.grid(visible=False)
+        return inline_svg(figure, name=name, alt=alt)
+
+
+def _square(kind: str, draw: _Draw, *, points: Points, alt: str) -> str:
+    """Draws a figure of rates, both axes 0..1: one dress for ROC and precision-recall."""
+    with style.context(["default", SETTINGS]):
+        figure = Figure(figsize=(5, 5))
+        axes = figure.subplots()
+        draw(axes)
+        for marker, (label, point) in zip(MARKERS, points.items(), strict=False):
+            axes.plot(*point, color=INK, marker=marker, linestyle="none", label=label)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", **LABELS[kind])
+        axes.legend(loc="lower right" if kind == "roc" else "best")
+        return inline_svg(figure, name=kind, alt=alt)
+
+
+def _chance(axes: Axes) -> None:
+    axes.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="chance")
+
+
+def _steps(axes: Axes, curve: Curve, *, colour: str, label: str) -> None:
+    """Draws a precision-recall curve from recall 0 on."""
+    recall, precision = curve
+    across, up = np.concatenate([[0.0], recall]), np.concatenate([precision[:1], precision])
+    axes.plot(across, up, color=colour, label=label, drawstyle="steps-pre")
