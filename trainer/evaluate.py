@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import keras
-import numpy as np
-import tensorflow as tf
 
 from flags.catalogue import Target
 from flags.size import ImageSize
 from trainer import (
     checkpoints,
-    class_metrics,
+    film_pictures,
     input_pipeline,
     metrics,
     outputs,
@@ -26,9 +22,6 @@ from trainer import (
 )
 from trainer.predictions import Prediction
 from trainer.records import Split
-
-_EXAMPLES_OF_A_KIND = 2
-_EXAMPLE_SIDE = 420
 
 
 def evaluate(
@@ -56,9 +49,8 @@ def evaluate(
             "predicts_one_class": scores["predicts_one_class"],
         },
     )
-    chosen = choose_examples(predicted, target)
-    films = draw_examples(chosen, split, target, size, batch_size=batch_size)
-    report.write(directory, films)
+    film_pictures.draw(directory, model, predicted, split, target, size=size, batch_size=batch_size)
+    report.write(directory)
 
 
 def _sum_up_time(
@@ -104,72 +96,3 @@ def predict(
             )
     assert len(predicted) == len(probabilities) == len(split.films)
     return predicted
-
-
-def answer_of(prediction: Prediction, target: Target) -> int:
-    """Says which class the model calls a film."""
-    if not prediction.probabilities:
-        return int(prediction.probability > metrics.THRESHOLD)
-    row = np.array([prediction.probabilities])
-    return int(class_metrics.answers_of(row, ordinal=target.kind == "ordinal")[0])
-
-
-def choose_examples(predicted: Sequence[Prediction], target: Target) -> list[Prediction]:
-    """Picks, for each label, the films the model was surest of: two right and two wrong."""
-    chosen: list[Prediction] = []
-    for label in range(len(target.names)):
-        for right in (True, False):
-            kind = [
-                p
-                for p in predicted
-                if p.label == label and (answer_of(p, target) == label) == right
-            ]
-            kind.sort(key=lambda p: (-_sureness(p, target), p.film_id))
-            chosen += kind[:_EXAMPLES_OF_A_KIND]
-    return chosen
-
-
-def _sureness(prediction: Prediction, target: Target) -> float:
-    """Probability of the class the film is called."""
-    if prediction.probabilities:
-        return prediction.probabilities[answer_of(prediction, target)]
-    return 0.5 + abs(prediction.probability - 0.5)
-
-
-def draw_examples(
-    chosen: Sequence[Prediction],
-    split: Split,
-    target: Target,
-    size: ImageSize,
-    *,
-    batch_size: int,
-) -> list[report.ExampleFilm]:
-    """Fetches the films chosen, as 8-bit pictures of at most 420 pixels a side."""
-    images: dict[str, np.ndarray] = {}
-    wanted = {prediction.film_id for prediction in chosen}
-    both = tf.data.Dataset.zip(
-        input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size),
-        input_pipeline.metadata_batches(split, target, batch_size=batch_size),
-    )
-    for (batch, _), (metadata, _) in both.as_numpy_iterator():
-        for row, name in enumerate(metadata["film_id"]):
-            if name.decode() in wanted:
-                images[name.decode()] = _shrink(batch[row, :, :, 0])
-        if len(images) == len(wanted):
-            break
-    return [
-        report.ExampleFilm(
-            film_id=p.film_id,
-            pixels=images[p.film_id],
-            label=p.label,
-            probability=_sureness(p, target) if p.probabilities else p.probability,
-            answer=answer_of(p, target),
-        )
-        for p in chosen
-    ]
-
-
-def _shrink(pixels: np.ndarray) -> np.ndarray:
-    scale = min(1.0, _EXAMPLE_SIDE / max(pixels.shape))
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return (small // 256).astype(np.uint8)

@@ -1,6 +1,6 @@
 """Draws the films a report shows, as the network saw them, with what it looked at.
 
-film_pictures.draw(run_dir, model, predicted, split, target, size, batch_size=8)
+film_pictures.draw(run_dir, model, predicted, split, target, size=size, batch_size=8)
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def draw(
     predicted: Sequence[Prediction],
     split: Split,
     target: Target,
-    size: ImageSize,
     *,
+    size: ImageSize,
     batch_size: int,
 ) -> None:
     """Chooses films among those predicted, draws them and keeps the pictures in run_dir/films."""

@@ -16,6 +16,26 @@ Scores = Mapping[str, Any]
 
 SMALL = 30
 """Films below which a subgroup is called small; a rate of 30 films is known to about 18 points."""
+_SIDES = ("above", "below", "around", "unknown")
+_LEADS = {
+    **{
+        (slope, intercept): "Whether its probabilities are too bold or too timid can't be said."
+        for slope in _SIDES
+        for intercept in _SIDES
+    },
+    ("around", "around"): "Its probabilities are not shown to be off.",
+    **{("around", "above"): "Its probabilities are too low on the whole."},
+    **{("around", "below"): "Its probabilities are too high on the whole."},
+    **{
+        ("below", side): "Its probabilities are over-confident: they lie too near 0 % and 100 %."
+        for side in _SIDES
+    },
+    **{
+        ("above", side): "Its probabilities are under-confident: they lie too near the middle."
+        for side in _SIDES
+    },
+}
+"""Where slope and intercept of the recalibration lie beside 1 and 0 -> what that means."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,18 +184,7 @@ def _judge(figures: Scores) -> tuple[str, str]:
         return lead, f"{text}; the slope is not defined: {slope['not_defined_because']}."
     text += f"; calibration slope {slope['value']:.2f}"
     text += "" if slope["low"] is None else f" ({slope['low']:.2f} to {slope['high']:.2f})"
-    text += ", ideally 1."
-    bold, shift = compare(slope, 1), compare(intercept, 0)
-    if bold == "below":
-        return "Its probabilities are over-confident: they lie too near 0 % and 100 %.", text
-    if bold == "above":
-        return "Its probabilities are under-confident: they lie too near the middle.", text
-    if shift in ("above", "below"):
-        way = "low" if shift == "above" else "high"
-        return f"Its probabilities are too {way} on the whole.", text
-    if "unknown" in (bold, shift):
-        return "Whether its probabilities are too bold or too timid can't be said.", text
-    return "Its probabilities are not shown to be off.", text
+    return _LEADS[compare(slope, 1), compare(intercept, 0)], text + ", ideally 1."
 
 
 def _subgroups(scores: Scores) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from markupsafe import Markup
 from flags import catalogue
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
-from trainer import class_metrics, film_gallery, findings, folds, metrics, predictions
+from trainer import class_metrics, film_gallery, findings, metrics, over_folds, predictions
 from trainer import report_drawings as drawings
 
 TEMPLATE = "report.html.j2"
@@ -80,7 +80,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
             if (run_dir / fold["run"] / "predictions.csv").is_file():
                 rescore(run_dir / fold["run"])
                 fold["metrics"] = _json(run_dir / fold["run"] / "metrics.json")
-        scores["over_folds"] = folds.summarise([fold["metrics"] for fold in run["folds"]])
+        scores["over_folds"] = over_folds.summarise([fold["metrics"] for fold in run["folds"]])
         _write_json(run_dir / "run.json", run)
     _write_json(run_dir / "metrics.json", scores)
     return write(run_dir)
@@ -143,7 +143,11 @@ def template(name: str) -> jinja2.Template:
         loader=jinja2.FunctionLoader(_read_template),
     )
     environment.filters.update(
-        score=_score, share=_share, number=_number, thresholds=findings.name_thresholds
+        score=_score,
+        share=_share,
+        number=_number,
+        place=_place,
+        thresholds=findings.name_thresholds,
     )
     environment.tests["small"] = lambda films: films < findings.SMALL
     return environment.get_template(name, globals={"style": Markup(_read_template(STYLE))})
@@ -200,6 +204,11 @@ def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
 def _score(value: float | None) -> str:
     """Writes a score with three decimals."""
     return "not stated" if value is None or not math.isfinite(value) else f"{value:.3f}"
+
+
+def _place(value: float) -> str:
+    """Writes where a score 0..1 lies on a whisker, in percent; below 0 it lies at its end."""
+    return f"{100 * min(1.0, max(0.0, value)):.2f}"
 
 
 def _share(part: float, whole: float) -> str:
