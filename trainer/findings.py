@@ -16,26 +16,6 @@ Scores = Mapping[str, Any]
 
 SMALL = 30
 """Films below which a subgroup is called small; a rate of 30 films is known to about 18 points."""
-_SIDES = ("above", "below", "around", "unknown")
-_LEADS = {
-    **{
-        (slope, intercept): "Whether its probabilities are too bold or too timid can't be said."
-        for slope in _SIDES
-        for intercept in _SIDES
-    },
-    ("around", "around"): "Its probabilities are not shown to be off.",
-    **{("around", "above"): "Its probabilities are too low on the whole."},
-    **{("around", "below"): "Its probabilities are too high on the whole."},
-    **{
-        ("below", side): "Its probabilities are over-confident: they lie too near 0 % and 100 %."
-        for side in _SIDES
-    },
-    **{
-        ("above", side): "Its probabilities are under-confident: they lie too near the middle."
-        for side in _SIDES
-    },
-}
-"""Where slope and intercept of the recalibration lie beside 1 and 0 -> what that means."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +164,22 @@ def _judge(figures: Scores) -> tuple[str, str]:
         return lead, f"{text}; the slope is not defined: {slope['not_defined_because']}."
     text += f"; calibration slope {slope['value']:.2f}"
     text += "" if slope["low"] is None else f" ({slope['low']:.2f} to {slope['high']:.2f})"
-    return _LEADS[compare(slope, 1), compare(intercept, 0)], text + ", ideally 1."
+    return _trust(compare(slope, 1), compare(intercept, 0)), text + ", ideally 1."
+
+
+def _trust(slope: str, intercept: str) -> str:
+    """Says what it means where slope and intercept lie beside 1 and 0."""
+    if slope == "below":
+        return "Its probabilities are over-confident: they lie too near 0 % and 100 %."
+    if slope == "above":
+        return "Its probabilities are under-confident: they lie too near the middle."
+    if "unknown" in (slope, intercept):
+        return "Whether its probabilities are too bold or too timid can't be said."
+    return {
+        "above": "Its probabilities are too low on the whole.",
+        "below": "Its probabilities are too high on the whole.",
+        "around": "Its probabilities are not shown to be off.",
+    }[intercept]
 
 
 def _subgroups(scores: Scores) -> Iterator[Finding]:

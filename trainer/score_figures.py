@@ -140,7 +140,7 @@ def reliability(bins: Sequence[Bin], *, name: str, labels: tuple[str, str], alt:
         upper, lower = figure.subplots(2, sharex=True, height_ratios=(4, 1))
         upper.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="ideal")
         upper.vlines(middles, *ends, color=ACCENT, alpha=0.55, linewidth=2.5, label="95 % interval")
-        upper.plot(middles, shares, color=ACCENT, marker="o", linewidth=1, label="films of a bin")
+        upper.plot(middles, shares, "o", color=ACCENT, label="films of a bin")
         upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel=labels[1])
         upper.legend(loc="upper left")
         starts = [one.start for one in bins]
