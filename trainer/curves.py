@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from trainer import intervals
 from trainer.intervals import Floats
+from trainer.probability_scores import BINS
 
 Curve = tuple[Floats, Floats]
 """Points of a curve: across, ascending, and up."""
-BINS = 10
-"""Of the reliability diagram, of equal width."""
 Z = 1.959963984540054
 """97.5th percentile of the normal distribution, for 95 % intervals."""
 
@@ -28,10 +27,9 @@ class Bin:
     """Films whose probabilities are alike.
 
     Attributes:
-        start: their probabilities lie above it; in the first bin at it too.
-        end: they lie at or below it.
+        start: lowest of their probabilities.
+        end: highest of them.
         films: how many they are.
-        patients: of how many patients.
         events: how many truly are what the probability is of.
         probability: mean of their probabilities, 0..1.
         low: of the 95 % interval of the share events / films.
@@ -41,7 +39,6 @@ class Bin:
     start: float
     end: float
     films: int
-    patients: int
     events: int
     probability: float
     low: float
@@ -133,25 +130,25 @@ def band(
 def reliability(
     truth: NDArray[np.bool_], probabilities: Floats, patients: NDArray[np.str_]
 ) -> list[Bin]:
-    """Sorts films into BINS of equal width ((m - 1) / BINS, m / BINS], as Guo et al. do.
+    """Sorts films into the bins of `trainer.probability_scores.calibration_error`.
 
-    On Calibration of Modern Neural Networks, ICML 2017, section 2. Empty bins are left out.
+    Equally many films each, as far as ties allow; bins without films are left out.
 
     Args:
         truth: [films], whether the film is what the probability is of.
         probabilities: [films], 0..1.
         patients: [films].
     """
-    place = np.clip(np.ceil(probabilities * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    _, place, times = np.unique(probabilities, return_inverse=True, return_counts=True)
+    rank = 2 * np.cumsum(times) - times  # twice the films below, ties counting half
+    number = np.minimum(rank * BINS // (2 * len(probabilities)), BINS - 1)[place]
     bins = []
-    for number in np.unique(place):
-        inside = place == number
+    for inside in (number == one for one in np.unique(number)):
         films, events = int(inside.sum()), int(truth[inside].sum())
-        people = len(np.unique(patients[inside]))
-        low, high = wilson(events / films, people)
-        mean = float(probabilities[inside].mean())
-        ends = number / BINS, (number + 1) / BINS
-        bins.append(Bin(*map(float, ends), films, people, events, mean, low, high))
+        low, high = wilson(events / films, len(np.unique(patients[inside])))
+        alike = probabilities[inside]
+        ends = float(alike.min()), float(alike.max())
+        bins.append(Bin(*ends, films, events, float(alike.mean()), low, high))
     return bins
 
 

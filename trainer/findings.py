@@ -109,7 +109,7 @@ def _answers(scores: Scores, names: Sequence[str]) -> Finding:
     """The confusion matrices in words."""
     text = f"Called {names[1]} above a probability of {scores['threshold']:g}: "
     text += _counts(scores["confusion_matrix"], names)
-    chosen = scores.get("chosen_threshold", {})
+    chosen = scores["chosen_threshold"]
     if "confusion_matrix" in chosen:
         text += f" {name_thresholds(chosen['thresholds']).capitalize()}, chosen on other films: "
         text += _counts(chosen["confusion_matrix"], names)
@@ -136,11 +136,11 @@ def _counts(cells: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 def _calibration(scores: Scores) -> Finding:
     """Whether a probability can be taken at its word."""
     lead, text = _judge(scores)
-    calibrated = scores.get("calibrated", {})
+    calibrated = scores["calibrated"]
     if "calibration_error" in calibrated:
         after, words = _judge(calibrated)
         text += f" After calibration on other films: {after[0].lower()}{after[1:]} {words}"
-    elif "not_defined_because" in calibrated:
+    else:
         text += f" There are no calibrated ones: {calibrated['not_defined_because']}."
     return Finding(lead, text)
 
@@ -151,7 +151,7 @@ def _judge(figures: Scores) -> tuple[str, str]:
     Slope below 1: probabilities too extreme; intercept above 0: too low on the whole (Van Calster
     et al., Calibration: the Achilles heel of predictive analytics, BMC Medicine 17:230, 2019).
     """
-    error = figures.get("calibration_error", {"value": None, "not_defined_because": "not computed"})
+    error = figures["calibration_error"]
     if error["value"] is None:
         reason = error["not_defined_because"]
         return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
@@ -184,7 +184,7 @@ def _trust(slope: str, intercept: str) -> str:
 
 def _subgroups(scores: Scores) -> Iterator[Finding]:
     """Warns against reading much into small groups."""
-    kinds = scores.get("subgroups", {})
+    kinds = scores["subgroups"]
     groups = [group for of_kind in kinds.values() for group in of_kind]
     if len(groups) < 2:
         return

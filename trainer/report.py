@@ -150,6 +150,7 @@ def template(name: str) -> jinja2.Template:
         thresholds=findings.name_thresholds,
     )
     environment.tests["small"] = lambda films: films < findings.SMALL
+    environment.globals["small_group"] = findings.SMALL
     return environment.get_template(name, globals={"style": Markup(_read_template(STYLE))})
 
 

@@ -34,7 +34,7 @@ def of_scores(
     if not films:
         return drawings
     if len(names) > 2:
-        return drawings | _of_classes(films, names)
+        return drawings | _of_classes(scores, films, names)
     return drawings | _of_two_classes(scores, films, names)
 
 
@@ -55,11 +55,11 @@ def _of_two_classes(
         )
     }
     about = f"the probability of {names[1]}", f"films that are {names[1]}"
-    drawn["reliability"] = _reliability("reliability", labels == 1, probabilities, patients, about)
-    calibrated = [film.calibrated for film in films]
-    if None not in calibrated:
-        after = np.array(calibrated, np.float64)
-        drawn["calibrated"] = _reliability("calibrated", labels == 1, after, patients, about)
+    if scores["calibration_error"]["value"] is not None:
+        columns = {"reliability": probabilities, "calibrated": _calibrated(films)}
+        for name, column in columns.items():
+            if column is not None:
+                drawn[name] = _reliability(name, labels == 1, column, patients, about)
     if scores["auc"]["value"] is None:
         return drawn
     points = _points(scores)
@@ -93,16 +93,24 @@ def _of_two_classes(
     return drawn
 
 
+def _calibrated(films: Sequence[Prediction]) -> Floats | None:
+    """Takes the calibrated probabilities [films], if all have one."""
+    given = [film.calibrated for film in films if film.calibrated is not None]
+    return np.array(given, np.float64) if len(given) == len(films) else None
+
+
 def _points(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Names what thresholds are marked on the curves, with their scores."""
     points = {f"threshold {scores['threshold']:g}": scores}
-    chosen = scores.get("chosen_threshold", {})
+    chosen = scores["chosen_threshold"]
     if "thresholds" in chosen:
         points[f"chosen {name_thresholds(chosen['thresholds'])}"] = chosen
     return points
 
 
-def _of_classes(films: Sequence[Prediction], names: Sequence[str]) -> Drawings:
+def _of_classes(
+    scores: dict[str, Any], films: Sequence[Prediction], names: Sequence[str]
+) -> Drawings:
     """Draws the same of more than two classes: each against the rest, and how sure answers are."""
     labels, of_classes, patients = class_metrics.columns(films, len(names))
     said = f"of {', '.join(names)}, each against the rest, of {len(films)} films."
@@ -127,6 +135,8 @@ def _of_classes(films: Sequence[Prediction], names: Sequence[str]) -> Drawings:
             )
         ),
     }
+    if scores["calibration_error"]["value"] is None:
+        return drawn
     after = np.array([film.calibrated_probabilities for film in films])
     for name, rows in (("reliability", of_classes), ("calibrated", after)):
         if rows.size:

@@ -26,9 +26,10 @@ MARKERS = ("o", "D", "s")
 Points = Mapping[str, tuple[float, float]]
 """What stands in the legend -> where, across and up."""
 LABELS = {
-    "roc": {"xlabel": "1 \u2212 specificity (false alarms)", "ylabel": "sensitivity (found)"},
-    "pr": {"xlabel": "recall (sensitivity)", "ylabel": "precision"},
+    "roc": ("1 \u2212 specificity (false alarms)", "sensitivity (found)"),
+    "pr": ("recall (sensitivity)", "precision"),
 }
+INTERVAL = "95 % interval"
 _Draw = Callable[[Axes], None]
 
 
@@ -124,7 +125,7 @@ def precision_recall(
 
 
 def reliability(bins: Sequence[Bin], *, name: str, labels: tuple[str, str], alt: str) -> str:
-    """Draws how often what was predicted came true, and below how many films each bin holds.
+    """Draws how often what was predicted came true: a dot for each bin, its area the films in it.
 
     Args:
         bins: of `trainer.curves.reliability`.
@@ -134,43 +135,34 @@ def reliability(bins: Sequence[Bin], *, name: str, labels: tuple[str, str], alt:
     """
     middles = np.array([one.probability for one in bins])
     shares = np.array([one.share for one in bins])
-    ends = np.array([(one.low, one.high) for one in bins]).T
-    with style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(5, 5.6))
-        upper, lower = figure.subplots(2, sharex=True, height_ratios=(4, 1))
-        upper.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="ideal")
-        upper.vlines(middles, *ends, color=ACCENT, alpha=0.55, linewidth=2.5, label="95 % interval")
-        upper.plot(middles, shares, "o", color=ACCENT, label="films of a bin")
-        upper.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), ylabel=labels[1])
-        upper.legend(loc="upper left")
-        starts = [one.start for one in bins]
-        lower.bar(starts, [one.films for one in bins], 0.09, align="edge", color=MUTED)
-        for one in bins:
-            lower.annotate(
-                str(one.films),
-                (one.start + 0.045, one.films),
-                (0, 2),
-                textcoords="offset points",
-                ha="center",
-                fontsize=9,
-            )
-        lower.set(xlabel=labels[0], ylabel="films", yticks=[])
-        lower.set_ylim(0, 1.3 * max(one.films for one in bins))
-        lower.grid(visible=False)
-        return inline_svg(figure, name=name, alt=alt)
+    low, high = np.array([(one.low, one.high) for one in bins]).T
+    films = np.array([one.films for one in bins])
+    few, many = films.min(), films.max()
+    said = f"{few} films each" if few == many else f"{few} to {many} films each"
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="ideal")
+        axes.vlines(middles, low, high, color=ACCENT, alpha=0.5, linewidth=2.5, label=INTERVAL)
+        axes.scatter(middles, shares, 60 * films / many, color=ACCENT, label=said, zorder=3)
+
+    return _square(name, draw, points={}, alt=alt, labels=labels)
 
 
-def _square(kind: str, draw: _Draw, *, points: Points, alt: str) -> str:
-    """Draws a figure of rates, both axes 0..1: one dress for ROC and precision-recall."""
+def _square(
+    name: str, draw: _Draw, *, points: Points, alt: str, labels: tuple[str, str] | None = None
+) -> str:
+    """Draws a figure of rates, both axes 0..1: one dress for all of them."""
     with style.context(["default", SETTINGS]):
         figure = Figure(figsize=(5, 5))
         axes = figure.subplots()
         draw(axes)
         for marker, (label, point) in zip(MARKERS, points.items(), strict=False):
             axes.plot(*point, color=INK, marker=marker, linestyle="none", label=label)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal", **LABELS[kind])
-        axes.legend(loc="lower right" if kind == "roc" else "best")
-        return inline_svg(figure, name=kind, alt=alt)
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+        across, up = labels or LABELS[name]
+        axes.set(xlabel=across, ylabel=up)
+        axes.legend(loc="lower right" if name == "roc" else "best")
+        return inline_svg(figure, name=name, alt=alt)
 
 
 def _chance(axes: Axes) -> None:
