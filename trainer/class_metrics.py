@@ -11,21 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import probability_scores, ranking
+from trainer import calibration_error, probability_scores, ranking
 from trainer.intervals import Draws, Floats, ratio
 from trainer.judged import Judged, Labels
 from trainer.predictions import Prediction
 
-CALIBRATION = ("brier", "log_loss", "calibration_error")
 _ONE_AGAINST_THE_REST = ("auc", "partial_auc", "average_precision")
 NAMES = (
     *("auc", "accuracy", "balanced_accuracy", "macro_precision", "macro_specificity", "macro_f1"),
-    *("mcc", "partial_auc", "average_precision", *CALIBRATION),
+    *("mcc", "partial_auc", "average_precision", "brier", "log_loss", "calibration_error"),
 )
 ORDINAL_NAMES = (*NAMES, "kappa")
 """kappa: Cohen, Weighted kappa, Psychological Bulletin 70, 1968, with squared distances."""
-OF_SUBGROUPS = ("auc", "accuracy", "balanced_accuracy")
-_OF_ANY_CLASS = ("accuracy", "kappa", "mcc", *CALIBRATION)
+_OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
 
 
 def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -44,7 +42,7 @@ def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, di
         figures = measure(
             judged.labels, judged.probabilities, weights, ordinal=judged.ordinal, names=names
         )
-        return {name: figures[name] for name in names}
+        return {name: figures[name] for name in names if name != "calibration_error"}
 
     def why(name: str) -> str:
         lack = judged.lack()
@@ -58,9 +56,12 @@ def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, di
             called = set(answers_of(judged.probabilities, ordinal=judged.ordinal))
             never = [one for label, one in enumerate(judged.names) if label not in called]
             return f"the model calls no {judged.unit} {' or '.join(never)}"
-        return probability_scores.reason(name, judged.labels, judged.probabilities)
+        raise AssertionError(name)
 
-    return draws.score(scored, judged.patients, why=why)
+    figures = draws.score(scored, judged.patients, why=why)
+    if "calibration_error" in names:
+        figures["calibration_error"] = calibration_error.score(judged, draws)
+    return {name: figures[name] for name in names}
 
 
 def columns(
@@ -140,14 +141,11 @@ def _of_classes(
 ) -> dict[str, Floats]:
     """Means over the classes, each against the rest."""
     wanted = [name for name in _ONE_AGAINST_THE_REST if name in names]
-    of_class = []
-    for label in range(probabilities.shape[1]):
-        truth, one = (labels == label).astype(np.int64), probabilities[:, label]
-        figures = ranking.measure(truth, one, weights, names=wanted)
-        if "calibration_error" in names:
-            figures["calibration_error"] = probability_scores.calibration_error(truth, one, weights)
-        of_class.append(figures)
-    return {name: np.mean([figures[name] for figures in of_class], axis=0) for name in of_class[0]}
+    of_class = [
+        ranking.measure((labels == label).astype(np.int64), one, weights, names=wanted)
+        for label, one in enumerate(probabilities.T)
+    ]
+    return {name: np.mean([figures[name] for figures in of_class], axis=0) for name in wanted}
 
 
 def _of_the_truth(labels: Labels, probabilities: Floats, weights: Floats) -> dict[str, Floats]:

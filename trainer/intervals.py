@@ -28,9 +28,9 @@ PERCENTILES = (2.5, 97.5)
 MAX_UNDEFINED = 0.05
 """Share of resamples without the figure above which there is no interval."""
 MIN_PATIENTS = 10
-"""Below it there is no interval. Of 2,000 simulated sets of patients, four films each that are alike
-(correlation 1/3), the interval of an accuracy of 0.7 held it in 85 % with 5 patients, 91 % with 10,
-94 % with 40."""
+"""Below it there is no interval. Of 2,000 simulated sets of patients, four films each that are
+alike (correlation 1/3), the interval of an accuracy of 0.7 held it in 85 % with 5 patients, 91 %
+with 10, 94 % with 40."""
 BLOCK_VALUES = 2**17
 """Weights held at a time, resamples x films: 1 MiB, so that a few such arrays fit in a cache."""
 

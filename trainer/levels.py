@@ -1,23 +1,65 @@
 """Breasts and patients made of their films: one truth and one answer each.
 
-breasts = group(films, keys, unit="breast", how="max")
+levels = score(predictions, films, Draws(), threshold=0.5)
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.intervals import Floats
+from trainer import scoring
+from trainer.intervals import Draws, Floats
 from trainer.judged import Judged, class_columns
 from trainer.predictions import Prediction
 
 UNITS = ("breast", "patient")
 HOW = ("mean", "max")
 """Mean or largest probability of its films."""
+
+
+def score(
+    predictions: Sequence[Prediction], films: Judged, draws: Draws, *, threshold: float
+) -> dict[str, dict[str, Any]]:
+    """Scores breasts and patients, by mean and maximum of their films.
+
+    They have all figures but those of calibration: such a mean, and more so a maximum, is not the
+    probability that any film is positive.
+
+    Args:
+        predictions: the films.
+        films: the same as columns.
+        draws: how patients are drawn.
+        threshold: probability above which label 1 is called.
+
+    Returns:
+        {"breast": {"note", "mean": {"groups", "patients", "labels", figures}, "max": ...},
+        "patient": ...}; "not_defined_because" in the place of what can't be told.
+    """
+    scored: dict[str, dict[str, Any]] = {}
+    for unit in UNITS:
+        keys = keys_of(predictions, unit)
+        if isinstance(keys, str):
+            scored[unit] = {"not_defined_because": keys}
+            continue
+        scored[unit] = {"note": note(films, unit)}
+        for how in HOW:
+            if films.several and how == "max":
+                reason = "the largest probability of each class do not add up to 1"
+                scored[unit][how] = {"not_defined_because": reason}
+                continue
+            groups = group(films, keys, unit=unit, how=how)
+            names = [name for name in scoring.names_of(films) if name not in scoring.CALIBRATION]
+            scored[unit][how] = {
+                "groups": len(groups.labels),
+                **groups.sizes(),
+                **scoring.score(groups, draws, names=names, threshold=threshold),
+            }
+    return scored
 
 
 def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:

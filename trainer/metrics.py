@@ -13,15 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flags.errors import CallerError
-from trainer import class_metrics, decisions, delong, levels, subgroups, two_classes
-from trainer.intervals import MIN_PATIENTS, RESAMPLES, SEED, Draws, Floats, undefined
+from trainer import class_metrics, decisions, delong, levels, scoring, subgroups, two_classes
+from trainer.intervals import RESAMPLES, SEED, Draws, Floats
 from trainer.judged import Judged, class_columns
 from trainer.predictions import Prediction
 
 THRESHOLD = 0.5
 """Probability above which a film counts as label 1; like Keras's BinaryAccuracy, not at it."""
-
-Figures = dict[str, dict[str, Any]]
 
 
 def score(
@@ -59,9 +57,9 @@ def score(
     check_split(predictions, split)
     films = Judged.of(predictions, label_names, ordinal=ordinal)
     draws = Draws(resamples, seed)
-    answers = _answers(films, threshold)
+    answers = scoring.answers_of(films, threshold)
     cells = class_metrics.confusion_matrix(films.labels, answers, len(label_names))
-    figures = _figures(films, draws, _names(films), threshold)
+    figures = scoring.score(films, draws, names=scoring.names_of(films), threshold=threshold)
     if not films.several:
         figures["auc"]["delong"] = delong.interval(films.labels, films.probabilities[:, 1])
     return {
@@ -76,8 +74,8 @@ def score(
         "predicts_one_class": bool(np.count_nonzero(cells.sum(axis=0)) == 1),
         "calibrated": _calibrated(predictions, films, draws),
         "chosen_threshold": _at_chosen_threshold(predictions, films, draws),
-        "levels": _levels(predictions, films, draws, threshold),
-        "subgroups": _subgroups(predictions, films, draws, threshold),
+        "levels": levels.score(predictions, films, draws, threshold=threshold),
+        "subgroups": subgroups.score(predictions, films, draws, threshold=threshold),
     }
 
 
@@ -129,28 +127,6 @@ def measure(
     return decisions.measure(labels == 1, probabilities > threshold, weights)
 
 
-def _answers(films: Judged, threshold: float) -> NDArray[np.int64]:
-    """Says which class each film is called."""
-    if films.several:
-        return class_metrics.answers_of(films.probabilities, ordinal=films.ordinal)
-    return (films.probabilities[:, 1] > threshold).astype(np.int64)
-
-
-def _names(films: Judged) -> Sequence[str]:
-    """All figures of films; of grades kappa too."""
-    if not films.several:
-        return two_classes.NAMES
-    return class_metrics.ORDINAL_NAMES if films.ordinal else class_metrics.NAMES
-
-
-def _figures(films: Judged, draws: Draws, names: Sequence[str], threshold: float) -> Figures:
-    """Computes the figures named, of two classes or more."""
-    if films.several:
-        return class_metrics.score(films, draws, names=names)
-    called = films.probabilities[:, 1] > threshold
-    return two_classes.score(films, draws, names=names, called=called)
-
-
 def _calibrated(predictions: Sequence[Prediction], films: Judged, draws: Draws) -> dict[str, Any]:
     """Scores the calibrated probabilities as such, if every film has one."""
     of_films = [
@@ -161,8 +137,8 @@ def _calibrated(predictions: Sequence[Prediction], films: Judged, draws: Draws) 
         return _lacking(len(of_films) - len(given), films, "calibrated probability")
     of_classes = np.array(given) if films.several else class_columns(np.array(given))
     calibrated = dataclasses.replace(films, probabilities=of_classes)
-    names = (class_metrics if films.several else two_classes).CALIBRATION
-    return _figures(calibrated, draws, names, THRESHOLD)
+    names = [name for name in scoring.names_of(films) if name in scoring.CALIBRATION]
+    return scoring.score(calibrated, draws, names=names, threshold=THRESHOLD)
 
 
 def _at_chosen_threshold(
@@ -188,51 +164,3 @@ def _lacking(count: int, films: Judged, what: str) -> dict[str, Any]:
     if len(films.labels) == 0:
         return {"not_defined_because": films.lack()}
     return {"not_defined_because": f"{count} of {len(films.labels)} films have no {what}"}
-
-
-def _levels(
-    predictions: Sequence[Prediction], films: Judged, draws: Draws, threshold: float
-) -> dict[str, Any]:
-    """Scores breasts and patients, by mean and maximum of their films."""
-    scored: dict[str, Any] = {}
-    for unit in levels.UNITS:
-        keys = levels.keys_of(predictions, unit)
-        if isinstance(keys, str):
-            scored[unit] = {"not_defined_because": keys}
-            continue
-        scored[unit] = {"note": levels.note(films, unit)}
-        for how in levels.HOW:
-            if films.several and how == "max":
-                reason = "the largest of several classes each are no probabilities together"
-                scored[unit][how] = {"not_defined_because": reason}
-                continue
-            groups = levels.group(films, keys, unit=unit, how=how)
-            names = [name for name in _names(films) if name not in two_classes.CALIBRATION]
-            scored[unit][how] = {
-                "groups": len(groups.labels),
-                **groups.sizes(),
-                **_figures(groups, draws, names, threshold),
-            }
-    return scored
-
-
-def _subgroups(
-    predictions: Sequence[Prediction], films: Judged, draws: Draws, threshold: float
-) -> dict[str, list[dict[str, Any]]]:
-    """Scores the films of each value of a column; fewer than MIN_PATIENTS patients say nothing."""
-    names = (class_metrics if films.several else two_classes).OF_SUBGROUPS
-    scored: dict[str, list[dict[str, Any]]] = {}
-    for column in subgroups.COLUMNS:
-        scored[column] = []
-        for value, rows in subgroups.divide(predictions, column):
-            part = films.take(rows)
-            sizes = part.sizes()
-            count = sizes["patients"]
-            few = f"{count} patients are too few, wanted {MIN_PATIENTS}"
-            figures = (
-                _figures(part, draws, names, threshold)
-                if count >= MIN_PATIENTS
-                else {name: undefined(few) for name in names}
-            )
-            scored[column].append({"value": value, "films": len(part.labels), **sizes, **figures})
-    return scored

@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from trainer.intervals import Floats, ratio, weights_by_score
+from trainer.intervals import Floats, ratio
 
 Labels = NDArray[np.int64]
 
 EPSILON = float(np.finfo(np.float32).eps)
 """Probabilities count as at least this far from 0 and 1 where logarithms are taken: networks answer
 in float32, whose 1 may be as little as that short of it. scikit-learn's log_loss does the same."""
-BINS = 10
-MIN_FILMS = 5 * BINS
-"""Below it, bins of fewer than five films would show chance alone."""
 MIN_SPREAD = 0.01
 """Least range of log-odds through which a slope is laid: probabilities 0.0025 apart at a half."""
 STEPS = 100
@@ -47,10 +44,8 @@ def measure(
     }
 
 
-def reason(name: str, labels: Labels, probabilities: Floats) -> str:
-    """Says why a figure is not defined for films of both classes, or for any if it is the error."""
-    if name == "calibration_error":
-        return f"{len(labels)} are too few for {BINS} bins, wanted {MIN_FILMS}"
+def reason(probabilities: Floats) -> str:
+    """Says why films of both classes have no calibration slope."""
     if np.ptp(_log_odds(probabilities)) < MIN_SPREAD:
         return "all probabilities are nearly the same"
     return "a threshold parts the classes without an error, so the slope has no end"
@@ -70,34 +65,14 @@ def pf1(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
 
 def brier(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """Mean squared distance to the truth: Brier, Monthly Weather Review 78:1-3, 1950."""
-    return ratio(weights @ np.square(probabilities - labels), weights.sum(axis=1))
+    distances: Floats = np.square(probabilities - labels)
+    return ratio(weights @ distances, weights.sum(axis=1))
 
 
 def log_loss(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     """Mean of minus the natural logarithm of the probability of the truth; see EPSILON."""
     of_truth = np.where(labels == 1, _clip(probabilities), 1 - _clip(probabilities))
     return ratio(weights @ -np.log(of_truth), weights.sum(axis=1))
-
-
-def calibration_error(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
-    """Mean distance of share and probability of label 1, in ten bins of equally many films.
-
-    Expected calibration error (Naeini et al., AAAI 2015) in bins of equal mass, steadier than ones
-    of equal width (Nixon et al., Measuring calibration in deep learning, 2019). A film's bin is
-    told by the share of films below it, half of those that tie with it included, so ties share a
-    bin. Films with MIN_FILMS or more have it.
-    """
-    if len(labels) < MIN_FILMS:
-        return np.full(len(weights), np.nan)
-    negatives, positives = weights_by_score(labels, probabilities, weights)
-    films = negatives + positives
-    total = films.sum(axis=1, keepdims=True)
-    rank = 2 * np.cumsum(films, axis=1) - films
-    bins = np.minimum(np.floor(rank * BINS / (2 * total)), BINS - 1).astype(np.int64)
-    excess = positives - films * np.unique(probabilities)
-    cell = bins + BINS * np.arange(len(weights))[:, None]
-    sums = np.bincount(cell.ravel(), excess.ravel(), minlength=BINS * len(weights))
-    return np.abs(sums).reshape(-1, BINS).sum(axis=1) / total[:, 0]
 
 
 def calibration_slope(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
@@ -183,7 +158,6 @@ FIGURES: dict[str, Callable[[Labels, Floats, Floats], Floats]] = {
     "pf1": pf1,
     "brier": brier,
     "log_loss": log_loss,
-    "calibration_error": calibration_error,
     "calibration_slope": calibration_slope,
     "calibration_intercept": calibration_intercept,
 }

@@ -1,19 +1,55 @@
 """Films that share a view, side, density, kind of lesion or assessment.
 
-for value, rows in divide(predictions, "density"): ...
+scored = score(predictions, films, Draws(), threshold=0.5)  # {"view": [{"value": "CC", ...}], ...}
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer import scoring
+from trainer.intervals import MIN_PATIENTS, Draws, undefined
+from trainer.judged import Judged
 from trainer.predictions import Prediction
 
 COLUMNS = ("view", "side", "density", "abnormality", "assessment")
+NAMES = ("auc", "accuracy", "recall", "specificity")
+"""The last two where there are two classes."""
 NOT_STATED = "not stated"
+
+
+def score(
+    predictions: Sequence[Prediction], films: Judged, draws: Draws, *, threshold: float
+) -> dict[str, list[dict[str, Any]]]:
+    """Scores the films of each value of a column.
+
+    Args:
+        predictions: the films.
+        films: the same as columns.
+        draws: how patients are drawn.
+        threshold: probability above which label 1 is called.
+
+    Returns:
+        Column -> [{"value", "films", "patients", "labels", figures}]; of fewer than MIN_PATIENTS
+        patients no figure is defined.
+    """
+    names = [name for name in NAMES if name in scoring.names_of(films)]
+    scored: dict[str, list[dict[str, Any]]] = {column: [] for column in COLUMNS}
+    for column in COLUMNS:
+        for value, rows in divide(predictions, column):
+            part = films.take(rows)
+            sizes = part.sizes()
+            if sizes["patients"] < MIN_PATIENTS:
+                few = f"{sizes['patients']} patients are too few, wanted {MIN_PATIENTS}"
+                figures = {name: undefined(few) for name in names}
+            else:
+                figures = scoring.score(part, draws, names=names, threshold=threshold)
+            scored[column].append({"value": value, "films": len(part.labels), **sizes, **figures})
+    return scored
 
 
 def divide(

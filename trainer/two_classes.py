@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import decisions, probability_scores, ranking
+from trainer import calibration_error, decisions, probability_scores, ranking
 from trainer.intervals import Draws, Floats
 from trainer.judged import Judged
 
-NAMES = ("auc", *decisions.NAMES, *list(ranking.FIGURES)[1:], *probability_scores.FIGURES)
-CALIBRATION = tuple(name for name in probability_scores.FIGURES if name != "pf1")
-OF_GROUPS = tuple(name for name in NAMES if name not in CALIBRATION)
-"""Breasts and patients have these: the mean or maximum of probabilities is no probability."""
-OF_SUBGROUPS = ("auc", "accuracy", "recall", "specificity")
-_OF_ANY_CLASS = ("accuracy", "brier", "log_loss", "calibration_error")
+CALIBRATION = (
+    "brier",
+    "log_loss",
+    "calibration_error",
+    "calibration_slope",
+    "calibration_intercept",
+)
+NAMES = ("auc", *decisions.NAMES, *list(ranking.FIGURES)[1:], "pf1", *CALIBRATION)
+_OF_ANY_CLASS = ("accuracy", "brier", "log_loss")
 
 
 def score(
@@ -35,6 +38,7 @@ def score(
         called: [n], whether each is called label 1.
     """
     labels, probabilities = judged.labels, judged.probabilities[:, 1]
+    resampled = [name for name in names if name != "calibration_error"]
 
     def measure(weights: Floats) -> Mapping[str, Floats]:
         figures = {
@@ -42,7 +46,7 @@ def score(
             **ranking.measure(labels, probabilities, weights, names=names),
             **probability_scores.measure(labels, probabilities, weights, names=names),
         }
-        return {name: figures[name] for name in names}
+        return {name: figures[name] for name in resampled}
 
     def why(name: str) -> str:
         lack = judged.lack()
@@ -52,6 +56,9 @@ def score(
             return f"the model calls no {judged.unit} {judged.names[1]}"
         if name == "mcc":
             return f"the model calls every {judged.unit} {judged.names[int(called[0])]}"
-        return probability_scores.reason(name, labels, probabilities)
+        return probability_scores.reason(probabilities)
 
-    return draws.score(measure, judged.patients, why=why)
+    figures = draws.score(measure, judged.patients, why=why)
+    if "calibration_error" in names:
+        figures["calibration_error"] = calibration_error.score(judged, draws)
+    return {name: figures[name] for name in names}
