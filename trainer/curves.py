@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer import intervals
+from trainer.calibration_error import bins_of
 from trainer.intervals import Floats
-from trainer.probability_scores import BINS
 
 Curve = tuple[Floats, Floats]
 """Points of a curve: across, ascending, and up."""
@@ -130,7 +130,7 @@ def band(
 def reliability(
     truth: NDArray[np.bool_], probabilities: Floats, patients: NDArray[np.str_]
 ) -> list[Bin]:
-    """Sorts films into the bins of `trainer.probability_scores.calibration_error`.
+    """Sorts films into the bins of `trainer.calibration_error`.
 
     Equally many films each, as far as ties allow; bins without films are left out.
 
@@ -139,9 +139,7 @@ def reliability(
         probabilities: [films], 0..1.
         patients: [films].
     """
-    _, place, times = np.unique(probabilities, return_inverse=True, return_counts=True)
-    rank = 2 * np.cumsum(times) - times  # twice the films below, ties counting half
-    number = np.minimum(rank * BINS // (2 * len(probabilities)), BINS - 1)[place]
+    number = bins_of(probabilities)
     bins = []
     for inside in (number == one for one in np.unique(number)):
         films, events = int(inside.sum()), int(truth[inside].sum())

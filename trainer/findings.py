@@ -57,7 +57,7 @@ def compare(figure: Figure, mark: float) -> str:
 def percent(share: float) -> str:
     """Writes a share in whole percent, in tenths near the ends."""
     decimals = 0 if 0.1 <= share <= 0.9 or share in (0, 1) else 1
-    return f"{100 * share:.{decimals}f} %"
+    return f"{100 * share:.{decimals}f}\u00a0%"
 
 
 def _interval(figure: Figure) -> str:
@@ -156,6 +156,7 @@ def _judge(figures: Scores) -> tuple[str, str]:
         reason = error["not_defined_because"]
         return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
     text = f"Stated and seen shares are {100 * error['value']:.0f} points apart on average"
+    text += f", {100 * error['by_chance']['mean']:.0f} by chance alone"
     slope, intercept = (figures.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
         return "How far its probabilities can be trusted.", text + "."

@@ -204,7 +204,9 @@ def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
 
 def _score(value: float | None) -> str:
     """Writes a score with three decimals."""
-    return "not stated" if value is None or not math.isfinite(value) else f"{value:.3f}"
+    if value is None or not math.isfinite(value):
+        return "not stated"
+    return f"{value:.3f}".replace("-", "\u2212")
 
 
 def _place(value: float) -> str:
