@@ -25,11 +25,12 @@ DASHED = (0, (4, 4))
 MARKERS = ("o", "D", "s")
 Points = Mapping[str, tuple[float, float]]
 """What stands in the legend -> where, across and up."""
+Labels = tuple[str, str]
+"""What is written along the axes, across and up."""
 LABELS = {
     "roc": ("1 \u2212 specificity (false alarms)", "sensitivity (found)"),
     "pr": ("recall (sensitivity)", "precision"),
 }
-INTERVAL = "95 % interval"
 _Draw = Callable[[Axes], None]
 
 
@@ -60,7 +61,7 @@ def roc(
         axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
         axes.plot(*curve, color=ACCENT, label="this model")
 
-    return _square("roc", draw, points=points, alt=alt)
+    return _square("roc", draw, labels=LABELS["roc"], points=points, alt=alt)
 
 
 def of_classes(
@@ -94,7 +95,7 @@ def of_classes(
                 else:
                     _steps(axes, curve, colour=CLASSES[label], label=name)
 
-    return _square(kind, draw, points={}, alt=alt)
+    return _square(kind, draw, labels=LABELS[kind], points={}, alt=alt)
 
 
 def precision_recall(
@@ -121,10 +122,10 @@ def precision_recall(
         axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
         _steps(axes, curve, colour=ACCENT, label="this model")
 
-    return _square("pr", draw, points=points, alt=alt)
+    return _square("pr", draw, labels=LABELS["pr"], points=points, alt=alt)
 
 
-def reliability(bins: Sequence[Bin], *, name: str, labels: tuple[str, str], alt: str) -> str:
+def reliability(bins: Sequence[Bin], *, name: str, labels: Labels, alt: str) -> str:
     """Draws how often what was predicted came true: a dot for each bin, its area the films in it.
 
     Args:
@@ -142,26 +143,25 @@ def reliability(bins: Sequence[Bin], *, name: str, labels: tuple[str, str], alt:
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="ideal")
-        axes.vlines(middles, low, high, color=ACCENT, alpha=0.5, linewidth=2.5, label=INTERVAL)
+        axes.vlines(
+            middles, low, high, color=ACCENT, alpha=0.5, linewidth=2.5, label="95 % interval"
+        )
         axes.scatter(middles, shares, 60 * films / many, color=ACCENT, label=said, zorder=3)
 
-    return _square(name, draw, points={}, alt=alt, labels=labels)
+    return _square(name, draw, labels=labels, points={}, alt=alt)
 
 
-def _square(
-    name: str, draw: _Draw, *, points: Points, alt: str, labels: tuple[str, str] | None = None
-) -> str:
+def _square(name: str, draw: _Draw, *, labels: Labels, points: Points, alt: str) -> str:
     """Draws a figure of rates, both axes 0..1: one dress for all of them."""
     with style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(5, 5))
+        figure = Figure(figsize=(5, 5.7))
         axes = figure.subplots()
         draw(axes)
         for marker, (label, point) in zip(MARKERS, points.items(), strict=False):
             axes.plot(*point, color=INK, marker=marker, linestyle="none", label=label)
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        across, up = labels or LABELS[name]
-        axes.set(xlabel=across, ylabel=up)
-        axes.legend(loc="lower right" if name == "roc" else "best")
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2)
         return inline_svg(figure, name=name, alt=alt)
 
 
