@@ -58,7 +58,7 @@ def pf1(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
     score of the RSNA Screening Mammography Breast Cancer Detection competition, 2023.
     """
     positives = weights @ labels.astype(np.float64)
-    found = weights @ (labels * probabilities)
+    found: Floats = weights @ (labels * probabilities)
     score = ratio(2 * found, positives + weights @ probabilities)
     return np.where((positives > 0) & (positives < weights.sum(axis=1)), score, np.nan)
 
@@ -124,6 +124,7 @@ def _fit(
         a and b, [rows]; NaN where it did not end after STEPS.
     """
     a, b = np.zeros(len(weights)), np.ones(len(weights))
+    least, most = odds.min(initial=0), odds.max(initial=0)
     reach = np.zeros(len(weights))
     for _ in range(STEPS):
         risk = expit(a[:, None] + b[:, None] * odds)
@@ -136,7 +137,7 @@ def _fit(
             spread = curve @ np.square(odds) - whole * mean**2
             turn = (left @ odds - up * mean) / spread
             step = step - turn * mean
-        reach = np.maximum(abs(step + turn * odds.min()), abs(step + turn * odds.max()))
+        reach = np.maximum(abs(step + turn * least), abs(step + turn * most))
         shorter = np.divide(np.log1p(reach), reach, out=np.ones(len(weights)), where=reach > 0)
         a, b = a + shorter * step, b + shorter * turn
         if reach.max(initial=0) < TOLERANCE:
