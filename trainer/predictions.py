@@ -121,7 +121,7 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
     calibrated = max((len(film.calibrated_probabilities) for film in predictions), default=0)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_header(COLUMNS, *classes, calibrated))
+    table.writerow(_header(COLUMNS, max(classes), calibrated))
     for film in predictions:
         of_classes = film.calibrated_probabilities or [None] * calibrated
         row = [_text(name, getattr(film, name)) for name in COLUMNS]
@@ -149,10 +149,11 @@ def read(path: pathlib.Path) -> list[Prediction]:
         raise CallerError(f"{path} is not a CSV file in UTF-8: {error}") from error
     header = tuple(rows[0]) if rows else ()
     columns = COLUMNS if "threshold" in header else _EARLIER
-    of_classes = [sum(name.startswith(f"{key}_") for name in header) for key in _OF_CLASSES]
-    classes, calibrated = of_classes
+    classes, calibrated = (
+        sum(name.startswith(f"{key}_") for name in header) for key in _OF_CLASSES
+    )
     if (
-        header != _header(columns, *of_classes)
+        header != _header(columns, classes, calibrated)
         or classes in (1, 2)
         or calibrated not in (0, classes)
     ):
