@@ -109,7 +109,8 @@ def recalibration(labels: NDArray[np.int64], odds: NDArray[np.float64]) -> dict[
 
     intercept = optimize.brentq(lambda a: excess(a, 1).sum(), -50, 50, xtol=1e-13, rtol=1e-13)
     of_none, of_some = odds[labels == 0], odds[labels == 1]
-    if max(of_none) <= min(of_some) or max(of_some) <= min(of_none) or np.ptp(odds) < 0.01:
+    crossed = min(max(of_none) - min(of_some), max(of_some) - min(of_none))
+    if crossed <= 1e-6 or np.ptp(odds) < 0.01:  # what float32 can't tell apart is a tie
         return {"calibration_intercept": intercept}
 
     def inner(slope: float) -> float:
@@ -432,6 +433,14 @@ def test_refuses_films_of_another_split() -> None:
     film = Prediction("f", "p", 1, 0.5, split="fold0")
     with pytest.raises(CallerError, match="film 'f' is of split 'fold0', wanted 'test'"):
         score([film])
+
+
+def test_refuses_predictions_of_another_number_of_classes() -> None:
+    of_three = Prediction("g", "p", 2, 0.5, probabilities=(0.5, 0.25, 0.25))
+    with pytest.raises(CallerError, match="film 'g' has a prediction of 3 classes, wanted 2: ben"):
+        score([*many(10), of_three])
+    with pytest.raises(CallerError, match="film 'f0' has a prediction of 2 classes, wanted 3"):
+        metrics.score(many(10), split="test", label_names=("A", "B", "C"))
 
 
 def test_refuses_no_resamples() -> None:
