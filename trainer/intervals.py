@@ -32,7 +32,7 @@ MIN_PATIENTS = 10
 alike (correlation 1/3), the interval of an accuracy of 0.7 held it in 85 % with 5 patients, 91 %
 with 10, 94 % with 40."""
 ROUNDING = 1e-12
-"""Values of resamples nearer together than this are the same."""
+"""Intervals no wider than this have no width."""
 BLOCK_VALUES = 2**17
 """Weights held at a time, resamples x films: 1 MiB, so that a few such arrays fit in a cache."""
 
@@ -73,7 +73,7 @@ class Draws:
         return {
             name: undefined(why(name))
             if np.isnan(value[0])
-            else figure(float(value[0]), samples[name], patients=count)
+            else _of_a_score(float(value[0]), samples[name], patients=count)
             for name, value in values.items()
         }
 
@@ -141,11 +141,22 @@ def figure(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
         reason = f"{patients} patients are too few to draw from, wanted {MIN_PATIENTS}"
     elif missing > MAX_UNDEFINED:
         reason = f"the figure is not defined in {100 * missing:.1f} % of the resamples"
-    elif np.ptp(defined) < ROUNDING:
-        reason = "every resample has the same value, so these films do not show how it varies"
     else:
         low, high = np.percentile(defined, PERCENTILES)
         return {"value": value, "low": float(low), "high": float(high)}
+    return _without_interval(value, reason)
+
+
+def _of_a_score(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
+    """Returns `figure`, without an interval that has no width: no error so far is no certainty."""
+    made = figure(value, samples, patients=patients)
+    if made["low"] is None or made["high"] - made["low"] > ROUNDING:
+        return made
+    reason = "nearly all resamples have the same value, so these films do not show how it varies"
+    return _without_interval(value, reason)
+
+
+def _without_interval(value: float, reason: str) -> dict[str, Any]:
     return {"value": value, "low": None, "high": None, "interval_not_defined_because": reason}
 
 

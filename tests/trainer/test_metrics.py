@@ -396,7 +396,7 @@ def test_all_the_same_probability_is_chance_and_one_class() -> None:
     result = score(films([0, 1, 1, 0, 0] * 8, [0.7] * 40))
     auc = result["auc"]
     assert (auc["value"], auc["low"], auc["high"]) == (0.5, None, None)
-    assert auc["interval_not_defined_because"].startswith("every resample has the same value")
+    assert auc["interval_not_defined_because"].startswith("nearly all resamples")
     assert result["predicts_one_class"] is True
     assert result["recall"]["value"] == 1.0
     assert result["specificity"]["value"] == 0.0
@@ -408,7 +408,7 @@ def test_interval_is_withheld_where_resamples_often_lack_the_figure() -> None:
     auc = result["auc"]
     assert (auc["value"], auc["low"], auc["high"]) == (1.0, None, None)
     assert "not defined in 3" in auc["interval_not_defined_because"]
-    assert "every resample" in result["accuracy"]["interval_not_defined_because"]
+    assert "nearly all resamples" in result["accuracy"]["interval_not_defined_because"]
 
 
 def test_interval_stays_where_few_resamples_lack_the_figure() -> None:
