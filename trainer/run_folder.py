@@ -11,14 +11,16 @@ import hashlib
 import json
 import os
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
 from flags import lock
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer.records import Records
+
+if TYPE_CHECKING:
+    from trainer.records import Records  # it needs TensorFlow
 
 DEFAULT_ROOT = pathlib.Path("runs")
 _LOCK = ".lock"
@@ -35,6 +37,7 @@ _INCIDENTAL = (
     "space",
     "trials",
     "processes",
+    "tta",
 )
 
 

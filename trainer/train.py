@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from flags import catalogue, schema
 from flags.errors import CallerError
+from flags.preparation import Preparation
 from flags.training import TrainingConfig
 from trainer import (
     augment,
@@ -83,9 +84,7 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
                 save_model(model, directory / "model.keras")
                 features.discard(directory)
         if data.test is not None and strategy.is_chief(devices):
-            evaluate.evaluate(
-                directory, data.test, data.target, data.records.size, config.batch_size
-            )
+            evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
     strategy.wait_for_all(devices)
     return directory
 
@@ -195,6 +194,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "dataset_dir": str(run.data.records.directory),
         "size": manifest["size"],
         "recipe": manifest["recipe"],
+        "preparation": Preparation.from_manifest(manifest).to_json(),
         "data_fingerprint": manifest["data_fingerprint"],
         "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
         "target": run.data.target_name,
