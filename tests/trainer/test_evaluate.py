@@ -19,7 +19,7 @@ from flags.training import TrainingConfig
 from trainer import __main__ as program
 from trainer import evaluate, input_pipeline, predictions, train
 from trainer.predictions import Prediction
-from trainer.records import Split
+from trainer.records import Split, select
 
 NEW_FILES = ("validation_predictions.csv", "calibration.json")
 
@@ -74,7 +74,11 @@ def made_up(split: Split, *, seed: int) -> list[Prediction]:
 
 @pytest.fixture(scope="module")
 def data(records_dir):
-    return train.open_data(TrainingConfig(dataset_dir=str(records_dir), fold=1))
+    """Three folds validate, so that there are films enough."""
+    data = train.open_data(TrainingConfig(dataset_dir=str(records_dir)))
+    parts = ["fold0", "fold1", "fold2"]
+    validation = select(data.records, "validation", parts, data.target)
+    return dataclasses.replace(data, validation=validation)
 
 
 def test_what_was_learned_is_written_beside_every_film(data, tmp_path):
@@ -159,9 +163,6 @@ def test_views_are_averaged_and_the_files_say_so(finished, records_dir, tmp_path
         assert [film.probability for film in films] == pytest.approx(
             np.mean(both, axis=0), abs=1e-6
         )
-    judge_again(run)
-    for name in (*NEW_FILES, "predictions.csv"):
-        assert (run / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_unknown_views_are_refused(finished):
