@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -62,6 +62,7 @@ def write(
     described: dict[str, Any],
     *,
     tta: str,
+    if_not_validated: str = calibration.NO_FILMS,
 ) -> None:
     """Writes predictions and what follows from them, but for the report.
 
@@ -72,10 +73,12 @@ def write(
         data: where they come from.
         described: content of run.json.
         tta: how the films were seen.
+        if_not_validated: why there are none that neither train nor judge.
     """
     assert data.test is not None
     names = data.target.names
-    fitted = {**calibration.fit(validated, label_names=names), "test_time_augmentation": tta}
+    fitted = calibration.fit(validated, label_names=names, if_none=if_not_validated)
+    fitted["test_time_augmentation"] = tta
     predicted = calibration.apply(fitted, predicted)
     validated = calibration.apply(fitted, validated)
     predictions.write(directory / "validation_predictions.csv", validated)
@@ -101,7 +104,7 @@ def show(
     data: Data,
     *,
     batch_size: int,
-    models: Sequence[keras.Model] = (),
+    models: Iterable[keras.Model] = (),
 ) -> None:
     """Writes the report, with some of the films judged and what the models looked at on them."""
     film_pictures.draw(directory, predicted, data, batch_size=batch_size, models=models)
