@@ -111,6 +111,7 @@ benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, 
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.frozen_features
 	$(BIN)/python -m benchmarks.decoders
+	$(BIN)/python -m benchmarks.bootstrap
 
 gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after
 	$(BIN)/python -m beam_jobs.gallery docs
