@@ -68,7 +68,9 @@ def run(config: JudgingConfig) -> int:
             tta=tta,
             if_not_validated=_NOT_SHARED,
         )
-        evaluate.show(directory, predicted, data, batch_size=members[0].config.batch_size)
+        models = (_load(member) for member in members)
+        size = members[0].config.batch_size
+        evaluate.show(directory, predicted, data, batch_size=size, models=models)
     summary.print_scores(directory)
     return 0
 
@@ -149,13 +151,18 @@ def _open_folder(
 def _ask(member: Member, splits: Sequence[Split], data: Data, tta: str) -> list[list[Prediction]]:
     """Asks one network about every film of the splits; only one is in memory at a time."""
     logging.info("asking %s", member.directory)
-    keras.backend.clear_session()
-    gc.collect()
-    model = keras.models.load_model(member.directory / "model.keras", compile=False)
+    model = _load(member)
     return [
         evaluate.predict(model, split, data, batch_size=member.config.batch_size, tta=tta)
         for split in splits
     ]
+
+
+def _load(member: Member) -> keras.Model:
+    """Loads a network and forgets the one before."""
+    keras.backend.clear_session()
+    gc.collect()
+    return keras.models.load_model(member.directory / "model.keras", compile=False)
 
 
 def _same(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -169,5 +176,5 @@ def _same(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _join(values: Iterable[object]) -> str:
-    """Writes values once each, in order, separated by commas."""
-    return ", ".join(dict.fromkeys(text for value in values if (text := str(value))))
+    """Writes values once each, in order."""
+    return "; ".join(dict.fromkeys(text for value in values if (text := str(value))))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -104,7 +104,7 @@ def show(
     data: Data,
     *,
     batch_size: int,
-    models: Sequence[keras.Model] = (),
+    models: Iterable[keras.Model] = (),
 ) -> None:
     """Writes the report, with some of the films judged and what the models looked at on them."""
     film_pictures.draw(directory, predicted, data, batch_size=batch_size, models=models)

@@ -6,7 +6,7 @@ film_pictures.draw(run_dir, predicted, data, batch_size=8, models=[model])
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import cv2
 import keras
@@ -30,7 +30,7 @@ def draw(
     data: Data,
     *,
     batch_size: int,
-    models: Sequence[keras.Model],
+    models: Iterable[keras.Model],
 ) -> None:
     """Chooses films among those predicted, draws them and keeps the pictures in run_dir/films.
 

@@ -1,0 +1,219 @@
+"""Ensembles against the mean by hand; members that do not fit are refused in one line."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+from flags.errors import CallerError
+from flags.judging import JudgingConfig
+from flags.training import TrainingConfig
+from tests.trainer.conftest import edit_manifest
+from trainer import calibration, ensemble, members, predictions, train
+from trainer.predictions import Prediction
+
+
+@pytest.fixture(scope="module")
+def runs(records_dir, tmp_path_factory):
+    """Two plain runs that differ in seed, and two folds of a cross-validation."""
+    root = tmp_path_factory.mktemp("runs")
+    short = {"base": "mobilenet", "alpha": 0.25, "weights": "random", "deterministic": True}
+    short |= {"phase1_epochs": 1, "phase2_epochs": 0, "batch_size": 16}
+    options = {
+        "a": {"seed": 1},
+        "b": {"seed": 2},
+        "folds/fold0": {"test_fold": 0, "fold": 1},
+        "folds/fold1": {"test_fold": 1, "fold": 2},
+    }
+    for name, own in options.items():
+        run_dir = str(root / name)
+        train.train(
+            TrainingConfig(dataset_dir=str(records_dir), run_dir=run_dir, **{**short, **own})
+        )
+    config = read(root / "folds" / "fold0" / "config.json")
+    write(root / "folds" / "config.json", {**config, "mode": "cross_validate"})
+    write(root / "folds" / "run.json", {"folds": [{"run": "fold0"}, {"run": "fold1"}]})
+    write(root / "folds" / "metrics.json", {})
+    return root
+
+
+def read(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def write(path: pathlib.Path, content: dict) -> None:
+    path.write_text(json.dumps(content))
+
+
+def average(output_dir: pathlib.Path, *folders: pathlib.Path, **options) -> pathlib.Path:
+    names = tuple(map(str, folders))
+    config = JudgingConfig("ensemble", names, output_dir=str(output_dir), **options)
+    assert ensemble.run(config) == 0
+    return output_dir
+
+
+@pytest.fixture(scope="module")
+def both(runs):
+    return average(runs / "ab", runs / "a", runs / "b")
+
+
+def probabilities_of(path: pathlib.Path) -> dict[str, float]:
+    return {film.film_id: film.probability for film in predictions.read(path)}
+
+
+@pytest.mark.parametrize("name", ["predictions.csv", "validation_predictions.csv"])
+def test_probabilities_are_the_mean_of_the_members(runs, both, name):
+    a, b = (probabilities_of(runs / run / name) for run in "ab")
+    found = probabilities_of(both / name)
+    assert list(found) == list(a) == list(b)
+    assert found == pytest.approx({film: (a[film] + b[film]) / 2 for film in a}, abs=1e-12)
+    assert a != b
+
+
+def test_calibration_and_threshold_are_those_of_the_mean(both):
+    films = predictions.read(both / "validation_predictions.csv")
+    fitted = read(both / "calibration.json")
+    expected = calibration.fit(films, label_names=("benign", "malignant"))
+    assert fitted == {**expected, "test_time_augmentation": "none"}
+    judged = predictions.read(both / "predictions.csv")
+    assert judged == calibration.apply(expected, judged)
+
+
+def test_the_folder_is_that_of_a_run(runs, both):
+    described = read(both / "run.json")
+    assert described["members"] == ["../a", "../b"]
+    parameters = [read(runs / run / "run.json")["parameters"] for run in "ab"]
+    assert described["parameters"] == sum(parameters)
+    assert described["seed"] == "1; 2"
+    assert list(described["splits"]) == ["train", "validation", "test"]
+    assert read(both / "config.json")["mode"] == "ensemble"
+    assert read(both / "metrics.json")["films"] == 18
+    assert (both / "report.html").is_file()
+
+
+def test_the_last_line_names_the_report(runs, both, capsys):
+    average(both, runs / "a", runs / "b", tta="flip")
+    score, report = capsys.readouterr().out.splitlines()[-2:]
+    assert score.startswith("test AUC ")
+    assert report == f"report: {(both / 'report.html').resolve()}"
+    assert read(both / "calibration.json")["test_time_augmentation"] == "flip"
+
+
+def test_a_cross_validation_stands_for_its_folds_and_is_judged_on_test(runs, tmp_path):
+    found = average(tmp_path / "out", runs / "folds")
+    films = predictions.read(found / "predictions.csv")
+    assert {film.split for film in films} == {"test"}
+    assert [pathlib.Path(path).name for path in read(found / "run.json")["members"]] == [
+        "fold0",
+        "fold1",
+    ]
+    assert all(
+        (found / path / "model.keras").is_file() for path in read(found / "run.json")["members"]
+    )
+    assert set(read(found / "run.json")["splits"]) == {"train", "test"}
+    fitted = read(found / "calibration.json")
+    assert fitted["not_defined_because"].startswith("the members validate on different films")
+    assert {(film.calibrated, film.threshold) for film in films} == {(None, None)}
+    assert predictions.read(found / "validation_predictions.csv") == []
+
+
+def test_runs_judged_on_one_fold_are_judged_there_together(runs, tmp_path, listed):
+    other = shutil.copytree(runs / "folds" / "fold0", tmp_path / "other")
+    found = average(tmp_path / "out", runs / "folds" / "fold0", other)
+    films = predictions.read(found / "predictions.csv")
+    assert {film.film_id for film in films} == {
+        name for name, row in listed.items() if row["split"] == "fold0"
+    }
+    # the same network twice is that network
+    alone = probabilities_of(runs / "folds" / "fold0" / "predictions.csv")
+    assert probabilities_of(found / "predictions.csv") == alone
+
+
+def test_probabilities_of_classes_are_averaged_one_by_one():
+    rows = np.random.default_rng(0).dirichlet([1, 1, 1], size=(2, 5))
+    films = [
+        [
+            Prediction(f"f{place}", "p", 0, row[1:].sum(), probabilities=tuple(row))
+            for place, row in enumerate(member)
+        ]
+        for member in rows
+    ]
+    for film, row in zip(ensemble.average(films), rows.mean(axis=0), strict=True):
+        assert film.probabilities == pytest.approx(row, abs=1e-15)
+        assert film.probability == pytest.approx(row[1:].sum(), abs=1e-15)
+
+
+def edited(run: pathlib.Path, path: pathlib.Path, file: str, **changes) -> pathlib.Path:
+    """Copies a run and changes what one of its files says."""
+    copy = shutil.copytree(run, path)
+    write(copy / file, {**read(copy / file), **changes})
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "message"),
+    [
+        ("config.json", {"data_fingerprint": "0" * 64}, r"c has records 000000000000, .*a has"),
+        ("run.json", {"target": "abnormal"}, r"c has target abnormal, .*a has pathology; members"),
+        ("config.json", {"where": "side == left"}, r"c has where side == left, .*a has ; members"),
+        ("config.json", {"mode": "ensemble"}, r"c holds a whole ensemble; give the folder of one"),
+        ("config.json", {"tta": "flip"}, r"trained with --tta=flip and none; say which with"),
+    ],
+    ids=["data", "target", "condition", "ensemble", "views"],
+)
+def test_a_member_that_does_not_fit(runs, tmp_path, file, changes, message):
+    other = edited(runs / "b", tmp_path / "c", file, **changes)
+    with pytest.raises(CallerError, match=message) as caught:
+        average(tmp_path / "out", runs / "a", other)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_is_not_finished(runs, tmp_path):
+    other = shutil.copytree(runs / "b", tmp_path / "c")
+    (other / "metrics.json").unlink()
+    with pytest.raises(CallerError, match=r"c is not finished: it has no metrics.json; give the"):
+        members.read_members([str(runs / "a"), str(other)])
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "a"], ["a", "b", "ab/../b"]])
+def test_the_same_run_twice(runs, both, names):
+    with pytest.raises(CallerError, match="averages two or more different runs, got .*name each"):
+        members.read_members([str(runs / name) for name in names])
+
+
+def test_members_that_began_with_weights_of_a_run_that_saw_the_films(runs, tmp_path):
+    """Run a validates on fold0, which judges these two."""
+    others = [
+        edited(runs / "folds" / "fold0", tmp_path / name, "config.json", init_from=str(runs / "a"))
+        for name in "cd"
+    ]
+    with pytest.raises(CallerError, match=r"learned from fold0 of cbis_ddsm, which judges this"):
+        average(tmp_path / "out", *others)
+
+
+def test_records_that_are_others_or_have_no_test_films(runs, records_dir, tmp_path):
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    folds = members.read_members([str(runs / "folds")])
+    manifest = read(copy / "manifest.json")
+    kept = {k: v for k, v in manifest["shards"].items() if v["split"] != "test"}
+    edit_manifest(copy, shards=kept)
+    with pytest.raises(CallerError, match=r"copy has no test split, and no fold is new to all"):
+        members.open_data(folds, str(copy))
+    edit_manifest(copy, data_fingerprint="other")
+    with pytest.raises(CallerError, match=r"copy holds other records than the members learned f"):
+        members.open_data(folds, str(copy))
+
+
+def test_a_folder_that_holds_something_else(runs):
+    with pytest.raises(CallerError, match=r"--output_dir=.*a holds something else than an ensem"):
+        average(runs / "a", runs / "a", runs / "b")
+
+
+def test_the_command_line_lacks_something():
+    with pytest.raises(CallerError, match=r"--mode=ensemble needs folders of finished runs, or of"):
+        JudgingConfig("ensemble", ("a", "b"))

@@ -1,0 +1,169 @@
+"""Judging a run: what the validation films teach, views of films, runs from before."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from scipy import optimize, special
+from sklearn.metrics import log_loss
+
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer import __main__ as program
+from trainer import evaluate, input_pipeline, predictions, train
+from trainer.predictions import Prediction
+from trainer.records import Split
+
+NEW_FILES = ("validation_predictions.csv", "calibration.json")
+
+
+@pytest.fixture(scope="module")
+def finished(records_dir, tmp_path_factory):
+    config = TrainingConfig(
+        dataset_dir=str(records_dir),
+        run_dir=str(tmp_path_factory.mktemp("run") / "run"),
+        base="mobilenet",
+        alpha=0.25,
+        weights="random",
+        phase1_epochs=1,
+        phase2_epochs=0,
+        deterministic=True,
+    )
+    return train.train(config)
+
+
+def read(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def judge_again(run: pathlib.Path, **options) -> None:
+    program._evaluate(TrainingConfig(mode="evaluate", run_dir=str(run), **options))
+
+
+def test_validation_films_are_predicted_too(finished, listed):
+    films = predictions.read(finished / "validation_predictions.csv")
+    assert {film.film_id for film in films} == {
+        name for name, row in listed.items() if row["split"] == "fold0"
+    }
+    assert {film.split for film in films} == {"validation"}
+    fitted = read(finished / "calibration.json")
+    assert fitted["films"] == len(films)
+    assert fitted["patients"] == len({film.patient_id for film in films})
+    assert fitted["test_time_augmentation"] == "none"
+    assert read(finished / "run.json")["test_time_augmentation"] == "none"
+
+
+def made_up(split: Split, *, seed: int) -> list[Prediction]:
+    """Logits three times as far from 0 as the labels warrant."""
+    generator = np.random.default_rng(seed)
+    logits = 3 * generator.normal(np.array(split.labels) - 0.5, 1)
+    return [
+        Prediction(
+            film["film_id"], film["patient_id"], label, special.expit(logit), split=split.name
+        )
+        for film, label, logit in zip(split.films, split.labels, logits, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def data(records_dir):
+    return train.open_data(TrainingConfig(dataset_dir=str(records_dir), fold=1))
+
+
+def test_what_was_learned_is_written_beside_every_film(data, tmp_path):
+    validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
+    evaluate.write(tmp_path, predicted, validated, data, {"seed": 3}, tta="flip")
+    labels = [film.label for film in validated]
+    logits = special.logit([film.probability for film in validated])
+    best = optimize.minimize_scalar(
+        lambda temperature: log_loss(labels, special.expit(logits / temperature)),
+        bounds=(0.05, 50),
+        options={"xatol": 1e-10},
+    )
+    assert 0.1 < best.x < 49, "the made-up films have no temperature"
+    fitted = read(tmp_path / "calibration.json")
+    assert fitted["temperature"] == pytest.approx(best.x, rel=1e-5)
+    threshold = fitted["threshold"]["value"]
+    called = np.array([film.probability > threshold for film in validated])
+    truth = np.array(labels) == 1
+    assert fitted["threshold"]["sensitivity"] == pytest.approx(called[truth].mean())
+    assert fitted["threshold"]["specificity"] == pytest.approx(1 - called[~truth].mean())
+    for name, films in (("predictions", predicted), ("validation_predictions", validated)):
+        logits = special.logit([film.probability for film in films])
+        written = predictions.read(tmp_path / f"{name}.csv")
+        assert [film.film_id for film in written] == [film.film_id for film in films]
+        assert [film.calibrated for film in written] == pytest.approx(
+            special.expit(logits / fitted["temperature"])
+        )
+        assert {film.threshold for film in written} == {threshold}
+    assert read(tmp_path / "run.json")["seed"] == 3
+    assert read(tmp_path / "run.json")["test_time_augmentation"] == "flip"
+
+
+def test_the_judged_films_teach_nothing(data, tmp_path):
+    validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
+    evaluate.write(tmp_path, predicted, validated, data, {}, tta="none")
+    learned = (tmp_path / "calibration.json").read_bytes()
+    swapped = [dataclasses.replace(film, label=1 - film.label) for film in predicted]
+    evaluate.write(tmp_path, swapped, validated, data, {}, tta="none")
+    assert (tmp_path / "calibration.json").read_bytes() == learned
+
+
+def test_without_validation_films_nothing_is_calibrated(data, tmp_path):
+    predicted = made_up(data.test, seed=2)
+    evaluate.write(tmp_path, predicted, [], data, {}, tta="none", if_not_validated="none shared")
+    fitted = read(tmp_path / "calibration.json")
+    assert fitted["not_defined_because"] == "none shared"
+    assert fitted["threshold"] == {"value": None, "not_defined_because": "none shared"}
+    for film in predictions.read(tmp_path / "predictions.csv"):
+        assert (film.calibrated, film.threshold) == (None, None)
+
+
+def test_a_run_judged_before_there_was_calibration_gets_it(finished, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    for name in NEW_FILES:
+        (run / name).unlink()
+    with (run / "predictions.csv").open(newline="") as file:
+        rows = [row[:10] for row in csv.reader(file)]
+    with (run / "predictions.csv").open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+    judge_again(run)
+    for name in (*NEW_FILES, "predictions.csv"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_views_are_averaged_and_the_files_say_so(finished, records_dir, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    judge_again(run, tta="flip")
+    assert read(run / "run.json")["test_time_augmentation"] == "flip"
+    fitted = read(run / "calibration.json")
+    assert fitted["test_time_augmentation"] == "flip"
+    assert read(run / "config.json") == read(finished / "config.json")
+    model = keras.models.load_model(run / "model.keras", compile=False)
+    data = train.open_data(TrainingConfig(dataset_dir=str(records_dir)))
+    for split, name in ((data.test, "predictions"), (data.validation, "validation_predictions")):
+        batches = input_pipeline.evaluation_batches(
+            split, data.target, data.records.size, batch_size=64
+        )
+        ((images, labels),) = batches.as_numpy_iterator()
+        both = [model.predict(side, verbose=0)[:, 0] for side in (images, images[:, :, ::-1])]
+        films = predictions.read(run / f"{name}.csv")
+        assert [film.label for film in films] == labels[:, 0].tolist()
+        assert [film.probability for film in films] == pytest.approx(
+            np.mean(both, axis=0), abs=1e-6
+        )
+    judge_again(run)
+    for name in (*NEW_FILES, "predictions.csv"):
+        assert (run / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_unknown_views_are_refused(finished):
+    with pytest.raises(CallerError, match="--tta=turn is not one of none, flip, dihedral"):
+        judge_again(finished, tta="turn")
