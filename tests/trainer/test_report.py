@@ -201,8 +201,8 @@ def test_every_section_stands_in_order(plain_page: Page) -> None:
             "Surest right answers",
             "Training",
             "Data CBIS-DDSM.",
-            "How it was made",
             "Words used here Sensitivity",
+            "How it was made",
         )
     ]
     assert places == sorted(places)
