@@ -1,0 +1,98 @@
+"""A comparison in words: for the terminal and the top of the page.
+
+lines = [*table(content), *content["said"]]
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+TITLES = {
+    "auc": "AUC",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+}
+
+
+def title(measure: str) -> str:
+    """Names a figure as a reader knows it, within a sentence."""
+    return TITLES.get(measure, measure)
+
+
+def heading(measure: str) -> str:
+    """Names a figure over a column or a drawing."""
+    return title(measure)[0].upper() + title(measure)[1:]
+
+
+def say(comparison: dict[str, Any], baseline: str) -> str:
+    """Says which differences of a run from the baseline are more than noise, and what is not said.
+
+    Args:
+        comparison: one of `pairs.compare`.
+        baseline: its name.
+    """
+    figures = comparison["figures"]
+    sure = [name for name, figure in figures.items() if figure.get("more_than_noise")]
+    unsure = [name for name, figure in figures.items() if figure.get("more_than_noise") is False]
+    untold = [name for name in figures if name not in (*sure, *unsure)]
+    said = [f"{comparison['run']} against {baseline}, {_films(comparison)}:"]
+    if sure:
+        told = (f"{title(name)} {_difference(figures[name])}" for name in sure)
+        said.append(f"more than noise: {', '.join(told)}.")
+    if unsure and sure:
+        said.append(f"In {_list(unsure)} no difference is shown;")
+    elif unsure:
+        said.append("no difference is more than noise;")
+    if unsure:
+        widest = "auc" if "auc" in unsure else unsure[0]
+        low, high = (f"{figures[widest][end]:+.3f}" for end in ("low", "high"))
+        said.append(
+            f"that does not show the two to be equal: in {title(widest)} anything from {low} to "
+            f"{high} fits these films."
+        )
+    if untold:
+        said.append(f"Of {_list(untold)} nothing can be said.")
+    return " ".join(said)
+
+
+def table(content: dict[str, Any]) -> list[str]:
+    """Lays runs and figures out as lines of text; an asterisk marks what is more than noise."""
+    differences = {one["run"]: one["figures"] for one in content["comparisons"]}
+    rows = [["", "films", *map(title, content["measures"])]]
+    for run in content["runs"]:
+        cells = [
+            _cell(run["scores"][name]["value"], differences.get(run["name"], {}).get(name))
+            for name in content["measures"]
+        ]
+        rows.append([run["name"], str(run["films"]), *cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _cell(value: float | None, difference: dict[str, Any] | None) -> str:
+    text = "-" if value is None else f"{value:.3f}"
+    if difference is None or difference["value"] is None:
+        return text
+    return f"{text} {difference['value']:+.3f}{'*' if difference.get('more_than_noise') else ''}"
+
+
+def _difference(figure: dict[str, Any]) -> str:
+    return f"{figure['value']:+.3f} (95 % {figure['low']:+.3f} to {figure['high']:+.3f})"
+
+
+def _films(comparison: dict[str, Any]) -> str:
+    same = "the same" if comparison["same_films"] else "the only common"
+    films, patients = (
+        f"{comparison[what]} {what if comparison[what] != 1 else what[:-1]}"
+        for what in ("films", "patients")
+    )
+    return f"{same} {films} of {patients}"
+
+
+def _list(names: list[str]) -> str:
+    *first, last = map(title, names)
+    return f"{', '.join(first)} and {last}" if first else last
