@@ -33,27 +33,34 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
         baseline: its name.
     """
     figures = comparison["figures"]
-    sure = [name for name, figure in figures.items() if figure.get("more_than_noise")]
-    unsure = [name for name, figure in figures.items() if figure.get("more_than_noise") is False]
-    untold = [name for name in figures if name not in (*sure, *unsure)]
-    said = [f"{comparison['run']} against {baseline}, {_films(comparison)}:"]
-    if sure:
-        told = (f"{title(name)} {_difference(figures[name])}" for name in sure)
-        said.append(f"more than noise: {', '.join(told)}.")
-    if unsure and sure:
-        said.append(f"In {_list(unsure)} no difference is shown;")
-    elif unsure:
-        said.append("no difference is more than noise;")
-    if unsure:
-        widest = "auc" if "auc" in unsure else unsure[0]
+    tested = {name: figure for name, figure in figures.items() if figure["p"] is not None}
+    sure = [name for name, figure in tested.items() if figure["more_than_noise"]]
+    open_ = [name for name, figure in tested.items() if figure["low"] <= 0 <= figure["high"]]
+    alone = [name for name in tested if name not in (*sure, *open_)]
+    untold = [name for name in figures if name not in tested]
+    said = []
+    if len(tested) == len(figures) and all(f["low"] == f["high"] == 0 for f in tested.values()):
+        open_ = []
+        said.append("every figure is the same, in every resample")
+    elif sure:
+        said.append(f"more than noise: {_differences(sure, figures)}")
+    elif tested:
+        said.append("no difference is more than noise")
+    if alone:
+        said.append(
+            f"{_differences(alone, figures)} might count if no other test had been made, "
+            "not among all of this comparison"
+        )
+    if open_:
+        widest = "auc" if "auc" in open_ else open_[0]
         low, high = (f"{figures[widest][end]:+.3f}" for end in ("low", "high"))
         said.append(
-            f"that does not show the two to be equal: in {title(widest)} anything from {low} to "
-            f"{high} fits these films."
+            f"no difference shown in {_list(open_)}, which does not make them equal: in "
+            f"{title(widest)} anything from {low} to {high} fits these films"
         )
     if untold:
-        said.append(f"Of {_list(untold)} nothing can be said.")
-    return " ".join(said)
+        said.append(f"nothing can be said of {_list(untold)}")
+    return f"{comparison['run']} against {baseline}, {_films(comparison)}: {'; '.join(said)}."
 
 
 def table(content: dict[str, Any]) -> list[str]:
@@ -80,8 +87,12 @@ def _cell(value: float | None, difference: dict[str, Any] | None) -> str:
     return f"{text} {difference['value']:+.3f}{'*' if difference.get('more_than_noise') else ''}"
 
 
-def _difference(figure: dict[str, Any]) -> str:
-    return f"{figure['value']:+.3f} (95 % {figure['low']:+.3f} to {figure['high']:+.3f})"
+def _differences(names: list[str], figures: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{title(name)} {figures[name]['value']:+.3f} "
+        f"(95 % {figures[name]['low']:+.3f} to {figures[name]['high']:+.3f})"
+        for name in names
+    )
 
 
 def _films(comparison: dict[str, Any]) -> str:
