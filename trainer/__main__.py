@@ -19,11 +19,10 @@ import pathlib
 
 from absl import flags
 
-from flags import command_line, judging, training
+from flags import command_line, judging, memory, training
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import memory
 
 
 def main() -> None:
@@ -48,7 +47,7 @@ def run(arguments: list[str]) -> int:
     if arguments:
         raise CallerError(command_line.describe_stray(arguments[0]))
     config = TrainingConfig.from_flags(flags.FLAGS)
-    memory.keep_freed()  # before TensorFlow's threads begin
+    memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
     # TensorFlow is slow to import, so it waits until the flags are known to be good
     from trainer import cross_validate, tune
 
