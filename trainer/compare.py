@@ -22,20 +22,19 @@ from trainer import (
     compared_run,
     comparison_figure,
     comparison_words,
-    intervals,
     metrics,
     pairs,
     predictions,
     published,
     report,
 )
-from trainer.compared_run import ComparedRun
+from trainer.compared_run import ComparedRun, answers_of
 from trainer.published import Published
 
 DEFAULT_DIRECTORY = "runs/comparison"
 METHOD = (
-    "Differences are run less baseline on the same films. Intervals: 95 % percentile bootstrap "
-    "over patients, the same draws for both runs. p: that interval inverted; for accuracy and AUC "
+    "Differences are run less baseline on the same films, their intervals of the same draws of "
+    "patients for both runs. p: the interval inverted; for accuracy and AUC "
     "the larger of it and the exact McNemar test or DeLong's test, which take films of one patient "
     "for independent. All p values of the page are adjusted together (Holm); below 0.05 a "
     "difference counts as more than noise."
@@ -128,8 +127,7 @@ def assemble(
         "measures": list(baseline.measures) if baseline else [],
         "threshold": metrics.THRESHOLD,
         "method": METHOD,
-        "resamples": pairs.resamples_for(baseline, comparable) if baseline else None,
-        "seed": intervals.SEED,
+        "drawn": str(pairs.draws_for(baseline, comparable)) if baseline else None,
         "synthetic": any(run.run.get("synthetic") for run in runs),
         "runs": [_describe(run, directory) for run in runs],
         "unfinished": [
@@ -163,7 +161,8 @@ def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
     common = sorted(set.intersection(*(set(run.films) for run in runs)))
     if len(runs) < 2 or not common:
         return None
-    votes = np.sum([run.right(common) for run in runs], axis=0)
+    films = [run.judged(common) for run in runs]
+    votes = np.sum([answers_of(one) == one.labels for one in films], axis=0)
     right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
     counts = {"films": len(common), "all_right": right, "all_wrong": wrong}
     return {**counts, "divided": len(common) - right - wrong}

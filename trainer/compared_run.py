@@ -8,21 +8,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flags.errors import CallerError
-from trainer import class_metrics, metrics, predictions, published
+from trainer import class_metrics, decisions, metrics, predictions, published, ranking
 from trainer.intervals import Floats
+from trainer.judged import Judged, Labels
 from trainer.predictions import Prediction
 from trainer.published import Published
 
 MEASURES = ("accuracy", "precision", "recall", "f1", "auc")
 """Those of the paper's table of experiments (Jaamour et al. 2023, Fig 8)."""
-MEASURES_OF_CLASSES = ("accuracy", "balanced_accuracy", "macro_f1", "auc")
-"""Of more than two classes."""
+MEASURES_OF_CLASSES = ("accuracy", "macro_precision", "balanced_accuracy", "macro_f1", "auc")
+"""The same of more than two classes; balanced accuracy is their mean recall."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,52 +52,42 @@ class ComparedRun:
         return f"{self.run['target']} ({' or '.join(self.run['label_names'])})"
 
     @property
-    def several(self) -> bool:
-        """Whether there are more than two classes."""
-        return len(self.run["label_names"]) > 2
-
-    @property
     def measures(self) -> tuple[str, ...]:
         """Names of the figures that are compared."""
-        return MEASURES_OF_CLASSES if self.several else MEASURES
+        return MEASURES if len(self.run["label_names"]) == 2 else MEASURES_OF_CLASSES
 
     @property
     def minutes(self) -> float:
         """All phases and the evaluation; 0 where it is not told."""
         return sum(self.run.get("minutes", {}).values())
 
-    def measure(self, film_ids: list[str], weights: Floats) -> dict[str, Floats]:
-        """Computes the figures of some films for every row of weights [rows, films]: [rows]."""
+    def judged(self, film_ids: Sequence[str]) -> Judged:
+        """Makes columns of some films, in that order."""
         films = [self.films[film_id] for film_id in film_ids]
-        if self.several:
-            labels, shares, _ = class_metrics.columns(films, len(self.run["label_names"]))
-            figures = class_metrics.measure(labels, shares, weights, ordinal=self._ordinal)
+        ordinal = self.run.get("kind") == "ordinal"
+        return Judged.of(films, self.run["label_names"], ordinal=ordinal)
+
+    def measure(self, films: Judged, weights: Floats) -> dict[str, Floats]:
+        """Computes the figures of films for every row of weights [rows, films]: [rows] each."""
+        labels, probabilities = films.labels, films.probabilities
+        if films.several:
+            figures = class_metrics.measure(
+                labels, probabilities, weights, ordinal=films.ordinal, names=self.measures
+            )
         else:
-            labels, probabilities = labels_of(films), probabilities_of(films)
-            figures = metrics.measure(labels, probabilities, weights, threshold=metrics.THRESHOLD)
+            answers = answers_of(films) == 1
+            figures = {
+                **decisions.measure(labels == 1, answers, weights),
+                **ranking.measure(labels, probabilities[:, 1], weights, names=("auc",)),
+            }
         return {name: figures[name] for name in self.measures}
 
-    def right(self, film_ids: list[str]) -> NDArray[np.bool_]:
-        """Says which of some films are called right, [films]."""
-        films = [self.films[film_id] for film_id in film_ids]
-        if self.several:
-            labels, shares, _ = class_metrics.columns(films, len(self.run["label_names"]))
-            return class_metrics.answers_of(shares, ordinal=self._ordinal) == labels
-        return (probabilities_of(films) > metrics.THRESHOLD) == (labels_of(films) == 1)
 
-    @property
-    def _ordinal(self) -> bool:
-        return self.run.get("kind") == "ordinal"
-
-
-def labels_of(films: list[Prediction]) -> NDArray[np.int64]:
-    """Takes the labels [films] out."""
-    return np.array([film.label for film in films], np.int64)
-
-
-def probabilities_of(films: list[Prediction]) -> Floats:
-    """Takes the probabilities of label 1, [films], out."""
-    return np.array([film.probability for film in films], np.float64)
+def answers_of(films: Judged) -> Labels:
+    """Says which class each film is called, [films]; of two classes at the threshold."""
+    if films.several:
+        return class_metrics.answers_of(films.probabilities, ordinal=films.ordinal)
+    return (films.probabilities[:, 1] > metrics.THRESHOLD).astype(np.int64)
 
 
 def read(
@@ -145,12 +136,13 @@ def _check(run: ComparedRun) -> None:
                 f"{run.directory}: run.json names {classes} classes, predictions.csv has "
                 f"{max(2, len(film.probabilities))}; evaluate the run again"
             )
-    accuracy = float(run.right(list(run.films)).mean())
+    films = run.judged(list(run.films))
+    accuracy = float((answers_of(films) == films.labels).mean())
     said = run.scores.get("accuracy", {}).get("value")
-    if said is None or abs(said - accuracy) > 1e-9:
+    if said is None or abs(said - accuracy) > 1e-9 or not set(run.measures) <= run.scores.keys():
         raise CallerError(
-            f"{run.directory}: metrics.json has accuracy {said}, predictions.csv gives "
-            f"{accuracy}; score it again with --mode=report --run={run.directory}"
+            f"{run.directory}: metrics.json (accuracy {said}) is not of these predictions "
+            f"({accuracy:.3f}), or old; score them again with --mode=report --run={run.directory}"
         )
 
 

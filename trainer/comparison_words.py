@@ -17,7 +17,7 @@ TITLES = {
 
 def title(measure: str) -> str:
     """Names a figure as a reader knows it, within a sentence."""
-    return TITLES.get(measure, measure)
+    return TITLES.get(measure, measure.replace("_", " "))
 
 
 def heading(measure: str) -> str:

@@ -13,9 +13,10 @@ import numpy as np
 
 from flags.errors import CallerError
 from trainer import intervals, paired
-from trainer.compared_run import ComparedRun, labels_of, probabilities_of
+from trainer.compared_run import ComparedRun, answers_of
 from trainer.delong import MIN_FILMS
-from trainer.intervals import Floats
+from trainer.intervals import Draws, Floats
+from trainer.judged import Judged
 
 ALPHA = 0.05
 """Risk of calling any difference of the page more than noise where none is."""
@@ -37,8 +38,8 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     Raises:
         CallerError: two runs can't be compared: names them and why.
     """
-    resamples = resamples_for(baseline, others)
-    comparisons = [_compare(baseline, other, resamples) for other in others]
+    draws = draws_for(baseline, others)
+    comparisons = [_compare(baseline, other, draws) for other in others]
     figures = [one for made in comparisons for one in made["figures"].values()]
     tested = [figure for figure in figures if figure["p"] is not None]
     adjusted = paired.holm([figure["p"] for figure in tested])
@@ -47,9 +48,10 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     return comparisons
 
 
-def resamples_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> int:
-    """Counts the resamples: enough that the smallest p survives its correction."""
-    return max(intervals.RESAMPLES, RESAMPLES_PER_TEST * len(baseline.measures) * len(others))
+def draws_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> Draws:
+    """Says how patients are drawn: so often that the smallest p survives its correction."""
+    tests = len(baseline.measures) * len(others)
+    return Draws(max(intervals.RESAMPLES, RESAMPLES_PER_TEST * tests))
 
 
 def common_films(baseline: ComparedRun, other: ComparedRun) -> list[str]:
@@ -90,34 +92,33 @@ def common_films(baseline: ComparedRun, other: ComparedRun) -> list[str]:
     return common
 
 
-def _compare(baseline: ComparedRun, other: ComparedRun, resamples: int) -> dict[str, Any]:
+def _compare(baseline: ComparedRun, other: ComparedRun, draws: Draws) -> dict[str, Any]:
     """Compares two runs; p values are not adjusted yet."""
     common = common_films(baseline, other)
-    patients = np.array([baseline.films[film].patient_id for film in common])
-    pair = (baseline, other)
-    values = [run.measure(common, np.ones((1, len(common)))) for run in pair]
-    blocks = [
-        [run.measure(common, weights) for run in pair]
-        for weights in intervals.resample(patients, resamples=resamples, seed=intervals.SEED)
-    ]
-    differences = {
-        name: np.concatenate([two[name] - one[name] for one, two in blocks])
-        for name in baseline.measures
-    }
-    mcnemar, delong = _mcnemar(baseline, other, common), _delong(baseline, other, common)
+    one, two = baseline.judged(common), other.judged(common)
+    patients = len(np.unique(one.patients))
+
+    def measure(weights: Floats) -> dict[str, Floats]:
+        before, after = baseline.measure(one, weights), other.measure(two, weights)
+        return {name: after[name] - before[name] for name in before}
+
+    once = np.ones((1, len(common)))
+    before, after = baseline.measure(one, once), other.measure(two, once)
+    samples = draws.sample(measure, one.patients)
+    mcnemar, delong = _mcnemar(one, two), _delong(one, two)
     by_film = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
     return {
         "run": other.name,
         "films": len(common),
-        "patients": len(set(patients)),
+        "patients": patients,
         "same_films": len(common) == len(baseline.films) == len(other.films),
         "figures": {
             name: _figure(
                 name,
-                [float(value[name][0]) for value in values],
-                differences[name],
+                [float(before[name][0]), float(after[name][0])],
+                samples[name],
                 by_film=by_film.get(name),
-                only_patient=len(set(patients)) == 1,
+                patients=patients,
             )
             for name in baseline.measures
         },
@@ -127,7 +128,7 @@ def _compare(baseline: ComparedRun, other: ComparedRun, resamples: int) -> dict[
 
 
 def _figure(
-    name: str, values: list[float], samples: Floats, *, by_film: float | None, only_patient: bool
+    name: str, values: list[float], samples: Floats, *, by_film: float | None, patients: int
 ) -> dict[str, Any]:
     """Puts a difference together: values of both, interval, p by patient, by film, and the larger.
 
@@ -136,7 +137,7 @@ def _figure(
         values: baseline's and run's.
         samples: [resamples], differences.
         by_film: p of McNemar's or DeLong's test, if there is one.
-        only_patient: whether all films are of one patient.
+        patients: whose films they are.
     """
     one, two = (None if math.isnan(value) else value for value in values)
     pair = {"baseline": one, "run": two}
@@ -144,7 +145,7 @@ def _figure(
         who = "both" if one is two else "the baseline" if one is None else "the run"
         reason = f"{name} is not defined for {who} on these films"
         return {**pair, **intervals.undefined(reason), "p": None}
-    figure = intervals.figure(two - one, samples, only_patient=only_patient)
+    figure = intervals.figure(two - one, samples, patients=patients)
     if figure["low"] is None:
         return {**pair, **figure, "p": None}
     by_patient = paired.bootstrap_p(samples[~np.isnan(samples)])
@@ -152,9 +153,9 @@ def _figure(
     return {**pair, **figure, "p_by_patient": by_patient, "p_by_film": by_film, "p": p}
 
 
-def _mcnemar(baseline: ComparedRun, other: ComparedRun, common: list[str]) -> dict[str, Any]:
+def _mcnemar(baseline: Judged, other: Judged) -> dict[str, Any]:
     """Counts films by who calls them right, and tests whether either does so more often."""
-    one, two = baseline.right(common), other.right(common)
+    one, two = (answers_of(films) == films.labels for films in (baseline, other))
     counts = {
         "both_right": int((one & two).sum()),
         "baseline_alone": int((one & ~two).sum()),
@@ -165,16 +166,15 @@ def _mcnemar(baseline: ComparedRun, other: ComparedRun, common: list[str]) -> di
     return {**counts, "p": p}
 
 
-def _delong(baseline: ComparedRun, other: ComparedRun, common: list[str]) -> dict[str, Any]:
+def _delong(baseline: Judged, other: Judged) -> dict[str, Any]:
     """Tests the difference of the areas, or says why not."""
-    films = [[run.films[film] for film in common] for run in (baseline, other)]
-    labels = labels_of(films[0])
     if baseline.several:
         return {"not_defined_because": "DeLong's test is of two classes"}
-    fewest = min(np.count_nonzero(labels == label) for label in (0, 1))
-    if fewest < MIN_FILMS:
+    labels = baseline.labels
+    if min(np.bincount(labels, minlength=2)) < MIN_FILMS:
         return {"not_defined_because": f"a class has fewer than {MIN_FILMS} films"}
-    difference, error, p = paired.delong_difference(labels, *map(probabilities_of, films))
+    scores = (films.probabilities[:, 1] for films in (baseline, other))
+    difference, error, p = paired.delong_difference(labels, *scores)
     figure = {
         "difference": difference,
         "standard_error": error,
