@@ -34,9 +34,9 @@ from trainer.published import Published
 DEFAULT_DIRECTORY = "runs/comparison"
 METHOD = (
     "Differences are run less baseline on the same films, their intervals of the same draws of "
-    "patients for both runs. p: the interval inverted; for accuracy and AUC "
-    "the larger of it and the exact McNemar test or DeLong's test, which take films of one patient "
-    "for independent. All p values of the page are adjusted together (Holm); below 0.05 a "
+    "patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
+    "it and that of the exact McNemar test or of DeLong's, which take films of one patient for "
+    "independent. All p values of the page are adjusted together (Holm); below 0.05 a "
     "difference counts as more than noise."
 )
 
@@ -169,7 +169,7 @@ def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
 
 
 def _names(directories: Sequence[pathlib.Path]) -> list[str]:
-    """Names runs by their folders, by the whole path where folders are called the same.
+    """Names runs by their folders, with as much of the path as tells them apart.
 
     Raises:
         CallerError: a folder is named twice.
@@ -178,11 +178,11 @@ def _names(directories: Sequence[pathlib.Path]) -> list[str]:
     for place, directory in zip(places, directories, strict=True):
         if places.count(place) > 1:
             raise CallerError(f"{directory} is named twice; name every run once")
-    names = [place.name for place in places]
-    return [
-        name if names.count(name) == 1 else str(directory)
-        for name, directory in zip(names, directories, strict=True)
-    ]
+    for parts in range(1, max(len(place.parts) for place in places)):
+        names = ["/".join(place.parts[-parts:]) for place in places]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:

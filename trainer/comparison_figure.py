@@ -19,6 +19,8 @@ from trainer.comparison_words import heading
 
 STEP = 0.05
 """The axis reaches a multiple of this to either side."""
+NAME = 40
+"""Letters of a run's name that fit on a panel."""
 
 
 def panels(content: dict[str, Any]) -> list[Markup]:
@@ -101,7 +103,9 @@ def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baselin
                     fillstyle="none",
                     markersize=7,
                 )
-            axes.text(-reach, place - 0.3, row["name"], fontsize=9)
+            name = row["name"]
+            short = name if len(name) <= NAME else f"\u2026{name[-NAME:]}"
+            axes.text(-reach, place - 0.3, short, fontsize=9).set_in_layout(False)
         axes.set(xlim=(-reach, reach), ylim=(len(rows) - 0.5, -0.8))
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)

@@ -28,9 +28,9 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     """Compares each run with the baseline, figure by figure; adjusts all p values together.
 
     Of each figure there is the difference, run less baseline, with its 95 % interval over
-    patients, the same draws for both. Its p is that of the bootstrap; for accuracy and AUC the
-    larger of it and that of McNemar's or DeLong's test, which take the films of one patient for
-    independent. Figures and p values that are not defined say why.
+    patients, the same draws for both. Its p is that of the bootstrap; for accuracy, recall and AUC
+    the larger of it and that of McNemar's or DeLong's test, which take the films of one patient
+    for independent. Figures and p values that are not defined say why.
 
     Returns:
         for each of `others` what comparison.json holds of it.
@@ -77,16 +77,16 @@ def common_films(baseline: ComparedRun, other: ComparedRun) -> list[str]:
             f"{len(other.films)} and {len(baseline.films)} films is the same; "
             "judge both on the same split"
         )
-    for name in ("label", "patient_id"):
-        values = [
-            (getattr(other.films[film], name), getattr(baseline.films[film], name))
+    for what, of in (("label", "label"), ("patient", "patient_id")):
+        differing = [
+            film
             for film in common
+            if getattr(other.films[film], of) != getattr(baseline.films[film], of)
         ]
-        differing = [film for film, (a, b) in zip(common, values, strict=True) if a != b]
         if differing:
             raise CallerError(
-                f"{other.name} and {baseline.name} can't be compared: of {len(common)} common "
-                f"films {len(differing)} have another {name}, the first is {differing[0]!r}; "
+                f"{other.name} and {baseline.name} can't be compared: they name another {what} on "
+                f"{len(differing)} of their {len(common)} common films, first on {differing[0]!r}; "
                 "judge both on records of one conversion"
             )
     return common
@@ -107,6 +107,9 @@ def _compare(baseline: ComparedRun, other: ComparedRun, draws: Draws) -> dict[st
     samples = draws.sample(measure, one.patients)
     mcnemar, delong = _mcnemar(one, two), _delong(one, two)
     by_film = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
+    if not one.several:  # recall is the accuracy on films of class 1
+        positive = one.labels == 1
+        by_film["recall"] = _mcnemar(one.take(positive), two.take(positive))["p"]
     return {
         "run": other.name,
         "films": len(common),

@@ -31,7 +31,7 @@ POLICIES = {"label_policy": "paper", "split_policy": "image", "leak_policy": "ke
 _ANOTHER_SPLIT = "another split"
 # where things lie, how fast, and by which draw: a run of an experiment may differ in them
 _FREE = {
-    *("run_dir", "dataset_dir", "init_from", "feature_cache", "feature_dir", "feature_gb"),
+    *("run_dir", "dataset_dir", "feature_cache", "feature_dir", "feature_gb"),
     *("cache", "skip_damaged", "max_minutes", "profile", "strategy", "seed", "deterministic"),
     *("target", "space", "sampler", "pruner", "trials", "processes"),
 }
@@ -128,8 +128,11 @@ def _differences(
     expected = TrainingConfig(
         **{name: _typed(text, default[name]) for name, text in said.items() if name in default}
     )
-    for name, value in expected.to_json().items():
-        if name not in _FREE and config.get(name, value) != value:
+    for name, wanted in expected.to_json().items():
+        pair = config.get(name, wanted), wanted
+        if name == "init_from":  # wherever that run lies
+            pair = tuple(one and pathlib.PurePath(one).name for one in pair)
+        if name not in _FREE and pair[0] != pair[1]:
             yield f"other {name}"
     data = [run.get(name) for name in ("dataset", "size", "recipe")]
     told = pathlib.PurePath(said.get("dataset_dir", "")).parts[-3:]
