@@ -36,8 +36,9 @@ METHOD = (
     "Differences are run less baseline on the same films, their intervals of the same draws of "
     "patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
     "it and that of the exact McNemar test or of DeLong's, which take films of one patient for "
-    "independent. All p values of the page are adjusted together (Holm); below 0.05 a "
-    "difference counts as more than noise."
+    "independent. All p values of the page are adjusted together (Holm); below 0.05 a difference "
+    "counts as more than noise. Noise is which patients happened to be judged; how much a run "
+    "trained anew from another seed would differ is not in it."
 )
 
 
@@ -47,11 +48,7 @@ def run(config: JudgingConfig) -> int:
     Raises:
         CallerError: a folder holds no finished run, stands there twice, or can't be compared.
     """
-    directories = [pathlib.Path(argument) for argument in config.arguments]
-    runs = [
-        compared_run.read(directory, name=name)
-        for directory, name in zip(directories, _names(directories), strict=True)
-    ]
+    runs = compared_run.read_all([pathlib.Path(argument) for argument in config.arguments])
     for other in runs[1:]:
         pairs.common_films(runs[0], other)  # refuses
     directory = pathlib.Path(config.output_dir or DEFAULT_DIRECTORY)
@@ -166,23 +163,6 @@ def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
     right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
     counts = {"films": len(common), "all_right": right, "all_wrong": wrong}
     return {**counts, "divided": len(common) - right - wrong}
-
-
-def _names(directories: Sequence[pathlib.Path]) -> list[str]:
-    """Names runs by their folders, with as much of the path as tells them apart.
-
-    Raises:
-        CallerError: a folder is named twice.
-    """
-    places = [directory.resolve() for directory in directories]
-    for place, directory in zip(places, directories, strict=True):
-        if places.count(place) > 1:
-            raise CallerError(f"{directory} is named twice; name every run once")
-    for parts in range(1, max(len(place.parts) for place in places)):
-        names = ["/".join(place.parts[-parts:]) for place in places]
-        if len(set(names)) == len(names):
-            break
-    return names
 
 
 def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A finished run as it is compared: its predictions, and what they are of.
 
 run = read(pathlib.Path("runs/a"), name="a")
+baseline, *others = read_all([pathlib.Path("runs/a"), pathlib.Path("runs/b")])
 """
 
 from __future__ import annotations
@@ -90,6 +91,16 @@ def answers_of(films: Judged) -> Labels:
     return (films.probabilities[:, 1] > metrics.THRESHOLD).astype(np.int64)
 
 
+def read_all(directories: Sequence[pathlib.Path]) -> list[ComparedRun]:
+    """Reads finished runs.
+
+    Raises:
+        CallerError: a folder is named twice, or one can't be read.
+    """
+    names = _names(directories)
+    return [read(one, name=name) for one, name in zip(directories, names, strict=True)]
+
+
 def read(
     directory: pathlib.Path, *, name: str, flagfile: pathlib.Path | None = None
 ) -> ComparedRun:
@@ -125,6 +136,23 @@ def read(
     )
     _check(made)
     return made
+
+
+def _names(directories: Sequence[pathlib.Path]) -> list[str]:
+    """Names runs by their folders, with as much of the path as tells them apart.
+
+    Raises:
+        CallerError: a folder is named twice.
+    """
+    places = [directory.resolve() for directory in directories]
+    for place, directory in zip(places, directories, strict=True):
+        if places.count(place) > 1:
+            raise CallerError(f"{directory} is named twice; name every run once")
+    for parts in range(1, max(len(place.parts) for place in places)):
+        names = ["/".join(place.parts[-parts:]) for place in places]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _check(run: ComparedRun) -> None:

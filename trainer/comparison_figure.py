@@ -8,10 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from trainer import figures
@@ -82,27 +83,7 @@ def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baselin
         axes = figure.subplots()
         axes.axvline(0, color=figures.INK, linewidth=1)
         for place, row in enumerate(rows):
-            sure = row.get("more_than_noise", False)
-            colour = figures.ACCENT if sure else figures.MUTED
-            if row["low"] is not None:
-                axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
-            axes.plot(
-                row["value"],
-                place,
-                color=colour,
-                marker="o",
-                fillstyle="full" if sure else "none",
-                markersize=7,
-            )
-            if row["published"] is not None:
-                axes.plot(
-                    row["published"],
-                    place,
-                    color=figures.CLASSES[1],
-                    marker="D",
-                    fillstyle="none",
-                    markersize=7,
-                )
+            _draw_row(axes, place, row)
             name = row["name"]
             short = name if len(name) <= NAME else f"\u2026{name[-NAME:]}"
             axes.text(-reach, place - 0.3, short, fontsize=9).set_in_layout(False)
@@ -115,3 +96,16 @@ def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baselin
             name=f"difference-{measure}",
             alt=f"{heading(measure)} less that of {baseline}: {told}.",
         )
+
+
+def _draw_row(axes: Axes, place: int, row: dict[str, Any]) -> None:
+    """Draws the difference of one run, its interval and the published difference."""
+    sure = row.get("more_than_noise", False)
+    colour = figures.ACCENT if sure else figures.MUTED
+    if row["low"] is not None:
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
+    filled: Literal["full", "none"] = "full" if sure else "none"
+    axes.plot(row["value"], place, "o", color=colour, fillstyle=filled, markersize=7)
+    if row["published"] is not None:
+        other = figures.CLASSES[1]
+        axes.plot(row["published"], place, "D", color=other, fillstyle="none", markersize=7)

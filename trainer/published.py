@@ -129,9 +129,9 @@ def _differences(
         **{name: _typed(text, default[name]) for name, text in said.items() if name in default}
     )
     for name, wanted in expected.to_json().items():
-        pair = config.get(name, wanted), wanted
+        pair = [config.get(name, wanted), wanted]
         if name == "init_from":  # wherever that run lies
-            pair = tuple(one and pathlib.PurePath(one).name for one in pair)
+            pair = [one and pathlib.PurePath(one).name for one in pair]
         if name not in _FREE and pair[0] != pair[1]:
             yield f"other {name}"
     data = [run.get(name) for name in ("dataset", "size", "recipe")]
