@@ -132,7 +132,7 @@ def assemble(
             for one, error in unfinished
         ],
         "comparisons": comparisons,
-        "said": [comparison_words.say(one, str(name)) for one in comparisons],
+        "said": comparison_words.sum_up(comparisons, str(name)),
         "not_compared": apart,
         "same_films": group_by_films(runs),
         "agreement": agree([baseline, *comparable]) if baseline else None,

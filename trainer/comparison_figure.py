@@ -25,7 +25,7 @@ NAME = 40
 
 
 def panels(content: dict[str, Any]) -> list[Markup]:
-    """Draws a panel for each figure that is defined for a run, all on one scale.
+    """Draws a panel for each figure, all on one scale; none where nothing is compared.
 
     Args:
         content: comparison.json.
@@ -34,12 +34,11 @@ def panels(content: dict[str, Any]) -> list[Markup]:
     rows = {
         measure: [
             {
-                **figure,
+                **one["figures"][measure],
                 "name": one["run"],
                 "published": published.get(one["run"]) if measure == "accuracy" else None,
             }
             for one in content["comparisons"]
-            if (figure := one["figures"][measure])["value"] is not None
         ]
         for measure in content["measures"]
     }
@@ -73,11 +72,7 @@ def _published_differences(
 
 def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baseline: str) -> str:
     """Draws one panel: a line for each run, its name above its interval."""
-    told = "; ".join(
-        f"{row['name']} {row['value']:+.3f}"
-        + (f" ({row['low']:+.3f} to {row['high']:+.3f})" if row["low"] is not None else "")
-        for row in rows
-    )
+    told = "; ".join(f"{row['name']} {_tell(row)}" for row in rows)
     with style.context(["default", figures.SETTINGS]):
         figure = Figure(figsize=(3.6, 0.9 + 0.5 * len(rows)))
         axes = figure.subplots()
@@ -98,8 +93,19 @@ def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baselin
         )
 
 
+def _tell(row: dict[str, Any]) -> str:
+    """Writes a difference with its interval."""
+    if row["value"] is None:
+        return "not defined"
+    interval = f" ({row['low']:+.3f} to {row['high']:+.3f})" if row["low"] is not None else ""
+    return f"{row['value']:+.3f}{interval}"
+
+
 def _draw_row(axes: Axes, place: int, row: dict[str, Any]) -> None:
     """Draws the difference of one run, its interval and the published difference."""
+    if row["value"] is None:
+        axes.text(0, place, " not defined", va="center", fontsize=9, color=figures.MUTED)
+        return
     sure = row.get("more_than_noise", False)
     colour = figures.ACCENT if sure else figures.MUTED
     if row["low"] is not None:

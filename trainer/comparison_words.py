@@ -5,7 +5,10 @@ lines = [*table(content), *content["said"]]
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from trainer.pairs import ALPHA
 
 TITLES = {
     "auc": "AUC",
@@ -35,8 +38,8 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
     figures = comparison["figures"]
     tested = {name: figure for name, figure in figures.items() if figure["p"] is not None}
     sure = [name for name, figure in tested.items() if figure["more_than_noise"]]
-    open_ = [name for name, figure in tested.items() if figure["low"] <= 0 <= figure["high"]]
-    alone = [name for name in tested if name not in (*sure, *open_)]
+    alone = [name for name in tested if name not in sure and tested[name]["p"] < ALPHA]
+    open_ = [name for name in tested if name not in (*sure, *alone)]
     untold = [name for name in figures if name not in tested]
     said = []
     if len(tested) == len(figures) and all(f["low"] == f["high"] == 0 for f in tested.values()):
@@ -52,15 +55,34 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
             "not among all of this comparison"
         )
     if open_:
-        widest = "auc" if "auc" in open_ else open_[0]
-        low, high = (f"{figures[widest][end]:+.3f}" for end in ("low", "high"))
+        shown = "auc" if "auc" in open_ else open_[0]
+        low, high = (f"{figures[shown][end]:+.3f}" for end in ("low", "high"))
         said.append(
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
-            f"{title(widest)} anything from {low} to {high} fits these films"
+            f"{title(shown)} anything from {low} to {high} fits these films"
         )
     if untold:
         said.append(f"nothing can be said of {_list(untold)}")
     return f"{comparison['run']} against {baseline}, {_films(comparison)}: {'; '.join(said)}."
+
+
+def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
+    """Says it of each run; of several, first which differ at all."""
+    sentences = [say(one, baseline) for one in comparisons]
+    if len(comparisons) < 2:
+        return sentences
+    differ = [
+        one["run"]
+        for one in comparisons
+        if any(figure.get("more_than_noise") for figure in one["figures"].values())
+    ]
+    which = f": {', '.join(differ)}" if differ else ""
+    first = (
+        f"Of {len(comparisons)} runs {len(differ) or 'none'} "
+        f"{'differ' if len(differ) > 1 else 'differs'} from {baseline} by more than noise in any "
+        f"figure{which}."
+    )
+    return [first, *sentences]
 
 
 def table(content: dict[str, Any]) -> list[str]:

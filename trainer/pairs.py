@@ -39,7 +39,8 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
         CallerError: two runs can't be compared: names them and why.
     """
     draws = draws_for(baseline, others)
-    comparisons = [_compare(baseline, other, draws) for other in others]
+    known: dict[tuple[str, ...], dict[str, Floats]] = {}
+    comparisons = [_compare(baseline, other, draws, known) for other in others]
     figures = [one for made in comparisons for one in made["figures"].values()]
     tested = [figure for figure in figures if figure["p"] is not None]
     adjusted = paired.holm([figure["p"] for figure in tested])
@@ -92,19 +93,30 @@ def common_films(baseline: ComparedRun, other: ComparedRun) -> list[str]:
     return common
 
 
-def _compare(baseline: ComparedRun, other: ComparedRun, draws: Draws) -> dict[str, Any]:
-    """Compares two runs; p values are not adjusted yet."""
+def _compare(
+    baseline: ComparedRun,
+    other: ComparedRun,
+    draws: Draws,
+    known: dict[tuple[str, ...], dict[str, Floats]],
+) -> dict[str, Any]:
+    """Compares two runs; p values are not adjusted yet.
+
+    Args:
+        baseline: one of them.
+        other: the other.
+        draws: how patients are drawn.
+        known: films -> the baseline's figures in every resample, filled here.
+    """
     common = common_films(baseline, other)
     one, two = baseline.judged(common), other.judged(common)
     patients = len(np.unique(one.patients))
-
-    def measure(weights: Floats) -> dict[str, Floats]:
-        before, after = baseline.measure(one, weights), other.measure(two, weights)
-        return {name: after[name] - before[name] for name in before}
-
     once = np.ones((1, len(common)))
     before, after = baseline.measure(one, once), other.measure(two, once)
-    samples = draws.sample(measure, one.patients)
+    key = tuple(common)
+    if key not in known:
+        known[key] = draws.sample(lambda weights: baseline.measure(one, weights), one.patients)
+    drawn = draws.sample(lambda weights: other.measure(two, weights), one.patients)
+    samples = {name: drawn[name] - known[key][name] for name in drawn}
     mcnemar, delong = _mcnemar(one, two), _delong(one, two)
     by_film = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
     if not one.several:  # recall is the accuracy on films of class 1

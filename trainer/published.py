@@ -67,7 +67,7 @@ def of_run(
 
     Args:
         directory: the run folder.
-        config: its config.json; empty if it has none, as an ensemble.
+        config: its config.json; empty if it has none.
         run: its run.json.
     """
     command = directory.with_name(f"{directory.name}.command")
@@ -76,7 +76,7 @@ def of_run(
         for path in (one.removeprefix("--flagfile=") for one in given if "--flagfile=" in one):
             if pathlib.Path(path).is_file():
                 return beside(pathlib.Path(path), config, run)
-    if not config:
+    if not config or "members" in run:
         return None
     files = [path for path in sorted(FLAGFILES.glob("*.flags")) if is_experiment(path)]
     found = [beside(path, config, run) for path in files]

@@ -125,13 +125,16 @@ def test_a_folder_that_can_not_be_written(runs):
 
 
 def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
-    (better, _) = ask(runs, "mixed", "right", "wrong")["said"]
+    first, better, _ = ask(runs, "mixed", "right", "wrong")["said"]
+    assert first == "Of 2 runs 2 differ from mixed by more than noise in any figure: right, wrong."
     assert better.startswith("right against mixed, the same 20 films of 10 patients: more than ")
-    assert "recall +0.400 (95 % +0.100 to +0.700)" in better
+    assert "F1 +0.455 (95 % +0.357 to +0.625)" in better
     write_run(runs / "alike", make_films([*MIXED[:-2], 0.2, 0.9]))
     (alike,) = ask(runs, "mixed", "alike")["said"]
     assert ": no difference is more than noise; no difference shown in accuracy, " in alike
     assert "which does not make them equal: in AUC anything from " in alike
+    first = ask(runs, "mixed", "alike", "right")["said"][0]
+    assert first == "Of 2 runs 1 differs from mixed by more than noise in any figure: right."
     shutil.copytree(runs / "mixed", runs / "copy")
     (copy,) = ask(runs, "mixed", "copy")["said"]
     assert copy.endswith(": every figure is the same, in every resample.")
@@ -156,7 +159,8 @@ def test_one_film(runs):
         "high against low, the same 1 film of 1 patient: nothing can be said of accuracy, "
         "precision, recall, F1 and AUC."
     ]
-    assert "not defined" in (runs / "page" / "comparison.html").read_text()
+    page = (runs / "page" / "comparison.html").read_text()
+    assert 'aria-label="AUC less that of low: high not defined."' in page
 
 
 def test_common_films_are_counted(runs):
@@ -195,6 +199,7 @@ def test_the_page_stands_alone_and_is_escaped(runs):
         assert outside not in page
     assert "&lt;b&gt;bold" in page
     assert page.count("<figure>") == 5
+    assert "not defined" not in page
     names = re.findall(r'\bid="([^"]*)"', page)
     assert len(names) == len(set(names))
     assert 'aria-label="Accuracy less that of mixed: ' in page

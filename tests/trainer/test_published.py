@@ -98,9 +98,10 @@ def test_a_run_of_the_experiments_says_so_and_what_it_does_otherwise(config_of, 
     assert found.notes == ("other phase1_epochs", "other data", "another split")
 
 
-def test_a_folder_without_a_configuration_is_no_experiment():
-    """An ensemble has none."""
+def test_an_ensemble_is_no_experiment(config_of):
+    """Its config.json holds what its members agree in."""
     assert of_run("runs/h", {}) is None
+    assert of_run("runs/h", config_of("h"), members=["../a", "../b"]) is None
 
 
 def test_every_experiment_is_known_by_its_own_file(config_of):
