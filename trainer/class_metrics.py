@@ -147,7 +147,9 @@ def _of_classes(
         if "calibration_error" in names:
             figures["calibration_error"] = probability_scores.calibration_error(truth, one, weights)
         of_class.append(figures)
-    return {name: np.mean([figures[name] for figures in of_class], axis=0) for name in of_class[0]}
+    return {
+        name: np.mean([figures[name] for figures in of_class], axis=0) for name in of_class[0]
+    }
 
 
 def _of_the_truth(labels: Labels, probabilities: Floats, weights: Floats) -> dict[str, Floats]:

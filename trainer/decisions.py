@@ -41,5 +41,7 @@ def measure(
         "specificity": specificity,
         "f1": np.where(both, ratio(2 * tp, 2 * tp + fp + fn), np.nan),
         "balanced_accuracy": (recall + specificity) / 2,
-        "mcc": ratio(tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))),
+        "mcc": ratio(
+            tp * tn - fp * fn, np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+        ),
     }

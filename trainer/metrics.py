@@ -234,5 +234,7 @@ def _subgroups(
                 if count >= MIN_PATIENTS
                 else {name: undefined(few) for name in names}
             )
-            scored[column].append({"value": value, "films": len(part.labels), **sizes, **figures})
+            scored[column].append(
+                {"value": value, "films": len(part.labels), **sizes, **figures}
+            )
     return scored
