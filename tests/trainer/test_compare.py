@@ -118,6 +118,12 @@ def test_the_command_refuses_in_one_line(runs):
     assert done.stderr == "error: runs/nowhere is not a folder; name folders of finished runs\n"
 
 
+def test_runs_to_compare_stand_without_a_flag(runs):
+    config = JudgingConfig("compare", (str(runs / "mixed"), str(runs / "right")), run="x")
+    with pytest.raises(CallerError, match=r"--run=x: runs to compare stand without a flag"):
+        compare.run(config)
+
+
 def test_a_folder_that_can_not_be_written(runs):
     (runs / "page").write_text("a file")
     with pytest.raises(CallerError, match=r"page can't be written: .*another --output_dir"):
