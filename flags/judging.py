@@ -72,4 +72,9 @@ def define() -> None:
     """Defines the flags; --mode is the trainer's."""
     text = flags.DEFINE_string
     text("run", None, "Folder of the finished run that is asked.")
-    text("output_dir", None, "Folder for what is written. Default: beside the run asked.")
+    text(
+        "output_dir",
+        None,
+        "Folder for what is written. Default: beside the run asked; of a comparison "
+        "runs/comparison.",
+    )

@@ -1,179 +1,198 @@
-"""The page that puts runs of experiments beside the published figures: comparison.html.
+"""Runs beside each other and beside what was published: comparison.html and comparison.json.
 
-path = write(root, {"h": pathlib.Path("flags/experiments/h.flags")}, ["h"], errors={})
+  python -m trainer --mode=compare RUN RUN...
+
+The first run is the baseline. `make experiments` ends in the same page.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import json
 import math
+import os
 import pathlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from flags.errors import CallerError
-from trainer import predictions, report, run_folder
-from trainer.predictions import Prediction
+from flags.judging import JudgingConfig
+from trainer import (
+    compared_run,
+    comparison_figure,
+    comparison_words,
+    metrics,
+    pairs,
+    predictions,
+    published,
+    report,
+)
+from trainer.compared_run import ComparedRun, answers_of
+from trainer.published import Published
 
-MEASURES = ("accuracy", "precision", "recall", "f1", "auc")
-SOURCES = {
-    "S": "stated in the paper",
-    "D": "the first author's dissertation",
-    "P": "a co-author's list of results",
-    "I": "inferred",
-}
-PUBLISHED_FILMS = 641
-"""Test films of Jaamour et al. 2023."""
-PUBLISHED_POLICIES = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
+DEFAULT_DIRECTORY = "runs/comparison"
+METHOD = (
+    "Differences are run less baseline on the same films, their intervals of the same draws of "
+    "patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
+    "it and that of the exact McNemar test or of DeLong's, which take films of one patient for "
+    "independent. All p values of the page are adjusted together (Holm); below 0.05 a difference "
+    "counts as more than noise. Noise is which patients happened to be judged; how much a run "
+    "trained anew from another seed would differ is not in it."
+)
 
 
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What became of one experiment.
+def run(config: JudgingConfig) -> int:
+    """Compares the runs named, the first being the baseline; returns the exit code.
 
-    Attributes:
-        name: that of its flagfile.
-        about: first sentence of the flagfile's head comment.
-        published: accuracy in percent, None if none is.
-        source: where it is published, a key of SOURCES, or "".
-        scores: metrics.json, None if the run is not finished.
-        run: run.json, None likewise.
-        films: predictions.
-        error: why it failed, "" if it did not.
+    Raises:
+        CallerError: a folder holds no finished run, stands there twice, or can't be compared.
     """
-
-    name: str
-    about: str
-    published: float | None
-    source: str
-    scores: dict[str, Any] | None = None
-    run: dict[str, Any] | None = None
-    films: tuple[Prediction, ...] = ()
-    error: str = ""
-
-    @property
-    def minutes(self) -> float:
-        """All phases and the evaluation."""
-        return sum(self.run["minutes"].values()) if self.run else 0.0
-
-    @property
-    def difference(self) -> float | None:
-        """Accuracy less the published one, in points."""
-        value = self.scores["accuracy"]["value"] if self.scores else None
-        return None if value is None or self.published is None else 100 * value - self.published
-
-    @property
-    def published_protocol(self) -> bool:
-        """Whether labels and splits are made as the authors made theirs."""
-        return self.run is not None and self.run["policies"] == PUBLISHED_POLICIES
+    if config.run is not None:
+        raise CallerError(
+            f"--run={config.run}: runs to compare stand without a flag, the baseline first; "
+            "leave it out"
+        )
+    runs = compared_run.read_all([pathlib.Path(argument) for argument in config.arguments])
+    for other in runs[1:]:
+        pairs.common_films(runs[0], other)  # refuses
+    directory = pathlib.Path(config.output_dir or DEFAULT_DIRECTORY)
+    content = write(directory, runs)
+    print(*comparison_words.table(content), sep="\n")
+    print(
+        f"each beside it less {runs[0].name}; * more than noise: p below {pairs.ALPHA} after Holm"
+    )
+    print(*content["said"], sep="\n")
+    print(f"comparison: {(directory / 'comparison.html').resolve()}")
+    return 0
 
 
 def write(
-    root: pathlib.Path,
-    flagfiles: Mapping[str, pathlib.Path],
-    names: Sequence[str],
-    errors: Mapping[str, str],
-) -> pathlib.Path:
-    """Writes root/comparison.html.
+    directory: pathlib.Path,
+    runs: Sequence[ComparedRun],
+    *,
+    unfinished: Sequence[tuple[Published, str]] = (),
+) -> dict[str, Any]:
+    """Writes comparison.html and comparison.json; runs that can't be compared are listed apart.
 
     Args:
-        root: folder of the runs, each under its experiment's name.
-        flagfiles: name -> flagfile of every experiment.
-        names: those that were to be run now; finished runs of others are shown too.
-        errors: name -> why it failed.
-    """
-    shown = [name for name in flagfiles if name in names or (root / name / "report.html").is_file()]
-    outcomes = [read(flagfiles[name], root / name, errors.get(name, "")) for name in shown]
-    finished = [outcome for outcome in outcomes if outcome.scores]
-    page = report.template("comparison.html.j2").render(
-        outcomes=outcomes,
-        measures=MEASURES,
-        sources=SOURCES,
-        groups=group_by_films(finished),
-        agreement=agree(finished),
-        standard_error=lambda films, share: 100 * math.sqrt(share * (1 - share) / films),
-        published_films=PUBLISHED_FILMS,
-        synthetic=any(outcome.run and outcome.run["synthetic"] for outcome in finished),
-    )
-    predictions.write_whole(root / "comparison.html", page)
-    return root / "comparison.html"
-
-
-def read(flagfile: pathlib.Path, directory: pathlib.Path, error: str) -> Outcome:
-    """Reads what a flagfile says of itself and what its run, if it is finished, has come to."""
-    head = [
-        line.lstrip("# ")
-        for line in flagfile.read_text(encoding="utf-8").splitlines()
-        if line.startswith("#")
-    ]
-    published, source = read_published(flagfile)
-    text = " ".join(line for line in head if not line.startswith("Published"))
-    text = re.sub(r"^[^:(]*\([^)]*\): ", "", text)  # "Experiment H (source): "
-    about = re.split(r"[.;](?:\s|$)", text, maxsplit=1)[0]
-    outcome = Outcome(flagfile.stem, about, published, source, error=error)
-    if error or not (directory / "report.html").is_file():
-        return dataclasses.replace(outcome, error=error or "not finished")
-    return dataclasses.replace(
-        outcome,
-        scores=run_folder.read_json(directory / "metrics.json"),
-        run=run_folder.read_json(directory / "run.json"),
-        films=tuple(predictions.read(directory / "predictions.csv")),
-    )
-
-
-def read_published(flagfile: pathlib.Path) -> tuple[float | None, str]:
-    """Reads the line `# Published accuracy: 67.40 % (S)`; `none` where there is no figure.
+        directory: where to.
+        runs: finished ones, the baseline first.
+        unfinished: experiments without a finished run, each with the reason.
 
     Returns:
-        accuracy in percent or None, and the letter of its source or "".
+        the content of comparison.json.
 
     Raises:
-        CallerError: the line is there and says something else.
+        CallerError: the folder can't be written.
     """
-    text = flagfile.read_text(encoding="utf-8")
-    line = re.search(r"^# Published accuracy:(.*)$", text, re.MULTILINE)
-    if line is None or line[1].strip() == "none":
-        return None, ""
-    match = re.fullmatch(r"\s*([\d.]+) % \(([A-Z])\)\s*", line[1])
-    if match is None or match[2] not in SOURCES:
+    content = assemble(directory, runs, unfinished)
+    page = report.template("comparison.html.j2").render(
+        **content,
+        panels=comparison_figure.panels(content),
+        heading=comparison_words.heading,
+        sources=published.SOURCES,
+        standard_error=lambda share: 100 * math.sqrt(share * (1 - share) / published.FILMS),
+        published_films=published.FILMS,
+    )
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        predictions.write_whole(directory / "comparison.json", text)
+        predictions.write_whole(directory / "comparison.html", page)
+    except OSError as error:
         raise CallerError(
-            f"{flagfile}: {line[0]!r} is not '# Published accuracy: 67.40 % (S)' or 'none'; "
-            f"sources are {', '.join(SOURCES)}"
-        )
-    return float(match[1]), match[2]
+            f"{directory} can't be written: {error.strerror}; give another --output_dir"
+        ) from error
+    return content
 
 
-def group_by_films(outcomes: Sequence[Outcome]) -> list[tuple[int, list[str]]]:
-    """Groups experiments judged on the very same films with the same labels: (films, names)."""
+def assemble(
+    directory: pathlib.Path,
+    runs: Sequence[ComparedRun],
+    unfinished: Sequence[tuple[Published, str]],
+) -> dict[str, Any]:
+    """Makes the content of comparison.json; all that the page says."""
+    baseline = runs[0] if runs else None
+    comparable, apart = [], {}
+    for other in runs[1:]:
+        try:
+            pairs.common_films(runs[0], other)
+            comparable.append(other)
+        except CallerError as error:
+            apart[other.name] = str(error)
+    comparisons = pairs.compare(baseline, comparable) if baseline else []
+    name = baseline.name if baseline else None
+    return {
+        "baseline": name,
+        "question": baseline.question if baseline else None,
+        "measures": list(baseline.measures) if baseline else [],
+        "threshold": metrics.THRESHOLD,
+        "method": METHOD,
+        "drawn": str(pairs.draws_for(baseline, comparable)) if baseline else None,
+        "synthetic": any(run.run.get("synthetic") for run in runs),
+        "runs": [_describe(run, directory) for run in runs],
+        "unfinished": [
+            {"name": one.name, "published": _published(one), "error": error}
+            for one, error in unfinished
+        ],
+        "comparisons": comparisons,
+        "said": comparison_words.sum_up(comparisons, str(name)),
+        "not_compared": apart,
+        "same_films": group_by_films(runs),
+        "agreement": agree([baseline, *comparable]) if baseline else None,
+    }
+
+
+def group_by_films(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
+    """Groups runs judged on the very same films with the same labels."""
     groups: dict[frozenset[tuple[str, int]], list[str]] = {}
-    for outcome in outcomes:
-        key = frozenset((film.film_id, film.label) for film in outcome.films)
-        groups.setdefault(key, []).append(outcome.name)
-    return [(len(films), names) for films, names in groups.items()]
+    for run in runs:
+        key = frozenset((film.film_id, film.label) for film in run.films.values())
+        groups.setdefault(key, []).append(run.name)
+    return [{"films": len(films), "runs": names} for films, names in groups.items()]
 
 
-def agree(outcomes: Sequence[Outcome]) -> dict[str, int] | None:
-    """Counts, among the films all experiments were judged on, who calls them right.
+def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
+    """Counts, among the films all runs were judged on, who calls them right.
 
     Returns:
-        "films", "all_right", "all_wrong" and "divided"; None below two experiments, where no film
-        is common to all, or where they ask different questions.
+        "films", "all_right", "all_wrong" and "divided"; None below two runs, or where no film is
+        common to all.
     """
-    if len(outcomes) < 2 or len({o.run["target"] for o in outcomes if o.run}) > 1:
+    common = sorted(set.intersection(*(set(run.films) for run in runs)))
+    if len(runs) < 2 or not common:
         return None
-    right: list[dict[tuple[str, int], bool]] = []
-    for outcome in outcomes:
-        assert outcome.scores is not None
-        threshold = outcome.scores.get("threshold")
-        if threshold is None:
-            return None
-        right.append(
-            {(f.film_id, f.label): (f.probability > threshold) == f.label for f in outcome.films}
-        )
-    common = set.intersection(*(set(films) for films in right))
-    if not common:
+    films = [run.judged(common) for run in runs]
+    votes = np.sum([answers_of(one) == one.labels for one in films], axis=0)
+    right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
+    counts = {"films": len(common), "all_right": right, "all_wrong": wrong}
+    return {**counts, "divided": len(common) - right - wrong}
+
+
+def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:
+    """What comparison.json holds of a run."""
+    page = run.directory / "report.html"
+    return {
+        "name": run.name,
+        "directory": str(run.directory),
+        "report": os.path.relpath(page.resolve(), directory.resolve()) if page.is_file() else None,
+        "films": len(run.films),
+        "patients": len({film.patient_id for film in run.films.values()}),
+        "minutes": run.minutes or None,
+        "majority_baseline": run.scores.get("majority_baseline"),
+        "scores": {name: run.scores[name] for name in run.measures},
+        "published": _published(run.experiment),
+    }
+
+
+def _published(experiment: Published | None) -> dict[str, Any] | None:
+    if experiment is None:
         return None
-    votes = [sum(films[film] for films in right) for film in common]
-    counts = {"all_right": votes.count(len(right)), "all_wrong": votes.count(0)}
-    return {"films": len(votes), **counts, "divided": len(votes) - sum(counts.values())}
+    return {
+        "experiment": experiment.name,
+        "about": experiment.about,
+        "accuracy": experiment.accuracy,
+        "source": experiment.source,
+        "notes": list(experiment.notes),
+    }

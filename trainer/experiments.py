@@ -19,6 +19,8 @@ from absl import flags
 from flags import catalogue, command_line, comparison
 from flags.errors import CallerError
 
+BASELINE = "baseline"
+
 
 def main() -> None:
     """Runs the program with the flags of the command line."""
@@ -45,9 +47,8 @@ def run(arguments: list[str]) -> int:
         error = run_one(root / name, [*flags_of(name, flagfiles, root), *arguments])
         if error is not None:
             errors[name] = error
-    from trainer import compare  # slow to import
-
-    print(f"comparison: {compare.write(root, flagfiles, names, errors).resolve()}")
+    shown = [name for name in flagfiles if name in names or _is_finished(root / name)]
+    _compare(root, {name: flagfiles[name] for name in shown}, errors)
     for name, error in errors.items():
         print(f"failed: {name}: {error}", file=sys.stderr)
     return 1 if errors else 0
@@ -90,8 +91,11 @@ def flags_of(name: str, flagfiles: Mapping[str, pathlib.Path], root: pathlib.Pat
 def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
     """Runs one experiment in a process of its own; returns the line that says why it failed."""
     path = directory.with_name(f"{directory.name}.command")
-    finished = (directory / "report.html").is_file()  # written last
-    if finished and path.is_file() and path.read_text(encoding="utf-8") == shlex.join(given):
+    if (
+        _is_finished(directory)
+        and path.is_file()
+        and path.read_text(encoding="utf-8") == shlex.join(given)
+    ):
         print(f"{directory} is finished", flush=True)
         return None
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -108,6 +112,33 @@ def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
         return None
     path.unlink()
     return f"{last.removeprefix('error: ')} (exit code {process.returncode})"
+
+
+def _compare(
+    root: pathlib.Path, flagfiles: Mapping[str, pathlib.Path], errors: Mapping[str, str]
+) -> None:
+    """Writes the comparison; the baseline is the published one if it is finished, else the first.
+
+    Args:
+        root: folder of the runs, each under its experiment's name.
+        flagfiles: name -> flagfile of those that were to run now, and of finished ones.
+        errors: name -> why it failed.
+    """
+    from trainer import compare, compared_run, published  # slow to import
+
+    runs, unfinished = [], []
+    for name in sorted(flagfiles, key=lambda name: name != BASELINE):
+        path = flagfiles[name]
+        if name in errors or not _is_finished(root / name):
+            unfinished.append((published.read(path), errors.get(name, "not finished")))
+        else:
+            runs.append(compared_run.read(root / name, name=name, flagfile=path))
+    compare.write(root, runs, unfinished=unfinished)
+    print(f"comparison: {(root / 'comparison.html').resolve()}")
+
+
+def _is_finished(directory: pathlib.Path) -> bool:
+    return (directory / "report.html").is_file()  # written last
 
 
 def _text(path: pathlib.Path) -> str:

@@ -1,45 +1,223 @@
-"""The comparison of experiments: what it reads, what it says, and how the runs are run."""
+"""The comparison: what it says, its page, the command, and the experiments that end in it."""
 
 import json
 import os
 import pathlib
+import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from flags.errors import CallerError
-from trainer import compare, experiments, metrics, predictions
-from trainer.predictions import Prediction
+from flags.judging import JudgingConfig
+from tests.trainer.finished_runs import PAPER, make_films, write_run
+from trainer import compare, compared_run, comparison_words, experiments
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEAD = """# Experiment {letter} (Jaamour et al. 2023, PLOS ONE): MobileNetV2 with <weights>. More.
 # Published accuracy: {published}
+--dataset_dir=data/tfrecords/cbis_ddsm/512x512/plain
 --dropout=0.2
 """
-PAPER = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
-OURS = {"label_policy": "any_malignant", "split_policy": "official", "leak_policy": "fail"}
+RIGHT = [0.1, 0.9] * 10
+MIXED = [0.1, 0.2] * 4 + [0.7, 0.9] * 6
+WRONG = [1 - answer for answer in RIGHT]
 
 
-def make_run(root: pathlib.Path, name: str, answers: list[float], **run: object) -> None:
-    """A finished run on ten films, five of them malignant; `answers` are its probabilities."""
-    films = [
-        Prediction(f"film{number}", f"patient{number // 2}", number % 2, answer, split="test")
-        for number, answer in enumerate(answers)
+@pytest.fixture
+def runs(tmp_path):
+    for name, answers in (("right", RIGHT), ("mixed", MIXED), ("wrong", WRONG)):
+        write_run(tmp_path / "runs" / name, make_films(answers))
+    return tmp_path / "runs"
+
+
+def ask(runs: pathlib.Path, *names: str) -> dict:
+    """Compares runs by name; returns comparison.json."""
+    where = [str(runs / name) for name in names]
+    config = JudgingConfig("compare", tuple(where), output_dir=str(runs / "page"))
+    assert compare.run(config) == 0
+    return json.loads((runs / "page" / "comparison.json").read_text())
+
+
+def start(*arguments: object, cwd: pathlib.Path, module: str = "trainer"):
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=cwd,
+    )
+
+
+def test_the_command(runs):
+    done = start("--mode=compare", "runs/mixed", "runs/right", cwd=runs.parent)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["films", "accuracy", "precision", "recall", "F1", "AUC"]
+    assert lines[1].split()[:3] == ["mixed", "20", "0.500"]
+    assert lines[2].split()[:4] == ["right", "20", "1.000", "+0.500*"]
+    assert "right against mixed, the same 20 films of 10 patients: more than noise: " in lines[4]
+    page = runs.parent / "runs" / "comparison" / "comparison.html"
+    assert lines[-1] == f"comparison: {page}"
+    assert page.is_file()
+    assert (page.parent / "comparison.json").is_file()
+
+
+def test_it_needs_no_tensorflow():
+    program = (
+        "import sys, trainer.compare; "
+        "sys.exit(any(n.split('.')[0] in ('tensorflow', 'keras') for n in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["mixed", "nowhere"], "runs/nowhere is not a folder; name folders of finished runs"),
+        (["mixed", "empty"], "runs/empty/predictions.csv does not exist"),
+        (["mixed", "mixed"], "runs/mixed is named twice; name every run once"),
+        (["mixed", "right/../mixed"], "is named twice"),
+        (["mixed"], "--mode=compare needs two or more folders"),
+        (["mixed", "nan"], "runs/nan/predictions.csv record 2: film 'film1' has probability nan"),
+        (["mixed", "double"], "film 'film0' stands in record 1 already"),
+        (["mixed", "none"], "runs/none/predictions.csv holds no film"),
+        (["mixed", "stale"], "metrics.json (accuracy 0.5) is not of these predictions (1.000)"),
+        (["mixed", "torn"], "runs/torn/run.json is damaged"),
+        (["mixed", "other"], "other and mixed can't be compared: their question is"),
+    ],
+    ids=lambda value: "-".join(value).replace("/", "_") if isinstance(value, list) else "",
+)
+def test_what_can_not_be_compared_is_one_line(runs, names, words):
+    (runs / "empty").mkdir()
+    for name in ("nan", "double", "none", "stale", "torn"):
+        shutil.copytree(runs / "right", runs / name)
+    rows = (runs / "right" / "predictions.csv").read_text().splitlines()
+    for name, changed in (
+        ("nan", [*rows[:2], rows[2].replace("0.9", "nan"), *rows[3:]]),
+        ("double", [*rows, rows[1]]),
+        ("none", rows[:1]),
+    ):
+        (runs / name / "predictions.csv").write_text("\n".join(changed) + "\n")
+    shutil.copy(runs / "mixed" / "metrics.json", runs / "stale" / "metrics.json")
+    (runs / "torn" / "run.json").write_text('{"target": "path')
+    write_run(runs / "other", make_films(RIGHT), target="abnormal")
+    with pytest.raises(CallerError) as refused:
+        ask(runs, *names)
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (runs / "page").exists()
+
+
+def test_the_command_refuses_in_one_line(runs):
+    done = start("--mode=compare", "runs/mixed", "runs/nowhere", cwd=runs.parent)
+    assert done.returncode == 2
+    assert done.stderr == "error: runs/nowhere is not a folder; name folders of finished runs\n"
+
+
+def test_runs_to_compare_stand_without_a_flag(runs):
+    config = JudgingConfig("compare", (str(runs / "mixed"), str(runs / "right")), run="x")
+    with pytest.raises(CallerError, match=r"--run=x: runs to compare stand without a flag"):
+        compare.run(config)
+
+
+def test_a_folder_that_can_not_be_written(runs):
+    (runs / "page").write_text("a file")
+    with pytest.raises(CallerError, match=r"page can't be written: .*another --output_dir"):
+        ask(runs, "mixed", "right")
+
+
+def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
+    first, better, _ = ask(runs, "mixed", "right", "wrong")["said"]
+    assert first == "Of 2 runs 2 differ from mixed by more than noise in any figure: right, wrong."
+    assert better.startswith("right against mixed, the same 20 films of 10 patients: more than ")
+    assert "F1 +0.455 (95 % +0.357 to +0.625)" in better
+    write_run(runs / "alike", make_films([*MIXED[:-2], 0.2, 0.9]))
+    (alike,) = ask(runs, "mixed", "alike")["said"]
+    assert ": no difference is more than noise; no difference shown in accuracy, " in alike
+    assert "which does not make them equal: in AUC anything from " in alike
+    first = ask(runs, "mixed", "alike", "right")["said"][0]
+    assert first == "Of 2 runs 1 differs from mixed by more than noise in any figure: right."
+    shutil.copytree(runs / "mixed", runs / "copy")
+    (copy,) = ask(runs, "mixed", "copy")["said"]
+    assert copy.endswith(": every figure is the same, in every resample.")
+
+
+def test_words_of_what_counts_only_alone():
+    figure = {"value": 0.1, "low": 0.02, "high": 0.18, "p": 0.02, "more_than_noise": False}
+    made = {"run": "b", "films": 1, "patients": 1, "same_films": False}
+    said = comparison_words.say({**made, "figures": {"auc": figure, "f1": {"p": None}}}, "a")
+    assert said == (
+        "b against a, the only common 1 film of 1 patient: no difference is more than noise; "
+        "AUC +0.100 (95 % +0.020 to +0.180) might count if no other test had been made, not among "
+        "all of this comparison; nothing can be said of F1."
+    )
+
+
+def test_one_film(runs):
+    for name, answer in (("low", 0.2), ("high", 0.9)):
+        write_run(runs / name, make_films([answer]))
+    content = ask(runs, "low", "high")
+    assert content["said"] == [
+        "high against low, the same 1 film of 1 patient: nothing can be said of accuracy, "
+        "precision, recall, F1 and AUC."
     ]
-    (root / name).mkdir(parents=True)
-    predictions.write(root / name / "predictions.csv", films)
-    scores = metrics.score(films, split="test", label_names=("benign", "malignant"), resamples=50)
-    description = {
-        "synthetic": False,
-        "target": "pathology",
-        "policies": OURS,
-        "minutes": {"phase1": 2.0, "phase2": 1.25, "evaluation": 0.25},
-        **run,
-    }
-    (root / name / "metrics.json").write_text(json.dumps(scores))
-    (root / name / "run.json").write_text(json.dumps(description))
-    (root / name / "report.html").write_text("report")
+    page = (runs / "page" / "comparison.html").read_text()
+    assert 'aria-label="AUC less that of low: high not defined."' in page
+
+
+def test_common_films_are_counted(runs):
+    write_run(runs / "later", make_films(RIGHT, first=10))
+    content = ask(runs, "mixed", "later")
+    assert content["comparisons"][0]["films"] == 10
+    assert "the only common 10 films of 5 patients" in content["said"][0]
+    assert content["same_films"] == [
+        {"films": 20, "runs": ["mixed"]},
+        {"films": 20, "runs": ["later"]},
+    ]
+
+
+def test_who_is_right_on_films_all_were_judged_on(runs):
+    content = ask(runs, "right", "mixed", "wrong")
+    assert content["agreement"] == {"films": 20, "all_right": 0, "all_wrong": 0, "divided": 20}
+    content = ask(runs, "right", "mixed")
+    assert content["agreement"] == {"films": 20, "all_right": 10, "all_wrong": 0, "divided": 10}
+    assert content["same_films"] == [{"films": 20, "runs": ["right", "mixed"]}]
+
+
+def test_folders_of_one_name_are_told_apart(runs):
+    write_run(runs / "again" / "mixed", make_films(RIGHT))
+    content = ask(runs, "mixed", "again/mixed")
+    assert [run["name"] for run in content["runs"]] == [
+        "runs/mixed",
+        "again/mixed",
+    ]
+
+
+def test_the_page_stands_alone_and_is_escaped(runs):
+    shutil.copytree(runs / "right", runs / "<b>bold")
+    ask(runs, "mixed", "<b>bold", "wrong")
+    page = (runs / "page" / "comparison.html").read_text()
+    for outside in ("http://", "https://", "<script", "<link", "src=", "<b>bold"):
+        assert outside not in page
+    assert "&lt;b&gt;bold" in page
+    assert page.count("<figure>") == 5
+    assert "not defined" not in page
+    names = re.findall(r'\bid="([^"]*)"', page)
+    assert len(names) == len(set(names))
+    assert 'aria-label="Accuracy less that of mixed: ' in page
+    first = (runs / "page" / "comparison.html").read_bytes()
+    ask(runs, "mixed", "<b>bold", "wrong")
+    assert (runs / "page" / "comparison.html").read_bytes() == first
+
+
+def test_phantoms_are_called_phantoms(runs):
+    write_run(runs / "phantoms", make_films(MIXED), synthetic=True)
+    assert ask(runs, "mixed", "phantoms")["synthetic"]
+    assert "Synthetic phantoms, not mammograms" in (runs / "page" / "comparison.html").read_text()
 
 
 @pytest.fixture
@@ -53,57 +231,33 @@ def flagfiles(tmp_path):
     return {path.stem: path for path in sorted(folder.glob("*.flags"))}
 
 
-RIGHT = [0.1, 0.9] * 5
-MIXED = [0.1, 0.2] * 2 + [0.7, 0.9] * 3
-
-
 def test_the_page_puts_figures_beside_the_published_ones(flagfiles, tmp_path):
-    make_run(tmp_path / "runs", "c", RIGHT, policies=PAPER)
-    make_run(tmp_path / "runs", "g", MIXED)
-    errors = {"j": "--dataset_dir=nowhere is not a folder"}
-    path = compare.write(tmp_path / "runs", flagfiles, ["c", "j"], errors)
-    page = path.read_text()
-    assert path == tmp_path / "runs" / "comparison.html"
-    assert "Comparison of 3 experiments" in page
+    root = tmp_path / "runs"
+    plain = {"config": {"dropout": 0.2}}
+    write_run(root / "c", make_films(RIGHT), policies=PAPER, **plain)
+    write_run(root / "g", make_films(MIXED), policies=PAPER, dataset="inbreast", **plain)
+    made = [compared_run.read(root / n, name=n, flagfile=flagfiles[n]) for n in "cg"]
+    failed = compare.published.read(flagfiles["j"])
+    content = compare.write(root, made, unfinished=[(failed, "--dataset_dir=x is not a folder")])
+    page = (root / "comparison.html").read_text()
     assert '<a href="c/report.html">c</a><small>MobileNetV2 with &lt;weights&gt;</small>' in page
     assert "66.46 %" in page
     assert "+33.5" in page  # 100 % here
-    assert "-11.6<small>another split</small>" in page  # 50 % here, 61.62 published
-    assert page.count("another split</small>") == 1
+    # 50 % here, 61.62 published
+    assert '-11.6<small class="notes" title="other data">other data</small>' in page
     assert "3.5</td>" in page  # minutes
     assert "is 1.9 points" in page  # sqrt(0.65 * 0.35 / 641)
-    assert '<td colspan="10" class="reason">--dataset_dir=nowhere is not a folder</td>' in page
-    assert "<strong>c, g</strong>: the same 10 films" in page
-    for outside in ("http://", "https://", "<script", "<link", "src="):
-        assert outside not in page
+    assert "<strong>c</strong>: the same" not in page
+    assert "MobileNetV2 with &lt;weights&gt;): --dataset_dir=x is not a folder" in page
+    (apart,) = content["not_compared"].values()
+    assert apart.startswith("g and c can't be compared: their data set is inbreast and cbis_ddsm")
+    assert content["comparisons"] == []
 
 
-def test_agreement_is_counted_over_films_all_were_judged_on(flagfiles, tmp_path):
-    make_run(tmp_path, "c", RIGHT)
-    make_run(tmp_path, "g", MIXED)
-    both = [compare.read(flagfiles[name], tmp_path / name, "") for name in "cg"]
-    assert compare.agree(both) == {"films": 10, "all_right": 5, "all_wrong": 0, "divided": 5}
-    make_run(tmp_path, "j", [1 - answer for answer in MIXED[:4]])
-    three = [*both, compare.read(flagfiles["j"], tmp_path / "j", "")]
-    assert compare.agree(three) == {"films": 4, "all_right": 0, "all_wrong": 0, "divided": 4}
-    assert compare.group_by_films(three) == [(10, ["c", "g"]), (4, ["j"])]
-    assert compare.agree(both[:1]) is None
-
-
-def test_runs_that_ask_different_questions_are_not_counted_together(flagfiles, tmp_path):
-    make_run(tmp_path, "c", RIGHT)
-    make_run(tmp_path, "g", RIGHT, target="abnormal")
-    both = [compare.read(flagfiles[name], tmp_path / name, "") for name in "cg"]
-    assert compare.agree(both) is None
-
-
-def test_published_figures(flagfiles):
-    assert compare.read_published(flagfiles["c"]) == (66.46, "S")
-    assert compare.read_published(flagfiles["j"]) == (None, "")
-    assert compare.read_published(flagfiles["demo"]) == (None, "")
-    flagfiles["c"].write_text("# Experiment\n# Published accuracy: about 66 %\n")
-    with pytest.raises(CallerError, match=r"c.flags: '# Published accuracy: about 66 %' is not"):
-        compare.read_published(flagfiles["c"])
+def test_a_page_without_a_finished_run(flagfiles, tmp_path):
+    failed = compare.published.read(flagfiles["c"])
+    compare.write(tmp_path, [], unfinished=[(failed, "not finished")])
+    assert "published 66.46 %): not finished" in (tmp_path / "comparison.html").read_text()
 
 
 def test_choice_and_order(flagfiles):
@@ -129,16 +283,34 @@ def test_a_run_begins_from_the_one_beside_it(flagfiles):
 
 
 def test_runs_do_not_share_a_folder(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-m", "trainer.experiments", "--run_dir=mine"],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=tmp_path,
-    )
+    run = start("--run_dir=mine", cwd=tmp_path, module="trainer.experiments")
     assert run.returncode == 2
     assert run.stderr.startswith("error: --run_dir: every experiment has a folder of its own; --ru")
+
+
+def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path):
+    """The one named baseline, wherever it stands among them; else the first."""
+    root, given = tmp_path / "runs", [f"--flagfiles={tmp_path / 'flags'}", "--only=g"]
+    path = tmp_path / "flags" / "baseline.flags"
+    path.write_text(HEAD.format(letter="Base", published="61.80 % (S)"))
+    for name, answers in (("baseline", MIXED), ("c", RIGHT), ("g", RIGHT)):
+        write_run(root / name, make_films(answers))
+        (root / f"{name}.command").write_text(
+            f"--flagfile={tmp_path / 'flags' / name}.flags --run_dir={root / name}"
+        )
+    done = start(*given, f"--runs={root}", cwd=tmp_path, module="trainer.experiments")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "experiment g",
+        f"{root / 'g'} is finished",
+        f"comparison: {root / 'comparison.html'}",
+    ]
+    content = json.loads((root / "comparison.json").read_text())
+    assert content["baseline"] == "baseline"
+    assert [one["run"] for one in content["comparisons"]] == ["c", "g"]
+    shutil.rmtree(root / "baseline")
+    start(*given, f"--runs={root}", cwd=tmp_path, module="trainer.experiments")
+    assert json.loads((root / "comparison.json").read_text())["baseline"] == "c"
 
 
 @pytest.mark.slow
@@ -154,14 +326,7 @@ def test_one_failure_stops_no_other(records_dir, tmp_path):
     def run(*arguments: str) -> subprocess.CompletedProcess:
         short = ["--alpha=0.35", "--weights=random", "--phase1_epochs=1"]
         where = [f"--flagfiles={folder}", f"--runs={tmp_path / 'runs'}"]
-        return subprocess.run(
-            [sys.executable, "-m", "trainer.experiments", *where, *short, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            cwd=tmp_path,
-        )
+        return start(*where, *short, *arguments, cwd=tmp_path, module="trainer.experiments")
 
     first = run()
     assert first.returncode == 1, first.stderr
@@ -174,6 +339,8 @@ def test_one_failure_stops_no_other(records_dir, tmp_path):
     description = json.loads((tmp_path / "runs" / "c" / "run.json").read_text())
     assert description["weights"].startswith(f"all of {tmp_path / 'runs' / 'b'} ")
     assert "--dataset_dir=nowhere is not a folder (exit code 2)" in page.read_text()
+    content = json.loads((tmp_path / "runs" / "comparison.json").read_text())
+    assert [one["run"] for one in content["comparisons"]] == ["c"]
     again = run("--only=b")
     assert again.returncode == 0, again.stderr
     assert f"{tmp_path / 'runs' / 'b'} is finished" in again.stdout

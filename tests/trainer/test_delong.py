@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from trainer import delong
+from trainer import delong, paired
 
 
 def by_definition(labels, scores):
@@ -89,3 +89,32 @@ def test_a_class_of_fewer_than_two_films_is_refused(labels):
 def test_shapes_are_checked():
     with pytest.raises(ValueError, match="wanted"):
         delong.covariance(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.3, 0.4]))
+
+
+# 49 patients with ovarian cancer: albumin, total protein, K-G score, whether surgery helped. The
+# data of DeLong et al. 1988 as the SAS/STAT manual prints them (LOGISTIC, Comparing ROC Curves)
+OVARIAN = """
+3.0 5.8 10 0  3.2 6.3 5 1  3.9 6.8 3 1  2.8 4.8 6 0  3.2 5.8 3 1  0.9 4.0 5 0  2.5 5.7 8 0
+1.6 5.6 5 1  3.8 5.7 5 1  3.7 6.7 6 1  3.2 5.4 4 1  3.8 6.6 6 1  4.1 6.6 5 1  3.6 5.7 5 1
+4.3 7.0 4 1  3.6 6.7 4 0  2.3 4.4 6 1  4.2 7.6 4 0  4.0 6.6 6 0  3.5 5.8 6 1  3.8 6.8 7 1
+3.0 4.7 8 0  4.5 7.4 5 1  3.7 7.4 5 1  3.1 6.6 6 1  4.1 8.2 6 1  4.3 7.0 5 1  4.3 6.5 4 1
+3.2 5.1 5 1  2.6 4.7 6 1  3.3 6.8 6 0  1.7 4.0 7 0  3.7 6.1 5 1  3.3 6.3 7 1  4.2 7.7 6 1
+3.5 6.2 5 1  2.9 5.7 9 0  2.1 4.8 7 1  2.8 6.2 8 0  4.0 7.0 7 1  3.3 5.7 6 1  3.7 6.9 5 1
+3.6 6.6 5 1
+"""
+
+
+def test_the_worked_example_of_the_paper():
+    """Areas, standard errors, differences to the K-G score and their p, to the digits printed."""
+    albumin, protein, score, helped = np.array(OVARIAN.split(), float).reshape(-1, 4).T
+    rows = {"albumin": albumin, "K-G score": 10 - score, "total protein": protein}
+    areas, covariance = delong.covariance(helped.astype(int), np.stack(list(rows.values())))
+    np.testing.assert_allclose(areas, [0.7366, 0.7258, 0.6478], rtol=0, atol=5e-5)
+    errors = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose(errors, [0.0927, 0.1028, 0.1000], rtol=0, atol=5e-5)
+    for name, printed in (
+        ("albumin", (0.0108, 0.0953, 0.9102)),
+        ("total protein", (-0.0780, 0.1046, 0.4561)),
+    ):
+        found = paired.delong_difference(helped.astype(int), rows["K-G score"], rows[name])
+        np.testing.assert_allclose(found, printed, rtol=0, atol=6e-5)
