@@ -10,6 +10,7 @@ from typing import Any
 
 from absl import flags
 
+from flags import catalogue
 from flags.errors import CallerError
 
 MODES = {
@@ -19,6 +20,12 @@ MODES = {
     "explain": "draw what --run's model looks at",
     "predict": "ask --run's model about films of your own",
     "export": "write --run's model as SavedModel, ONNX and LiteRT, with a model card",
+}
+FORMATS = {
+    "saved_model": "TensorFlow's, a folder",
+    "onnx": "for onnxruntime and others",
+    "litert": "LiteRT, once TensorFlow Lite, for phones",
+    "card": "model_card.md, which every export writes, alone",
 }
 _OF_ONE_RUN = ("report", "explain", "predict", "export")
 _OF_RUNS = ("compare", "ensemble")
@@ -36,6 +43,8 @@ class JudgingConfig:
     arguments: tuple[str, ...] = ()
     run: str | None = None
     output_dir: str | None = None
+    # export
+    formats: str = "saved_model,onnx,litert"
 
     def __post_init__(self) -> None:
         if self.mode in _OF_ONE_RUN and self.run is None:
@@ -45,6 +54,8 @@ class JudgingConfig:
                 f"--mode={self.mode} needs two or more folders of finished runs: "
                 f"python -m trainer --mode={self.mode} runs/a runs/b"
             )
+        for name in self.formats.split(","):
+            catalogue.check_name("formats", name.strip(), FORMATS)
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues, arguments: list[str]) -> JudgingConfig:
@@ -63,3 +74,8 @@ def define() -> None:
     text = flags.DEFINE_string
     text("run", None, "Folder of the finished run that is asked.")
     text("output_dir", None, "Folder for what is written. Default: beside the run asked.")
+    text(
+        "formats",
+        JudgingConfig.formats,
+        catalogue.describe("What --mode=export writes, separated by commas", FORMATS),
+    )
