@@ -23,9 +23,9 @@ def list_limits(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
 def _of_data(run: dict[str, Any]) -> list[str]:
     learned = run["splits"]["train"]
     found = [
-        f"It learned from {learned['films']} films of {learned['patients']} patients of one source, "
-        f"{run['dataset_title']}. Other devices, film instead of digital or the reverse, and other "
-        "populations are untested.",
+        f"It learned from {learned['films']} films of {learned['patients']} patients of one "
+        f"source, {run['dataset_title']}. Other devices, film instead of digital or the reverse, "
+        "and other populations are untested.",
         f"It takes whole films of {run['size']} (height x width), prepared by recipe "
         f"`{run['recipe']}`. Films prepared otherwise give numbers that mean nothing.",
     ]

@@ -2,10 +2,10 @@
 
 write("onnx", run_dir / "model.keras", path)
 probabilities = FORMATS["onnx"].open(path)(pixels)
-python -m trainer.model_formats onnx model.keras model.onnx  # what `write` does, with all its noise
 
-All take what records hold, `pixels` [films, height, width, 1] uint16, 0..65535, any number of films,
-and give the network's outputs, `probability` [films, outputs] float32, 0..1. Scaling is inside.
+All take what records hold, `pixels` [films, height, width, 1] uint16, 0..65535, of any number of
+films, and give the network's outputs, `probability` [films, outputs] float32, 0..1. Scaling is
+inside. `python -m trainer.model_formats onnx model.keras model.onnx` is what `write` runs.
 """
 
 from __future__ import annotations
