@@ -56,6 +56,12 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
         f"It was judged on {scores['films']} films of {scores['patients']} patients; an "
         "interval covers the choice of these patients, not another hospital."
     ]
+    tta = run.get("test_time_augmentation", "none")
+    if tta != "none":
+        found.append(
+            f"Its scores are those of several views of each film, averaged (`--tta={tta}`); "
+            "exported files see a film once, as it is."
+        )
     names, films = list(scores["labels"]), scores["films"]
     if len(names) == 2 and films:
         share = scores["labels"][names[1]] / films

@@ -114,14 +114,17 @@ def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str
 
 def levels(scores: Mapping[str, Any]) -> str:
     """Tabulates figures of breasts and patients, the films of each taken together."""
-    rows = [
-        (level, f"{kind} of its films", one["groups"], *(figure(one.get(key)) for key in _SHORT))
-        for level, kinds in scores.get("levels", {}).items()
-        for kind, one in kinds.items()
-        if isinstance(one, Mapping) and "groups" in one
-    ]
+    rows, notes = [], []
+    for level, kinds in scores.get("levels", {}).items():
+        for kind in ("mean", "max"):
+            one = kinds if "not_defined_because" in kinds else kinds.get(kind, {})
+            whole = one if "not_defined_because" in one else None
+            figures = [figure(whole or one.get(key)) for key in _SHORT]
+            rows.append((level, f"{kind} of its films", one.get("groups", ""), *figures))
+        notes += [kinds["note"]] if "note" in kinds else []
     header = ("level", "probability", "number", *(FIGURES[key] for key in _SHORT))
-    return table(header, rows) if rows else ABSENT
+    said = f"\n\n{'; '.join(notes)}." if notes else ""
+    return table(header, rows) + said if rows else ABSENT
 
 
 def subgroups(scores: Mapping[str, Any]) -> str:

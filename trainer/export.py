@@ -15,6 +15,7 @@ import pathlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from flags import command_line
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from trainer import model_card
@@ -32,6 +33,8 @@ def run(config: JudgingConfig) -> int:
             folder can't be written, or a format does not give the model's probabilities.
     """
     assert config.run is not None
+    if config.arguments:
+        raise CallerError(command_line.describe_stray(config.arguments[0]))
     source = pathlib.Path(config.run)
     model_card.check_run(source)
     output = pathlib.Path(config.output_dir or source / "export")
