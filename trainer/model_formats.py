@@ -34,7 +34,7 @@ Answer = Callable[[Pixels], Floats]
 """[films, height, width, 1] -> [films, outputs]."""
 
 OPSET = 17
-"""Of ONNX 1.12 (2022), which onnxruntime reads from 1.12 on; holds all of Keras's bases."""
+"""Of ONNX 1.12 (2022); onnxruntime reads it from its 1.12 on."""
 _LARGEST = 2**31 - 1
 """Bytes: protobuf and FlatBuffers count in 32 bits with a sign, so one file holds no more."""
 _NOTICE = "Research use only, not for diagnosis. model_card.md says what it was trained on."
