@@ -137,7 +137,7 @@ def test_what_is_absent_is_not_measured(write_run):
     for line in (
         "Threshold chosen on validation: not measured",
         "their calibration was not measured",
-        "Breasts and patients: not measured",
+        "### Breasts and patients\n\nnot measured",
         "### Subgroups\n\nnot measured",
         "epochs: not measured",
         "SHA-256 of model.keras: not measured",
