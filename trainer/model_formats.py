@@ -95,7 +95,7 @@ def write(name: str, model: pathlib.Path, path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "trainer.model_formats", name, str(model), str(path)]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if "rror: " in line]
+        errors = [line for line in done.stderr.splitlines() if "error: " in line.lower()]
         why = (errors or [f"its process ended with {done.returncode}"])[-1]
         raise CallerError(
             f"--formats={name}: this network can't be converted ({_shorten(why)}); leave {name} "
