@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import test_time
+from flags import catalogue, test_time
 from flags.errors import CallerError
 
 MODES = {
@@ -20,6 +20,12 @@ MODES = {
     "explain": "draw what --run's model looks at",
     "predict": "ask --run's model about films of your own",
     "export": "write --run's model as SavedModel, ONNX and LiteRT, with a model card",
+}
+FORMATS = {
+    "saved_model": "TensorFlow's, a folder",
+    "onnx": "for onnxruntime and others",
+    "litert": "LiteRT, once TensorFlow Lite, for phones",
+    "card": "model_card.md, which every export writes, alone",
 }
 _OF_ONE_RUN = ("report", "explain", "predict", "export")
 
@@ -40,6 +46,8 @@ class JudgingConfig:
     # ensemble
     dataset_dir: str | None = None
     tta: str | None = None
+    # export
+    formats: str = "saved_model,onnx,litert"
 
     def __post_init__(self) -> None:
         if self.mode in _OF_ONE_RUN and self.run is None:
@@ -55,6 +63,8 @@ class JudgingConfig:
                 "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
             )
         test_time.check(self.tta)
+        for name in self.formats.split(","):
+            catalogue.check_name("formats", name.strip(), FORMATS)
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues, arguments: list[str]) -> JudgingConfig:
@@ -77,4 +87,9 @@ def define() -> None:
         None,
         "Folder for what is written. Default: beside the run asked; of a comparison "
         "runs/comparison.",
+    )
+    text(
+        "formats",
+        JudgingConfig.formats,
+        catalogue.describe("What --mode=export writes, separated by commas", FORMATS),
     )

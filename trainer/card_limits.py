@@ -1,0 +1,97 @@
+"""What a model card must warn of, as the files of the run show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_SCREENED = ("pathology", "cancer")
+
+
+def list_limits(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+    """Writes a sentence for each limit that the files of a run show.
+
+    Args:
+        run: content of run.json.
+        scores: content of metrics.json, {} if the run was not judged.
+    """
+    return [
+        *_of_data(run),
+        *(_of_scores(run, scores) if scores else ["It has not been judged on any film."]),
+    ]
+
+
+def _of_data(run: dict[str, Any]) -> list[str]:
+    learned = run["splits"]["train"]
+    found = [
+        f"It learned from {learned['films']} films of {learned['patients']} patients of one "
+        f"source, {run['dataset_title']}. Other devices, film instead of digital or the reverse, "
+        "and other populations are untested.",
+        f"It takes whole films of {run['size']} (height x width), prepared by recipe "
+        f"`{run['recipe']}`. Films prepared otherwise give numbers that mean nothing.",
+    ]
+    if run.get("synthetic"):
+        found.insert(
+            0,
+            "**Its films are synthetic phantoms.** Scores say that the program works, and nothing "
+            "about mammograms.",
+        )
+    if run.get("weights_warning"):
+        found.append(f"{run['weights_warning']}.")
+    if run.get("where"):
+        found.append(f"Only films with `{run['where']}` were learned from and judged.")
+    if run.get("absent_classes"):
+        found.append(f"No film was {' or '.join(run['absent_classes'])}; it never answers that.")
+    if run.get("damaged_records"):
+        found.append(f"{len(run['damaged_records'])} damaged records were left out.")
+    if run["policies"]["split_policy"] == "image":
+        found.append(
+            "Folds were drawn by film: patients of the validation films were trained on, so early "
+            "stopping saw them, and so would a score of these films."
+        )
+    return found
+
+
+def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+    found = [
+        f"It was judged on {scores['films']} films of {scores['patients']} patients; an "
+        "interval covers the choice of these patients, not another hospital."
+    ]
+    tta = run.get("test_time_augmentation", "none")
+    if tta != "none":
+        found.append(
+            f"Its scores are those of several views of each film, averaged (`--tta={tta}`); "
+            "exported files see a film once, as it is."
+        )
+    names, films = list(scores["labels"]), scores["films"]
+    if len(names) == 2 and films:
+        share = scores["labels"][names[1]] / films
+        sentence = (
+            f"{100 * share:.0f} % of the judged films are {names[1]}; precision, accuracy and "
+            "calibration hold at that share alone."
+        )
+        if run["target"] in _SCREENED:
+            sentence += (
+                " Screening finds about 5 cancers in 1,000 examinations (Lehman et al., Radiology "
+                "283:49-58, 2017)."
+            )
+        found.append(sentence)
+    if scores.get("predicts_one_class"):
+        found.append("**It gives one answer for every film.**")
+    if _low(scores, "auc") is not None and _low(scores, "auc") <= 0.5:
+        found.append("The interval of its AUC includes 0.5: no better than chance is not excluded.")
+    baseline = scores.get("majority_baseline")
+    low = _low(scores, "accuracy")
+    if baseline is not None and low is not None and low <= baseline:
+        found.append(
+            f"The interval of its accuracy includes {baseline:.3f}, what always naming the larger "
+            "class would have."
+        )
+    if not scores.get("subgroups"):
+        found.append("Subgroups (view, side, density, kind of lesion) were not measured.")
+    found.append("Age, ethnicity and device are not in its records, so no score is split by them.")
+    return found
+
+
+def _low(scores: dict[str, Any], key: str) -> Any:
+    """Lower end of a figure's interval, None if it has none."""
+    return scores.get(key, {}).get("low")
