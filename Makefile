@@ -8,6 +8,7 @@ OUT ?= data/tfrecords
 BEAM_ARGS ?=
 BASE ?= mobilenetv2
 TRAIN_ARGS ?=
+RUN ?=
 ONLY ?=
 EXPERIMENT_ARGS ?=
 MINUTES ?= 5
@@ -35,7 +36,7 @@ define install
 	@touch $@
 endef
 
-.PHONY: help install tfrecords verify train experiments demo test lint benchmarks fuzz constraints gallery golden clean
+.PHONY: help install tfrecords verify train report experiments demo test lint benchmarks fuzz constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -51,6 +52,7 @@ help: ## this list
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, ... any of keras.applications"
 	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
+	@echo "  RUN=            run of make report; empty: the one judged last under runs/"
 	@echo "  ONLY=           experiments to run: ONLY=\"c h\"; empty: all of flags/experiments"
 	@echo "  EXPERIMENT_ARGS=  options of every one of them: --phase1_epochs=5, ..."
 	@echo "  MINUTES=$(MINUTES) SEED=$(SEED)  of make fuzz"
@@ -75,6 +77,11 @@ verify: $(VENV)/.installed ## re-read every record under OUT and name any damage
 
 train: $(VENV)/.installed ## TFRecords -> model and report
 	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS)
+
+report: $(VENV)/.installed ## score a finished run again and rewrite its report, in seconds
+	@run='$(RUN)'; test -n "$$run" || run=$$(ls -t runs/*/predictions.csv 2>/dev/null | head -n 1); \
+	test -n "$$run" || { echo "error: no finished run under runs/; make demo, or give RUN=FOLDER"; exit 2; }; \
+	$(BIN)/python -m trainer --mode=report --run="$${run%/predictions.csv}"
 
 experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
 	$(BIN)/python -m trainer.experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
@@ -104,6 +111,7 @@ benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, 
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.frozen_features
 	$(BIN)/python -m benchmarks.decoders
+	$(BIN)/python -m benchmarks.bootstrap
 
 gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after
 	$(BIN)/python -m beam_jobs.gallery docs

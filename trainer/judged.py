@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flags.errors import CallerError
 from trainer.intervals import Floats
 from trainer.predictions import Prediction
 
@@ -44,7 +45,18 @@ class Judged:
     def of(
         cls, predictions: Sequence[Prediction], names: Sequence[str], *, ordinal: bool = False
     ) -> Judged:
-        """Makes columns of predictions, in their order."""
+        """Makes columns of predictions, in their order.
+
+        Raises:
+            CallerError: a prediction is of another number of classes.
+        """
+        for film in predictions:
+            classes = max(2, len(film.probabilities))
+            if classes != len(names):
+                raise CallerError(
+                    f"film {film.film_id!r} has a prediction of {classes} classes, wanted "
+                    f"{len(names)}: {', '.join(names)}; score with the names it was trained with"
+                )
         return cls(
             np.array([film.label for film in predictions], np.int64),
             class_columns([film.probability for film in predictions])

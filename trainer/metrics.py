@@ -116,17 +116,6 @@ def confusion_matrix(
     return class_metrics.confusion_matrix(labels, (probabilities > threshold).astype(np.int64), 2)
 
 
-def measure(
-    labels: NDArray[np.int64],
-    probabilities: Floats,
-    weights: Floats,
-    *,
-    threshold: float = THRESHOLD,
-) -> dict[str, Floats]:
-    """Computes `decisions.measure` of probabilities [films] at a threshold."""
-    return decisions.measure(labels == 1, probabilities > threshold, weights)
-
-
 def _calibrated(predictions: Sequence[Prediction], films: Judged, draws: Draws) -> dict[str, Any]:
     """Scores the calibrated probabilities as such, if every film has one."""
     of_films = [

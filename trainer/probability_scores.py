@@ -20,6 +20,8 @@ EPSILON = float(np.finfo(np.float32).eps)
 in float32, whose 1 may be as little as that short of it. scikit-learn's log_loss does the same."""
 MIN_SPREAD = 0.01
 """Least range of log-odds through which a slope is laid: probabilities 0.0025 apart at a half."""
+TIE = 1e-6
+"""Log-odds nearer than this are a tie: around 0, float32 tells no less than 2e-7 apart."""
 STEPS = 100
 TOLERANCE = 1e-8
 """Of log-odds: the fit ends with a step below it, as the next would be about its square."""
@@ -80,14 +82,15 @@ def calibration_slope(labels: Labels, probabilities: Floats, weights: Floats) ->
 
     Cox, Two further applications of a model for binary regression, Biometrika 45:562-565, 1958.
     It has an end only where the classes overlap: some positive film below some negative one, some
-    above one (Albert & Anderson, Biometrika 71:1-10, 1984).
+    above one, no ties (Albert & Anderson, Biometrika 71:1-10, 1984).
     """
     odds = _log_odds(probabilities)
     low, high = (
         [_extreme(odds, weights * (labels == label), sign) for label in (0, 1)] for sign in (-1, 1)
     )
     spread = np.maximum(*high) - np.minimum(*low)
-    overlap = (low[1] < high[0]) & (high[1] > low[0]) & (spread >= MIN_SPREAD)
+    crossed = np.minimum(high[0] - low[1], high[1] - low[0]) > TIE
+    overlap = crossed & (spread >= MIN_SPREAD)
     slopes = np.full(len(weights), np.nan)
     slopes[overlap] = _fit(labels, odds, weights[overlap], free_slope=True)[1]
     return slopes

@@ -24,6 +24,7 @@ from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from trainer import class_metrics, film_gallery, findings, metrics, over_folds, predictions
 from trainer import report_drawings as drawings
+from trainer.predictions import Prediction
 
 TEMPLATE = "report.html.j2"
 STYLE = "page_style.html.j2"
@@ -69,21 +70,34 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
             f"{run_dir / 'predictions.csv'} holds films of {len(splits)} splits, wanted one; "
             "judge the run again"
         )
+    ordinal = run.get("kind") == "ordinal"
     scores = metrics.score(
-        films,
-        split=splits.pop() or "test",
-        label_names=run["label_names"],
-        ordinal=run.get("kind") == "ordinal",
+        films, split=splits.pop() or "test", label_names=run["label_names"], ordinal=ordinal
     )
     if "folds" in run:
-        for fold in run["folds"]:
-            if (run_dir / fold["run"] / "predictions.csv").is_file():
-                rescore(run_dir / fold["run"])
-                fold["metrics"] = _json(run_dir / fold["run"] / "metrics.json")
-        scores["over_folds"] = over_folds.summarise([fold["metrics"] for fold in run["folds"]])
-        _write_json(run_dir / "run.json", run)
+        scores["over_folds"] = _rescore_folds(run_dir, run, films, ordinal=ordinal)
     _write_json(run_dir / "metrics.json", scores)
     return write(run_dir)
+
+
+def _rescore_folds(
+    run_dir: pathlib.Path, run: dict[str, Any], films: Sequence[Prediction], *, ordinal: bool
+) -> dict[str, Any]:
+    """Does the same for the folds that are there; puts their scores and films into the whole.
+
+    Returns:
+        metrics.json's "over_folds".
+    """
+    folders = {fold["run"]: run_dir / fold["run"] for fold in run["folds"]}
+    there = [name for name, folder in folders.items() if (folder / "predictions.csv").is_file()]
+    for fold in run["folds"]:
+        if fold["run"] in there:
+            rescore(folders[fold["run"]])
+            fold["metrics"] = _json(folders[fold["run"]] / "metrics.json")
+    if len(there) == len(folders):
+        film_gallery.gather(run_dir, list(folders.values()), films, ordinal=ordinal)
+    _write_json(run_dir / "run.json", run)
+    return over_folds.summarise([fold["metrics"] for fold in run["folds"]])
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path:
@@ -176,7 +190,7 @@ def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
 
 
 def _check_same_films(
-    run_dir: pathlib.Path, scores: dict[str, Any], films: Sequence[predictions.Prediction]
+    run_dir: pathlib.Path, scores: dict[str, Any], films: Sequence[Prediction]
 ) -> None:
     """Refuses scores that were not computed from these predictions."""
     classes = len(scores["labels"])
