@@ -159,7 +159,8 @@ def _judge(figures: Scores) -> tuple[str, str]:
     text += f", {100 * error['by_chance']['mean']:.0f} by chance alone"
     slope, intercept = (figures.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
-        return "How far its probabilities can be trusted.", text + "."
+        off = "off" if error["value"] > error["by_chance"]["high"] else "not shown to be off"
+        return f"Its probabilities are {off}.", text + "."
     if slope["value"] is None:
         lead = "Whether its probabilities are too bold or too timid is not known."
         return lead, f"{text}; the slope is not defined: {slope['not_defined_because']}."

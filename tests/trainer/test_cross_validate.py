@@ -124,6 +124,30 @@ def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_di
     assert (finished / "predictions.csv").read_bytes() == pooled
 
 
+def test_a_fold_judged_before_there_was_calibration_is_judged_again(finished, folds_dir, tmp_path):
+    """Nothing is trained again; the other folds are left alone."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "fold1" / "calibration.json").unlink()
+    (run / "fold1" / "validation_predictions.csv").unlink()
+    files = ("fold0/report.html", "fold1/model.keras", "fold2/report.html")
+    before = [(run / file).stat().st_mtime_ns for file in files]
+    cross_validate.cross_validate(config(folds_dir, run))
+    assert [(run / file).stat().st_mtime_ns for file in files] == before
+    for file in ("fold1/calibration.json", "fold1/validation_predictions.csv", "predictions.csv"):
+        assert (run / file).read_bytes() == (finished / file).read_bytes()
+
+
+def test_each_fold_has_a_calibration_and_a_threshold_of_its_own(finished):
+    described = read_json(finished / "run.json")["folds"]
+    pooled = {film.film_id: film for film in predictions.read(finished / "predictions.csv")}
+    for fold, of_fold in zip(FOLDS, described, strict=True):
+        fitted = read_json(finished / fold / "calibration.json")
+        assert of_fold["calibration"]["threshold"] == fitted["threshold"]
+        for film in predictions.read(finished / fold / "predictions.csv"):
+            assert pooled[film.film_id].threshold == fitted["threshold"]["value"]
+    assert not (finished / "calibration.json").exists()
+
+
 def test_the_report_lists_the_folds(finished):
     page = (finished / "report.html").read_text()
     scores = read_json(finished / "metrics.json")

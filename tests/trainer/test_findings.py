@@ -165,6 +165,10 @@ def test_three_classes() -> None:
     content = {k: v for k, v in scores(**changes).items() if v is not None}
     content.pop("calibration_intercept")
     leads = [one.lead for one in findings.describe(content, ("A", "B", "C"))]
+    assert "Its probabilities are not shown to be off." in leads
+    content["calibration_error"] = content["calibration_error"] | {"value": 0.1}
+    off = [one.lead for one in findings.describe(content, ("A", "B", "C"))]
+    assert "Its probabilities are off." in off
     assert "What it finds and what it misses." not in leads
     assert "It is right more often than always answering \u201cB\u201d." in leads
 

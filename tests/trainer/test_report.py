@@ -496,7 +496,15 @@ def test_three_classes(
 ) -> None:
     rng = np.random.default_rng(4)
     films = [
-        Prediction(f"f{n}", f"p{n // 2}", n % 3, 1 - row[0], split="test", probabilities=tuple(row))
+        Prediction(
+            f"f{n}",
+            f"p{n // 2}",
+            n % 3,
+            1 - row[0],
+            split="test",
+            side="left" if n % 2 else "right",
+            probabilities=tuple(row),
+        )
         for n, row in enumerate(rng.dirichlet([2, 1, 1], size=90))
         if n % 3 != missing
     ]
@@ -520,6 +528,10 @@ def test_three_classes(
             assert f"{cell} {100 * cell / sum(row):.1f} %" in page.text if sum(row) else cell == 0
     assert "called malignant , truly malignant probability of malignant 0.600 right" in page.text
     assert "called benign , truly normal probability of benign 0.400 wrong" in page.text
+    for group in scores["subgroups"]["side"]:
+        sizes = [group[key] for key in ("films", "patients")] + list(group["labels"].values())
+        assert f"{group['value']} {' '.join(map(str, sizes))} " in page.text
+        assert f"{group['accuracy']['value']:.3f} {group['accuracy']['low']:.3f}" in page.text
     assert "No other threshold: a threshold parts two classes, here are more." in page.text
     assert not re.search(r"\b(nan|NaN|None|Undefined)\b", page.text)
     (run_dir / "metrics.json").write_text(json.dumps(scores | {"confusion_matrix": [[0] * 3] * 3}))
