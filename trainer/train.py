@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from flags import catalogue, schema
 from flags.errors import CallerError
+from flags.preparation import Preparation
 from flags.training import TrainingConfig
 from trainer import (
     augment,
@@ -190,6 +191,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "dataset_dir": str(run.data.records.directory),
         "size": manifest["size"],
         "recipe": manifest["recipe"],
+        "preparation": Preparation.from_manifest(manifest).to_json(),
         "data_fingerprint": manifest["data_fingerprint"],
         "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
         "target": run.data.target_name,

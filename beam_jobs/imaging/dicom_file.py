@@ -47,7 +47,8 @@ class Identity:
         series_uid: SeriesInstanceUID (0020,000E).
         patient_id: PatientID (0010,0020).
         side: left or right, from ImageLaterality (0020,0062).
-        view: code of the projection, from ViewCodeSequence (0054,0220).
+        view: code of the projection, from ViewCodeSequence (0054,0220), else ViewPosition
+            (0018,5101).
         content: film, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
         rows: Rows (0028,0010).
         columns: Columns (0028,0011).
@@ -68,6 +69,7 @@ _IDENTITY_TAGS = [
     "PatientID",
     "ImageLaterality",
     "ViewCodeSequence",
+    "ViewPosition",
     "SeriesDescription",
     "Rows",
     "Columns",
@@ -127,9 +129,10 @@ def read_identity(path: File) -> Identity:
 
 def _read_view(header: pydicom.Dataset) -> str:
     codes = header.get("ViewCodeSequence")
-    if not isinstance(codes, pydicom.Sequence) or not codes:
-        return ""
-    return _VIEWS.get(str(codes[0].get("CodeMeaning", "")).strip().lower(), "")
+    if isinstance(codes, pydicom.Sequence) and codes:
+        return _VIEWS.get(str(codes[0].get("CodeMeaning", "")).strip().lower(), "")
+    position = str(header.get("ViewPosition", "")).strip()
+    return position if position in _VIEWS.values() else ""
 
 
 def is_dicom(data: bytes) -> bool:

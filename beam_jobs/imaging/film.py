@@ -7,6 +7,7 @@ import numpy as np
 
 from beam_jobs.imaging import breast
 from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.geometry import Trail
 
 
 def clean(pixels: np.ndarray) -> np.ndarray:
@@ -18,13 +19,18 @@ def clean(pixels: np.ndarray) -> np.ndarray:
     return blacken(pixels, ~breast.find(breast.shrink(pixels)))
 
 
-def crop(pixels: np.ndarray, *, margin: float, cleaned: bool = False) -> np.ndarray:
-    """Cuts a film to the `box` of its breast.
+def crop(
+    pixels: np.ndarray, *, margin: float, cleaned: bool = False, trail: Trail | None = None
+) -> np.ndarray:
+    """Cuts a film to the `box` of its breast, and tells the trail.
 
     Raises:
         UnusableFilm: no breast was found.
     """
-    return np.ascontiguousarray(pixels[box(pixels, margin=margin, cleaned=cleaned)])
+    rows, columns = box(pixels, margin=margin, cleaned=cleaned)
+    if trail is not None:
+        trail.cut(left=columns.start, top=rows.start)
+    return np.ascontiguousarray(pixels[rows, columns])
 
 
 def box(pixels: np.ndarray, *, margin: float, cleaned: bool = False) -> tuple[slice, slice]:
@@ -53,7 +59,15 @@ def box(pixels: np.ndarray, *, margin: float, cleaned: bool = False) -> tuple[sl
     return widen(top, height, 0), widen(left, width, 1)
 
 
-def orient(pixels: np.ndarray, *, to: str, by: str, side: str, cleaned: bool = False) -> np.ndarray:
+def orient(
+    pixels: np.ndarray,
+    *,
+    to: str,
+    by: str,
+    side: str,
+    cleaned: bool = False,
+    trail: Trail | None = None,
+) -> np.ndarray:
     """Mirrors a film whose chest wall is not at the side wanted.
 
     Args:
@@ -62,6 +76,7 @@ def orient(pixels: np.ndarray, *, to: str, by: str, side: str, cleaned: bool = F
         by: pixels, or side: films hang in the standard way, left breasts' chest wall to the left.
         side: the breast, left or right, as the tables say; read with `by="side"` alone.
         cleaned: all but the breast is black already.
+        trail: is told where pixels go.
 
     Raises:
         UnusableFilm: no breast was found, or no side is known.
@@ -72,7 +87,11 @@ def orient(pixels: np.ndarray, *, to: str, by: str, side: str, cleaned: bool = F
         is_left = side == "left"
     else:
         is_left = breast.chest_wall_is_left(breast.find(breast.shrink(pixels), cleaned=cleaned))
-    return pixels if is_left == (to == "left") else cv2.flip(pixels, 1)
+    if is_left == (to == "left"):
+        return pixels
+    if trail is not None:
+        trail.mirror(width=pixels.shape[1])
+    return cv2.flip(pixels, 1)
 
 
 def blacken(pixels: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from beam_jobs.imaging import clahe, enhance, film, filters, normalise, pectoral, resize
+from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
 from flags.recipe import Step
 from flags.size import ImageSize
@@ -26,30 +27,39 @@ class Setting:
         view: of the film, as the tables say; `pectoral` works on MLO alone.
         side: of the film, left or right; `orient:by=side` needs it.
         halves: of the film as it is before the resize, for all sizes.
+        trail: is told by each step where pixels go.
     """
 
     size: ImageSize
     view: str = ""
     side: str = ""
     halves: resize.Halves | None = None
+    trail: Trail | None = None
 
 
 def _resize(pixels: np.ndarray, step: Step, setting: Setting) -> np.ndarray:
     if step.choice == "crop":
-        return resize.resize_with_cropping(pixels, setting.size)
-    if step.choice == "stretch":
-        return resize.resize_by_stretching(pixels, setting.size, halves=setting.halves)
-    return resize.resize_with_padding(pixels, setting.size, halves=setting.halves)
+        return resize.resize_with_cropping(pixels, setting.size, trail=setting.trail)
+    ways = {"stretch": resize.resize_by_stretching, "pad": resize.resize_with_padding}
+    how = ways[step.choice]
+    return how(pixels, setting.size, halves=setting.halves, trail=setting.trail)
 
 
 _STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
     "clean": lambda pixels, step, _: pixels if step.cleaned else film.clean(pixels),
-    "crop": lambda pixels, step, _: film.crop(pixels, cleaned=step.cleaned, **_given(step)),
+    "crop": lambda pixels, step, setting: film.crop(
+        pixels, cleaned=step.cleaned, trail=setting.trail, **_given(step)
+    ),
     "pectoral": lambda pixels, step, setting: pectoral.remove(
         pixels, view=setting.view, cleaned=step.cleaned
     ),
     "orient": lambda pixels, step, setting: film.orient(
-        pixels, to=step.choice, side=setting.side, cleaned=step.cleaned, **_given(step)
+        pixels,
+        to=step.choice,
+        side=setting.side,
+        cleaned=step.cleaned,
+        trail=setting.trail,
+        **_given(step),
     ),
     "resize": _resize,
     "gaussian": lambda pixels, step, _: enhance.blur_gaussian(pixels, **_given(step)),
@@ -101,6 +111,7 @@ def prepare(
     view: str = "",
     side: str = "",
     shared: Shared | None = None,
+    trail: Trail | None = None,
 ) -> np.ndarray:
     """Runs a recipe.
 
@@ -113,6 +124,8 @@ def prepare(
         shared: give the same one for every output of one film, and another for the next film: what
             stands before the resize is then computed once for all sizes, the resize once for all
             recipes that begin alike.
+        trail: give a new one to learn where each pixel came from; not with `shared`, whose steps
+            may have been run before.
 
     Returns:
         [size.height, size.width, 1] uint16.
@@ -122,9 +135,10 @@ def prepare(
     """
     steps = language.parse(recipe)
     resized = 1 + [step.name for step in steps].index("resize")
+    assert shared is None or trail is None
     shared = Shared() if shared is None else shared
     halves = shared.halves.setdefault(steps[: resized - 1], [])
-    setting = Setting(size, view, side, halves)
+    setting = Setting(size, view, side, halves, trail)
     pixels = _run_shared(pixels, steps[: resized - 1], None, setting, shared)
     pixels = _run_shared(pixels, steps[:resized], size, setting, shared, done=resized - 1)
     pixels = run_steps(pixels, steps[resized:], setting)

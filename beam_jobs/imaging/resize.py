@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from beam_jobs.imaging.geometry import Trail
 from flags.size import ImageSize
 
 Halves = list[np.ndarray]
@@ -12,7 +13,11 @@ Halves = list[np.ndarray]
 
 
 def resize_with_padding(
-    pixels: np.ndarray, size: ImageSize, *, halves: Halves | None = None
+    pixels: np.ndarray,
+    size: ImageSize,
+    *,
+    halves: Halves | None = None,
+    trail: Trail | None = None,
 ) -> np.ndarray:
     """Scales a film into a size, aspect kept, and centres it on black.
 
@@ -20,6 +25,7 @@ def resize_with_padding(
         pixels: [height, width] uint16.
         size: size of the result.
         halves: as in `resize_by_stretching`.
+        trail: is told where pixels go.
 
     Returns:
         [size.height, size.width] uint16.
@@ -32,13 +38,19 @@ def resize_with_padding(
     left = (size.width - inner_width) // 2
     padded = np.zeros((size.height, size.width), np.uint16)
     padded[top : top + inner_height, left : left + inner_width] = resize_by_stretching(
-        pixels, ImageSize(inner_height, inner_width), halves=halves
+        pixels, ImageSize(inner_height, inner_width), halves=halves, trail=trail
     )
+    if trail is not None:
+        trail.cut(left=-left, top=-top)
     return padded
 
 
 def resize_by_stretching(
-    pixels: np.ndarray, size: ImageSize, *, halves: Halves | None = None
+    pixels: np.ndarray,
+    size: ImageSize,
+    *,
+    halves: Halves | None = None,
+    trail: Trail | None = None,
 ) -> np.ndarray:
     """Scales a film to a size, each axis by its own factor.
 
@@ -50,12 +62,15 @@ def resize_by_stretching(
         pixels: [height, width] uint16.
         size: size of the result.
         halves: give the same list, empty at first, for every size of one film.
+        trail: is told where pixels go.
 
     Returns:
         [size.height, size.width] uint16, the same with and without `halves`.
     """
-    pixels = _halve(pixels, size, [] if halves is None else halves)
+    pixels, halved = _halve(pixels, size, [] if halves is None else halves)
     height, width = pixels.shape
+    if trail is not None:
+        trail.scale(across=halved * width / size.width, down=halved * height / size.height)
     smaller = min(height, size.height), min(width, size.width)
     if smaller != (height, width):
         pixels = cv2.resize(pixels, smaller[::-1], interpolation=cv2.INTER_AREA)
@@ -64,8 +79,11 @@ def resize_by_stretching(
     return pixels
 
 
-def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> np.ndarray:
-    """Returns the smallest half at least twice as high and wide as a size, or the film itself."""
+def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> tuple[np.ndarray, int]:
+    """Returns the smallest half at least twice as high and wide as a size, or the film itself.
+
+    And how many rows and columns of the film each of its pixels takes the place of.
+    """
     if not halves:
         halves.append(pixels)
     level = 0
@@ -75,10 +93,12 @@ def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> np.ndarray:
             height, width = (length // 2 for length in halves[-1].shape)
             even = halves[-1][: 2 * height, : 2 * width]  # a last odd row or column is left out
             halves.append(cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA))
-    return halves[level]
+    return halves[level], 2**level
 
 
-def resize_with_cropping(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
+def resize_with_cropping(
+    pixels: np.ndarray, size: ImageSize, *, trail: Trail | None = None
+) -> np.ndarray:
     """Scales a film to fill a size, aspect kept; of the surplus the darkest is cut off.
 
     The part kept is the one with most light in it, so that the breast stays on the film.
@@ -86,6 +106,7 @@ def resize_with_cropping(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
     Args:
         pixels: [height, width] uint16.
         size: size of the result.
+        trail: is told where pixels go.
 
     Returns:
         [size.height, size.width] uint16.
@@ -94,7 +115,9 @@ def resize_with_cropping(pixels: np.ndarray, size: ImageSize) -> np.ndarray:
     scale = max(size.height / height, size.width / width)
     rows = _brightest(pixels, axis=0, length=min(height, max(1, round(size.height / scale))))
     columns = _brightest(pixels, axis=1, length=min(width, max(1, round(size.width / scale))))
-    return resize_by_stretching(np.ascontiguousarray(pixels[rows, columns]), size)
+    if trail is not None:
+        trail.cut(left=columns.start, top=rows.start)
+    return resize_by_stretching(np.ascontiguousarray(pixels[rows, columns]), size, trail=trail)
 
 
 def _brightest(pixels: np.ndarray, *, axis: int, length: int) -> slice:

@@ -24,6 +24,7 @@ Reason = Literal[
     "one_grey_level",
     "no_breast_found",
     "side_unknown",
+    "view_unknown",
 ]
 
 

@@ -1,0 +1,143 @@
+"""A film file -> the very pixels its record would hold, and where on the film they lie.
+
+preparation = films.read_preparation(pathlib.Path("runs/a"))
+film = films.prepare(pathlib.Path("film.dcm"), preparation)
+answers = model.predict(film.record[None])
+
+The one place where this program decodes films.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import pathlib
+
+import numpy as np
+from absl import logging
+from numpy.typing import NDArray
+
+from beam_jobs.imaging import decode, recipe
+from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.geometry import Trail
+from flags import recipe as language
+from flags.errors import CallerError
+from flags.preparation import Preparation
+from trainer import run_folder
+
+__all__ = ["PreparedFilm", "UnusableFilm", "prepare", "read_preparation"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedFilm:
+    """A film as it is and as a network takes it.
+
+    Attributes:
+        path: of its file.
+        pixels: [height, width] uint16, decoded, 0 black to 65535 white.
+        record: [h, w, 1] uint16, as a record holds it.
+        matrix: [3, 3] float64, (column, row, 1) of a record's pixel -> of the film, see
+            `beam_jobs.imaging.geometry.Trail`.
+        view: CC, MLO or another projection: as given, else as the DICOM header says; "" if neither.
+        side: left or right, likewise.
+    """
+
+    path: pathlib.Path
+    pixels: NDArray[np.uint16]
+    record: NDArray[np.uint16]
+    matrix: NDArray[np.float64]
+    view: str
+    side: str
+
+
+def read_preparation(directory: pathlib.Path) -> Preparation:
+    """Reads how the films of a run were prepared; warns where libraries differ by now.
+
+    Raises:
+        CallerError: the folder holds no run, or one that does not say it.
+    """
+    preparation = _find_preparation(directory)
+    for name, then in preparation.versions.items():
+        now = importlib.metadata.version(name)
+        if now != then:
+            logging.warning(
+                "%s %s prepared the films that %s learned from, here it is %s: pixels may differ",
+                name,
+                then,
+                directory,
+                now,
+            )
+    return preparation
+
+
+def _find_preparation(directory: pathlib.Path) -> Preparation:
+    """Takes it from run.json; of a run that lacks it, from its records if they are there."""
+    path = directory / "run.json"
+    if not path.is_file():
+        raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
+    description = run_folder.read_json(path)
+    if "preparation" in description:
+        return Preparation.from_json(description["preparation"])
+    records = pathlib.Path(description.get("dataset_dir", "")) / "manifest.json"
+    if records.is_file():
+        manifest = run_folder.read_json(records)
+        if manifest.get("data_fingerprint") == description.get("data_fingerprint"):
+            return Preparation.from_manifest(manifest)
+    raise CallerError(
+        f"{path} does not say how its films were prepared, and {records} is not of the records it "
+        "learned from; train again"
+    )
+
+
+def prepare(
+    path: pathlib.Path, preparation: Preparation, *, view: str = "", side: str = ""
+) -> PreparedFilm:
+    """Decodes a film and makes of it what the conversion would write.
+
+    Args:
+        path: DICOM, PGM, PNG, JPEG or TIFF.
+        preparation: of the run that is asked.
+        view: projection, such as MLO; "" takes it from the DICOM header.
+        side: left or right; "" takes it from the DICOM header.
+
+    Raises:
+        UnusableFilm: the film can't be used, or the recipe needs a view or side nobody tells.
+    """
+    if not (view and side):
+        identity = _read_identity(path)
+        view, side = view or identity.view, side or identity.side
+    _check_told(preparation, view=view, side=side)
+    pixels = decode.read_film(
+        path,
+        options=decode.Options(
+            max_pixels=preparation.max_pixels,
+            window=preparation.window,
+            frame=preparation.frame,
+            decoder=preparation.decoder,
+        ),
+    )
+    trail = Trail()
+    record = recipe.prepare(
+        pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
+    )
+    return PreparedFilm(path, pixels, record, trail.matrix, view, side)
+
+
+def _read_identity(path: pathlib.Path) -> decode.Identity:
+    try:
+        return decode.read_identity(path)
+    except OSError as error:
+        raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
+
+
+def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
+    """Refuses a film the recipe would treat as another than the network learned from."""
+    for step in language.parse(preparation.recipe):
+        if step.name == "pectoral" and not view:
+            raise UnusableFilm(
+                "view_unknown", "the recipe's pectoral needs the view, the header does not say it"
+            )
+        if ("by", "side") in step.parameters and not side:
+            raise UnusableFilm(
+                "side_unknown", "the recipe's orient needs the side, the header does not say it"
+            )
