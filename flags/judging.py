@@ -36,6 +36,8 @@ class JudgingConfig:
     arguments: tuple[str, ...] = ()
     run: str | None = None
     output_dir: str | None = None
+    films: str | None = None
+    heat_maps: bool = True
 
     def __post_init__(self) -> None:
         if self.mode in _OF_ONE_RUN and self.run is None:
@@ -62,4 +64,16 @@ def define() -> None:
     """Defines the flags; --mode is the trainer's."""
     text = flags.DEFINE_string
     text("run", None, "Folder of the finished run that is asked.")
-    text("output_dir", None, "Folder for what is written. Default: beside the run asked.")
+    text(
+        "output_dir",
+        None,
+        "Folder for what is written. Default: beside the run asked; predictions/ for "
+        "--mode=predict.",
+    )
+    text(
+        "films",
+        None,
+        "CSV of films for --mode=predict: path, and what files do not tell of them: exam, side, "
+        "view. Films of one examination and side are averaged.",
+    )
+    flags.DEFINE_boolean("heat_maps", True, "Draw a heat map of each film predicted.")

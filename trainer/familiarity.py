@@ -6,11 +6,11 @@ finding = judge(known, measure(pixels), native_size)
 Figures of each film (grey levels; detail at four scales) make a cloud; a film's distance from it is
 Mahalanobis's (On the generalised distance in statistics, Proc. Natl. Inst. Sci. India 2:49-55,
 1936), with the covariance shrunk after Ledoit and Wolf (J. Multivariate Anal. 88:365-411, 2004).
-How far is too far is no chi-square quantile, as figures of films are no normal distribution: each
+How far is too far is not left to a chi-square quantile, as figures of films are not normal: each
 training film's distance is taken from a cloud fitted to other patients' films, and the limit is
 the conformal quantile of those distances (Bates et al., Testing for outliers with conformal
-p-values, Annals of Statistics 51:149-178, 2023, section 2), so that of films like the training
-films about `FALSE_ALARMS` are called unlike.
+p-values, Annals of Statistics 51:149-178, 2023), so that of films like the training films about
+`FALSE_ALARMS` are called unlike.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
@@ -40,10 +41,10 @@ MEASURES = (
     "spread of grey",
     "share of black",
     "share of white",
-    "detail of 1 pixel",
     "detail of 2 pixels",
     "detail of 4 pixels",
     "detail of 8 pixels",
+    "detail of 16 pixels",
 )
 """What `measure` returns, in order; details are decimal logarithms of a contrast."""
 MIN_FILMS = 10
@@ -51,7 +52,8 @@ MIN_FILMS = 10
 _OCTAVES = 4
 _LARGEST_SIDE = 512
 _NO_DIFFERENCE = 0.01
-"""A hundredth of full scale, or 2 % of a contrast, is never news, however alike training films are."""
+"""Scatter added to that of the training films: a hundredth of full scale, or 2 % of a contrast, is
+no news, however alike they are."""
 _SMALLEST_CONTRAST = 1e-5
 _PARTS = 10
 
@@ -129,6 +131,8 @@ def fit(
         held_out[these] = _distances(_fit_cloud(measures[others]), measures[these])
     # conformal quantile: the ceil((n + 1)(1 - a))-th smallest of n, the largest where n is small
     rank = min(len(held_out), math.ceil((len(held_out) + 1) * (1 - FALSE_ALARMS)))
+    # where all are alike, not below what a scatter of no difference makes of normal figures
+    least = math.sqrt(chi2.ppf(1 - FALSE_ALARMS, len(MEASURES)))
     cloud = _fit_cloud(measures)
     return {
         **known,
@@ -136,7 +140,7 @@ def fit(
             **{key: values.tolist() for key, values in cloud.items()},
             "low": measures.min(axis=0).tolist(),
             "high": measures.max(axis=0).tolist(),
-            "limit": float(np.sort(held_out)[rank - 1]),
+            "limit": max(least, float(np.sort(held_out)[rank - 1])),
         },
     }
 
@@ -202,9 +206,10 @@ def _readable(place: int, figures: Floats) -> float:
 def _fit_cloud(measures: Floats) -> dict[str, Floats]:
     """Centre and scale of each figure, and the inverse of the scaled figures' covariance."""
     centre = measures.mean(axis=0)
-    scale = np.maximum(measures.std(axis=0), _NO_DIFFERENCE)
+    scale = np.hypot(measures.std(axis=0), _NO_DIFFERENCE)
     shrunk = LedoitWolf(assume_centered=True).fit((measures - centre) / scale)
-    return {"centre": centre, "scale": scale, "precision": shrunk.precision_}
+    covariance = shrunk.covariance_ + np.diag((_NO_DIFFERENCE / scale) ** 2)
+    return {"centre": centre, "scale": scale, "precision": np.linalg.inv(covariance)}
 
 
 def _distances(cloud: dict[str, Floats], measures: Floats) -> Floats:

@@ -15,7 +15,7 @@ from flags.errors import CallerError
 
 SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Of files taken from folders, beside DICOM files of any name; a file named is always taken."""
-TABLE_COLUMNS = ("path", "patient", "side", "view")
+TABLE_COLUMNS = ("path", "exam", "side", "view")
 _SIDES = ("", "left", "right")
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 """PS3.10 7.1."""
@@ -27,23 +27,26 @@ class Asked:
 
     Attributes:
         path: of its file.
-        patient: any name; films of one patient and side are averaged.
+        exam: any name of the examination; films of one and the same side are averaged.
         side: left or right.
         view: CC, MLO or another projection.
     """
 
     path: pathlib.Path
-    patient: str = ""
+    exam: str = ""
     side: str = ""
     view: str = ""
 
 
-def find(arguments: Sequence[str], *, table: str | None = None) -> list[Asked]:
+def find(
+    arguments: Sequence[str], *, output_dir: pathlib.Path, table: str | None = None
+) -> list[Asked]:
     """Lists films: those of the arguments in order, each once, or those of the table alone.
 
     Args:
         arguments: files and folders.
-        table: CSV with the columns path (relative to the table), patient, side and view, of which
+        output_dir: folder that is not searched: heat maps are no films.
+        table: CSV with the columns path (relative to the table), exam, side and view, of which
             only path is needed; arguments that stand in it are taken with what it says.
 
     Raises:
@@ -61,17 +64,17 @@ def find(arguments: Sequence[str], *, table: str | None = None) -> list[Asked]:
     known = {film.path.resolve(): film for film in told}
     found: dict[pathlib.Path, Asked] = {}
     for argument in arguments:
-        for path in _expand(pathlib.Path(argument)):
+        for path in _expand(pathlib.Path(argument), output_dir.resolve()):
             found.setdefault(path.resolve(), known.get(path.resolve(), Asked(path)))
     return list(found.values())
 
 
-def _expand(path: pathlib.Path) -> list[pathlib.Path]:
+def _expand(path: pathlib.Path, output_dir: pathlib.Path) -> list[pathlib.Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
         raise CallerError(f"{path} is not there; give films or folders of films")
-    films = [file for file in _walk(path) if _is_film(file)]
+    films = [file for file in _walk(path, output_dir) if _is_film(file)]
     if not films:
         raise CallerError(
             f"{path} holds no film; wanted DICOM files, or others that end in "
@@ -80,10 +83,12 @@ def _expand(path: pathlib.Path) -> list[pathlib.Path]:
     return films
 
 
-def _walk(folder: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the files of a folder and all below it, by name."""
+def _walk(folder: pathlib.Path, left_out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the files of a folder and all below it but one, by name."""
     for root, folders, names in os.walk(folder):
-        folders.sort()
+        folders[:] = sorted(
+            name for name in folders if pathlib.Path(root, name).resolve() != left_out
+        )
         for name in sorted(names):
             yield pathlib.Path(root, name)
 
@@ -130,4 +135,4 @@ def _read_row(table: pathlib.Path, number: int, row: dict[str, str]) -> Asked:
     film = table.parent / told["path"]
     if not film.is_file():
         raise CallerError(f"{where}: {film} is not there; paths are relative to the table")
-    return Asked(film, told["patient"], side, told["view"].upper())
+    return Asked(film, told["exam"], side, told["view"].upper())

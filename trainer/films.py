@@ -18,14 +18,14 @@ from absl import logging
 from numpy.typing import NDArray
 
 from beam_jobs.imaging import decode, recipe
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.decode import NOBODY, Identity, UnusableFilm
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
 from flags.errors import CallerError
 from flags.preparation import Preparation
 from trainer import run_folder
 
-__all__ = ["PreparedFilm", "UnusableFilm", "prepare", "read_preparation"]
+__all__ = ["NOBODY", "Identity", "PreparedFilm", "UnusableFilm", "identify", "prepare", "read_preparation"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +89,18 @@ def _find_preparation(directory: pathlib.Path) -> Preparation:
     )
 
 
+def identify(path: pathlib.Path) -> Identity:
+    """Reads whose film a DICOM header says it is; nothing of what is no DICOM.
+
+    Raises:
+        UnusableFilm: the file can't be read.
+    """
+    try:
+        return decode.read_identity(path)
+    except OSError as error:
+        raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
+
+
 def prepare(
     path: pathlib.Path, preparation: Preparation, *, view: str = "", side: str = ""
 ) -> PreparedFilm:
@@ -104,7 +116,7 @@ def prepare(
         UnusableFilm: the film can't be used, or the recipe needs a view or side nobody tells.
     """
     if not (view and side):
-        identity = _read_identity(path)
+        identity = identify(path)
         view, side = view or identity.view, side or identity.side
     _check_told(preparation, view=view, side=side)
     pixels = decode.read_film(
@@ -121,13 +133,6 @@ def prepare(
         pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
     )
     return PreparedFilm(path, pixels, record, trail.matrix, view, side)
-
-
-def _read_identity(path: pathlib.Path) -> decode.Identity:
-    try:
-        return decode.read_identity(path)
-    except OSError as error:
-        raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
 
 
 def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
