@@ -19,6 +19,7 @@ from flags import (
     optimization,
     search,
     selection,
+    test_time,
     transfer,
 )
 from flags.errors import CallerError
@@ -102,6 +103,8 @@ class TrainingConfig:
     profile: str = ""
     # augmentation
     augment: str = augment.NONE
+    # judging
+    tta: str | None = None
     # speed
     feature_cache: str = "auto"
     feature_dir: str | None = None
@@ -135,6 +138,7 @@ class TrainingConfig:
         transfer.check(self)
         optimization.check(self)
         features.check(self)
+        test_time.check(self)
         search.check(self)
 
     @classmethod
@@ -205,4 +209,5 @@ def define() -> None:
     transfer.define(default)
     optimization.define(default)
     features.define(default)
+    test_time.define()
     search.define(default)

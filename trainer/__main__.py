@@ -96,6 +96,7 @@ def _evaluate(config: TrainingConfig) -> pathlib.Path:
         config,
         dataset_dir=given.dataset_dir or config.dataset_dir,
         skip_damaged=given.skip_damaged or config.skip_damaged,
+        tta=given.tta or config.tta,
     )
     data = train.open_data(config)
     if data.records.manifest["data_fingerprint"] != fingerprint:
@@ -103,9 +104,8 @@ def _evaluate(config: TrainingConfig) -> pathlib.Path:
             f"{data.records.directory} holds other records than {directory} learned from, its "
             "test films may be among them; give the records of then with --dataset_dir"
         )
-    assert data.test is not None
     with damage.named(data.records.directory, data.records.manifest["shards"]):
-        evaluate.evaluate(directory, data.test, data.target, data.records.size, config.batch_size)
+        evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
     return directory
 
 

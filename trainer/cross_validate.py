@@ -2,7 +2,8 @@
 
 Fold k is judged, fold k + 1 validates (cyclic), the others train: early stopping and the choice of
 the best epoch never see the judged fold (Cawley & Talbot, On over-fitting in model selection,
-JMLR 11:2079-2107, 2010). Each fold is a run folder like any other, fold<k>/.
+JMLR 11:2079-2107, 2010). Each fold is a run folder like any other, fold<k>/, with a calibration
+and a threshold of its own; a film keeps those of the network that judged it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ import keras
 import numpy as np
 from absl import logging
 
-from flags import catalogue, schema
+from flags import catalogue, schema, test_time
 from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
-from trainer import evaluate, features, metrics, predictions, report, run_folder, train
+from trainer import (
+    calibration,
+    evaluate,
+    features,
+    metrics,
+    predictions,
+    report,
+    run_folder,
+    train,
+)
 from trainer.predictions import Prediction
 from trainer.records import Records, Split, find_directory, open_records, select, settle
 
@@ -128,10 +138,15 @@ def _configure(
 
 
 def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
-    """Trains and judges one fold, unless it is finished; returns its run folder."""
+    """Trains and judges one fold, unless it is finished; returns its run folder.
+
+    A fold that was judged another way, or before there was calibration, is only judged again.
+    """
     assert config.run_dir is not None
     run = pathlib.Path(config.run_dir)
-    if (run / "report.html").is_file():  # written last
+    fitted = calibration.read(run) or {}
+    same_views = fitted.get("test_time_augmentation") == (config.tta or test_time.NONE)
+    if same_views and (run / "report.html").is_file():  # written last
         logging.info("%s is finished", run)
         return run
     left = (end - time.monotonic()) / 60
@@ -172,7 +187,12 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
                 "minutes": spent,
                 "splits": description["splits"],
                 "metrics": run_folder.read_json(run / "metrics.json"),
+                "calibration": _without_curve(calibration.read(run)),
             }
             for run, description, spent in zip(runs, described, minutes, strict=True)
         ],
     }
+
+
+def _without_curve(fitted: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (fitted or {}).items() if key != "isotonic"}

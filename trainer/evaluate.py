@@ -1,4 +1,8 @@
-"""A saved model on films it never saw: predictions.csv, metrics.json, report.html."""
+"""A saved model on films it never saw: predictions.csv, metrics.json, report.html.
+
+What its probabilities are worth, and above which a film is called positive, is learned on the
+validation films: validation_predictions.csv, calibration.json.
+"""
 
 from __future__ import annotations
 
@@ -12,52 +16,100 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from flags import test_time as test_time_flags
 from flags.catalogue import Target
 from flags.size import ImageSize
 from trainer import (
+    calibration,
     checkpoints,
     class_metrics,
     input_pipeline,
     metrics,
-    outputs,
     predictions,
     report,
     run_folder,
+    test_time,
 )
 from trainer.predictions import Prediction
 from trainer.records import Split
+from trainer.run import Data
 
 _EXAMPLES_OF_A_KIND = 2
 _EXAMPLE_SIDE = 420
 
 
-def evaluate(
-    directory: pathlib.Path, split: Split, target: Target, size: ImageSize, batch_size: int
-) -> None:
-    """Judges the model of a run folder on a split and writes its report."""
+def evaluate(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:
+    """Judges the model of a run folder on the films of `data.test` and writes its report.
+
+    Args:
+        directory: the run.
+        data: its own; validation films are needed too.
+        batch_size: films at a time.
+        tta: key of `flags.test_time.VIEWS`, None as "none".
+    """
+    assert data.test is not None
     start = time.monotonic()
     model = keras.models.load_model(directory / "model.keras", compile=False)
-    predicted = predict(model, split, target, size, batch_size=batch_size)
+    views = tta or test_time_flags.NONE
+    validated, predicted = (
+        predict(model, split, data, batch_size=batch_size, tta=views)
+        for split in (data.validation, data.test)
+    )
     seconds = time.monotonic() - start
+    described = run_folder.read_json(directory / "run.json")
+    described |= _sum_up_time(directory, described, seconds)
+    write(directory, predicted, validated, data, described, tta=views)
+    show(directory, predicted, data, batch_size=batch_size)
+
+
+def write(
+    directory: pathlib.Path,
+    predicted: Sequence[Prediction],
+    validated: Sequence[Prediction],
+    data: Data,
+    described: dict[str, Any],
+    *,
+    tta: str,
+) -> None:
+    """Writes predictions and what follows from them, but for the report.
+
+    Args:
+        directory: of the run or ensemble.
+        predicted: the films judged.
+        validated: films that neither trained nor judge it, empty if there are none.
+        data: where they come from.
+        described: content of run.json.
+        tta: how the films were seen.
+    """
+    assert data.test is not None
+    names = data.target.names
+    fitted = {**calibration.fit(validated, label_names=names), "test_time_augmentation": tta}
+    predicted = calibration.apply(fitted, predicted)
+    validated = calibration.apply(fitted, validated)
+    predictions.write(directory / "validation_predictions.csv", validated)
+    run_folder.write_json(directory / calibration.FILE, fitted)
     predictions.write(directory / "predictions.csv", predicted)
     scores = metrics.score(
         predicted,
-        split=split.name,
-        label_names=target.names,
-        ordinal=target.kind == "ordinal",
+        split=data.test.name,
+        label_names=names,
+        ordinal=data.target.kind == "ordinal",
     )
     run_folder.write_json(directory / "metrics.json", scores)
-    description = run_folder.read_json(directory / "run.json")
-    run_folder.write_json(
-        directory / "run.json",
-        {
-            **description,
-            **_sum_up_time(directory, description, seconds),
-            "predicts_one_class": scores["predicts_one_class"],
-        },
-    )
-    chosen = choose_examples(predicted, target)
-    films = draw_examples(chosen, split, target, size, batch_size=batch_size)
+    said = {
+        "predicts_one_class": scores["predicts_one_class"],
+        "test_time_augmentation": tta,
+    }
+    run_folder.write_json(directory / "run.json", {**described, **said})
+
+
+def show(
+    directory: pathlib.Path, predicted: Sequence[Prediction], data: Data, *, batch_size: int
+) -> None:
+    """Writes the report, with some of the films judged."""
+    assert data.test is not None
+    chosen = choose_examples(predicted, data.target)
+    films = draw_examples(chosen, data.test, data.target, data.records.size, batch_size=batch_size)
     report.write(directory, films)
 
 
@@ -79,12 +131,13 @@ def _sum_up_time(
 
 
 def predict(
-    model: keras.Model, split: Split, target: Target, size: ImageSize, *, batch_size: int
+    model: keras.Model, split: Split, data: Data, *, batch_size: int, tta: str
 ) -> list[Prediction]:
     """Asks the model about every film of a split, once, in the order of the shards."""
+    target, size = data.target, data.records.size
     batches = input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size)
-    answers = model.predict(batches.map(lambda images, _: images), verbose=0)
-    probabilities = outputs.class_probabilities(answers, target)
+    images = batches.map(lambda pixels, _: pixels)
+    probabilities = test_time.predict(model, images, target, test_time.views(tta, size))
     predicted: list[Prediction] = []
     for metadata, labels in input_pipeline.metadata_batches(
         split, target, batch_size=batch_size
@@ -96,7 +149,7 @@ def predict(
             predicted.append(
                 Prediction(
                     label=int(label),
-                    probability=float(probabilities[place, 1:].sum()),
+                    probability=float(min(1.0, probabilities[place, 1:].sum())),
                     split=split.name,
                     probabilities=tuple(map(float, probabilities[place])) if several else (),
                     **texts,

@@ -12,6 +12,7 @@ import io
 import os
 import pathlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from flags.errors import CallerError
 
@@ -31,12 +32,17 @@ class Prediction:
         abnormality: kinds of lesion joined by "+".
         density: breast density as the data set grades it.
         assessment: BI-RADS assessment.
+        calibrated: calibrated probability that the label is 1 or more, 0..1; None if the model
+            could not be calibrated.
+        threshold: what `probability` must exceed for the film to count as label 1, chosen on the
+            validation films of the model that made this prediction, 0..1; None if none could be.
         probabilities: of each class, adding up to 1; empty if there are two classes. The columns
             probability_0, probability_1, ...
+        calibrated_probabilities: the same calibrated, or empty; the columns calibrated_0, ...
 
     Raises:
-        CallerError: an id is missing, a text has a line break, the label is no class, or a
-            probability is not in 0..1.
+        CallerError: an id is missing, a text has a line break, the label is no class, a
+            probability is not in 0..1, or there are not as many calibrated ones.
     """
 
     film_id: str
@@ -50,7 +56,10 @@ class Prediction:
     abnormality: str = ""
     density: str = ""
     assessment: str = ""
+    calibrated: float | None = None
+    threshold: float | None = None
     probabilities: tuple[float, ...] = ()
+    calibrated_probabilities: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.film_id:
@@ -78,11 +87,27 @@ class Prediction:
                     f"film {self.film_id!r} has probability {probability!r}, wanted 0 to 1; "
                     "if it is nan the training diverged: lower the learning rate and train again"
                 )
+        derived = {"calibrated": self.calibrated, "threshold": self.threshold}
+        derived |= {f"calibrated_{k}": p for k, p in enumerate(self.calibrated_probabilities)}
+        for name, value in derived.items():
+            if value is not None and not 0 <= value <= 1:
+                raise CallerError(f"film {self.film_id!r} has {name} {value!r}, wanted 0 to 1")
+        calibrated = len(self.calibrated_probabilities)
+        if calibrated not in (0, len(self.probabilities)):
+            raise CallerError(
+                f"film {self.film_id!r} has {calibrated} calibrated probabilities, wanted "
+                f"{len(self.probabilities)} or none"
+            )
 
 
-COLUMNS = tuple(f.name for f in dataclasses.fields(Prediction) if f.name != "probabilities")
-"""Header of predictions.csv; the first four are a contract with other programs. The probability of
-each class follows where there are more than two."""
+_OF_CLASSES = {"probability": "probabilities", "calibrated": "calibrated_probabilities"}
+_NUMBERS = ("probability", "calibrated", "threshold")
+COLUMNS = tuple(
+    field.name for field in dataclasses.fields(Prediction) if field.name not in _OF_CLASSES.values()
+)
+"""Header of predictions.csv; the first four are a contract with other programs. Where there are
+more than two classes the probability of each follows, then the calibrated ones if there are any."""
+_EARLIER = COLUMNS[: COLUMNS.index("calibrated")]  # of files written before there was calibration
 
 
 def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
@@ -93,13 +118,16 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
     predictions = list(predictions)
     classes = {len(prediction.probabilities) for prediction in predictions} or {0}
     assert len(classes) == 1, classes
+    calibrated = max((len(film.calibrated_probabilities) for film in predictions), default=0)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_header(*classes))
-    for prediction in predictions:
-        row = [getattr(prediction, name) for name in COLUMNS]
-        row[2:4] = int(prediction.label), repr(float(prediction.probability))
-        table.writerow([*row, *(repr(float(one)) for one in prediction.probabilities)])
+    table.writerow(_header(COLUMNS, max(classes), calibrated))
+    for film in predictions:
+        of_classes = film.calibrated_probabilities or [None] * calibrated
+        row = [_text(name, getattr(film, name)) for name in COLUMNS]
+        table.writerow(
+            [*row, *(_text("calibrated", p) for p in (*film.probabilities, *of_classes))]
+        )
     write_whole(path, text.getvalue())
 
 
@@ -119,26 +147,41 @@ def read(path: pathlib.Path) -> list[Prediction]:
         ) from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise CallerError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    header = rows[0] if rows else []
-    classes = len(header) - len(COLUMNS)
-    if tuple(header) != _header(classes if classes > 2 else 0):
+    header = tuple(rows[0]) if rows else ()
+    columns = COLUMNS if "threshold" in header else _EARLIER
+    classes, calibrated = (
+        sum(name.startswith(f"{key}_") for name in header) for key in _OF_CLASSES
+    )
+    if (
+        header != _header(columns, classes, calibrated)
+        or classes in (1, 2)
+        or calibrated not in (0, classes)
+    ):
         raise CallerError(f"{path} has header {','.join(header)!r}, wanted {','.join(COLUMNS)!r}")
-    return _predictions(path, rows[1:], columns=len(header))
+    return _predictions(path, header, rows[1:])
 
 
-def _header(classes: int) -> tuple[str, ...]:
-    return (*COLUMNS, *(f"probability_{label}" for label in range(classes)))
+def _header(columns: Sequence[str], classes: int, calibrated: int) -> tuple[str, ...]:
+    counts = zip(_OF_CLASSES, (classes, calibrated), strict=True)
+    return (*columns, *(f"{key}_{label}" for key, count in counts for label in range(count)))
+
+
+def _text(name: str, value: Any) -> str:
+    """Writes a cell: nothing for None, plain numbers for NumPy's."""
+    if value is None:
+        return ""
+    return repr(float(value)) if name in _NUMBERS else str(value)
 
 
 def _predictions(
-    path: pathlib.Path, rows: Sequence[Sequence[str]], *, columns: int
+    path: pathlib.Path, header: Sequence[str], rows: Sequence[Sequence[str]]
 ) -> list[Prediction]:
     """Turns rows into predictions, one record of each film."""
     record_of_film: dict[str, int] = {}
     predictions = []
     for record, row in enumerate(rows, start=1):
         try:
-            prediction = _prediction(row, columns)
+            prediction = _prediction(header, row)
         except CallerError as error:
             raise CallerError(f"{path} record {record}: {error}") from error
         first = record_of_film.setdefault(prediction.film_id, record)
@@ -151,30 +194,39 @@ def _predictions(
     return predictions
 
 
-def _prediction(row: Sequence[str], columns: int) -> Prediction:
+def _prediction(header: Sequence[str], row: Sequence[str]) -> Prediction:
     """Turns one row into a prediction; the error does not know the file."""
-    if len(row) != columns:
-        raise CallerError(f"{len(row)} columns, wanted {columns}")
-    film_id, patient_id, label, probability, *rest = row
-    classes = max(2, columns - len(COLUMNS))
-    if label not in map(str, range(classes)):
+    if len(row) != len(header):
+        raise CallerError(f"{len(row)} columns, wanted {len(header)}")
+    cells: dict[str, Any] = dict(zip(header, row, strict=True))
+    film_id = cells["film_id"]
+    fields: dict[str, Any] = {name: text for name, text in cells.items() if name in COLUMNS}
+    fields |= {name: _number(film_id, name, cells[name]) for name in _NUMBERS if name in cells}
+    fields |= {
+        field: tuple(
+            number
+            for name, text in cells.items()
+            if name.startswith(f"{key}_") and (number := _number(film_id, name, text)) is not None
+        )
+        for key, field in _OF_CLASSES.items()
+    }
+    classes = max(2, len(fields["probabilities"]))
+    if cells["label"] not in map(str, range(classes)):
         wanted = "0 or 1" if classes == 2 else f"0 to {classes - 1}"
-        raise CallerError(f"film {film_id!r} has label {label!r}, wanted {wanted}")
-    texts = dict(zip(COLUMNS[4:], rest, strict=False))
-    number, *of_classes = (
-        _number(film_id, text) for text in (probability, *rest[len(COLUMNS) - 4 :])
-    )
-    return Prediction(
-        film_id, patient_id, int(label), number, **texts, probabilities=tuple(of_classes)
-    )
+        raise CallerError(f"film {film_id!r} has label {cells['label']!r}, wanted {wanted}")
+    return Prediction(**{**fields, "label": int(cells["label"])})
 
 
-def _number(film_id: str, text: str) -> float:
+def _number(film_id: str, name: str, text: str) -> float | None:
+    """Reads a cell; None if it is empty, which probabilities may not be."""
+    if not text and not name.startswith("probability"):
+        return None
     try:
         return float(text)
     except ValueError:
+        said = name.partition("_")[0]
         raise CallerError(
-            f"film {film_id!r} has probability {text!r}, wanted a number from 0 to 1"
+            f"film {film_id!r} has {said} {text!r}, wanted a number from 0 to 1"
         ) from None
 
 

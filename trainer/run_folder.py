@@ -10,13 +10,15 @@ import hashlib
 import json
 import os
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer.records import Records
+
+if TYPE_CHECKING:
+    from trainer.records import Records  # it needs TensorFlow
 
 DEFAULT_ROOT = pathlib.Path("runs")
 # these do not change what is learned, so a run may be taken up with others
@@ -32,6 +34,7 @@ _INCIDENTAL = (
     "space",
     "trials",
     "processes",
+    "tta",
 )
 
 

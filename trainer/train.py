@@ -81,9 +81,7 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
                 save_model(model, directory / "model.keras")
                 features.discard(directory)
         if data.test is not None and strategy.is_chief(devices):
-            evaluate.evaluate(
-                directory, data.test, data.target, data.records.size, config.batch_size
-            )
+            evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
     strategy.wait_for_all(devices)
     return directory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -13,7 +14,8 @@ from flags.errors import CallerError
 from trainer import predictions
 from trainer.predictions import Prediction
 
-HEADER = "film_id,patient_id,label,probability,split,side,view,abnormality,density,assessment"
+EARLIER = "film_id,patient_id,label,probability,split,side,view,abnormality,density,assessment"
+HEADER = f"{EARLIER},calibrated,threshold"
 FILM = Prediction(
     "P_1_LEFT_CC",
     "P_1",
@@ -25,6 +27,8 @@ FILM = Prediction(
     abnormality="calcification+mass",
     density="3",
     assessment="4",
+    calibrated=0.25,
+    threshold=0.5,
 )
 
 
@@ -47,14 +51,15 @@ def test_text_of_the_file(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "predictions.csv"
     predictions.write(path, [FILM])
     assert path.read_bytes().decode() == (
-        f"{HEADER}\nP_1_LEFT_CC,P_1,1,0.30000000000000004,test,left,CC,calcification+mass,3,4\n"
+        f"{HEADER}\n"
+        "P_1_LEFT_CC,P_1,1,0.30000000000000004,test,left,CC,calcification+mass,3,4,0.25,0.5\n"
     )
 
 
 def test_numpy_scalars_are_written_as_plain_numbers(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "predictions.csv"
     predictions.write(path, [Prediction("f", "p", np.int64(1), np.float32(0.5))])  # type: ignore[arg-type]
-    assert path.read_text().splitlines()[1] == "f,p,1,0.5,,,,,,"
+    assert path.read_text().splitlines()[1] == "f,p,1,0.5,,,,,,,,"
 
 
 def test_refuses_a_line_break() -> None:
@@ -79,22 +84,27 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: pathlib.Path
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        pytest.param("f,p,2,0.5,,,,,,", r"record 2: film 'f' has label '2', wanted 0 or 1", id="2"),
-        pytest.param("f,p,,0.5,,,,,,", r"record 2: film 'f' has label '', wanted", id="no label"),
-        pytest.param("f,p,1,nan,,,,,,", r"record 2: film 'f' has probability nan", id="nan"),
-        pytest.param("f,p,1,inf,,,,,,", r"probability inf, wanted 0 to 1", id="inf"),
-        pytest.param("f,p,1,1.0001,,,,,,", r"probability 1.0001, wanted 0 to 1", id="above"),
-        pytest.param("f,p,1,-0.1,,,,,,", r"probability -0.1, wanted 0 to 1", id="below"),
-        pytest.param("f,p,1,high,,,,,,", r"probability 'high', wanted a number", id="text"),
-        pytest.param("f,,1,0.5,,,,,,", r"record 2: film 'f' has no patient id", id="no patient"),
-        pytest.param(",p,1,0.5,,,,,,", r"record 2: a prediction has no film id", id="no film"),
-        pytest.param("f,p,1,0.5", r"record 2: 4 columns, wanted 10", id="short"),
-        pytest.param("g,q,1,0.5,,,,,,", r"record 2: film 'g' stands in record 1", id="twice"),
+        pytest.param(
+            "f,p,2,0.5,,,,,,,,", r"record 2: film 'f' has label '2', wanted 0 or 1", id="2"
+        ),
+        pytest.param("f,p,,0.5,,,,,,,,", r"record 2: film 'f' has label '', wanted", id="no label"),
+        pytest.param("f,p,1,nan,,,,,,,,", r"record 2: film 'f' has probability nan", id="nan"),
+        pytest.param("f,p,1,inf,,,,,,,,", r"probability inf, wanted 0 to 1", id="inf"),
+        pytest.param("f,p,1,1.0001,,,,,,,,", r"probability 1.0001, wanted 0 to 1", id="above"),
+        pytest.param("f,p,1,-0.1,,,,,,,,", r"probability -0.1, wanted 0 to 1", id="below"),
+        pytest.param("f,p,1,high,,,,,,,,", r"probability 'high', wanted a number", id="text"),
+        pytest.param("f,,1,0.5,,,,,,,,", r"record 2: film 'f' has no patient id", id="no patient"),
+        pytest.param(",p,1,0.5,,,,,,,,", r"record 2: a prediction has no film id", id="no film"),
+        pytest.param("f,p,1,0.5", r"record 2: 4 columns, wanted 12", id="short"),
+        pytest.param("g,q,1,0.5,,,,,,,,", r"record 2: film 'g' stands in record 1", id="twice"),
+        pytest.param("f,p,1,0.5,,,,,,,1.5,", r"film 'f' has calibrated 1.5, wanted 0", id="1.5"),
+        pytest.param("f,p,1,0.5,,,,,,,,nan", r"film 'f' has threshold nan, wanted 0", id="nan t"),
+        pytest.param("f,p,1,0.5,,,,,,,,low", r"threshold 'low', wanted a number", id="text t"),
     ],
 )
 def test_refuses_a_record(tmp_path: pathlib.Path, row: str, message: str) -> None:
     path = tmp_path / "predictions.csv"
-    path.write_text(f"{HEADER}\ng,q,0,0.25,,,,,,\n{row}\n")
+    path.write_text(f"{HEADER}\ng,q,0,0.25,,,,,,,,\n{row}\n")
     with pytest.raises(CallerError, match=f"predictions.csv.*{message}") as caught:
         predictions.read(path)
     assert "\n" not in str(caught.value)
@@ -129,7 +139,7 @@ def test_the_probability_of_each_class_stands_in_columns_of_its_own(tmp_path: pa
     predictions.write(path, [GRADED])
     assert path.read_text() == (
         f"{HEADER},probability_0,probability_1,probability_2,probability_3\n"
-        "f,p,2,0.75,,,,,3,,0.25,0.25,0.30000000000000004,0.2\n"
+        "f,p,2,0.75,,,,,3,,,,0.25,0.25,0.30000000000000004,0.2\n"
     )
     assert predictions.read(path) == [GRADED]
 
@@ -140,7 +150,7 @@ def test_the_probability_of_each_class_stands_in_columns_of_its_own(tmp_path: pa
         ("f,p,2", "f,p,4", r"record 1: film 'f' has label '4', wanted 0 to 3"),
         ("0.30000000000000004", "nan", r"film 'f' has probability nan, wanted 0 to 1; if it is"),
         ("0.30000000000000004", "much", r"film 'f' has probability 'much', wanted a number"),
-        (",0.2\n", "\n", r"record 1: 13 columns, wanted 14"),
+        (",0.2\n", "\n", r"record 1: 15 columns, wanted 16"),
         ("probability_2", "probability_x", r"has header 'film_id.*probability_x"),
     ],
 )
@@ -157,3 +167,58 @@ def test_refuses_a_record_of_several_classes(
 def test_refuses_a_label_that_is_no_class() -> None:
     with pytest.raises(CallerError, match="film 'f' has label 3, wanted 0 to 2"):
         Prediction("f", "p", 3, 0.5, probabilities=(0.5, 0.25, 0.25))
+
+
+CALIBRATED = Prediction(
+    "g",
+    "q",
+    0,
+    0.75,
+    calibrated=0.5,
+    probabilities=(0.25, 0.5, 0.25),
+    calibrated_probabilities=(0.5, 0.125, 0.375),
+)
+
+
+def test_calibrated_probabilities_follow_in_columns_of_their_own(tmp_path: pathlib.Path) -> None:
+    """Of pooled folds some may have been calibrated and others not."""
+    path = tmp_path / "predictions.csv"
+    films = [CALIBRATED, Prediction("f", "p", 2, 0.75, probabilities=(0.25, 0.25, 0.5))]
+    predictions.write(path, films)
+    classes = ",".join(f"{name}_{k}" for name in ("probability", "calibrated") for k in range(3))
+    assert path.read_text() == (
+        f"{HEADER},{classes}\n"
+        "g,q,0,0.75,,,,,,,0.5,,0.25,0.5,0.25,0.5,0.125,0.375\n"
+        "f,p,2,0.75,,,,,,,,,0.25,0.25,0.5,,,\n"
+    )
+    assert predictions.read(path) == films
+
+
+@pytest.mark.parametrize("classes", ["", ",probability_0,probability_1,probability_2"])
+def test_reads_files_from_before_there_was_calibration(
+    tmp_path: pathlib.Path, classes: str
+) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"{EARLIER}{classes}\nf,p,1,0.5,test,,,,,2{classes and ',0.5,0.25,0.25'}\n")
+    (film,) = predictions.read(path)
+    assert (film.calibrated, film.threshold, film.calibrated_probabilities) == (None, None, ())
+    assert (film.split, film.assessment) == ("test", "2")
+    assert film.probabilities == ((0.5, 0.25, 0.25) if classes else ())
+
+
+@pytest.mark.parametrize(
+    "columns",
+    ["probability_0", "probability_0,probability_1", "calibrated_0,calibrated_1,calibrated_2"],
+)
+def test_refuses_columns_of_classes_that_make_no_sense(
+    tmp_path: pathlib.Path, columns: str
+) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text(f"{HEADER},{columns}\n")
+    with pytest.raises(CallerError, match=r"has header .*, wanted 'film_id,"):
+        predictions.read(path)
+
+
+def test_refuses_part_of_the_calibrated_probabilities() -> None:
+    with pytest.raises(CallerError, match="film 'f' has 2 calibrated probabilities, wanted 3 or"):
+        dataclasses.replace(CALIBRATED, film_id="f", calibrated_probabilities=(0.5, 0.5))
