@@ -19,6 +19,7 @@ from absl import logging
 from numpy.typing import NDArray
 
 from flags import catalogue
+from flags import test_time as test_time_flags
 from flags.catalogue import Target
 from flags.errors import CallerError
 from flags.preparation import Preparation
@@ -29,6 +30,7 @@ from trainer import (
     films,
     outputs,
     run_folder,
+    test_time,
     train,
     training_films,
 )
@@ -120,8 +122,12 @@ class FinishedRun:
         )
 
     def _ask(self, network: Network, record: NDArray[np.uint16]) -> Prediction:
-        answers = network.model.predict_on_batch(record[np.newaxis])
-        (row,) = outputs.class_probabilities(answers, self.target)
+        told = self.description.get("test_time_augmentation", test_time_flags.NONE)
+        answers = [
+            network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
+            for view in test_time.views(told, self.preparation.size)
+        ]
+        row = outputs.class_probabilities(np.concatenate(answers), self.target).mean(axis=0)
         return Prediction(
             film_id="asked",
             patient_id="asked",
