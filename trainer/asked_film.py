@@ -82,17 +82,14 @@ class Asker:
             return answer
         height, width = film.pixels.shape
         found = self._finished.compare(film.record, (height, width))
-        reasons = found.reasons if found else ()
+        unlike = (*(found.reasons if found else ()), *self._judge_medium(prepared.medium))
         return dataclasses.replace(
             answer,
             size=(height, width),
             prediction=self._finished.ask(film.record),
+            unlike=unlike,
             distance=found.distance if found else None,
             distance_limit=found.limit if found else None,
-            warnings=(
-                *(f"unlike the films the network learned from: {reason}" for reason in reasons),
-                *self._judge_medium(prepared.medium),
-            ),
             heat_map=self._draw(film, number),
         )
 
@@ -100,9 +97,7 @@ class Asker:
         trained = self._finished.medium
         if (medium, trained) not in _FOREIGN:
             return ()
-        return (
-            f"by its header it is {_MEDIA[medium]}, the network learned from {_TRAINED[trained]}",
-        )
+        return (f"it is {_MEDIA[medium]} by its header, they are {_TRAINED[trained]}",)
 
     def _draw(self, film: PreparedFilm, number: int) -> str:
         """Draws what speaks for the class asked about; returns the file, "" if none is wanted."""

@@ -161,8 +161,8 @@ def judge(known: dict[str, Any], measured: Floats, native_size: tuple[int, int])
     distance, limit = float(_distances(arrays, measured[np.newaxis])[0]), cloud["limit"]
     if distance > limit:
         reasons.append(
-            f"its pixels are {distance:.1f} standard deviations from the training films, which lie "
-            f"within {limit:.1f}: {_name_furthest(cloud, measured)}"
+            f"its grey levels are {distance:.1f} standard deviations away, theirs within {limit:.1f}: "
+            + _name_furthest(cloud, measured)
         )
     return Finding(distance, limit, tuple(reasons))
 
@@ -178,8 +178,8 @@ def _judge_size(known: dict[str, Any], native_size: tuple[int, int]) -> list[str
         return []
     smallest, largest = f"{low_height}x{low_width}", f"{high_height}x{high_width}"
     return [
-        f"its size of {height}x{width} pixels is outside what the network was trained on ("
-        + (f"all {smallest})" if smallest == largest else f"{smallest} to {largest})")
+        f"its size is {height}x{width} pixels, theirs "
+        + (f"all {smallest}" if smallest == largest else f"{smallest} to {largest}")
     ]
 
 
@@ -191,7 +191,7 @@ def _name_furthest(cloud: dict[str, Any], measured: Floats) -> str:
     if not furthest:
         return "no figure alone, but how they go together"
     return ", ".join(
-        "{} {:.3g} (training {:.3g} to {:.3g})".format(
+        "{} {:.3g} (theirs {:.3g} to {:.3g})".format(
             MEASURES[place], *(_readable(place, figures) for figures in (measured, low, high))
         )
         for place in furthest

@@ -34,7 +34,7 @@ class FilmAnswer:
         prediction: of the network, None if there is none; its label is not known and is 0.
         distance: from the training films, see `familiarity`; None if not known.
         distance_limit: largest distance that is no news; None if not known.
-        warnings: what to know before the prediction is read.
+        unlike: how it differs from the films the network learned from, empty if it does not.
         heat_map: file of the picture, relative to the output folder; "" if there is none.
     """
 
@@ -45,10 +45,17 @@ class FilmAnswer:
     view: str = ""
     size: tuple[int, int] | None = None
     prediction: Prediction | None = None
+    unlike: tuple[str, ...] = ()
     distance: float | None = None
     distance_limit: float | None = None
-    warnings: tuple[str, ...] = ()
     heat_map: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before the prediction is read."""
+        if not self.unlike:
+            return ()
+        return (f"unlike the films the network learned from: {'; '.join(self.unlike)}",)
 
 
 def average(predicted: Sequence[Prediction]) -> Prediction:
@@ -111,9 +118,11 @@ class Reader:
             parts = [", ".join(shares)]
         else:
             parts = [f"probability of {self.names[1]} {told['probability']:.3f}"]
-            parts += [f"calibrated {told['calibrated']:.3f}"] * (told["calibrated"] is not None)
+            if told["calibrated"] is not None:
+                parts.append(f"calibrated {told['calibrated']:.3f}")
             parts.append(f"threshold {told['threshold']:.3f}")
-        parts += [f"confidence {told['confidence']:.2f}"] * (told["confidence"] is not None)
+        if told["confidence"] is not None:
+            parts.append(f"confidence {told['confidence']:.2f}")
         return f"{told['class']} ({'; '.join(parts)})"
 
 
@@ -185,6 +194,7 @@ def _describe(
         **reader.describe(answer.prediction),
         "breast_films": films,
         **{f"breast_{key}": of_breast[key] for key in ("class", "probability", "calibrated")},
+        "unlike": bool(answer.unlike) if answer.prediction else None,
         "distance": answer.distance,
         "distance_limit": answer.distance_limit,
         "heat_map": answer.heat_map,

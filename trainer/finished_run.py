@@ -168,9 +168,9 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
                 "give the command that began it again"
             )
     names = tuple(description["label_names"])
-    target = dataclasses.replace(
-        catalogue.TARGETS[description["target"]], names=names, kind=description["kind"]
-    )
+    target = catalogue.TARGETS[description["target"]]
+    kind = description.get("kind", target.kind)
+    target = dataclasses.replace(target, names=names, kind=kind)
     return FinishedRun(
         directory,
         description,

@@ -114,8 +114,7 @@ def test_a_native_size_is_outside_by_a_quarter(size, unlike):
     assert bool(reasons) == unlike
     if unlike:
         assert reasons == (
-            f"its size of {size[0]}x{size[1]} pixels is outside what the network was trained on "
-            "(all 2000x1500)",
+            f"its size is {size[0]}x{size[1]} pixels, theirs all 2000x1500",
         )
 
 
@@ -125,7 +124,7 @@ def test_the_furthest_figures_are_named_with_their_range():
     films = draw(40, seed=0)
     (reason,) = familiarity.judge(known_of(40), strange, SIZE).reasons
     low, high = 10 ** films[:, 7].min(), 10 ** films[:, 7].max()
-    assert f"detail of 16 pixels 0.794 (training {low:.3g} to {high:.3g})" in reason
+    assert f"detail of 16 pixels 0.794 (theirs {low:.3g} to {high:.3g})" in reason
     assert "mean grey" not in reason
 
 
