@@ -1,0 +1,222 @@
+"""What a network looked at: maps of the evidence in a film for the class it is asked about.
+
+mapper = HeatMapper(model, "binary", method="gradcam")
+heat = mapper.draw(images)
+picture = overlay(film, heat[0])
+
+Grad-CAM: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization, ICCV 2017. HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful
+explanations of convolutional neural networks, arXiv 2011.08891, 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import keras
+import matplotlib
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from trainer.models import BASE_LAYER
+
+Heat = NDArray[np.float32]
+
+METHODS = {
+    "gradcam": "from the last layer of the base, coarse",
+    "hirescam": "from its last layers at two resolutions, finer",
+}
+_STAGES = {"gradcam": 1, "hirescam": 2}
+# A map below this share of what was summed is rounding of sums that cancel out, not evidence
+_ROUNDING = 1e-6
+_SLOPES = 1024.0  # slopes of float16 networks would fall to 0 otherwise; maps are scaled anyway
+_FILMS_PIXELS = 2**21  # pixels of the films looked at together
+_COLOURS = (255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+_OPACITY = 0.7  # of the strongest evidence over a film
+# These copy or blur what stands before them
+_NO_STAGE = (
+    keras.layers.ZeroPadding2D,
+    keras.layers.Cropping2D,
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+)
+
+
+class HeatMapper:
+    """Draws heat maps of one network.
+
+    Explained is the logit of a class, the network's output before its sigmoid or softmax, so that
+    a network that is sure has a gradient too.
+    """
+
+    def __init__(self, model: keras.Model, target_kind: str, *, method: str = "gradcam") -> None:
+        """Takes the network apart: up to its base, the base and what follows, the last layer.
+
+        Args:
+            model: as `trainer.models.build` makes them and model.keras holds them.
+            target_kind: binary, classes or ordinal.
+            method: key of METHODS.
+        """
+        assert method in METHODS, method
+        self._kind = target_kind
+        self._method = method
+        layers = model.layers
+        place = [layer.name for layer in layers].index(BASE_LAYER)
+        base, self._last = layers[place], layers[-1]
+        assert isinstance(self._last, keras.layers.Dense)
+        self._front = keras.Model(model.inputs[0], layers[place - 1].output)
+        values, outputs = base.output, [_output_of(layer) for layer in base.layers]
+        for layer in layers[place + 1 : -1]:
+            values = layer(values, training=False)
+            outputs.append(values if not isinstance(layer, _NO_STAGE) else None)
+        stages = _last_of_each_size(outputs)[-_STAGES[method] :]
+        self._rest = keras.Model(base.inputs[0], [*stages, values])
+
+    def draw(self, images: NDArray[np.uint16], labels: Sequence[int] | None = None) -> Heat:
+        """Draws what speaks for a class on each film.
+
+        Args:
+            images: [films, height, width, 1] uint16, as records hold them.
+            labels: the class asked about, by film. None: 1 of two classes; of more, what the
+                network calls the film; of grades, that it is not below the one called, or is above
+                the lowest.
+
+        Returns:
+            [films, height, width] float32: 1 where the evidence is strongest, 0 where there is
+            none. All of a map is 0 if nothing on the film speaks for the class.
+        """
+        films, height, width, _ = images.shape
+        heat = np.zeros((films, height, width), np.float32)
+        at_once = max(1, _FILMS_PIXELS // (height * width))
+        for start in range(0, films, at_once):
+            part = slice(start, start + at_once)
+            maps = self._evidence(images[part], None if labels is None else labels[part])
+            for film, of_stages in enumerate(zip(*maps, strict=True), start=start):
+                heat[film] = _fuse(of_stages, (height, width))
+        return heat
+
+    def _evidence(self, images: NDArray[np.uint16], labels: Sequence[int] | None) -> list[Heat]:
+        """Returns the maps of each stage, [films, rows, columns], 0 or more, not yet scaled."""
+        seen = self._front(images, training=False)
+        with tf.GradientTape() as tape:
+            tape.watch(seen)  # a frozen base has no variable that is watched
+            *stages, values = self._rest(seen, training=False)
+            logits = tf.cast(values, tf.float32) @ self._last.kernel + self._last.bias
+            scores = _SLOPES * _scores(logits, self._kind, labels)
+        gradients = tape.gradient(scores, stages)
+        rules = {"gradcam": _grad_cam, "hirescam": _hi_res_cam}
+        return [
+            rules[self._method](np.asarray(values, np.float32), np.asarray(slopes, np.float32))
+            for values, slopes in zip(stages, gradients, strict=True)
+        ]
+
+
+def _scores(logits: tf.Tensor, kind: str, labels: Sequence[int] | None) -> tf.Tensor:
+    """Takes the logit explained of each film, [films]."""
+    if kind == "classes":
+        asked = tf.argmax(logits, axis=1) if labels is None else tf.constant(labels, tf.int64)
+        return tf.gather(logits, asked, axis=1, batch_dims=1)
+    # question k asks whether the label is above k: P(label > k), one question if binary
+    if labels is None:
+        called = tf.math.cumprod(tf.cast(logits > 0, tf.int64), axis=1)
+        asked = tf.maximum(tf.reduce_sum(called, axis=1), 1)
+    else:
+        asked = tf.constant(labels, tf.int64)
+    above = tf.gather(logits, tf.maximum(asked - 1, 0), axis=1, batch_dims=1)
+    return tf.where(asked > 0, above, -above)
+
+
+def _grad_cam(values: Heat, slopes: Heat) -> Heat:
+    """Weights each channel by its mean slope: Selvaraju et al. 2017, equations 1 and 2.
+
+    Args:
+        values: [films, rows, columns, channels], of a layer.
+        slopes: the same, of the score by each value.
+
+    Returns:
+        [films, rows, columns], 0 or more.
+    """
+    return _positive(slopes.mean(axis=(1, 2), keepdims=True) * values)
+
+
+def _hi_res_cam(values: Heat, slopes: Heat) -> Heat:
+    """Weights each value by its own slope: Draelos and Carin 2020, section 3.
+
+    So an earlier, finer layer, whose slopes differ from place to place, gives a map too.
+    Arguments and result are those of `_grad_cam`.
+    """
+    return _positive(slopes * values)
+
+
+def _positive(terms: Heat) -> Heat:
+    """Sums over channels and keeps what is positive beyond rounding."""
+    total = terms.sum(axis=3)
+    size = np.abs(terms).sum(axis=3).max(axis=(1, 2), keepdims=True)
+    return np.where(total > _ROUNDING * size, total, 0).astype(np.float32)
+
+
+def _fuse(maps: Sequence[Heat], shape: tuple[int, int]) -> Heat:
+    """Brings the maps of one film to its size and to 0..1, and averages them."""
+    fused = np.zeros(shape, np.float32)
+    for stage in maps:
+        if stage.max() > 0:
+            fused += cv2.resize(stage / stage.max(), shape[::-1], interpolation=cv2.INTER_LINEAR)
+    return fused / fused.max() if fused.max() > 0 else fused
+
+
+def _output_of(layer: keras.layers.Layer) -> keras.KerasTensor | None:
+    """Returns what a layer makes of films, None if it makes nothing of its own."""
+    return None if isinstance(layer, (*_NO_STAGE, keras.layers.InputLayer)) else layer.output
+
+
+def _last_of_each_size(outputs: Sequence[keras.KerasTensor | None]) -> list[keras.KerasTensor]:
+    """Keeps the last picture of each height and width, in order.
+
+    What is smaller than the very last (squeeze and excitation makes 1x1) is no stage.
+    """
+    pictures = [values for values in outputs if values is not None and len(values.shape) == 4]
+    last: dict[tuple[int, int], keras.KerasTensor] = {}
+    for values in pictures:
+        size = values.shape[1:3]
+        if size[0] >= pictures[-1].shape[1] and size[1] >= pictures[-1].shape[2]:
+            last.pop(size, None)
+            last[size] = values
+    return list(last.values())
+
+
+def overlay(film: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
+    """Lays a heat map over a film; where there is no evidence the film shows as it is.
+
+    Args:
+        film: [height, width] uint8.
+        heat: [height, width], 0..1.
+
+    Returns:
+        [height, width, 3] uint8, red, green, blue.
+    """
+    assert film.shape == heat.shape, (film.shape, heat.shape)
+    colours = _COLOURS[np.rint(255 * heat).astype(np.uint8)]
+    share = (_OPACITY * heat)[:, :, np.newaxis]
+    mixed = (1 - share) * film[:, :, np.newaxis] + share * colours
+    return np.rint(mixed).astype(np.uint8)
+
+
+def to_film(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, int]) -> Heat:
+    """Lays the heat map of a record out on the film that it was made from.
+
+    Args:
+        heat: [h, w] of the record.
+        matrix: [3, 3], (column, row, 1) of the record -> of the film.
+        shape: height and width of the film.
+
+    Returns:
+        [height, width], 0..1; 0 where the record shows nothing of the film.
+    """
+    return cv2.warpAffine(
+        heat,
+        np.linalg.inv(matrix)[:2],
+        shape[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
