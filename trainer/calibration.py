@@ -36,10 +36,11 @@ MIN_FILMS = 5
 """Films that a second class needs: Vittinghoff & McCulloch, Relaxing the rule of ten events per
 variable, American Journal of Epidemiology 165, 2007: below five a variable trouble is common."""
 ISOTONIC_FILMS = 1000
-"""Niculescu-Mizil & Caruana, Predicting good probabilities with supervised learning, ICML 2005,
-section 5: with fewer a curve of one or two numbers does better."""
+"""Niculescu-Mizil & Caruana, Predicting good probabilities with supervised learning, ICML 2005: where
+data are scarce the curve overfits; scikit-learn's CalibratedClassifierCV names this number."""
 _LEAST = 1e-7
 """What a probability of 0 counts as, as in Keras's losses: its logarithm must be finite."""
+
 Labels = NDArray[np.int64]
 
 
