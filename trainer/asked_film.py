@@ -21,6 +21,7 @@ from trainer.films import PreparedFilm, UnusableFilm
 from trainer.finished_run import FinishedRun
 
 _LARGEST_PICTURE = 1536
+_TOLD = ("view_unknown", "side_unknown")
 _LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
 _MEDIA = {"digital": "a digital mammogram", "secondary": "a copy or a digitised film"}
 _TRAINED = {"digital": "digital mammograms", "film": "digitised films"}
@@ -47,8 +48,9 @@ class Asker:
         self._finished = finished
         self._folder = heat_maps
         self._exams = Exams()
+        networks = finished.networks if heat_maps else ()
         kind = finished.target.kind
-        self._mappers = [heat_map.HeatMapper(n.model, kind) for n in finished.networks]
+        self._mappers = [heat_map.HeatMapper(network.model, kind) for network in networks]
 
     def prepare(self, asked: Asked) -> Prepared:
         """Decodes a film and makes the pixels of its record."""
@@ -64,7 +66,8 @@ class Asker:
                 asked.path, self._finished.preparation, view=place.view, side=place.side
             )
         except UnusableFilm as unusable:
-            return Prepared(asked, place, identity.medium, None, str(unusable))
+            remedy = "; tell it with --films" if unusable.reason in _TOLD else ""
+            return Prepared(asked, place, identity.medium, None, f"{unusable}{remedy}")
         return Prepared(asked, place, identity.medium, film, "")
 
     def ask(self, prepared: Prepared, number: int) -> FilmAnswer:

@@ -110,12 +110,11 @@ def _read_table(path: pathlib.Path) -> list[Asked]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
+            header, rows = reader.fieldnames or [], list(reader)
     except OSError as error:
         raise CallerError(f"--films={path} can't be read: {error.strerror}") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise CallerError(f"--films={path} is not a CSV file in UTF-8: {error}") from error
-    header = reader.fieldnames or []
     if "path" not in header or set(header) - set(TABLE_COLUMNS):
         raise CallerError(
             f"--films={path} has columns {', '.join(header)!r}, wanted path and any of "

@@ -118,7 +118,6 @@ def prepare(
     if not (view and side):
         identity = identify(path)
         view, side = view or identity.view, side or identity.side
-    _check_told(preparation, view=view, side=side)
     pixels = decode.read_film(
         path,
         options=decode.Options(
@@ -128,6 +127,7 @@ def prepare(
             decoder=preparation.decoder,
         ),
     )
+    _check_told(preparation, view=view, side=side)  # what is no film at all said so before
     trail = Trail()
     record = recipe.prepare(
         pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
