@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import exams, films, heat_map
+from trainer import films, heat_map
 from trainer.exams import Exams, Place
 from trainer.film_answers import FilmAnswer
 from trainer.film_list import Asked

@@ -35,7 +35,7 @@ class Exams:
         self._numbers: dict[tuple[str, ...], int] = {}
 
     def place(self, asked: Asked, identity: Identity) -> Place:
-        """Says what a film shows: by the table, else by its DICOM header, else by CBIS-DDSM's names.
+        """Says what a film shows: by the table, else its DICOM header, else CBIS-DDSM's names.
 
         Films of one patient from two studies (StudyInstanceUID) are two examinations: breasts
         change.

@@ -115,17 +115,18 @@ def fit(
         too few films or patients.
     """
     heights, widths = zip(*native_sizes, strict=True)
+    films, people = len(measures), len(set(patients))
     known = {
-        "films": len(measures),
-        "patients": len(set(patients)),
+        "films": films,
+        "patients": people,
         "native_height": [min(heights), max(heights)],
         "native_width": [min(widths), max(widths)],
     }
-    if known["films"] < MIN_FILMS or known["patients"] < 2:
-        counts = f"{known['films']} training films of {known['patients']} patients"
+    if films < MIN_FILMS or people < 2:
+        counts = f"{films} training films of {people} patients"
         needed = f"{counts}, at least {MIN_FILMS} of 2 are needed"
         return {**known, "cloud": {"not_defined_because": needed}}
-    parts = GroupKFold(min(_PARTS, known["patients"])).split(measures, groups=patients)
+    parts = GroupKFold(min(_PARTS, people)).split(measures, groups=patients)
     held_out = np.empty(len(measures))
     for others, these in parts:
         held_out[these] = _distances(_fit_cloud(measures[others]), measures[these])
@@ -161,14 +162,15 @@ def judge(known: dict[str, Any], measured: Floats, native_size: tuple[int, int])
     distance, limit = float(_distances(arrays, measured[np.newaxis])[0]), cloud["limit"]
     if distance > limit:
         reasons.append(
-            f"its grey levels are {distance:.1f} standard deviations away, theirs within {limit:.1f}: "
-            + _name_furthest(cloud, measured)
+            f"its grey levels are {distance:.1f} standard deviations away, "
+            f"theirs within {limit:.1f}: {_name_furthest(cloud, measured)}"
         )
     return Finding(distance, limit, tuple(reasons))
 
 
 def _judge_size(known: dict[str, Any], native_size: tuple[int, int]) -> list[str]:
-    (low_height, high_height), (low_width, high_width) = known["native_height"], known["native_width"]
+    low_height, high_height = known["native_height"]
+    low_width, high_width = known["native_width"]
     height, width = native_size
     inside = (
         low_height / SIZE_MARGIN <= height <= high_height * SIZE_MARGIN

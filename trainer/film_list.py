@@ -1,4 +1,4 @@
-"""Which films are asked about: files, folders searched to the bottom, and what a table says of them.
+"""Which films are asked about: files, folders searched to the bottom, and a table of films.
 
 films = find(["exam", "film.pgm"], table="films.csv")
 """

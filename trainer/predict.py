@@ -96,7 +96,8 @@ def _open_output(output_dir: pathlib.Path, *, heat_maps: bool) -> None:
         for picture in (output_dir / HEAT_MAPS).glob("[0-9]*.png"):
             picture.unlink()
     except OSError as error:
-        raise CallerError(f"--output_dir={output_dir} can't be written: {error.strerror}") from error
+        said = f"--output_dir={output_dir} can't be written: {error.strerror}"
+        raise CallerError(said) from error
 
 
 def _sum_up(answers: list[FilmAnswer], finished: FinishedRun, output_dir: pathlib.Path) -> int:

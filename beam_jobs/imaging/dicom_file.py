@@ -46,26 +46,26 @@ class Identity:
     Attributes:
         series_uid: SeriesInstanceUID (0020,000E).
         patient_id: PatientID (0010,0020).
-        study_uid: StudyInstanceUID (0020,000D), one examination.
         side: left or right, from ImageLaterality (0020,0062), else Laterality (0020,0060).
         view: code of the projection, from ViewCodeSequence (0054,0220), else ViewPosition
             (0018,5101).
         content: film, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
-        medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
-            and copies are), from SOPClassUID (0008,0016).
         rows: Rows (0028,0010).
         columns: Columns (0028,0011).
+        study_uid: StudyInstanceUID (0020,000D), one examination.
+        medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
+            and copies are), from SOPClassUID (0008,0016).
     """
 
     series_uid: str
     patient_id: str
-    study_uid: str = ""
     side: str = ""
     view: str = ""
     content: str = ""
-    medium: str = ""
     rows: int = 0
     columns: int = 0
+    study_uid: str = ""
+    medium: str = ""
 
 
 NOBODY = Identity("", "")

@@ -62,7 +62,7 @@ def test_figures_are_finite_whatever_the_film(pixels):
 
 
 def test_distance_and_limit_are_those_of_scipy():
-    """Each patient left out in turn; the limit is the conformal quantile, of 20 films the largest."""
+    """Each patient is left out in turn; of 20 films the conformal quantile is the largest."""
     films = draw(20, seed=3)
     patients = [f"patient{number // 2}" for number in range(20)]
     known = familiarity.fit(films, patients, [SIZE] * 20)
