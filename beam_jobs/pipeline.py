@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import re
 import socket
@@ -27,13 +26,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards, storage
+from flags import memory
 from flags.errors import CallerError
 
 _ANSWER_SECONDS = 20
-# malloc.h of glibc, mallopt(3)
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-
 # why threads of this process stopped: Beam would print a page for each
 _stopped_by: list[OSError | KeyboardInterrupt] = []
 
@@ -49,7 +45,7 @@ class WriteShards(beam.DoFn):
     def setup(self) -> None:
         """Leaves the cores to Beam: its workers are the parallelism."""
         cv2.setNumThreads(1)
-        _keep_freed_memory()
+        memory.keep_freed(one_heap=False)
         # some runners do not tell their workers the options, and stores need them
         storage.configure(self._arguments)
 
@@ -80,14 +76,6 @@ class WriteShards(beam.DoFn):
             interrupted = isinstance(error, KeyboardInterrupt)
         finally:
             self._pool.shutdown(wait=not interrupted, cancel_futures=True)
-
-
-def _keep_freed_memory() -> None:
-    """Tells glibc to keep freed arrays: threads wait for each other's page faults."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        library = ctypes.CDLL("libc.so.6")
-        library.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
-        library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
 # DaskRunner: a shard is a task; Dask's own 128 to a task would leave most workers idle.

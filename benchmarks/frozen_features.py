@@ -15,10 +15,10 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import machine, records
-from flags import catalogue
+from flags import catalogue, memory
 from flags.size import ImageSize
 from flags.training import TrainingConfig
-from trainer import features, input_pipeline, memory, models
+from trainer import features, input_pipeline, models
 from trainer.records import Records, Split
 
 SIZE = flags.DEFINE_string("size", "512x512", "Size of the records.")
@@ -46,7 +46,7 @@ class Clock(keras.callbacks.Callback):
 
 def main(_: list[str]) -> None:
     print(machine.describe())
-    memory.keep_freed()  # as the trainer does
+    memory.keep_freed(one_heap=True)  # as the trainer does
     size = ImageSize.parse(SIZE.value)
     config = TrainingConfig(base=BASE.value, weights="random", batch_size=BATCH.value)
     model, _ = models.build(config, size)

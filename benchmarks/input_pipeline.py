@@ -21,9 +21,9 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import films, machine, published, records
-from flags import catalogue
+from flags import catalogue, memory
 from flags.size import ImageSize
-from trainer import input_pipeline, memory
+from trainer import input_pipeline
 from trainer.records import Split
 
 FILMS = flags.DEFINE_integer("films", 192, "Films in the records.")
@@ -38,7 +38,7 @@ TARGET = catalogue.TARGETS["pathology"]
 
 def main(_: list[str]) -> None:
     print(machine.describe())
-    memory.keep_freed()  # as the trainer does
+    memory.keep_freed(one_heap=True)  # as the trainer does
     size = ImageSize.parse(SIZE.value)
     with tempfile.TemporaryDirectory() as folder:
         split = records.write(pathlib.Path(folder), size, films=FILMS.value)
@@ -103,7 +103,7 @@ def _report_published(seconds: dict[str, list[float]]) -> None:
 
 def _peak(split: Split, size: ImageSize, times: int) -> float:
     """Returns the peak resident memory of this process, GiB, after one shuffled epoch."""
-    memory.keep_freed()
+    memory.keep_freed(one_heap=True)
     longer = _repeat(split, times)
     options = {"seed": 0, "first_epoch": 0, "last_epoch": 1, "cache": False}
     _drain(input_pipeline.training_batches(longer, TARGET, size, batch_size=8, **options))

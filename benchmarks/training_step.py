@@ -18,10 +18,10 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import machine, records
-from flags import catalogue
+from flags import catalogue, memory
 from flags.size import ImageSize
 from flags.training import TrainingConfig
-from trainer import input_pipeline, memory, models
+from trainer import input_pipeline, models
 
 SIZES = flags.DEFINE_list("sizes", ["224x224", "512x512"], "Sizes of the records.")
 BASE = flags.DEFINE_string("base", "mobilenetv2", "Network under the head.")
@@ -50,7 +50,7 @@ class Clock(keras.callbacks.Callback):
 
 def main(_: list[str]) -> None:
     print(machine.describe())
-    memory.keep_freed()  # as the trainer does
+    memory.keep_freed(one_heap=True)  # as the trainer does
     for size in map(ImageSize.parse, SIZES.value):
         with tempfile.TemporaryDirectory() as folder:
             _report(pathlib.Path(folder), size)

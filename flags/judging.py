@@ -10,6 +10,7 @@ from typing import Any
 
 from absl import flags
 
+from flags import test_time
 from flags.errors import CallerError
 
 MODES = {
@@ -21,7 +22,6 @@ MODES = {
     "export": "write --run's model as SavedModel, ONNX and LiteRT, with a model card",
 }
 _OF_ONE_RUN = ("report", "explain", "predict", "export")
-_OF_RUNS = ("compare", "ensemble")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,23 +30,34 @@ class JudgingConfig:
 
     Attributes:
         arguments: what stands on the command line beside flags: runs, or films and folders.
+        dataset_dir: a flag of the trainer's, like tta.
     """
 
     mode: str
     arguments: tuple[str, ...] = ()
     run: str | None = None
     output_dir: str | None = None
+    # ensemble
+    dataset_dir: str | None = None
+    tta: str | None = None
+    # predict
     films: str | None = None
     heat_maps: bool = True
 
     def __post_init__(self) -> None:
         if self.mode in _OF_ONE_RUN and self.run is None:
             raise CallerError(f"--mode={self.mode} needs --run, the folder of a finished run")
-        if self.mode in _OF_RUNS and len(self.arguments) < 2:
+        if self.mode == "compare" and len(self.arguments) < 2:
             raise CallerError(
-                f"--mode={self.mode} needs two or more folders of finished runs: "
-                f"python -m trainer --mode={self.mode} runs/a runs/b"
+                "--mode=compare needs two or more folders of finished runs: "
+                "python -m trainer --mode=compare runs/a runs/b"
             )
+        if self.mode == "ensemble" and not (self.arguments and self.output_dir):
+            raise CallerError(
+                "--mode=ensemble needs folders of finished runs, or of a cross-validation, and one "
+                "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
+            )
+        test_time.check(self.tta)
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues, arguments: list[str]) -> JudgingConfig:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from absl import flags
 
 from flags import catalogue
-
-if TYPE_CHECKING:
-    from flags.training import TrainingConfig
 
 NONE = "none"
 VIEWS = {
@@ -19,14 +14,14 @@ VIEWS = {
 }
 
 
-def check(config: TrainingConfig) -> None:
-    """Checks the field of a configuration that belongs here.
+def check(tta: str | None) -> None:
+    """Checks the value of --tta.
 
     Raises:
-        CallerError: the value is unknown.
+        CallerError: it is unknown.
     """
-    if config.tta is not None:
-        catalogue.check_name("tta", config.tta, VIEWS)
+    if tta is not None:
+        catalogue.check_name("tta", tta, VIEWS)
 
 
 def define() -> None:

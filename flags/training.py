@@ -138,7 +138,7 @@ class TrainingConfig:
         transfer.check(self)
         optimization.check(self)
         features.check(self)
-        test_time.check(self)
+        test_time.check(self.tta)
         search.check(self)
 
     @classmethod

@@ -6,6 +6,7 @@
   python -m trainer --mode=tune --space=space.txt --run_dir=runs/search
   python -m trainer --mode=predict --run=RUN FILM_OR_FOLDER...
   python -m trainer --mode=compare RUN RUN...
+  python -m trainer --mode=ensemble RUN RUN... --output_dir=DIR
 
 Everything goes into one run folder, report.html among it. An interrupted run goes on with the
 same command. Research use only, not for diagnosis.
@@ -19,11 +20,10 @@ import pathlib
 
 from absl import flags
 
-from flags import command_line, judging, training
+from flags import command_line, judging, memory, training
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import memory
 
 
 def main() -> None:
@@ -48,9 +48,9 @@ def run(arguments: list[str]) -> int:
     if arguments:
         raise CallerError(command_line.describe_stray(arguments[0]))
     config = TrainingConfig.from_flags(flags.FLAGS)
-    memory.keep_freed()  # before TensorFlow's threads begin
+    memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
     # TensorFlow is slow to import, so it waits until the flags are known to be good
-    from trainer import cross_validate, tune
+    from trainer import cross_validate, summary, tune
 
     if config.mode == "tune":
         for line in tune.tune(config):
@@ -61,7 +61,7 @@ def run(arguments: list[str]) -> int:
         "evaluate": _evaluate,
         "cross_validate": cross_validate.cross_validate,
     }
-    _print_scores(modes[config.mode](config))
+    summary.print_scores(modes[config.mode](config))
     return 0
 
 
@@ -107,38 +107,6 @@ def _evaluate(config: TrainingConfig) -> pathlib.Path:
     with damage.named(data.records.directory, data.records.manifest["shards"]):
         evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
     return directory
-
-
-def _print_scores(directory: pathlib.Path) -> None:
-    from trainer import run_folder
-
-    scores = run_folder.read_json(directory / "metrics.json")
-    auc = scores["auc"]
-    if auc["value"] is None:
-        said = f"not defined, {auc['not_defined_because']}"
-    elif auc["low"] is None:
-        said = f"{auc['value']:.3f} (no interval, {auc['interval_not_defined_because']})"
-    else:
-        said = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
-    if scores["predicts_one_class"]:
-        answers = [sum(column) for column in zip(*scores["confusion_matrix"], strict=True)]
-        name = list(scores["labels"])[answers.index(max(answers))]
-        print(f"warning: the model gives one answer for everything: all films are {name}")
-    name = "mean AUC of the classes" if len(scores["labels"]) > 2 else "AUC"
-    print(
-        f"{scores['split']} {name} {said} on {scores['films']} films "
-        f"of {scores['patients']} patients; accuracy {scores['accuracy']['value']:.3f}, always the "
-        f"larger class would have {scores['majority_baseline']:.3f}"
-    )
-    if "over_folds" in scores:
-        folds = scores["over_folds"]["auc"]
-        mean, sd = (_three(folds[key]) for key in ("mean", "sd"))
-        print(f"mean of the folds' AUC {mean}, standard deviation {sd}, {folds['folds']} folds")
-    print(f"report: {(directory / 'report.html').resolve()}")
-
-
-def _three(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":

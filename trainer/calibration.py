@@ -36,20 +36,27 @@ MIN_FILMS = 5
 """Films that a second class needs: Vittinghoff & McCulloch, Relaxing the rule of ten events per
 variable, American Journal of Epidemiology 165, 2007: below five a variable trouble is common."""
 ISOTONIC_FILMS = 1000
-"""Niculescu-Mizil & Caruana, Predicting good probabilities with supervised learning, ICML 2005: where
-data are scarce the curve overfits; scikit-learn's CalibratedClassifierCV names this number."""
+"""Niculescu-Mizil & Caruana, Predicting good probabilities with supervised learning, ICML 2005:
+where data are scarce the curve overfits; scikit-learn's CalibratedClassifierCV names the number."""
+NO_FILMS = "there are no validation films"
 _LEAST = 1e-7
 """What a probability of 0 counts as, as in Keras's losses: its logarithm must be finite."""
 
 Labels = NDArray[np.int64]
 
 
-def fit(validated: Sequence[Prediction], *, label_names: Sequence[str]) -> dict[str, Any]:
+def fit(
+    validated: Sequence[Prediction],
+    *,
+    label_names: Sequence[str],
+    if_none: str = NO_FILMS,
+) -> dict[str, Any]:
     """Learns temperature, isotonic curve and threshold: the content of calibration.json.
 
     Args:
         validated: films that neither trained the network nor judge it; may be empty.
         label_names: name of each class.
+        if_none: why there are no films, if there are none.
 
     Returns:
         "films", "patients"; "temperature" and "isotonic" ({"x", "y"}), None where not defined;
@@ -59,7 +66,7 @@ def fit(validated: Sequence[Prediction], *, label_names: Sequence[str]) -> dict[
     labels = np.array([film.label for film in validated], np.int64)
     probabilities = matrix_of(validated, len(label_names))
     temperature = isotonic = None
-    reason = _why_not(labels, label_names)
+    reason = _why_not(labels, label_names) if len(labels) else if_none
     threshold = {"value": None, "not_defined_because": reason}
     if reason is None:
         temperature, reason = fit_temperature(probabilities, labels)
@@ -214,8 +221,6 @@ def _logits(probabilities: Floats) -> Floats:
 
 def _why_not(labels: Labels, label_names: Sequence[str]) -> str | None:
     """Says why these films can't teach; None if they can."""
-    if len(labels) == 0:
-        return "there are no validation films"
     sizes = np.bincount(labels, minlength=len(label_names))
     commonest, second = np.argsort(-sizes, kind="stable")[:2]
     if sizes[second] == 0:

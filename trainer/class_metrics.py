@@ -1,100 +1,75 @@
-"""Scores of predictions of more than two classes, each with its interval over patients.
+"""Figures of more than two classes, each with its interval over patients.
 
-metrics = score(predictions, split="test", label_names=("A", "B", "C", "D"), ordinal=True)
+figures = score(films, Draws(), names=ORDINAL_NAMES)
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.intervals import (
-    RESAMPLES,
-    SEED,
-    Floats,
-    figure,
-    ratio,
-    resample,
-    undefined,
-    weights_by_score,
-)
+from trainer import calibration_error, probability_scores, ranking
+from trainer.intervals import Draws, Floats, ratio
+from trainer.judged import Judged, Labels
 from trainer.predictions import Prediction
 
-NAMES = ("auc", "accuracy", "balanced_accuracy", "macro_f1")
+_ONE_AGAINST_THE_REST = ("auc", "partial_auc", "average_precision")
+NAMES = (
+    *("auc", "accuracy", "balanced_accuracy", "macro_precision", "macro_specificity", "macro_f1"),
+    *("mcc", "partial_auc", "average_precision", "brier", "log_loss", "calibration_error"),
+)
 ORDINAL_NAMES = (*NAMES, "kappa")
 """kappa: Cohen, Weighted kappa, Psychological Bulletin 70, 1968, with squared distances."""
+_OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
 
-Labels = NDArray[np.int64]
 
+def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Computes figures and intervals.
 
-def score(
-    predictions: Sequence[Prediction],
-    *,
-    split: str,
-    label_names: Sequence[str],
-    ordinal: bool,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> dict[str, Any]:
-    """Computes the content of metrics.json for more than two classes.
-
-    `auc` is the mean over the classes of one class against the rest; with `balanced_accuracy` and
-    `macro_f1` it is defined only where every class has films. `kappa` is there if `ordinal`.
+    What is one class against the rest is the mean over the classes; with the macro figures and
+    `balanced_accuracy`, the mean recall, it is defined only where every class has films.
 
     Args:
-        predictions: the films of one split, with the probability of each class.
-        split: its name.
-        label_names: name of each class.
-        ordinal: whether each class is above the one before.
-        resamples: how often patients are drawn with replacement, at least 1.
-        seed: of the draws.
+        judged: films, breasts or patients.
+        draws: how patients are drawn.
+        names: of ORDINAL_NAMES.
     """
-    labels, probabilities, patients = columns(predictions, len(label_names))
-    cells = confusion_matrix(labels, answers_of(probabilities, ordinal=ordinal), len(label_names))
-    values = measure(labels, probabilities, np.ones((1, len(labels))), ordinal=ordinal)
-    blocks = [
-        measure(labels, probabilities, weights, ordinal=ordinal)
-        for weights in resample(patients, resamples=resamples, seed=seed)
-    ]
-    sizes = cells.sum(axis=1)
-    only_patient = len(np.unique(patients)) == 1
-    return {
-        "split": split,
-        "films": len(labels),
-        "patients": len(np.unique(patients)),
-        "labels": {name: int(size) for name, size in zip(label_names, sizes, strict=True)},
-        "ordinal": ordinal,
-        "majority_baseline": float(sizes.max() / sizes.sum()) if len(labels) else None,
-        **{
-            name: undefined(_reason(name, cells, label_names))
-            if np.isnan(value[0])
-            else figure(
-                float(value[0]),
-                np.concatenate([block[name] for block in blocks]),
-                only_patient=only_patient,
-            )
-            for name, value in values.items()
-        },
-        "confusion_matrix": cells.tolist(),
-        "interval": f"95 % percentile bootstrap over patients, {resamples} resamples, seed {seed}",
-        "predicts_one_class": bool(len(labels) and np.count_nonzero(cells.sum(axis=0)) == 1),
-    }
+
+    def scored(weights: Floats) -> Mapping[str, Floats]:
+        figures = measure(
+            judged.labels, judged.probabilities, weights, ordinal=judged.ordinal, names=names
+        )
+        return {name: figures[name] for name in names if name != "calibration_error"}
+
+    def why(name: str) -> str:
+        lack = judged.lack()
+        if lack and (len(judged.labels) == 0 or name not in _OF_ANY_CLASS):
+            return lack
+        if name == "kappa":
+            return f"all {judged.unit}s are of one class and called that"
+        if name == "mcc":
+            return f"all {judged.unit}s are of one class, or are called one"
+        if name == "macro_precision":
+            called = set(answers_of(judged.probabilities, ordinal=judged.ordinal))
+            never = [one for label, one in enumerate(judged.names) if label not in called]
+            return f"the model calls no {judged.unit} {' or '.join(never)}"
+        raise AssertionError(name)
+
+    figures = draws.score(scored, judged.patients, why=why)
+    if "calibration_error" in names:
+        figures["calibration_error"] = calibration_error.score(judged, draws)
+    return {name: figures[name] for name in names}
 
 
 def columns(
     predictions: Sequence[Prediction], classes: int
 ) -> tuple[Labels, Floats, NDArray[np.str_]]:
     """Takes labels [films], probabilities [films, classes] and patients [films] out."""
-    return (
-        np.array([prediction.label for prediction in predictions], np.int64),
-        np.array([prediction.probabilities for prediction in predictions], np.float64).reshape(
-            -1, classes
-        ),
-        np.array([prediction.patient_id for prediction in predictions], np.str_),
-    )
+    films = Judged.of(predictions, [str(label) for label in range(classes)])
+    return films.labels, films.probabilities, films.patients
 
 
 def answers_of(probabilities: Floats, *, ordinal: bool) -> Labels:
@@ -116,47 +91,79 @@ def confusion_matrix(labels: Labels, answers: Labels, classes: int) -> Labels:
 
 
 def measure(
-    labels: Labels, probabilities: Floats, weights: Floats, *, ordinal: bool
+    labels: Labels, probabilities: Floats, weights: Floats, *, ordinal: bool, names: Sequence[str]
 ) -> dict[str, Floats]:
-    """Computes every figure for every row of weights.
+    """Computes figures for every row of weights; those of answers always.
 
     Args:
         labels: [films], 0..K-1.
         probabilities: [films, K].
         weights: [rows, films], how often each film counts; whole numbers.
-        ordinal: whether to compute kappa too.
+        ordinal: whether each class is above the one before.
+        names: of ORDINAL_NAMES.
 
     Returns:
-        For each of NAMES or ORDINAL_NAMES [rows], NaN where it is not defined.
+        For each name [rows], NaN where it is not defined.
     """
     films, classes = probabilities.shape
     kind = np.zeros((films, classes * classes))
     kind[np.arange(films), labels * classes + answers_of(probabilities, ordinal=ordinal)] = 1
     cells: Floats = (weights @ kind).reshape(-1, classes, classes)
+    return {
+        **_of_answers(cells),
+        **_of_classes(labels, probabilities, weights, names),
+        **_of_the_truth(labels, probabilities, weights),
+    }
+
+
+def _of_answers(cells: Floats) -> dict[str, Floats]:
+    """Figures of confusion matrices [rows, K, K]."""
     right: Floats = np.diagonal(cells, axis1=1, axis2=2)
     truly, called, total = cells.sum(axis=2), cells.sum(axis=1), cells.sum(axis=(1, 2))
-    areas = np.stack(
-        [_area(labels == label, probabilities[:, label], weights) for label in range(classes)]
-    )
-    figures = {
-        "auc": areas.mean(axis=0),
+    others = total[:, None] - truly
+    macro = {
+        "macro_precision": ratio(right, called),
+        "macro_specificity": ratio(others - called + right, others),
+        "macro_f1": ratio(2 * right, truly + called),
+    }
+    every = (truly > 0).all(axis=1)
+    return {
         "accuracy": ratio(right.sum(axis=1), total),
         "balanced_accuracy": ratio(right, truly).mean(axis=1),
-        "macro_f1": np.where(
-            (truly > 0).all(axis=1), ratio(2 * right, truly + called).mean(axis=1), np.nan
-        ),
+        **{name: np.where(every, of.mean(axis=1), np.nan) for name, of in macro.items()},
+        "mcc": _correlation(right.sum(axis=1), truly, called, total),
+        "kappa": _kappa(cells, truly, called, total),
     }
-    if ordinal:
-        figures["kappa"] = _kappa(cells, truly, called, total)
-    return figures
 
 
-def _area(truth: NDArray[np.bool_], scores: Floats, weights: Floats) -> Floats:
-    """Mann-Whitney for each row of weights: pairs in the right order, a tie counts half."""
-    negatives, positives = weights_by_score(truth.astype(np.int64), scores, weights)
-    beaten = np.cumsum(negatives, axis=1) - negatives / 2
-    pairs: Floats = positives.sum(axis=1) * negatives.sum(axis=1)
-    return ratio((positives * beaten).sum(axis=1), pairs)
+def _of_classes(
+    labels: Labels, probabilities: Floats, weights: Floats, names: Sequence[str]
+) -> dict[str, Floats]:
+    """Means over the classes, each against the rest."""
+    wanted = [name for name in _ONE_AGAINST_THE_REST if name in names]
+    of_class = [
+        ranking.measure((labels == label).astype(np.int64), one, weights, names=wanted)
+        for label, one in enumerate(probabilities.T)
+    ]
+    return {name: np.mean([figures[name] for figures in of_class], axis=0) for name in wanted}
+
+
+def _of_the_truth(labels: Labels, probabilities: Floats, weights: Floats) -> dict[str, Floats]:
+    """Brier score, halved so that of two classes it is the usual one, and log loss."""
+    truth = labels[:, None] == np.arange(probabilities.shape[1])
+    distance = np.square(probabilities - truth).sum(axis=1) / 2
+    of_truth = np.maximum(probabilities[truth], probability_scores.EPSILON)
+    total = weights.sum(axis=1)
+    return {
+        "brier": ratio(weights @ distance, total),
+        "log_loss": ratio(weights @ -np.log(of_truth), total),
+    }
+
+
+def _correlation(right: Floats, truly: Floats, called: Floats, total: Floats) -> Floats:
+    """Matthews's correlation of K classes: Gorodkin, Comput. Biol. Chem. 28:367-374, 2004."""
+    spread = [total**2 - np.square(one).sum(axis=1) for one in (truly, called)]
+    return ratio(right * total - (truly * called).sum(axis=1), np.sqrt(spread[0] * spread[1]))
 
 
 def _kappa(cells: Floats, truly: Floats, called: Floats, total: Floats) -> Floats:
@@ -166,13 +173,3 @@ def _kappa(cells: Floats, truly: Floats, called: Floats, total: Floats) -> Float
     seen = (cells * distances).sum(axis=(1, 2)) * total
     by_chance = np.einsum("ri,ij,rj->r", truly, distances, called)
     return 1 - ratio(seen, by_chance)
-
-
-def _reason(name: str, cells: Labels, label_names: Sequence[str]) -> str:
-    """Says why the figure `name` is not defined for a confusion matrix [K, K]."""
-    if not cells.any():
-        return "there are no films in this split"
-    if name == "kappa":
-        return "all films are of one class and called that"
-    empty = [n for n, size in zip(label_names, cells.sum(axis=1), strict=True) if size == 0]
-    return f"no film of this split is {' or '.join(empty)}"

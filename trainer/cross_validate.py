@@ -25,14 +25,15 @@ from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
 from trainer import (
     calibration,
-    evaluate,
     features,
+    film_gallery,
     metrics,
     predictions,
     report,
     run_folder,
     train,
 )
+from trainer.over_folds import summarise
 from trainer.predictions import Prediction
 from trainer.records import Records, Split, find_directory, open_records, select, settle
 
@@ -90,36 +91,10 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     run_folder.write_json(
         directory / "run.json", {**_describe(runs, pooled, target.names), **one_class}
     )
-    chosen = evaluate.choose_examples(predicted, target)
-    size, batch_size = records.size, config.batch_size
-    report.write(
-        directory, evaluate.draw_examples(chosen, pooled, target, size, batch_size=batch_size)
-    )
+    film_gallery.gather(directory, runs, predicted, ordinal=target.kind == "ordinal")
+    report.write(directory)
     features.discard(directory)
     return directory
-
-
-def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Takes mean and standard deviation of each figure over the folds where it is defined.
-
-    Args:
-        scores: metrics.json of each fold.
-
-    Returns:
-        name -> {"mean", "sd", "folds"}: the sample standard deviation (n - 1), None below two
-        folds; the number of folds that define the figure.
-    """
-    summary = {}
-    for name, figure in scores[0].items():
-        if not (isinstance(figure, dict) and "value" in figure):
-            continue
-        values = [fold[name]["value"] for fold in scores if fold[name]["value"] is not None]
-        summary[name] = {
-            "mean": float(np.mean(values)) if values else None,
-            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "folds": len(values),
-        }
-    return summary
 
 
 def _configure(

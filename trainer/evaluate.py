@@ -11,18 +11,13 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import keras
-import numpy as np
-import tensorflow as tf
 
 from flags import test_time as test_time_flags
-from flags.catalogue import Target
-from flags.size import ImageSize
 from trainer import (
     calibration,
     checkpoints,
-    class_metrics,
+    film_pictures,
     input_pipeline,
     metrics,
     predictions,
@@ -33,9 +28,6 @@ from trainer import (
 from trainer.predictions import Prediction
 from trainer.records import Split
 from trainer.run import Data
-
-_EXAMPLES_OF_A_KIND = 2
-_EXAMPLE_SIDE = 420
 
 
 def evaluate(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:
@@ -59,7 +51,7 @@ def evaluate(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str |
     described = run_folder.read_json(directory / "run.json")
     described |= _sum_up_time(directory, described, seconds)
     write(directory, predicted, validated, data, described, tta=views)
-    show(directory, predicted, data, batch_size=batch_size)
+    show(directory, predicted, data, batch_size=batch_size, models=[model])
 
 
 def write(
@@ -70,6 +62,7 @@ def write(
     described: dict[str, Any],
     *,
     tta: str,
+    if_not_validated: str = calibration.NO_FILMS,
 ) -> None:
     """Writes predictions and what follows from them, but for the report.
 
@@ -80,10 +73,12 @@ def write(
         data: where they come from.
         described: content of run.json.
         tta: how the films were seen.
+        if_not_validated: why there are none that neither train nor judge.
     """
     assert data.test is not None
     names = data.target.names
-    fitted = {**calibration.fit(validated, label_names=names), "test_time_augmentation": tta}
+    fitted = calibration.fit(validated, label_names=names, if_none=if_not_validated)
+    fitted["test_time_augmentation"] = tta
     predicted = calibration.apply(fitted, predicted)
     validated = calibration.apply(fitted, validated)
     predictions.write(directory / "validation_predictions.csv", validated)
@@ -104,13 +99,16 @@ def write(
 
 
 def show(
-    directory: pathlib.Path, predicted: Sequence[Prediction], data: Data, *, batch_size: int
+    directory: pathlib.Path,
+    predicted: Sequence[Prediction],
+    data: Data,
+    *,
+    batch_size: int,
+    models: Sequence[keras.Model] = (),
 ) -> None:
-    """Writes the report, with some of the films judged."""
-    assert data.test is not None
-    chosen = choose_examples(predicted, data.target)
-    films = draw_examples(chosen, data.test, data.target, data.records.size, batch_size=batch_size)
-    report.write(directory, films)
+    """Writes the report, with some of the films judged and what the models looked at on them."""
+    film_pictures.draw(directory, predicted, data, batch_size=batch_size, models=models)
+    report.write(directory)
 
 
 def _sum_up_time(
@@ -157,72 +155,3 @@ def predict(
             )
     assert len(predicted) == len(probabilities) == len(split.films)
     return predicted
-
-
-def answer_of(prediction: Prediction, target: Target) -> int:
-    """Says which class the model calls a film."""
-    if not prediction.probabilities:
-        return int(prediction.probability > metrics.THRESHOLD)
-    row = np.array([prediction.probabilities])
-    return int(class_metrics.answers_of(row, ordinal=target.kind == "ordinal")[0])
-
-
-def choose_examples(predicted: Sequence[Prediction], target: Target) -> list[Prediction]:
-    """Picks, for each label, the films the model was surest of: two right and two wrong."""
-    chosen: list[Prediction] = []
-    for label in range(len(target.names)):
-        for right in (True, False):
-            kind = [
-                p
-                for p in predicted
-                if p.label == label and (answer_of(p, target) == label) == right
-            ]
-            kind.sort(key=lambda p: (-_sureness(p, target), p.film_id))
-            chosen += kind[:_EXAMPLES_OF_A_KIND]
-    return chosen
-
-
-def _sureness(prediction: Prediction, target: Target) -> float:
-    """Probability of the class the film is called."""
-    if prediction.probabilities:
-        return prediction.probabilities[answer_of(prediction, target)]
-    return 0.5 + abs(prediction.probability - 0.5)
-
-
-def draw_examples(
-    chosen: Sequence[Prediction],
-    split: Split,
-    target: Target,
-    size: ImageSize,
-    *,
-    batch_size: int,
-) -> list[report.ExampleFilm]:
-    """Fetches the films chosen, as 8-bit pictures of at most 420 pixels a side."""
-    images: dict[str, np.ndarray] = {}
-    wanted = {prediction.film_id for prediction in chosen}
-    both = tf.data.Dataset.zip(
-        input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size),
-        input_pipeline.metadata_batches(split, target, batch_size=batch_size),
-    )
-    for (batch, _), (metadata, _) in both.as_numpy_iterator():
-        for row, name in enumerate(metadata["film_id"]):
-            if name.decode() in wanted:
-                images[name.decode()] = _shrink(batch[row, :, :, 0])
-        if len(images) == len(wanted):
-            break
-    return [
-        report.ExampleFilm(
-            film_id=p.film_id,
-            pixels=images[p.film_id],
-            label=p.label,
-            probability=_sureness(p, target) if p.probabilities else p.probability,
-            answer=answer_of(p, target),
-        )
-        for p in chosen
-    ]
-
-
-def _shrink(pixels: np.ndarray) -> np.ndarray:
-    scale = min(1.0, _EXAMPLE_SIDE / max(pixels.shape))
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return (small // 256).astype(np.uint8)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import html
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import style
@@ -20,7 +20,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from trainer import intervals, metrics
 from trainer.intervals import Floats
 
 INK, MUTED, RULE, ACCENT = "#1b1c1d", "#65686b", "#d8dadc", "#5e4b9c"
@@ -58,76 +57,7 @@ SETTINGS = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
 }
-GRID = np.linspace(0, 1, 201)
-"""False positive rates at which the band of the ROC curve is drawn."""
 BINS = np.linspace(0, 1, 21)
-
-
-def roc(
-    labels: NDArray[np.int64],
-    probabilities: Floats,
-    patients: NDArray[np.str_],
-    *,
-    threshold: float,
-    alt: str,
-) -> str:
-    """Draws the ROC curve with its 95 % band, the diagonal and the point at the threshold.
-
-    Args:
-        labels: [films], 0 or 1, both present.
-        probabilities: [films], of label 1, 0..1.
-        patients: [films], for the resamples.
-        threshold: probability above which a film counts as label 1.
-        alt: what the figure shows, in words.
-    """
-    low, high = roc_band(labels, probabilities, patients, at=GRID)
-    once = np.ones((1, len(labels)))
-    ((across, up),) = roc_curves(labels, probabilities, once)
-    point = metrics.measure(labels, probabilities, once, threshold=threshold)
-    with style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(5, 5))
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (4, 4)), linewidth=1, label="chance")
-        axes.fill_between(GRID, low, high, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
-        axes.plot(across, up, color=ACCENT, label="this model")
-        axes.plot(
-            1 - point["specificity"],
-            point["recall"],
-            color=INK,
-            marker="o",
-            linestyle="none",
-            label=f"threshold {threshold}",
-        )
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
-        axes.legend(loc="lower right")
-        return inline_svg(figure, name="roc", alt=alt)
-
-
-def roc_of_classes(
-    labels: NDArray[np.int64], probabilities: Floats, *, names: Sequence[str], alt: str
-) -> str:
-    """Draws a ROC curve of each class against the rest, where it has films, and the diagonal.
-
-    Args:
-        labels: [films], 0..K-1.
-        probabilities: [films, K].
-        names: of the classes.
-        alt: what the figure shows, in words.
-    """
-    once = np.ones((1, len(labels)))
-    with style.context(["default", SETTINGS]):
-        figure = Figure(figsize=(5, 5))
-        axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color=MUTED, linestyle=(0, (4, 4)), linewidth=1, label="chance")
-        for label, name in enumerate(names):
-            truth = (labels == label).astype(np.int64)
-            for across, up in roc_curves(truth, probabilities[:, label], once):
-                axes.plot(across, up, color=CLASSES[label], label=name)
-        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
-        axes.set(xlabel="1 \u2212 specificity", ylabel="sensitivity")
-        axes.legend(loc="lower right")
-        return inline_svg(figure, name="roc", alt=alt)
 
 
 def histogram_of_classes(
@@ -220,39 +150,6 @@ def curve(
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
         return inline_svg(figure, name=re.sub(r"\W+", "-", title.lower()), alt=alt)
-
-
-def roc_curves(
-    labels: NDArray[np.int64], probabilities: Floats, weights: Floats
-) -> Iterator[tuple[Floats, Floats]]:
-    """Computes a ROC curve for each row of weights [rows, films] in which both classes weigh.
-
-    Yields:
-        (false positive rate, true positive rate), [distinct probabilities + 1] each, from 0 to 1.
-    """
-    negatives, positives = intervals.weights_by_score(labels, probabilities, weights)
-    for pair in zip(negatives[:, ::-1], positives[:, ::-1], strict=True):
-        across, up = (np.concatenate([[0.0], np.cumsum(one)]) for one in pair)
-        if across[-1] > 0 and up[-1] > 0:
-            yield across / across[-1], up / up[-1]
-
-
-def roc_band(
-    labels: NDArray[np.int64], probabilities: Floats, patients: NDArray[np.str_], *, at: Floats
-) -> tuple[Floats, Floats]:
-    """Computes the 95 % band of the true positive rate at the false positive rates `at` [n].
-
-    Pointwise percentiles over the resamples of `metrics.bootstrap`; needs films of both classes.
-    """
-    rates = [
-        np.interp(at, across, up)
-        for weights in intervals.resample(
-            patients, resamples=intervals.RESAMPLES, seed=intervals.SEED
-        )
-        for across, up in roc_curves(labels, probabilities, weights)
-    ]
-    low, high = np.percentile(np.array(rates), intervals.PERCENTILES, axis=0)
-    return low, high
 
 
 def inline_svg(figure: Figure, *, name: str, alt: str) -> str:

@@ -2,11 +2,14 @@
 
 A figure is the row of a weighted sum: films weigh 1 in the split itself, and as often as their
 patient was drawn in a resample. So value and interval come from the same few lines.
+
+figures = Draws().score(measure, patients, why=lambda name: "no film is malignant")
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,8 @@ from numpy.typing import NDArray
 from flags.errors import CallerError
 
 Floats = NDArray[np.float64]
+Measure = Callable[[Floats], Mapping[str, Floats]]
+"""Weights [rows, films] -> name of each figure -> its values [rows], NaN where not defined."""
 
 RESAMPLES = 2000
 SEED = 0
@@ -22,8 +27,59 @@ PERCENTILES = (2.5, 97.5)
 """Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13: percentile interval."""
 MAX_UNDEFINED = 0.05
 """Share of resamples without the figure above which there is no interval."""
-BLOCK_VALUES = 2**20
-"""Weights held at a time, resamples x films: 8 MiB."""
+MIN_PATIENTS = 10
+"""Below it there is no interval. Of 2,000 simulated sets of patients, four films each that are
+alike (correlation 1/3), the interval of an accuracy of 0.7 held it in 85 % with 5 patients, 91 %
+with 10, 94 % with 40."""
+BLOCK_VALUES = 2**17
+"""Weights held at a time, resamples x films: 1 MiB, so that a few such arrays fit in a cache."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """How patients are drawn.
+
+    Attributes:
+        resamples: how often, with replacement, as many as there are; at least 1.
+        seed: of the draws.
+    """
+
+    resamples: int = RESAMPLES
+    seed: int = SEED
+
+    def __str__(self) -> str:
+        return (
+            f"95 % percentile bootstrap over patients, {self.resamples} resamples, seed {self.seed}"
+        )
+
+    def score(
+        self, measure: Measure, patients: NDArray[np.str_], *, why: Callable[[str], str]
+    ) -> dict[str, dict[str, Any]]:
+        """Computes figures of all films, each with its interval.
+
+        Args:
+            measure: computes them.
+            patients: [films], whose film each is.
+            why: says why a figure of that name is not defined for all films.
+
+        Returns:
+            name -> {"value", "low", "high"}, see `figure` and `undefined`.
+        """
+        values = measure(np.ones((1, len(patients))))
+        samples = self.sample(measure, patients)
+        count = len(np.unique(patients))
+        return {
+            name: undefined(why(name))
+            if np.isnan(value[0])
+            else figure(float(value[0]), samples[name], patients=count)
+            for name, value in values.items()
+        }
+
+    def sample(self, measure: Measure, patients: NDArray[np.str_]) -> dict[str, Floats]:
+        """Computes figures of every resample: name -> [resamples], NaN where not defined."""
+        draws = resample(patients, resamples=self.resamples, seed=self.seed)
+        blocks = [measure(weights) for weights in draws]
+        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def resample(patients: NDArray[np.str_], *, resamples: int, seed: int) -> Iterator[Floats]:
@@ -59,8 +115,13 @@ def weights_by_score(
         return weights, weights
     ordered = weights[:, order]
     truth = labels[order] == 1
-    negatives = np.add.reduceat(ordered * ~truth, starts, axis=1)
-    return negatives, np.add.reduceat(ordered * truth, starts, axis=1)
+    negatives, positives = ordered * ~truth, ordered * truth
+    if len(starts) == len(order):
+        return negatives, positives
+    return (
+        np.add.reduceat(negatives, starts, axis=1),
+        np.add.reduceat(positives, starts, axis=1),
+    )
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
@@ -68,12 +129,14 @@ def ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def figure(value: float, samples: Floats, *, only_patient: bool) -> dict[str, Any]:
+def figure(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
     """Puts a value and its interval together, or says why there is no interval."""
     defined = samples[~np.isnan(samples)]
     missing = 1 - len(defined) / len(samples)
-    if only_patient:
+    if patients == 1:
         reason = "all films are of one patient"
+    elif patients < MIN_PATIENTS:
+        reason = f"{patients} patients are too few to draw from, wanted {MIN_PATIENTS}"
     elif missing > MAX_UNDEFINED:
         reason = f"the figure is not defined in {100 * missing:.1f} % of the resamples"
     else:

@@ -5,6 +5,7 @@ metrics = score(predictions, split="test", label_names=("benign", "malignant"))
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,22 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flags.errors import CallerError
-from trainer import class_metrics
-from trainer.intervals import (
-    RESAMPLES,
-    SEED,
-    Floats,
-    figure,
-    ratio,
-    resample,
-    undefined,
-    weights_by_score,
-)
+from trainer import class_metrics, decisions, delong, levels, scoring, subgroups, two_classes
+from trainer.intervals import RESAMPLES, SEED, Draws, Floats
+from trainer.judged import Judged, class_columns
 from trainer.predictions import Prediction
 
 THRESHOLD = 0.5
 """Probability above which a film counts as label 1; like Keras's BinaryAccuracy, not at it."""
-NAMES = ("auc", "accuracy", "precision", "recall", "specificity", "f1", "balanced_accuracy")
 
 
 def score(
@@ -42,7 +34,9 @@ def score(
 ) -> dict[str, Any]:
     """Computes the content of metrics.json: plain numbers, texts and None, never NaN.
 
-    Two classes have the figures in NAMES; more have those of `trainer.class_metrics`.
+    Two classes have the figures in `two_classes.NAMES`; more have those of `class_metrics`. Beside
+    them: the same of calibrated probabilities, at the threshold chosen on validation films, of
+    breasts and patients, and of subgroups of films.
 
     Each figure is {"value", "low", "high"}. One that is not defined is all None and has
     "not_defined_because"; one without an interval has low and high None and
@@ -60,40 +54,28 @@ def score(
     Raises:
         CallerError: a prediction names another split.
     """
-    if len(label_names) > 2:
-        check_split(predictions, split)
-        return class_metrics.score(
-            predictions,
-            split=split,
-            label_names=label_names,
-            ordinal=ordinal,
-            resamples=resamples,
-            seed=seed,
-        )
-    labels, probabilities, patients = columns(predictions, split)
-    cells = confusion_matrix(labels, probabilities, threshold=threshold)
-    values = measure(labels, probabilities, np.ones((1, len(labels))), threshold=threshold)
-    samples = bootstrap(
-        labels, probabilities, patients, threshold=threshold, resamples=resamples, seed=seed
-    )
-    only_patient = len(np.unique(patients)) == 1
-    sizes = cells.sum(axis=1)
+    check_split(predictions, split)
+    films = Judged.of(predictions, label_names, ordinal=ordinal)
+    draws = Draws(resamples, seed)
+    answers = scoring.answers_of(films, threshold)
+    cells = class_metrics.confusion_matrix(films.labels, answers, len(label_names))
+    figures = scoring.score(films, draws, names=scoring.names_of(films), threshold=threshold)
+    if not films.several:
+        figures["auc"]["delong"] = delong.interval(films.labels, films.probabilities[:, 1])
     return {
         "split": split,
-        "films": len(labels),
-        "patients": len(np.unique(patients)),
-        "labels": {name: int(size) for name, size in zip(label_names, sizes, strict=True)},
-        "threshold": threshold,
-        "majority_baseline": float(sizes.max() / sizes.sum()) if len(labels) else None,
-        **{
-            name: undefined(_reason(name, cells, label_names))
-            if np.isnan(values[name][0])
-            else figure(float(values[name][0]), samples[name], only_patient=only_patient)
-            for name in NAMES
-        },
+        "films": len(films.labels),
+        **films.sizes(),
+        **({"ordinal": ordinal} if films.several else {"threshold": threshold}),
+        "majority_baseline": float(cells.sum(axis=1).max() / cells.sum()) if cells.any() else None,
+        **figures,
         "confusion_matrix": cells.tolist(),
-        "interval": f"95 % percentile bootstrap over patients, {resamples} resamples, seed {seed}",
-        "predicts_one_class": bool(len(labels) and not cells.sum(axis=0).all()),
+        "interval": str(draws),
+        "predicts_one_class": bool(np.count_nonzero(cells.sum(axis=0)) == 1),
+        "calibrated": _calibrated(predictions, films, draws),
+        "chosen_threshold": _at_chosen_threshold(predictions, films, draws),
+        "levels": levels.score(predictions, films, draws, threshold=threshold),
+        "subgroups": subgroups.score(predictions, films, draws, threshold=threshold),
     }
 
 
@@ -131,9 +113,7 @@ def confusion_matrix(
     labels: NDArray[np.int64], probabilities: Floats, *, threshold: float = THRESHOLD
 ) -> NDArray[np.int64]:
     """Counts films as [[true 0, false 1], [false 0, true 1]]: a row a label, a column an answer."""
-    cells = np.zeros((2, 2), np.int64)
-    np.add.at(cells, (labels, (probabilities > threshold).astype(np.int64)), 1)
-    return cells
+    return class_metrics.confusion_matrix(labels, (probabilities > threshold).astype(np.int64), 2)
 
 
 def measure(
@@ -143,62 +123,44 @@ def measure(
     *,
     threshold: float = THRESHOLD,
 ) -> dict[str, Floats]:
-    """Computes every figure for every row of weights.
+    """Computes `decisions.measure` of probabilities [films] at a threshold."""
+    return decisions.measure(labels == 1, probabilities > threshold, weights)
 
-    What weighs one class against the other (AUC, precision, F1, balanced accuracy) is defined
-    only where both have films; F1 is 2 tp / (2 tp + fp + fn), so 0 if nothing is found.
 
-    Args:
-        labels: [films], 0 or 1.
-        probabilities: [films], of label 1, 0..1.
-        weights: [rows, films], how often each film counts; whole numbers.
-        threshold: probability above which a film counts as label 1.
+def _calibrated(predictions: Sequence[Prediction], films: Judged, draws: Draws) -> dict[str, Any]:
+    """Scores the calibrated probabilities as such, if every film has one."""
+    of_films = [
+        film.calibrated_probabilities if films.several else film.calibrated for film in predictions
+    ]
+    given = [one for one in of_films if one not in (None, ())]
+    if not given or len(given) < len(of_films):
+        return _lacking(len(of_films) - len(given), films, "calibrated probability")
+    of_classes = np.array(given) if films.several else class_columns(np.array(given))
+    calibrated = dataclasses.replace(films, probabilities=of_classes)
+    names = [name for name in scoring.names_of(films) if name in scoring.CALIBRATION]
+    return scoring.score(calibrated, draws, names=names, threshold=THRESHOLD)
 
-    Returns:
-        For each of NAMES [rows], 0..1, NaN where it is not defined.
-    """
-    truth, answer = labels == 1, probabilities > threshold
-    kinds = np.stack([~truth & ~answer, ~truth & answer, truth & ~answer, truth & answer], axis=1)
-    tn, fp, fn, tp = (weights @ kinds.astype(np.float64)).T
-    recall, specificity = ratio(tp, tp + fn), ratio(tn, tn + fp)
-    negatives, positives = weights_by_score(labels, probabilities, weights)
-    beaten = np.cumsum(negatives, axis=1) - negatives / 2  # a tie counts half
-    both = (tp + fn > 0) & (tn + fp > 0)
+
+def _at_chosen_threshold(
+    predictions: Sequence[Prediction], films: Judged, draws: Draws
+) -> dict[str, Any]:
+    """Scores answers at the threshold that each film's own model chose on validation films."""
+    if films.several:
+        return {"not_defined_because": "a threshold parts two classes, here are more"}
+    given = [film.threshold for film in predictions if film.threshold is not None]
+    if not given or len(given) < len(predictions):
+        return _lacking(len(predictions) - len(given), films, "threshold chosen on validation")
+    called = films.probabilities[:, 1] > np.array(given)
+    cells = class_metrics.confusion_matrix(films.labels, called.astype(np.int64), 2)
     return {
-        # Mann-Whitney: share of pairs of a positive and a negative film in the right order
-        "auc": ratio((positives * beaten).sum(axis=1), (tp + fn) * (tn + fp)),
-        "accuracy": ratio(tp + tn, tp + tn + fp + fn),
-        "precision": np.where(both, ratio(tp, tp + fp), np.nan),
-        "recall": recall,
-        "specificity": specificity,
-        "f1": np.where(both, ratio(2 * tp, 2 * tp + fp + fn), np.nan),
-        "balanced_accuracy": (recall + specificity) / 2,
+        "thresholds": sorted(set(given)),
+        **two_classes.score(films, draws, names=decisions.NAMES, called=called),
+        "confusion_matrix": cells.tolist(),
     }
 
 
-def bootstrap(
-    labels: NDArray[np.int64],
-    probabilities: Floats,
-    patients: NDArray[np.str_],
-    *,
-    threshold: float = THRESHOLD,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> dict[str, Floats]:
-    """Measures resamples of whole patients; for each of NAMES [resamples], NaN if not defined."""
-    blocks = [
-        measure(labels, probabilities, weights, threshold=threshold)
-        for weights in resample(patients, resamples=resamples, seed=seed)
-    ]
-    return {name: np.concatenate([block[name] for block in blocks]) for name in NAMES}
-
-
-def _reason(name: str, cells: NDArray[np.int64], label_names: Sequence[str]) -> str:
-    """Says why the figure `name` is not defined for a confusion matrix [2, 2]."""
-    if not cells.any():
-        return "there are no films in this split"
-    for size, label_name in zip(cells.sum(axis=1), label_names, strict=True):
-        if size == 0:
-            return f"no film of this split is {label_name}"
-    assert name == "precision", name
-    return f"the model calls no film {label_names[1]}"
+def _lacking(count: int, films: Judged, what: str) -> dict[str, Any]:
+    """Says what films lack."""
+    if len(films.labels) == 0:
+        return {"not_defined_because": films.lack()}
+    return {"not_defined_because": f"{count} of {len(films.labels)} films have no {what}"}

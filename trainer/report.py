@@ -1,87 +1,99 @@
 """The report of a run: one page that needs nothing but itself.
 
-path = write(run_dir, examples)  # reads run_dir's files, writes run_dir/report.html
+path = write(run_dir)    # reads run_dir's files, writes run_dir/report.html
+path = rescore(run_dir)  # the same, after metrics.json was computed anew from predictions.csv
+
+  python -m trainer --mode=report --run=RUN
 """
 
 from __future__ import annotations
 
-import base64
-import csv
-import dataclasses
 import importlib.resources
-import itertools
 import json
 import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import jinja2
 import numpy as np
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from flags import catalogue
 from flags.errors import CallerError
-from trainer import class_metrics, figures, metrics, predictions
-from trainer.intervals import Floats
+from flags.judging import JudgingConfig
+from trainer import class_metrics, film_gallery, findings, metrics, over_folds, predictions
+from trainer import report_drawings as drawings
 
 TEMPLATE = "report.html.j2"
-EXAMPLE_HEIGHT = 420
-"""Pixels; taller films are made smaller in the report."""
-MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
-"""Title of a training curve -> column of history.csv; the validation's has val_ before it."""
+STYLE = "page_style.html.j2"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ExampleFilm:
-    """A film to show in the report.
+def run(config: JudgingConfig) -> int:
+    """Scores a finished run again and writes its report.
 
-    Attributes:
-        film_id: its name.
-        pixels: [height, width] uint8, 0 (black) to 255 (white).
-        label: the truth.
-        probability: the model's probability of label 1, 0..1; of the answer if there are more than
-            two classes.
-        answer: the class the model calls it.
+    Raises:
+        CallerError: the run lacks a file, or something is asked that a report can't do.
     """
-
-    film_id: str
-    pixels: NDArray[np.uint8]
-    label: int
-    probability: float
-    answer: int
-
-    def __post_init__(self) -> None:
-        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 2 or not self.pixels.size:
-            raise CallerError(
-                f"example film {self.film_id!r} has pixels {self.pixels.dtype} of shape "
-                f"{list(self.pixels.shape)}, wanted uint8 [height, width]"
-            )
-
-    @property
-    def png(self) -> str:
-        """The film as a data URI, at most EXAMPLE_HEIGHT pixels tall."""
-        height, width = self.pixels.shape
-        small: NDArray[Any] = self.pixels
-        if height > EXAMPLE_HEIGHT:
-            size = (max(1, round(width * EXAMPLE_HEIGHT / height)), EXAMPLE_HEIGHT)
-            small = cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA)
-        done, data = cv2.imencode(".png", small)
-        assert done
-        return "data:image/png;base64," + base64.b64encode(data.tobytes()).decode()
+    assert config.run is not None
+    if config.arguments:
+        raise CallerError(
+            f"--mode=report takes one run, got {' '.join(config.arguments)!r} beside "
+            f"--run={config.run}; leave it out"
+        )
+    if config.output_dir is not None:
+        raise CallerError(
+            f"--output_dir={config.output_dir}: a report stands in the folder of its run; leave "
+            "the flag out"
+        )
+    print(f"report: {rescore(pathlib.Path(config.run)).resolve()}")
+    return 0
 
 
-def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Path:
+def rescore(run_dir: pathlib.Path) -> pathlib.Path:
+    """Computes metrics.json anew from predictions.csv, and writes the report.
+
+    The folds of a cross-validation that are still there get the same.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        CallerError: a file is missing, lacks a value, or does not belong to the others.
+    """
+    run = _json(run_dir / "run.json")
+    films = predictions.read(run_dir / "predictions.csv")
+    splits = {film.split for film in films}
+    if len(splits) != 1:
+        raise CallerError(
+            f"{run_dir / 'predictions.csv'} holds films of {len(splits)} splits, wanted one; "
+            "judge the run again"
+        )
+    scores = metrics.score(
+        films,
+        split=splits.pop() or "test",
+        label_names=run["label_names"],
+        ordinal=run.get("kind") == "ordinal",
+    )
+    if "folds" in run:
+        for fold in run["folds"]:
+            if (run_dir / fold["run"] / "predictions.csv").is_file():
+                rescore(run_dir / fold["run"])
+                fold["metrics"] = _json(run_dir / fold["run"] / "metrics.json")
+        scores["over_folds"] = over_folds.summarise([fold["metrics"] for fold in run["folds"]])
+        _write_json(run_dir / "run.json", run)
+    _write_json(run_dir / "metrics.json", scores)
+    return write(run_dir)
+
+
+def write(run_dir: pathlib.Path) -> pathlib.Path:
     """Writes run_dir/report.html from the other files of the run, the same bytes for the same ones.
 
-    It reads config.json, run.json, history.csv, predictions.csv and metrics.json; a
-    cross-validation has no history.csv of its own, and its run.json lists the folds.
+    It reads config.json, run.json, predictions.csv, metrics.json, and history.csv of what was
+    trained in this folder; calibration.json and films/ where they are there.
 
     Args:
         run_dir: folder of a finished run.
-        examples: films to show; they are grouped by truth and answer, surest first.
 
     Returns:
         Path of the report.
@@ -91,20 +103,26 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
     """
     scores, run = _json(run_dir / "metrics.json"), _json(run_dir / "run.json")
     films = predictions.read(run_dir / "predictions.csv")
+    calibration = run_dir / "calibration.json"
     try:
+        names = run["label_names"]
         mine = [film for film in films if film.split in ("", scores["split"])]
         _check_same_films(run_dir, scores, mine)
+        trained_here = not {"folds", "members"} & set(run)
         text = template(TEMPLATE).render(
             run=run,
             config=_json(run_dir / "config.json"),
             metrics=scores,
-            names=run["label_names"],
+            names=names,
             catalogue=catalogue,
-            curves=[] if "folds" in run else _curves(run_dir / "history.csv"),
-            examples=_groups(examples, len(run["label_names"])),
-            several=len(run["label_names"]) > 2,
-            **_commonest(scores, run["label_names"]),
-            **_figures(scores, mine, run["label_names"]),
+            calibration=_json(calibration) if calibration.is_file() else None,
+            findings=findings.describe(scores, names) if mine else [],
+            curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
+            films=film_gallery.read(run_dir),
+            picture=lambda name: film_gallery.data_uri(run_dir / film_gallery.FOLDER / name),
+            several=len(names) > 2,
+            drawings=drawings.of_scores(scores, mine, names),
+            **_commonest(scores, names),
         )
     except (KeyError, jinja2.UndefinedError) as error:
         raise CallerError(
@@ -116,17 +134,28 @@ def write(run_dir: pathlib.Path, examples: Sequence[ExampleFilm]) -> pathlib.Pat
 
 
 def template(name: str) -> jinja2.Template:
-    """Reads a page's template, in which `style` is the look of the report, for other pages."""
+    """Reads a page's template, in which `style` is the look of the report."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_read_template),
     )
-    environment.filters.update(score=_score, share=_share, number=_number)
-    package = importlib.resources.files("trainer")
-    look = environment.from_string(package.joinpath(TEMPLATE).read_text("utf-8"))
-    style = "".join(look.blocks["style"](look.new_context()))
-    return environment.from_string(
-        package.joinpath(name).read_text("utf-8"), globals={"style": Markup(style)}
+    environment.filters.update(
+        score=_score,
+        share=_share,
+        number=_number,
+        place=_place,
+        thresholds=findings.name_thresholds,
     )
+    environment.tests["small"] = lambda films: films < findings.SMALL
+    environment.globals["small_group"] = findings.SMALL
+    return environment.get_template(name, globals={"style": Markup(_read_template(STYLE))})
+
+
+def _read_template(name: str) -> str:
+    return importlib.resources.files("trainer").joinpath(name).read_text("utf-8")
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:
@@ -134,12 +163,16 @@ def _json(path: pathlib.Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise CallerError(f"{path} does not exist; --run_dir wants a finished run") from None
+        raise CallerError(f"{path} does not exist; --run wants a finished run") from None
     except ValueError as error:
         raise CallerError(f"{path} is not JSON: {error}; remove it and evaluate again") from error
     if not isinstance(content, dict):
         raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
     return content
+
+
+def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+    predictions.write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _check_same_films(
@@ -158,7 +191,7 @@ def _check_same_films(
         raise CallerError(
             f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "
             f"predictions.csv gives {cells.tolist()} for split {scores['split']!r}; "
-            "evaluate again with --mode=evaluate so that both are of the same model"
+            f"score them again with --mode=report --run={run_dir}"
         )
 
 
@@ -169,123 +202,16 @@ def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
     return {"majority": majority, "answer": answer}
 
 
-def _figures(
-    scores: dict[str, Any], films: Sequence[predictions.Prediction], names: Sequence[str]
-) -> dict[str, Markup | None]:
-    """Draws what is drawn from predictions; None where there is nothing to draw."""
-    if len(names) > 2:
-        return _figures_of_classes(films, names)
-    labels, probabilities, patients = metrics.columns(films, scores["split"])
-    auc = scores["auc"]
-    roc = histogram = None
-    if auc["value"] is not None:
-        alt = f"ROC curve of {len(films)} films, area {_score(auc['value'])}, with its 95 % band."
-        drawing = figures.roc(
-            labels, probabilities, patients, threshold=scores["threshold"], alt=alt
-        )
-        roc = Markup(drawing)
-    if len(films):
-        histogram = Markup(
-            figures.histogram(
-                labels,
-                probabilities,
-                names=names,
-                threshold=scores["threshold"],
-                alt=f"Histograms of the probability of {names[1]}: {(labels == 0).sum()} films "
-                f"that are {names[0]}, {(labels == 1).sum()} that are {names[1]}.",
-            )
-        )
-    return {"roc": roc, "histogram": histogram}
-
-
-def _figures_of_classes(
-    films: Sequence[predictions.Prediction], names: Sequence[str]
-) -> dict[str, Markup | None]:
-    """Draws the same of more than two classes."""
-    if not films:
-        return {"roc": None, "histogram": None}
-    labels, of_classes, _ = class_metrics.columns(films, len(names))
-    roc = figures.roc_of_classes(
-        labels,
-        of_classes,
-        names=names,
-        alt=f"ROC curves of {', '.join(names)}, each against the rest, of {len(films)} films.",
-    )
-    histogram = figures.histogram_of_classes(
-        labels,
-        of_classes,
-        names=names,
-        alt="Histograms of the probability of the true class: "
-        + ", ".join(f"{(labels == n).sum()} films {name}" for n, name in enumerate(names)),
-    )
-    return {"roc": Markup(roc), "histogram": Markup(histogram)}
-
-
-def _curves(path: pathlib.Path) -> list[Markup]:
-    """Draws each measure of history.csv over the epochs; none if no epoch was trained."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise CallerError(f"{path} does not exist; --run_dir wants a finished run") from None
-    if not rows:
-        return []
-    epochs = _column(path, rows, "epoch")
-    changes = [
-        (epochs[index] + epochs[index + 1]) / 2
-        for index, (row, after) in enumerate(itertools.pairwise(rows))
-        if row["phase"] != after["phase"]
-    ]
-    curves = []
-    for title, column in MEASURES.items():
-        training, validation = (_column(path, rows, name) for name in (column, f"val_{column}"))
-        alt = (
-            f"{title} over {len(rows)} epochs; at the last {_score(training[-1])} on training "
-            f"films, {_score(validation[-1])} on validation films."
-        )
-        drawing = figures.curve(
-            title,
-            epochs=epochs,
-            training=training,
-            validation=validation,
-            boundaries=changes,
-            alt=alt,
-        )
-        curves.append(Markup(drawing))
-    return curves
-
-
-def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> Floats:
-    """Reads a column [epochs] of history.csv, NaN where it is empty."""
-    try:
-        return np.array([float(row[name] or "nan") for row in rows])
-    except (ValueError, TypeError) as error:  # TypeError: the row is too short
-        raise CallerError(f"{path}, column {name!r}, is not all numbers: {error}") from error
-
-
-def _groups(
-    examples: Sequence[ExampleFilm], classes: int
-) -> list[tuple[int, bool, list[ExampleFilm]]]:
-    """Sorts films into (truth, right, films surest first); none at all if there are no films."""
-    if not examples:
-        return []
-    middle = 0.5 if classes == 2 else 0.0
-    ordered = sorted(examples, key=lambda film: (-abs(film.probability - middle), film.film_id))
-    truths = (1, 0) if classes == 2 else range(classes)
-    return [
-        (
-            truth,
-            right,
-            [f for f in ordered if f.label == truth and (f.answer == truth) == right],
-        )
-        for truth in truths
-        for right in (True, False)
-    ]
-
-
 def _score(value: float | None) -> str:
     """Writes a score with three decimals."""
-    return "not stated" if value is None or not math.isfinite(value) else f"{value:.3f}"
+    if value is None or not math.isfinite(value):
+        return "not stated"
+    return f"{value:.3f}".replace("-", "\u2212")
+
+
+def _place(value: float) -> str:
+    """Writes where a score 0..1 lies on a whisker, in percent; below 0 it lies at its end."""
+    return f"{100 * min(1.0, max(0.0, value)):.2f}"
 
 
 def _share(part: float, whole: float) -> str:

@@ -82,7 +82,7 @@ def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / "config.json", content)
     except OSError as error:
-        raise CallerError(f"--run_dir={directory} can't be written: {error.strerror}") from error
+        raise CallerError(f"{directory} can't be written: {error.strerror}") from error
 
 
 def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
@@ -93,16 +93,16 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     """
     path = directory / "config.json"
     if not path.is_file():
-        raise CallerError(f"--run_dir={directory} holds no config.json; give the folder of a run")
+        raise CallerError(f"{directory} holds no config.json; give the folder of a run")
     content = read_json(path)
     if content["mode"] != "train":
         raise CallerError(
-            f"--run_dir={directory} holds a whole {content['mode']}; give the folder of one of its "
+            f"{directory} holds a whole {content['mode']}; give the folder of one of its "
             "runs, or the command that began it again"
         )
     if not (directory / "model.keras").is_file():
         raise CallerError(
-            f"--run_dir={directory} holds no model.keras: its training is not finished; "
+            f"{directory} holds no model.keras: its training is not finished; "
             "give the command that began it again"
         )
     fingerprint = content.pop("data_fingerprint")

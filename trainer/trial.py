@@ -11,17 +11,16 @@ import os
 import sys
 import threading
 
-from flags import command_line
+from flags import command_line, memory
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import memory
 
 
 def main() -> None:
     """Trains what standard input says."""
     config = TrainingConfig(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_watch, daemon=True).start()
-    memory.keep_freed()  # before TensorFlow's threads begin
+    memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
     from trainer import train
 
     try:

@@ -46,8 +46,6 @@ def decode(
     """
     try:
         film, syntax, pixels = dicom_file.read(data, max_pixels=max_pixels)
-        if pixels is None and not len(film):
-            raise UnusableFilm("damaged_header", "no elements")
         header = read_pixel_module(film, has_pixels=pixels is not None)
     except UnusableFilm:
         raise

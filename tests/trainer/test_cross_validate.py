@@ -14,8 +14,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
 from tests.trainer.conftest import convert, edit_manifest, make_films
-from trainer import __main__ as program
-from trainer import cross_validate, predictions, run_folder, train
+from trainer import cross_validate, predictions, run_folder, summary, train
 
 FOLDS = ("fold0", "fold1", "fold2")
 
@@ -136,7 +135,7 @@ def test_the_report_lists_the_folds(finished):
 
 
 def test_the_last_lines_give_the_pooled_score_and_the_folds(finished, capsys):
-    program._print_scores(finished)
+    summary.print_scores(finished)
     first, second, last = capsys.readouterr().out.splitlines()
     folds = read_json(finished / "metrics.json")["over_folds"]["auc"]
     assert first.startswith("out-of-fold AUC ")

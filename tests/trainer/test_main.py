@@ -88,7 +88,7 @@ def test_another_schema_version(records_dir, tmp_path):
 
 
 def test_a_run_folder_that_is_not_there():
-    with pytest.raises(CallerError, match=r"--run_dir=nowhere holds no config.json; give the fold"):
+    with pytest.raises(CallerError, match=r"nowhere holds no config.json; give the fold"):
         program._evaluate(TrainingConfig(mode="evaluate", run_dir="nowhere"))
 
 

@@ -15,8 +15,7 @@ from sklearn import metrics as reference
 from flags.catalogue import TARGETS
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import __main__ as program
-from trainer import input_pipeline, metrics, predictions, records, train
+from trainer import input_pipeline, metrics, predictions, records, summary, train
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,7 @@ def test_the_console_says_when_one_class_is_predicted(tmp_path, capsys, rows_of,
     ]
     scores = metrics.score(films, split="test", label_names=names)
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
-    program._print_scores(tmp_path)
+    summary.print_scores(tmp_path)
     said = capsys.readouterr().out.splitlines()
     assert len(said) == len(lines) + 1  # the last one names the report
     for line, beginning in zip(said, lines, strict=False):

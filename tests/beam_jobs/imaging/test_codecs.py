@@ -233,6 +233,26 @@ def test_frames_of_a_stack(index, table, make_dicom):
     assert reason_of(data, frame=3) == "no_such_frame"
 
 
+@pytest.mark.parametrize("offsets", [True, False], ids=["offset_table", "empty_offset_table"])
+@pytest.mark.parametrize("name", ["jpeg_lossless_70", "jpeg_ls_80", "jpeg_2000_90"])
+def test_a_frame_of_a_cut_stack_is_right_or_rejected(name, offsets, make_dicom):
+    syntax, encode = ENCODERS[name]
+    frames = np.stack([smooth(12, (23, 17)) // (1 + index) for index in range(3)])
+    pixels = encapsulate([bytes(encode(frame, 12)) for frame in frames], has_bot=offsets)
+    data = make_dicom(frames, bits_stored=12, syntax=syntax, PixelData=pixels)
+    outcomes = set()
+    for cut in range(len(data) - len(pixels), len(data), 11):
+        for index, frame in enumerate(frames):
+            try:
+                seen = read(data[:cut], frame=index)
+            except UnusableFilm:
+                outcomes.add("rejected")
+                continue
+            outcomes.add("right")
+            np.testing.assert_array_equal(seen, full_scale(frame, 12))
+    assert outcomes == {"right", "rejected"}
+
+
 @pytest.mark.parametrize("syntax", [uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
 def test_frames_of_an_uncompressed_stack(kind, syntax, make_dicom):

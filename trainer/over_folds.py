@@ -1,0 +1,34 @@
+"""What the folds of a cross-validation say together.
+
+over_folds = summarise([scores_of_fold0, scores_of_fold1, ...])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Takes mean and standard deviation of each figure over the folds where it is defined.
+
+    Args:
+        scores: metrics.json of each fold.
+
+    Returns:
+        name -> {"mean", "sd", "folds"}: the sample standard deviation (n - 1), None below two
+        folds; the number of folds that define the figure.
+    """
+    summary = {}
+    for name, figure in scores[0].items():
+        if not (isinstance(figure, dict) and "value" in figure):
+            continue
+        values = [fold[name]["value"] for fold in scores if fold[name]["value"] is not None]
+        summary[name] = {
+            "mean": float(np.mean(values)) if values else None,
+            "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+            "folds": len(values),
+        }
+    return summary
