@@ -13,11 +13,12 @@ import dataclasses
 import importlib.metadata
 import pathlib
 
+import cv2
 import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from beam_jobs.imaging import decode, recipe
+from beam_jobs.imaging import breast, decode, recipe
 from beam_jobs.imaging.decode import NOBODY, Identity, UnusableFilm
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
@@ -25,7 +26,21 @@ from flags.errors import CallerError
 from flags.preparation import Preparation
 from trainer import run_folder
 
-__all__ = ["NOBODY", "Identity", "PreparedFilm", "UnusableFilm", "identify", "prepare", "read_preparation"]
+__all__ = [
+    "NOBODY",
+    "Identity",
+    "PreparedFilm",
+    "UnusableFilm",
+    "find_breast",
+    "identify",
+    "prepare",
+    "read_mask",
+    "read_preparation",
+]
+
+
+_LARGEST_MASK = 100_000_000
+_HALF = 32767  # of full scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,3 +161,23 @@ def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
             raise UnusableFilm(
                 "side_unknown", "the recipe's orient needs the side, the header does not say it"
             )
+
+
+def find_breast(pixels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Finds the breast on a decoded film; returns [height, width], true on it.
+
+    Raises:
+        UnusableFilm: nothing on the film is as large as a breast.
+    """
+    found = breast.find(breast.shrink(pixels)).astype(np.uint8)
+    height, width = pixels.shape
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def read_mask(path: pathlib.Path) -> NDArray[np.bool_]:
+    """Reads the outline of a lesion, a film of two values; returns [height, width].
+
+    Raises:
+        UnusableFilm: the file can't be read, or nothing is drawn in it.
+    """
+    return decode.read_film(path, options=decode.Options(max_pixels=_LARGEST_MASK)) > _HALF
