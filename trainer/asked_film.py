@@ -59,9 +59,7 @@ class Asker:
             identity = films.identify(asked.path)
             place = self._exams.place(asked, identity)
             if identity.content in _LESION:
-                raise UnusableFilm(
-                    "not_a_film", f"by its header it is {_LESION[identity.content]}"
-                )
+                raise UnusableFilm("not_a_film", f"by its header it is {_LESION[identity.content]}")
             film = films.prepare(
                 asked.path, self._finished.preparation, view=place.view, side=place.side
             )

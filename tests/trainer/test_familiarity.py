@@ -113,9 +113,7 @@ def test_a_native_size_is_outside_by_a_quarter(size, unlike):
     reasons = familiarity.judge(known_of(40), np.array(GREY + DETAIL), size).reasons
     assert bool(reasons) == unlike
     if unlike:
-        assert reasons == (
-            f"its size is {size[0]}x{size[1]} pixels, theirs all 2000x1500",
-        )
+        assert reasons == (f"its size is {size[0]}x{size[1]} pixels, theirs all 2000x1500",)
 
 
 def test_the_furthest_figures_are_named_with_their_range():
@@ -133,7 +131,7 @@ def test_films_that_are_all_alike():
     films = np.tile(np.array(GREY + DETAIL), (30, 1))
     known = familiarity.fit(films, [str(number) for number in range(30)], [SIZE] * 30)
     json.dumps(known, allow_nan=False)
-    assert known["cloud"]["limit"] == pytest.approx(20.090 ** 0.5, abs=1e-4)  # table of chi-square
+    assert known["cloud"]["limit"] == pytest.approx(20.090**0.5, abs=1e-4)  # table of chi-square
     assert familiarity.judge(known, films[0] + 0.01, SIZE).reasons == ()
     assert familiarity.judge(known, films[0] + 0.1, SIZE).reasons
 

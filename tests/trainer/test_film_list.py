@@ -88,9 +88,7 @@ def test_nothing_to_ask_about(folder, monkeypatch, arguments, table, message):
 
 
 def header(patient: str, study: str = "", side: str = "", view: str = ""):
-    return dataclasses.replace(
-        NOBODY, patient_id=patient, study_uid=study, side=side, view=view
-    )
+    return dataclasses.replace(NOBODY, patient_id=patient, study_uid=study, side=side, view=view)
 
 
 def test_exams_are_numbered_without_a_name(tmp_path):
