@@ -54,10 +54,10 @@ class Asker:
 
     def prepare(self, asked: Asked) -> Prepared:
         """Decodes a film and makes the pixels of its record."""
-        identity, place = films.NOBODY, Place(None, asked.side, asked.view)
+        origin, place = films.Origin(), Place(None, asked.side, asked.view)
         try:
-            identity = films.identify(asked.path)
-            place = self._exams.place(asked, identity)
+            identity, origin = films.identify(asked.path)
+            place = self._exams.place(asked, identity, origin)
             if identity.content in _LESION:
                 raise UnusableFilm("not_a_film", f"by its header it is {_LESION[identity.content]}")
             film = films.prepare(
@@ -65,8 +65,8 @@ class Asker:
             )
         except UnusableFilm as unusable:
             remedy = "; tell it with --films" if unusable.reason in _TOLD else ""
-            return Prepared(asked, place, identity.medium, None, f"{unusable}{remedy}")
-        return Prepared(asked, place, identity.medium, film, "")
+            return Prepared(asked, place, origin.medium, None, f"{unusable}{remedy}")
+        return Prepared(asked, place, origin.medium, film, "")
 
     def ask(self, prepared: Prepared, number: int) -> FilmAnswer:
         """Predicts a film; its heat map is named after its number."""

@@ -1,7 +1,7 @@
 """Which films show the same breast, without ever telling whose it is.
 
 exams = Exams()
-place = exams.place(asked, identity)   # exam 1, left, CC
+place = exams.place(asked, identity, origin)   # exam 1, left, CC
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import re
 
 from trainer.film_list import Asked
-from trainer.films import Identity
+from trainer.films import Identity, Origin
 
 _CBIS = re.compile(
     r"(?:(?:Mass|Calc)-(?:Training|Test)_)?(\w+?)_(LEFT|RIGHT)_(CC|MLO)(?:_\d+)?(?:\.\w+)?"
@@ -34,7 +34,7 @@ class Exams:
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, ...], int] = {}
 
-    def place(self, asked: Asked, identity: Identity) -> Place:
+    def place(self, asked: Asked, identity: Identity, origin: Origin) -> Place:
         """Says what a film shows: by the table, else its DICOM header, else CBIS-DDSM's names.
 
         Films of one patient from two studies (StudyInstanceUID) are two examinations: breasts
@@ -48,10 +48,10 @@ class Exams:
         elif name:
             key = ("name", name)
         elif identity.patient_id:
-            key = ("header", identity.patient_id, identity.study_uid)
+            key = ("header", identity.patient_id, origin.study_uid)
         return Place(
             self._numbers.setdefault(key, len(self._numbers) + 1) if key else None,
-            asked.side or identity.side or side.lower(),
+            asked.side or identity.side or origin.side or side.lower(),
             asked.view or identity.view or view,
         )
 

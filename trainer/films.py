@@ -19,7 +19,7 @@ from absl import logging
 from numpy.typing import NDArray
 
 from beam_jobs.imaging import breast, decode, recipe
-from beam_jobs.imaging.decode import NOBODY, Identity, UnusableFilm
+from beam_jobs.imaging.decode import NOBODY, Identity, Origin, UnusableFilm
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
 from flags.errors import CallerError
@@ -29,6 +29,7 @@ from trainer import run_folder
 __all__ = [
     "NOBODY",
     "Identity",
+    "Origin",
     "PreparedFilm",
     "UnusableFilm",
     "find_breast",
@@ -104,14 +105,14 @@ def _find_preparation(directory: pathlib.Path) -> Preparation:
     )
 
 
-def identify(path: pathlib.Path) -> Identity:
-    """Reads whose film a DICOM header says it is; nothing of what is no DICOM.
+def identify(path: pathlib.Path) -> tuple[Identity, Origin]:
+    """Reads whose film a DICOM header says it is, and whence; nothing of what is no DICOM.
 
     Raises:
         UnusableFilm: the file can't be read.
     """
     try:
-        return decode.read_identity(path)
+        return decode.read_identity(path), decode.read_origin(path)
     except OSError as error:
         raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
 
@@ -131,8 +132,8 @@ def prepare(
         UnusableFilm: the film can't be used, or the recipe needs a view or side nobody tells.
     """
     if not (view and side):
-        identity = identify(path)
-        view, side = view or identity.view, side or identity.side
+        identity, origin = identify(path)
+        view, side = view or identity.view, side or identity.side or origin.side
     pixels = decode.read_film(
         path,
         options=decode.Options(

@@ -46,15 +46,12 @@ class Identity:
     Attributes:
         series_uid: SeriesInstanceUID (0020,000E).
         patient_id: PatientID (0010,0020).
-        side: left or right, from ImageLaterality (0020,0062), else Laterality (0020,0060).
+        side: left or right, from ImageLaterality (0020,0062).
         view: code of the projection, from ViewCodeSequence (0054,0220), else ViewPosition
             (0018,5101).
         content: film, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
         rows: Rows (0028,0010).
         columns: Columns (0028,0011).
-        study_uid: StudyInstanceUID (0020,000D), one examination.
-        medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
-            and copies are), from SOPClassUID (0008,0016).
     """
 
     series_uid: str
@@ -64,18 +61,34 @@ class Identity:
     content: str = ""
     rows: int = 0
     columns: int = 0
-    study_uid: str = ""
-    medium: str = ""
 
 
 NOBODY = Identity("", "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a header says beside `Identity`, for a film that comes without a table; "" if nothing.
+
+    Attributes:
+        study_uid: StudyInstanceUID (0020,000D), one examination.
+        side: left or right, from Laterality (0020,0060): of a series, where CBIS-DDSM has it.
+        medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
+            and copies are), from SOPClassUID (0008,0016).
+    """
+
+    study_uid: str = ""
+    side: str = ""
+    medium: str = ""
+
+
+_ORIGIN_TAGS = ["StudyInstanceUID", "Laterality", "SOPClassUID"]
+_MEDIA = {"1.2.840.10008.5.1.4.1.1.1.2": "digital", "1.2.840.10008.5.1.4.1.1.7": "secondary"}
+"""How the UIDs of PS3.4 B.5 begin, digital mammography X-ray images and secondary captures."""
 _IDENTITY_TAGS = [
     "SeriesInstanceUID",
     "PatientID",
-    "StudyInstanceUID",
-    "SOPClassUID",
     "ImageLaterality",
-    "Laterality",
     "ViewCodeSequence",
     "ViewPosition",
     "SeriesDescription",
@@ -97,8 +110,6 @@ _VIEWS = {
     "cranio-caudal exaggerated laterally": "XCCL",
     "cranio-caudal exaggerated medially": "XCCM",
 }
-_MEDIA = {"1.2.840.10008.5.1.4.1.1.1.2": "digital", "1.2.840.10008.5.1.4.1.1.7": "secondary"}
-"""How the UIDs of PS3.4 B.5 begin, digital mammography X-ray images and secondary captures."""
 CONTENTS = {"full mammogram images": "film", "cropped images": "crop", "ROI mask images": "mask"}
 """SeriesDescription of CBIS-DDSM -> what is to be seen."""
 
@@ -125,11 +136,9 @@ def read_identity(path: File) -> Identity:
         return Identity(
             series_uid=str(header.get("SeriesInstanceUID", "") or ""),
             patient_id=str(header.get("PatientID", "") or ""),
-            study_uid=str(header.get("StudyInstanceUID", "") or ""),
-            side=_read_side(header),
+            side=_SIDES.get(str(header.get("ImageLaterality", "")), ""),
             view=_read_view(header),
             content=CONTENTS.get(str(header.get("SeriesDescription", "")), ""),
-            medium=_read_medium(header),
             rows=rows if isinstance(rows := header.get("Rows"), int) else 0,
             columns=columns if isinstance(columns := header.get("Columns"), int) else 0,
         )
@@ -139,15 +148,25 @@ def read_identity(path: File) -> Identity:
         return NOBODY
 
 
-def _read_side(header: pydicom.Dataset) -> str:
-    # Laterality is of the series, ImageLaterality of the image, PS3.3 C.7.3.1 and C.8.11.1
-    told = header.get("ImageLaterality") or header.get("Laterality")
-    return _SIDES.get(str(told), "")
+def read_origin(path: File) -> Origin:
+    """Reads where a film comes from, without its pixels; nothing of what is not DICOM.
 
-
-def _read_medium(header: pydicom.Dataset) -> str:
-    kind = str(header.get("SOPClassUID", ""))
-    return next((medium for start, medium in _MEDIA.items() if kind.startswith(start)), "")
+    Raises:
+        OSError: the file can't be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_ORIGIN_TAGS)
+        kind = str(header.get("SOPClassUID", ""))
+        return Origin(
+            study_uid=str(header.get("StudyInstanceUID", "") or ""),
+            side=_SIDES.get(str(header.get("Laterality", "")), ""),
+            medium=next((name for start, name in _MEDIA.items() if kind.startswith(start)), ""),
+        )
+    except OSError:
+        raise
+    except Exception:  # any damage, as above
+        return Origin()
 
 
 def _read_view(header: pydicom.Dataset) -> str:

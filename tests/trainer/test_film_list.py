@@ -9,7 +9,7 @@ from flags.errors import CallerError
 from trainer import film_list
 from trainer.exams import Exams, Place
 from trainer.film_list import Asked
-from trainer.films import NOBODY
+from trainer.films import NOBODY, Origin
 
 
 @pytest.fixture
@@ -88,27 +88,31 @@ def test_nothing_to_ask_about(folder, monkeypatch, arguments, table, message):
 
 
 def header(patient: str, study: str = "", side: str = "", view: str = ""):
-    return dataclasses.replace(NOBODY, patient_id=patient, study_uid=study, side=side, view=view)
+    return dataclasses.replace(NOBODY, patient_id=patient, side=side, view=view), Origin(study)
+
+
+UNKNOWN = (NOBODY, Origin())
 
 
 def test_exams_are_numbered_without_a_name(tmp_path):
     exams = Exams()
     film = Asked(tmp_path / "1.dcm")
-    assert exams.place(film, header("Anna", "1.2", "left", "CC")) == Place(1, "left", "CC")
-    assert exams.place(film, header("Bert", "1.3", "left", "CC")) == Place(2, "left", "CC")
-    assert exams.place(film, header("Anna", "1.2", "right", "MLO")) == Place(1, "right", "MLO")
+    assert exams.place(film, *header("Anna", "1.2", "left", "CC")) == Place(1, "left", "CC")
+    assert exams.place(film, *header("Bert", "1.3", "left", "CC")) == Place(2, "left", "CC")
+    assert exams.place(film, *header("Anna", "1.2", "right", "MLO")) == Place(1, "right", "MLO")
     # a year later
-    assert exams.place(film, header("Anna", "1.4", "left", "CC")) == Place(3, "left", "CC")
-    assert exams.place(film, header("", "1.4", "left", "CC")) == Place(None, "left", "CC")
+    assert exams.place(film, *header("Anna", "1.4", "left", "CC")) == Place(3, "left", "CC")
+    assert exams.place(film, *header("", "1.4", "left", "CC")) == Place(None, "left", "CC")
+    assert exams.place(film, NOBODY, Origin(side="right")) == Place(None, "right", "")
 
 
 def test_the_table_goes_before_the_header(tmp_path):
     exams = Exams()
     told = Asked(tmp_path / "1.pgm", exam="e", side="right", view="MLO")
-    assert exams.place(told, header("Anna", "1.2", "left", "CC")) == Place(1, "right", "MLO")
-    assert exams.place(told, NOBODY) == Place(1, "right", "MLO")
+    assert exams.place(told, *header("Anna", "1.2", "left", "CC")) == Place(1, "right", "MLO")
+    assert exams.place(told, *UNKNOWN) == Place(1, "right", "MLO")
     # a name of the table is no PatientID
-    assert exams.place(Asked(tmp_path / "2.pgm"), header("e")) == Place(2, "", "")
+    assert exams.place(Asked(tmp_path / "2.pgm"), *header("e")) == Place(2, "", "")
 
 
 def test_names_of_cbis_ddsm_tell_patient_side_and_view(tmp_path):
@@ -117,9 +121,9 @@ def test_names_of_cbis_ddsm_tell_patient_side_and_view(tmp_path):
     right = Asked(tmp_path / "Mass-Training_P_00038_RIGHT_MLO_1.png")
     other = Asked(tmp_path / "P_00039_LEFT_CC.png")
     of_header = header("Mass-Test_P_00039_LEFT_MLO", study="its own")
-    assert exams.place(left, NOBODY) == Place(1, "left", "CC")
-    assert exams.place(right, NOBODY) == Place(1, "right", "MLO")
-    assert exams.place(other, NOBODY) == Place(2, "left", "CC")
-    assert exams.place(Asked(tmp_path / "1-1.dcm"), of_header) == Place(2, "left", "MLO")
+    assert exams.place(left, *UNKNOWN) == Place(1, "left", "CC")
+    assert exams.place(right, *UNKNOWN) == Place(1, "right", "MLO")
+    assert exams.place(other, *UNKNOWN) == Place(2, "left", "CC")
+    assert exams.place(Asked(tmp_path / "1-1.dcm"), *of_header) == Place(2, "left", "MLO")
     # a header that names a patient is believed, not the folder
-    assert exams.place(left, header("Anna", "1.2")) == Place(3, "", "")
+    assert exams.place(left, *header("Anna", "1.2")) == Place(3, "", "")

@@ -293,51 +293,6 @@ def test_a_run_without_a_model_and_an_output_folder_that_is_a_file(run, films, t
     assert not (tmp_path / "out").exists()
 
 
-def shifted(run: pathlib.Path, copy: pathlib.Path, by: float) -> pathlib.Path:
-    """Copies a run, the last bias of its network moved."""
-    shutil.copytree(run, copy)
-    model = keras.models.load_model(copy / "model.keras", compile=False)
-    model.layers[-1].bias.assign_add([by])
-    model.save(copy / "model.keras")
-    return copy
-
-
-def test_folds_of_a_cross_validation_are_averaged(run, films, tmp_path):
-    whole = tmp_path / "whole"
-    parts = [shifted(run, whole / f"fold{fold}", by) for fold, by in enumerate((0.4, -1.0))]
-    described = json.loads((run / "run.json").read_text())
-    folds = {"folds": [{"run": "fold0"}, {"run": "fold1"}]}
-    (whole / "run.json").write_text(json.dumps({**described, **folds}))
-    asked = sorted(films.rglob("*.dcm"))[:2]
-    alone = [ask(part, tmp_path / "out", *asked)["films"] for part in parts]
-    together = ask(whole, tmp_path / "out", *asked)
-    assert together["networks"] == 2
-    for film, *members in zip(together["films"], *alone, strict=True):
-        for key in ("probability", "threshold"):
-            assert film[key] == pytest.approx(np.mean([member[key] for member in members]))
-        assert members[0]["probability"] - members[1]["probability"] > 0.05
-
-
-def test_views_of_test_time_augmentation_are_averaged(run, films, tmp_path):
-    """A network that says how bright the left half of a record is."""
-    copy = shutil.copytree(run, tmp_path / "run")
-    described = json.loads((copy / "run.json").read_text())
-    described["test_time_augmentation"] = "flip"
-    (copy / "run.json").write_text(json.dumps(described))
-    pixels = keras.Input((64, 48, 1), dtype="uint16")
-    left = keras.layers.Cropping2D(((0, 0), (0, 24)))(
-        keras.layers.Rescaling(1 / 65535, dtype="float32")(pixels)
-    )
-    brightness = keras.layers.GlobalAveragePooling2D()(left)
-    keras.Model(pixels, brightness).save(copy / "model.keras")
-    path = next(films.rglob("*.dcm"))
-    (film,) = ask(copy, tmp_path / "out", path, heat_maps=False)["films"]
-    asker = asked_film.Asker(finished_run.open_run(copy), None)
-    record = asker.prepare(film_list.Asked(path)).film.record[:, :, 0] / 65535
-    assert film["probability"] == pytest.approx(record.mean(), abs=1e-5)
-    assert abs(record[:, :24].mean() - record.mean()) > 0.01
-
-
 PLANTED = {
     "PatientName": "Quillfeather^Zebedee",
     "PatientID": "IDquillfeather77",
