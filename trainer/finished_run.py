@@ -39,6 +39,9 @@ from trainer.film_answers import Reader
 from trainer.predictions import Prediction
 
 
+_SYNTHETIC = "the network learned from synthetic phantoms: of real films it knows nothing"
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
     """One network of a run.
@@ -87,18 +90,19 @@ class FinishedRun:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before any of its predictions is read."""
-        synthetic = self.description["synthetic"]
-        known = any(network.known is not None for network in self.networks)
         learned = [self.calibration] if self.calibration else [n.calibration for n in self.networks]
-        reasons = {_why_uncalibrated(one) for one in learned} - {None}
-        return (
-            *["the network learned from synthetic phantoms: of real films it knows nothing"]
-            * synthetic,
-            *[f"probabilities are not calibrated: {'; '.join(sorted(map(str, reasons)))}"]
-            * bool(reasons),
-            *["its training films are not known, so no film can be called unlike them"]
-            * (not known),
-        )
+        uncalibrated = {_why_uncalibrated(one) for one in learned} - {None}
+        unknown = {_why_unknown(network.known) for network in self.networks}
+        warnings = []
+        if self.description["synthetic"]:
+            warnings.append(_SYNTHETIC)
+        if uncalibrated:
+            reasons = "; ".join(sorted(map(str, uncalibrated)))
+            warnings.append(f"probabilities are not calibrated: {reasons}")
+        if None not in unknown:
+            reasons = "; ".join(sorted(map(str, unknown)))
+            warnings.append(f"films are not compared with the training films: {reasons}")
+        return tuple(warnings)
 
     def describe(self) -> dict[str, Any]:
         """Returns what predictions.json says of it."""
@@ -193,6 +197,14 @@ def _why_uncalibrated(content: dict[str, Any] | None) -> str | None:
     if content is None:
         return "it was judged before calibration was known; judge it again with --mode=evaluate"
     return None if content["used"] else str(content["not_defined_because"])
+
+
+def _why_unknown(known: dict[str, Any] | None) -> str | None:
+    """Says why films can't be compared with a network's training films; None if they can."""
+    if known is None:
+        return "nothing is known of them, their records are gone"
+    reason: str | None = known["cloud"].get("not_defined_because")
+    return reason
 
 
 def _load(directory: pathlib.Path) -> Network:

@@ -135,6 +135,8 @@ def test_warnings_say_what_is_not_known():
     first, second, third = run_of(network(0.5, learned=why), synthetic=True).warnings
     assert first == "the network learned from synthetic phantoms: of real films it knows nothing"
     assert second == "probabilities are not calibrated: there are no validation films"
-    assert third.startswith("its training films are not known")
-    whole = network(0.5, learned=calibrated(1.0, 0.5), known={"films": 3})
-    assert run_of(whole).warnings == ()
+    assert third.startswith("films are not compared with the training films: nothing is known")
+    few = network(0.5, learned=calibrated(1.0, 0.5), known={"cloud": {"not_defined_because": "2"}})
+    assert run_of(few).warnings == ("films are not compared with the training films: 2",)
+    whole = network(0.5, learned=calibrated(1.0, 0.5), known={"cloud": {"limit": 4.5}})
+    assert run_of(whole, few).warnings == ()

@@ -47,7 +47,7 @@ def run(films, tmp_path_factory) -> pathlib.Path:
     """A network that learned from films by the Beam job's records."""
     root = tmp_path_factory.mktemp("run")
     size = "--phantom_size=2049x640"
-    records = convert(films, root / "out", "--dataset=phantom", "--phantom_films=24", size)
+    records = convert(films, root / "out", "--dataset=phantom", "--phantom_films=34", size)
     config = TrainingConfig(
         dataset_dir=str(records),
         run_dir=str(root / "run"),
@@ -278,7 +278,7 @@ def test_an_old_run_whose_records_are_gone(run, films, tmp_path):
     (old / "run.json").write_text(json.dumps(described))
     told = ask(old, tmp_path / "out", film)
     assert told["films"][0]["distance"] is None
-    assert "its training films are not known" in told["warnings"][-1]
+    assert "films are not compared with the training films" in told["warnings"][-1]
 
 
 def test_a_run_without_a_model_and_an_output_folder_that_is_a_file(run, films, tmp_path):
