@@ -38,7 +38,6 @@ from trainer.familiarity import Finding
 from trainer.film_answers import Reader
 from trainer.predictions import Prediction
 
-
 _SYNTHETIC = "the network learned from synthetic phantoms: of real films it knows nothing"
 
 
