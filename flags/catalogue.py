@@ -22,6 +22,8 @@ class DataSet:
         target: what the trainer learns from it unless told otherwise.
         licence: terms of use.
         citation: whom to cite.
+        medium: "film" for digitised films, "digital" for mammograms whose DICOM headers call them
+            digital, "" for neither or both.
     """
 
     title: str
@@ -31,6 +33,7 @@ class DataSet:
     target: str
     licence: str
     citation: str
+    medium: str = ""
 
 
 DATASETS = {
@@ -43,6 +46,7 @@ DATASETS = {
         licence="CC BY 3.0",
         citation="Lee et al., A curated mammography data set for use in computer-aided detection "
         "and diagnosis research, Scientific Data 4:170177, 2017",
+        medium="film",
     ),
     "mini_mias": DataSet(
         title="mini-MIAS",
@@ -53,6 +57,7 @@ DATASETS = {
         licence="research use only, see its Licence.txt",
         citation="Suckling et al., The Mammographic Image Analysis Society Digital Mammogram "
         "Database, Excerpta Medica, International Congress Series 1069:375-378, 1994",
+        medium="film",
     ),
     "cbis_ddsm_kaggle": DataSet(
         title="CBIS-DDSM (Kaggle, 8-bit JPEG)",
@@ -63,6 +68,7 @@ DATASETS = {
         licence="that of CBIS-DDSM, CC BY 3.0; see the page of the download",
         citation="Lee et al., A curated mammography data set for use in computer-aided detection "
         "and diagnosis research, Scientific Data 4:170177, 2017",
+        medium="film",
     ),
     "cmmd": DataSet(
         title="CMMD",
@@ -74,6 +80,7 @@ DATASETS = {
         citation="Cui et al., The Chinese Mammography Database (CMMD): An online mammography "
         "database with biopsy confirmed types for machine diagnosis of breast, The Cancer Imaging "
         "Archive, 2021, doi 10.7937/tcia.eqde-4b16",
+        medium="digital",
     ),
     "inbreast": DataSet(
         title="INbreast",
@@ -84,6 +91,7 @@ DATASETS = {
         licence="research use only, on request from its authors",
         citation="Moreira et al., INbreast: toward a full-field digital mammographic database, "
         "Academic Radiology 19:236-248, 2012",
+        medium="digital",
     ),
     "vindr_mammo": DataSet(
         title="VinDr-Mammo",
@@ -94,6 +102,7 @@ DATASETS = {
         licence="PhysioNet restricted access, its data use agreement",
         citation="Nguyen et al., VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
         "diagnosis in full-field digital mammography, Scientific Data 10:277, 2023",
+        medium="digital",
     ),
     "rsna": DataSet(
         title="RSNA Screening Mammography 2023",
@@ -103,6 +112,7 @@ DATASETS = {
         target="cancer",
         licence="non-commercial use, the rules of the Kaggle competition",
         citation="RSNA Screening Mammography Breast Cancer Detection, Kaggle, 2023",
+        medium="digital",
     ),
     "table": DataSet(
         title="your own table",
@@ -121,6 +131,7 @@ DATASETS = {
         target="pathology",
         licence="Apache-2.0, as this program",
         citation="made by beam_jobs.sources.phantom",
+        medium="digital",
     ),
 }
 

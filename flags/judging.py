@@ -21,6 +21,10 @@ MODES = {
     "predict": "ask --run's model about films of your own",
     "export": "write --run's model as SavedModel, ONNX and LiteRT, with a model card",
 }
+METHODS = {
+    "gradcam": "Grad-CAM, from the last layer of the base, coarse",
+    "hirescam": "HiResCAM, from its last layers at two resolutions, finer",
+}
 FORMATS = {
     "saved_model": "TensorFlow's, a folder",
     "onnx": "for onnxruntime and others",
@@ -46,6 +50,17 @@ class JudgingConfig:
     # ensemble
     dataset_dir: str | None = None
     tta: str | None = None
+    # predict
+    films: str | None = None
+    heat_maps: bool = True
+    # explain
+    method: str = "gradcam"
+    split: str = "test"
+    worst: int = 12
+    sanity: bool = False
+    pointing: bool = False
+    data_dir: str | None = None
+    layer: str | None = None
     # export
     formats: str = "saved_model,onnx,litert"
 
@@ -65,6 +80,21 @@ class JudgingConfig:
         test_time.check(self.tta)
         for name in self.formats.split(","):
             catalogue.check_name("formats", name.strip(), FORMATS)
+        if self.mode == "explain":
+            self._check_explain()
+
+    def _check_explain(self) -> None:
+        asked = [name for name in ("sanity", "pointing", "layer") if getattr(self, name)]
+        if len(asked) > 1:
+            raise CallerError(f"--{' and --'.join(asked)} are two questions; ask one at a time")
+        if self.pointing and self.data_dir is None:
+            raise CallerError(
+                "--pointing needs --data_dir, the folder of the films the records were made from"
+            )
+        if self.pointing and self.arguments:
+            raise CallerError(
+                f"--pointing plays the films of --split, not {self.arguments[0]}; leave it out"
+            )
 
     @classmethod
     def from_flags(cls, values: flags.FlagValues, arguments: list[str]) -> JudgingConfig:
@@ -85,11 +115,50 @@ def define() -> None:
     text(
         "output_dir",
         None,
-        "Folder for what is written. Default: beside the run asked; of a comparison "
-        "runs/comparison.",
+        "Folder for what is written. Default: in the folder of the run asked; predictions/ for "
+        "--mode=predict, runs/comparison for --mode=compare.",
     )
     text(
         "formats",
         JudgingConfig.formats,
         catalogue.describe("What --mode=export writes, separated by commas", FORMATS),
+    )
+    _define_predict()
+    _define_explain()
+
+
+def _define_predict() -> None:
+    flags.DEFINE_string(
+        "films",
+        None,
+        "CSV of films for --mode=predict: path, and what files do not tell of them: exam, side, "
+        "view. Films of one examination and side are averaged.",
+    )
+    flags.DEFINE_bool("heat_maps", True, "Draw a heat map of each film predicted.")
+
+
+def _define_explain() -> None:
+    flags.DEFINE_enum("method", "gradcam", list(METHODS), catalogue.describe("Heat maps", METHODS))
+    flags.DEFINE_enum(
+        "split", "test", ["test", "validation"], "Films --mode=explain looks at if none are named."
+    )
+    flags.DEFINE_integer(
+        "worst",
+        12,
+        "How many of them: those whose truth the model found least likely. 0: all.",
+        lower_bound=0,
+    )
+    flags.DEFINE_bool(
+        "sanity", False, "Compare heat maps with those of the network made random layer by layer."
+    )
+    flags.DEFINE_bool(
+        "pointing",
+        False,
+        "Measure how often heat maps are strongest on a lesion; needs --data_dir.",
+    )
+    flags.DEFINE_string(
+        "data_dir", None, "Folder of the films that the records were made from, for --pointing."
+    )
+    flags.DEFINE_string(
+        "layer", None, "Draw the channels of this layer of the network, or of its base, instead."
     )

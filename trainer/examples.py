@@ -38,6 +38,13 @@ def parse_film_ids(serialized: tf.Tensor) -> tf.Tensor:
     return _parse(serialized, ("film_id",))["film_id"]
 
 
+def parse_native_sizes(serialized: tf.Tensor) -> tf.Tensor:
+    """Reads sizes before the recipe: [batch] strings -> [batch, 2] int64, rows and columns."""
+    keys = ("original_height", "original_width")
+    sizes = _parse(serialized, keys)
+    return tf.stack([sizes[key] for key in keys], axis=1)
+
+
 def parse_metadata(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Reads who is on the films of a batch: METADATA_KEYS -> [batch] strings."""
     return _parse(serialized, METADATA_KEYS)

@@ -13,19 +13,35 @@ import dataclasses
 import importlib.metadata
 import pathlib
 
+import cv2
 import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from beam_jobs.imaging import decode, recipe
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging import breast, decode, recipe
+from beam_jobs.imaging.decode import NOBODY, Identity, Origin, UnusableFilm
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
 from flags.errors import CallerError
 from flags.preparation import Preparation
 from trainer import run_folder
 
-__all__ = ["PreparedFilm", "UnusableFilm", "prepare", "read_preparation"]
+__all__ = [
+    "NOBODY",
+    "Identity",
+    "Origin",
+    "PreparedFilm",
+    "UnusableFilm",
+    "find_breast",
+    "identify",
+    "prepare",
+    "read_mask",
+    "read_preparation",
+]
+
+
+_LARGEST_MASK = 100_000_000
+_HALF = 32767  # of full scale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +105,18 @@ def _find_preparation(directory: pathlib.Path) -> Preparation:
     )
 
 
+def identify(path: pathlib.Path) -> tuple[Identity, Origin]:
+    """Reads whose film a DICOM header says it is, and whence; nothing of what is no DICOM.
+
+    Raises:
+        UnusableFilm: the file can't be read.
+    """
+    try:
+        return decode.read_identity(path), decode.read_origin(path)
+    except OSError as error:
+        raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
+
+
 def prepare(
     path: pathlib.Path, preparation: Preparation, *, view: str = "", side: str = ""
 ) -> PreparedFilm:
@@ -104,9 +132,8 @@ def prepare(
         UnusableFilm: the film can't be used, or the recipe needs a view or side nobody tells.
     """
     if not (view and side):
-        identity = _read_identity(path)
-        view, side = view or identity.view, side or identity.side
-    _check_told(preparation, view=view, side=side)
+        identity, origin = identify(path)
+        view, side = view or identity.view, side or identity.side or origin.side
     pixels = decode.read_film(
         path,
         options=decode.Options(
@@ -116,18 +143,12 @@ def prepare(
             decoder=preparation.decoder,
         ),
     )
+    _check_told(preparation, view=view, side=side)  # what is no film at all said so before
     trail = Trail()
     record = recipe.prepare(
         pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
     )
     return PreparedFilm(path, pixels, record, trail.matrix, view, side)
-
-
-def _read_identity(path: pathlib.Path) -> decode.Identity:
-    try:
-        return decode.read_identity(path)
-    except OSError as error:
-        raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
 
 
 def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
@@ -141,3 +162,23 @@ def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
             raise UnusableFilm(
                 "side_unknown", "the recipe's orient needs the side, the header does not say it"
             )
+
+
+def find_breast(pixels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Finds the breast on a decoded film; returns [height, width], true on it.
+
+    Raises:
+        UnusableFilm: nothing on the film is as large as a breast.
+    """
+    found = breast.find(breast.shrink(pixels)).astype(np.uint8)
+    height, width = pixels.shape
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def read_mask(path: pathlib.Path) -> NDArray[np.bool_]:
+    """Reads the outline of a lesion, a film of two values; returns [height, width].
+
+    Raises:
+        UnusableFilm: the file can't be read, or nothing is drawn in it.
+    """
+    return decode.read_film(path, options=decode.Options(max_pixels=_LARGEST_MASK)) > _HALF

@@ -20,14 +20,11 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from flags.judging import METHODS
 from trainer.models import BASE_LAYER
 
 Heat = NDArray[np.float32]
 
-METHODS = {
-    "gradcam": "from the last layer of the base, coarse",
-    "hirescam": "from its last layers at two resolutions, finer",
-}
 _STAGES = {"gradcam": 1, "hirescam": 2}
 # A map below this share of what was summed is rounding of sums that cancel out, not evidence
 _ROUNDING = 1e-6
@@ -57,7 +54,7 @@ class HeatMapper:
         Args:
             model: as `trainer.models.build` makes them and model.keras holds them.
             target_kind: binary, classes or ordinal.
-            method: key of METHODS.
+            method: key of `flags.judging.METHODS`.
         """
         assert method in METHODS, method
         self._kind = target_kind
@@ -79,9 +76,7 @@ class HeatMapper:
 
         Args:
             images: [films, height, width, 1] uint16, as records hold them.
-            labels: the class asked about, by film. None: 1 of two classes; of more, what the
-                network calls the film; of grades, that it is not below the one called, or is above
-                the lowest.
+            labels: the class asked about, by film. None: `default_labels`.
 
         Returns:
             [films, height, width] float32: 1 where the evidence is strongest, 0 where there is
@@ -104,7 +99,8 @@ class HeatMapper:
             tape.watch(seen)  # a frozen base has no variable that is watched
             *stages, values = self._rest(seen, training=False)
             logits = tf.cast(values, tf.float32) @ self._last.kernel + self._last.bias
-            scores = _SLOPES * _scores(logits, self._kind, labels)
+            asked = default_labels(logits.numpy(), self._kind) if labels is None else labels
+            scores = _SLOPES * _scores(logits, self._kind, asked)
         gradients = tape.gradient(scores, stages)
         rules = {"gradcam": _grad_cam, "hirescam": _hi_res_cam}
         return [
@@ -113,17 +109,29 @@ class HeatMapper:
         ]
 
 
-def _scores(logits: tf.Tensor, kind: str, labels: Sequence[int] | None) -> tf.Tensor:
-    """Takes the logit explained of each film, [films]."""
+def default_labels(answers: NDArray[np.floating], kind: str) -> list[int]:
+    """Says which class each film is asked about where nobody says.
+
+    The second of two; of more, what the network calls the film; of grades the same, but the second
+    where it calls the lowest.
+
+    Args:
+        answers: [films, outputs] of the network, logits or probabilities less 0.5.
+        kind: of the target.
+    """
     if kind == "classes":
-        asked = tf.argmax(logits, axis=1) if labels is None else tf.constant(labels, tf.int64)
+        return answers.argmax(axis=1).tolist()
+    # as `outputs.ordinal_accuracy` scans the questions; a binary target has one
+    called = np.cumprod(answers > 0, axis=1).sum(axis=1)
+    return np.maximum(called, 1).tolist()
+
+
+def _scores(logits: tf.Tensor, kind: str, labels: Sequence[int]) -> tf.Tensor:
+    """Takes the logit explained of each film, [films]."""
+    asked = tf.constant(labels, tf.int64)
+    if kind == "classes":
         return tf.gather(logits, asked, axis=1, batch_dims=1)
     # question k asks whether the label is above k: P(label > k), one question if binary
-    if labels is None:
-        called = tf.math.cumprod(tf.cast(logits > 0, tf.int64), axis=1)
-        asked = tf.maximum(tf.reduce_sum(called, axis=1), 1)
-    else:
-        asked = tf.constant(labels, tf.int64)
     above = tf.gather(logits, tf.maximum(asked - 1, 0), axis=1, batch_dims=1)
     return tf.where(asked > 0, above, -above)
 
@@ -203,7 +211,7 @@ def overlay(film: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
     return np.rint(mixed).astype(np.uint8)
 
 
-def to_film(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, int]) -> Heat:
+def to_film(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Heat:
     """Lays the heat map of a record out on the film that it was made from.
 
     Args:

@@ -90,6 +90,22 @@ def metadata_batches(split: Split, target: Target, *, batch_size: int) -> tf.dat
     )
 
 
+def film_batches(split: Split, size: ImageSize, *, batch_size: int) -> tf.data.Dataset:
+    """Streams (pixels as stored, [batch, 2] native rows and columns, [batch] patient ids)."""
+    return (
+        _read(_open(split, cache=False), split)
+        .batch(batch_size)
+        .map(
+            lambda serialized: (
+                examples.parse_images(serialized, size),
+                examples.parse_native_sizes(serialized),
+                examples.parse_metadata(serialized)["patient_id"],
+            )
+        )
+        .prefetch(1)
+    )
+
+
 def batches_in(split: Split, batch_size: int) -> int:
     """Counts the batches of one epoch."""
     return -(-split.epoch_size // batch_size)

@@ -26,6 +26,7 @@ from trainer import (
     run_folder,
     sampling,
     strategy,
+    training_films,
     transfer,
 )
 from trainer.records import Records, find_directory, open_records, select, settle
@@ -81,6 +82,7 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
                 phases.train_phase(run, number)
             if strategy.is_chief(devices):
                 describe_end(run)
+                training_films.write(directory, data.train, data.records.size)
                 save_model(model, directory / "model.keras")
                 features.discard(directory)
         if data.test is not None and strategy.is_chief(devices):

@@ -14,7 +14,15 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging import dicom, dicom_file, raster, tfio_decoder, tiff
-from beam_jobs.imaging.dicom_file import CONTENTS, NOBODY, File, Identity, read_identity
+from beam_jobs.imaging.dicom_file import (
+    CONTENTS,
+    NOBODY,
+    File,
+    Identity,
+    Origin,
+    read_identity,
+    read_origin,
+)
 from beam_jobs.imaging.unusable import UnusableFilm
 
 __all__ = [
@@ -23,10 +31,12 @@ __all__ = [
     "File",
     "Identity",
     "Options",
+    "Origin",
     "UnusableFilm",
     "decode",
     "read_film",
     "read_identity",
+    "read_origin",
 ]
 
 

@@ -64,6 +64,27 @@ class Identity:
 
 
 NOBODY = Identity("", "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What a header says beside `Identity`, for a film that comes without a table; "" if nothing.
+
+    Attributes:
+        study_uid: StudyInstanceUID (0020,000D), one examination.
+        side: left or right, from Laterality (0020,0060): of a series, where CBIS-DDSM has it.
+        medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
+            and copies are), from SOPClassUID (0008,0016).
+    """
+
+    study_uid: str = ""
+    side: str = ""
+    medium: str = ""
+
+
+_ORIGIN_TAGS = ["StudyInstanceUID", "Laterality", "SOPClassUID"]
+_MEDIA = {"1.2.840.10008.5.1.4.1.1.1.2": "digital", "1.2.840.10008.5.1.4.1.1.7": "secondary"}
+"""How the UIDs of PS3.4 B.5 begin, digital mammography X-ray images and secondary captures."""
 _IDENTITY_TAGS = [
     "SeriesInstanceUID",
     "PatientID",
@@ -125,6 +146,27 @@ def read_identity(path: File) -> Identity:
         raise
     except Exception:  # any damage; the conversion itself says which, film by film
         return NOBODY
+
+
+def read_origin(path: File) -> Origin:
+    """Reads where a film comes from, without its pixels; nothing of what is not DICOM.
+
+    Raises:
+        OSError: the file can't be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_ORIGIN_TAGS)
+        kind = str(header.get("SOPClassUID", ""))
+        return Origin(
+            study_uid=str(header.get("StudyInstanceUID", "") or ""),
+            side=_SIDES.get(str(header.get("Laterality", "")), ""),
+            medium=next((name for start, name in _MEDIA.items() if kind.startswith(start)), ""),
+        )
+    except OSError:
+        raise
+    except Exception:  # any damage, as above
+        return Origin()
 
 
 def _read_view(header: pydicom.Dataset) -> str:

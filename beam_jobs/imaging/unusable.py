@@ -9,6 +9,7 @@ Reason = Literal[
     "changed",
     "empty_file",
     "not_an_image",
+    "not_a_film",
     "damaged_header",
     "no_pixels",
     "truncated",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import pathlib
 from collections.abc import Callable
 
 from beam_jobs import splits, storage
@@ -14,6 +15,7 @@ from beam_jobs.sources import (
     cmmd,
     inbreast,
     mini_mias,
+    phantom,
     rsna,
     table,
     vindr,
@@ -74,12 +76,15 @@ def list_films(
             label_policy=config.label_policy,
         ),
         "mini_mias": lambda: mini_mias.read(data_dir, label_policy=config.label_policy),
-        "phantom": lambda: cbis_ddsm.read(
-            data_dir,
-            label_policy=config.label_policy,
-            cache=cache,
-            patient_prefix="PHANTOM_",
-            report=report,
+        "phantom": lambda: phantom.add_circles(
+            cbis_ddsm.read(
+                data_dir,
+                label_policy=config.label_policy,
+                cache=cache,
+                patient_prefix="PHANTOM_",
+                report=report,
+            ),
+            pathlib.Path(config.data_dir),
         ),
     }
     films = read[config.dataset]()

@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from beam_jobs.sources.phantom_image import Film, Lesion, Sample, draw, generator_of
+from beam_jobs.sources import film as film_table
+from beam_jobs.sources.phantom_image import Film, Lesion, Sample, circles, draw, generator_of
 from flags.errors import CallerError
 
 T = TypeVar("T")
@@ -130,6 +131,23 @@ def _holds(directory: pathlib.Path, sample: Sample) -> bool:
             f"{' '.join(wanted.split())}; delete the folder or choose another"
         )
     return True
+
+
+def add_circles(films: Sequence[film_table.Film], directory: pathlib.Path) -> list[film_table.Film]:
+    """Adds where the lesions are, which the tables do not say.
+
+    Args:
+        films: as read from a phantom folder.
+        directory: that folder.
+    """
+    statement = json.loads((directory / "phantom.json").read_text())
+    del statement["version"]
+    sample = Sample(**statement)
+    texts = {
+        film.folder: ";".join(",".join(map(str, circle)) for circle in circles(film, sample))
+        for film in plan(sample)
+    }
+    return [dataclasses.replace(film, lesions=texts.get(film.copies, "")) for film in films]
 
 
 def _deal(cards: Sequence[T], generator: np.random.Generator) -> Iterator[T]:

@@ -108,19 +108,15 @@ def generator_of(*key: int) -> np.random.Generator:
 
 def draw(film: Film, sample: Sample) -> FloatImage:
     """Returns the film as [rows, columns] float32, 0..1, bright tissue on a dark background."""
-    side, view = ("LEFT", "RIGHT").index(film.side), ("CC", "MLO").index(film.view)
-    generator = generator_of(sample.seed, film.patient, side, view)
-    rows = sample.height + 8 * int(generator.integers(0, 6))
-    columns = sample.width + 8 * int(generator.integers(0, 6))
-    depth, half_width, half_height = _outline((rows, columns), generator)
+    shape, axes, generator = _begin(film, sample)
+    depth, half_width = _outline(shape, axes, generator), axes[0]
     # compressed tissue is as thick as the gap of the plates but for the rim
     thickness = 1 - np.exp(-np.maximum(depth, 0) / 70)
     image = _tissue(depth / half_width, film.density, generator)
     if film.view == "MLO":
         _add_muscle(image, generator)
     for lesion in film.lesions:
-        along, across = lesion.place[0], lesion.place[1 + view]
-        centre = (along * half_width, rows / 2 + (2 * across - 1) * 0.8 * half_height)
+        centre = _centre(lesion, film.view, shape, axes)
         _add_lesion(image, lesion, kind=film.kind, centre=centre, generator=generator)
     image *= thickness
     image += 0.07 * np.exp(-(((depth - 14) / 7) ** 2))  # skin line
@@ -132,6 +128,37 @@ def draw(film: Film, sample: Sample) -> FloatImage:
         image = np.ascontiguousarray(image[:, ::-1])
     _add_label(image, film, generator)
     return np.clip(image, 0, 1, out=image)
+
+
+def circles(film: Film, sample: Sample) -> list[tuple[int, int, int]]:
+    """Returns (column, row, radius) of each lesion where `draw` puts it, in film pixels."""
+    shape, axes, _ = _begin(film, sample)
+    found = []
+    for lesion in film.lesions:
+        column, row = (int(place) for place in _centre(lesion, film.view, shape, axes))
+        column = column if film.side == "LEFT" else shape[1] - 1 - column
+        found.append((column, row, round(lesion.radius)))
+    return found
+
+
+def _begin(
+    film: Film, sample: Sample
+) -> tuple[tuple[int, int], tuple[float, float], np.random.Generator]:
+    """Returns the film's shape, the half axes of its breast across and down, and its generator."""
+    side, view = ("LEFT", "RIGHT").index(film.side), ("CC", "MLO").index(film.view)
+    generator = generator_of(sample.seed, film.patient, side, view)
+    rows = sample.height + 8 * int(generator.integers(0, 6))
+    columns = sample.width + 8 * int(generator.integers(0, 6))
+    axes = columns * generator.uniform(0.68, 0.84), rows * generator.uniform(0.38, 0.46)
+    return (rows, columns), axes, generator
+
+
+def _centre(
+    lesion: Lesion, view: str, shape: tuple[int, int], axes: tuple[float, float]
+) -> tuple[float, float]:
+    """Returns the column and row of a lesion, the chest wall at the left."""
+    along, across = lesion.place[0], lesion.place[1 + ("CC", "MLO").index(view)]
+    return along * axes[0], shape[0] / 2 + (2 * across - 1) * 0.8 * axes[1]
 
 
 def texture(
@@ -153,15 +180,14 @@ def texture(
 
 
 def _outline(
-    shape: tuple[int, int], generator: np.random.Generator
-) -> tuple[FloatImage, float, float]:
-    """Returns depth under the skin (pixels, negative outside), and the half axes of the breast.
+    shape: tuple[int, int], axes: tuple[float, float], generator: np.random.Generator
+) -> FloatImage:
+    """Returns depth under the skin (pixels, negative outside).
 
     The chest wall is the left edge. Smooth, so made at an eighth of the size and enlarged.
     """
     rows, columns = shape
-    half_width = columns * generator.uniform(0.68, 0.84)
-    half_height = rows * generator.uniform(0.38, 0.46)
+    half_width, half_height = axes
     middle = rows * generator.uniform(0.48, 0.54)
     y = ((np.arange(rows // 8) + 0.5) * rows / (rows // 8) - middle)[:, None] / half_height
     x = ((np.arange(columns // 8) + 0.5) * 8)[None, :] / half_width
@@ -172,8 +198,7 @@ def _outline(
     reach += 0.035 * np.exp(-((angle / 0.05) ** 2))  # nipple
     radius = (np.abs(x) ** 2.3 + np.abs(y) ** 2.3) ** (1 / 2.3)
     depth = ((reach - radius) * half_width).astype(np.float32)
-    depth = cv2.resize(depth, (columns, rows), interpolation=cv2.INTER_CUBIC)
-    return depth, half_width, half_height
+    return cv2.resize(depth, (columns, rows), interpolation=cv2.INTER_CUBIC)
 
 
 def _tissue(inwards: FloatImage, density: int, generator: np.random.Generator) -> FloatImage:

@@ -9,8 +9,10 @@ import pydicom
 import pytest
 import scipy.signal
 
-from beam_jobs.sources import phantom, phantom_image
+from beam_jobs.sources import listing, phantom, phantom_image
 from beam_jobs.sources.phantom_image import Sample
+from flags.conversion import ConversionConfig
+from flags.size import ImageSize
 
 SAMPLE = Sample(films=9, height=2100, width=700, seed=3)
 TABLES = [
@@ -225,3 +227,33 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_sample_refuses(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}, at least"):
         Sample(**{name: value})
+
+
+def test_circles_are_where_lesions_are_drawn():
+    """A lesion of twice the contrast, on the same grain: all that changes lies about its circle."""
+    films = [
+        film for film in phantom.plan(SAMPLE) if film.kind == "mass" and len(film.lesions) == 1
+    ]
+    assert {film.side for film in films} == {"LEFT", "RIGHT"}
+    for film in films:
+        ((column, row, radius),) = phantom_image.circles(film, SAMPLE)
+        (lesion,) = film.lesions
+        bold = dataclasses.replace(lesion, contrast=1.5 * lesion.contrast)
+        change = phantom_image.draw(dataclasses.replace(film, lesions=(bold,)), SAMPLE)
+        change = np.abs(change - phantom_image.draw(film, SAMPLE))
+        rows, columns = np.nonzero(change > 0.5 * change.max())
+        inside = np.hypot(columns - column, rows - row) < 1.6 * radius
+        assert inside.mean() > 0.95
+        assert radius == round(lesion.radius)
+
+
+def test_films_as_listed_have_their_circles(folder):
+    config = ConversionConfig(
+        dataset="phantom", data_dir=folder, output_dir=folder, sizes=(ImageSize(8, 8),)
+    )
+    listed = listing.list_films(config, cache=None, report=lambda done, of: None)
+    wanted = {film.folder: phantom_image.circles(film, SAMPLE) for film in phantom.plan(SAMPLE)}
+    assert len(listed) == 9
+    for film in listed:
+        circles = [tuple(map(int, text.split(","))) for text in film.lesions.split(";")]
+        assert circles == wanted[film.copies]

@@ -63,3 +63,21 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
     )
     got = decode.read_identity(path)
     assert (got.side, got.view, got.content) == ("", view, "")
+
+
+@pytest.mark.parametrize(
+    ("tags", "side", "medium"),
+    [
+        ({"Laterality": "L"}, "left", "digital"),
+        ({"Laterality": "B"}, "", "digital"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}, "", "digital"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "", "secondary"),
+        ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}, "", ""),
+    ],
+)
+def test_origin(tags, side, medium, tmp_path, write_dicom):
+    """CBIS-DDSM is secondary capture with a Laterality; computed radiography is neither medium."""
+    path = write_dicom(tmp_path / "1.dcm", FILM, StudyInstanceUID="1.2.9", **tags)
+    assert decode.read_origin(path) == decode.Origin("1.2.9", side, medium)
+    (tmp_path / "2.dcm").write_bytes(path.read_bytes()[:200])
+    assert decode.read_origin(tmp_path / "2.dcm") == decode.Origin()

@@ -1,0 +1,171 @@
+"""--mode=explain: what a run's model looks at, on films of one's own or those it was judged on.
+
+python -m trainer --mode=explain --run=RUN FILM...        on the films as they are
+python -m trainer --mode=explain --run=RUN                the 12 it was most wrong about
+python -m trainer --mode=explain --run=RUN --layer=NAME   what the channels of a layer make of it
+python -m trainer --mode=explain --run=RUN --sanity       do maps depend on what was learned?
+python -m trainer --mode=explain --run=RUN --pointing --data_dir=DIR
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import sys
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from flags import catalogue
+from flags.catalogue import Target
+from flags.errors import CallerError
+from flags.judging import JudgingConfig
+from trainer import (
+    explained_films,
+    feature_maps,
+    films,
+    heat_map,
+    heat_picture,
+    outputs,
+    pointing_game,
+    run_folder,
+    sanity,
+)
+from trainer.explained_films import ExplainedFilm
+from trainer.films import UnusableFilm
+
+FOLDER = "heat_maps"
+
+
+def run(config: JudgingConfig) -> int:
+    """Answers; returns 0, or 1 if a film could not be used.
+
+    Raises:
+        CallerError: there is no such run, film or layer, or its films or the places of their
+            lesions are not to be had.
+    """
+    assert config.run is not None
+    run_folder.read_config(pathlib.Path(config.run))
+    explainer = _Explainer(config, pathlib.Path(config.run))
+    if config.pointing:
+        return explainer.point()
+    if config.sanity:
+        return explainer.check_sanity()
+    return explainer.draw()
+
+
+class _Explainer:
+    """One run, its network, and where answers go."""
+
+    def __init__(self, config: JudgingConfig, directory: pathlib.Path) -> None:
+        self._config = config
+        self._directory = directory
+        self._target = _read_target(directory)
+        self._model = keras.models.load_model(directory / "model.keras", compile=False)
+        self._output_dir = pathlib.Path(config.output_dir or directory / FOLDER)
+        self._bad = 0
+        try:
+            self._output_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CallerError(
+                f"--output_dir={self._output_dir} can't be made: {error.strerror}"
+            ) from error
+
+    def draw(self) -> int:
+        """Draws a picture of each film: its heat map, or the channels of a layer."""
+        layer = self._config.layer
+        watched = feature_maps.watch(self._model, layer) if layer else None
+        mapper = heat_map.HeatMapper(self._model, self._target.kind, method=self._config.method)
+        for number, film in enumerate(self._films(), start=1):
+            stem = re.sub(r"[^\w.-]", "_", pathlib.Path(film.name).stem)
+            path = self._output_dir / f"{number:03d}-{stem}{f'-{layer}' if layer else ''}.png"
+            if watched is not None:
+                values = keras.ops.convert_to_numpy(watched(film.record[None], training=False))[0]
+                feature_maps.draw(path, values.astype(np.float32), title=f"{stem}, {layer}")
+                print(f"{film.name}: {path}")
+                continue
+            answers = self._model.predict_on_batch(film.record[None])
+            label = heat_map.default_labels(answers - 0.5, self._target.kind)[0]
+            heat = mapper.draw(film.record[None], [label])[0]
+            shown = heat_map.to_film(heat, film.matrix, film.pixels.shape)
+            said = self._describe(answers)
+            truth = f"truly {film.truth}; " if film.truth else ""
+            of = self._target.names[label] + " or more" * (self._target.kind == "ordinal")
+            heat_picture.write(path, film.pixels, shown, title=f"{stem}: {truth}{said}", of=of)
+            print(f"{film.name}: {said}{'' if heat.any() else f', no evidence for {of}'}: {path}")
+        return int(self._bad > 0)
+
+    def check_sanity(self) -> int:
+        """Compares maps of the network with those of randomised ones."""
+        images = np.stack([film.record for film in self._films()] or self._none())
+        report = keras.utils.Progbar(None, unit_name="network")
+        content = sanity.check(
+            self._model,
+            self._target.kind,
+            images,
+            method=self._config.method,
+            report=lambda done, of: report.update(done),
+        )
+        run_folder.write_json(self._output_dir / "sanity.json", content)
+        print(f"rank correlation of {len(images)} maps with those of the trained network:")
+        for step in content["steps"]:
+            found = step["rank_correlation"]
+            figure = step["not_defined_because"] if found is None else f"{found:+.2f}"
+            print(f"  {step['randomised']} randomised: {figure}")
+        return int(self._bad > 0)
+
+    def point(self) -> int:
+        """Plays the pointing game on the films with a known lesion."""
+        config = self._config
+        judged = explained_films.open_judged(
+            self._directory, config.split, dataset_dir=config.dataset_dir
+        )
+        content = pointing_game.play(
+            heat_map.HeatMapper(self._model, self._target.kind, method=config.method),
+            judged,
+            films.read_preparation(self._directory),
+            data_dir=pathlib.Path(config.data_dir or ""),
+            bad=self._tell,
+        )
+        content = {"method": config.method, "split": config.split, **content}
+        run_folder.write_json(self._output_dir / "pointing.json", content)
+        print(pointing_game.describe(content))
+        return int(self._bad > 0)
+
+    def _films(self) -> Iterator[ExplainedFilm]:
+        config = self._config
+        if config.arguments:
+            preparation = films.read_preparation(self._directory)
+            return explained_films.of_files(config.arguments, preparation, self._tell)
+        judged = explained_films.open_judged(
+            self._directory, config.split, dataset_dir=config.dataset_dir
+        )
+        return explained_films.of_split(self._directory, config.split, judged, worst=config.worst)
+
+    def _tell(self, name: str, unusable: UnusableFilm) -> None:
+        print(f"{name}: {unusable}", file=sys.stderr)
+        self._bad += 1
+
+    def _none(self) -> list[NDArray[np.uint16]]:
+        raise CallerError("no film is left to look at; give others")
+
+    def _describe(self, answers: NDArray[np.float32]) -> str:
+        (row,) = outputs.class_probabilities(answers.astype(np.float64), self._target)
+        if len(row) == 2:
+            return f"probability of {self._target.names[1]} {row[1]:.2f}"
+        return ", ".join(
+            f"{name} {share:.2f}" for name, share in zip(self._target.names, row, strict=True)
+        )
+
+
+def _read_target(directory: pathlib.Path) -> Target:
+    """Reads the question of a run, as it was settled for its films."""
+    description = run_folder.read_json(directory / "run.json")
+    return dataclasses.replace(
+        catalogue.TARGETS[description["target"]],
+        names=tuple(description["label_names"]),
+        kind=description["kind"],
+    )
