@@ -148,4 +148,4 @@ def _mean(values: intervals.Floats, patients: NDArray[np.str_]) -> dict[str, Any
             )
         ]
     )
-    return intervals.figure(float(values.mean()), samples, only_patient=len(set(patients)) == 1)
+    return intervals.figure(float(values.mean()), samples, patients=len(set(patients)))
