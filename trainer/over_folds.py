@@ -14,6 +14,8 @@ import numpy as np
 def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Takes mean and standard deviation of each figure over the folds where it is defined.
 
+    Left out are figures that some fold does not have at all: it was scored by an earlier version.
+
     Args:
         scores: metrics.json of each fold.
 
@@ -24,6 +26,8 @@ def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     summary = {}
     for name, figure in scores[0].items():
         if not (isinstance(figure, dict) and "value" in figure):
+            continue
+        if not all(name in fold for fold in scores):  # some were scored by an earlier version
             continue
         values = [fold[name]["value"] for fold in scores if fold[name]["value"] is not None]
         summary[name] = {
