@@ -9,12 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trainer import calibration_error, probability_scores, ranking
 from trainer.intervals import Draws, Floats, ratio
 from trainer.judged import Judged, Labels
-from trainer.predictions import Prediction
 
 _ONE_AGAINST_THE_REST = ("auc", "partial_auc", "average_precision")
 NAMES = (
@@ -62,14 +60,6 @@ def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, di
     if "calibration_error" in names:
         figures["calibration_error"] = calibration_error.score(judged, draws)
     return {name: figures[name] for name in names}
-
-
-def columns(
-    predictions: Sequence[Prediction], classes: int
-) -> tuple[Labels, Floats, NDArray[np.str_]]:
-    """Takes labels [films], probabilities [films, classes] and patients [films] out."""
-    films = Judged.of(predictions, [str(label) for label in range(classes)])
-    return films.labels, films.probabilities, films.patients
 
 
 def answers_of(probabilities: Floats, *, ordinal: bool) -> Labels:

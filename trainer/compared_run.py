@@ -7,15 +7,21 @@ baseline, *others = read_all([pathlib.Path("runs/a"), pathlib.Path("runs/b")])
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from flags.errors import CallerError
-from trainer import class_metrics, decisions, metrics, predictions, published, ranking
+from trainer import (
+    class_metrics,
+    decisions,
+    metrics,
+    predictions,
+    published,
+    ranking,
+    run_folder,
+    scoring,
+)
 from trainer.intervals import Floats
 from trainer.judged import Judged, Labels
 from trainer.predictions import Prediction
@@ -85,10 +91,8 @@ class ComparedRun:
 
 
 def answers_of(films: Judged) -> Labels:
-    """Says which class each film is called, [films]; of two classes at the threshold."""
-    if films.several:
-        return class_metrics.answers_of(films.probabilities, ordinal=films.ordinal)
-    return (films.probabilities[:, 1] > metrics.THRESHOLD).astype(np.int64)
+    """Says which class each film is called, [films]; of two classes at metrics.THRESHOLD."""
+    return scoring.answers_of(films, metrics.THRESHOLD)
 
 
 def read_all(directories: Sequence[pathlib.Path]) -> list[ComparedRun]:
@@ -119,8 +123,9 @@ def read(
     films = predictions.read(directory / "predictions.csv")
     if not films:
         raise CallerError(f"{directory}/predictions.csv holds no film; evaluate the run again")
-    scores, run = (_read_json(directory / file) for file in ("metrics.json", "run.json"))
-    config = _read_json(directory / "config.json", default={})
+    scores, run = (run_folder.read_json(directory / file) for file in ("metrics.json", "run.json"))
+    config_file = directory / "config.json"
+    config = run_folder.read_json(config_file) if config_file.is_file() else {}
     missing = {"target", "label_names", "policies"} - run.keys()
     if missing:
         raise CallerError(
@@ -172,18 +177,3 @@ def _check(run: ComparedRun) -> None:
             f"{run.directory}: metrics.json (accuracy {said}) is not of these predictions "
             f"({accuracy:.3f}), or old; score them again with --mode=report --run={run.directory}"
         )
-
-
-def _read_json(path: pathlib.Path, default: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Reads an object; the default, if there is one, where there is no file."""
-    if default is not None and not path.is_file():
-        return default
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CallerError(f"{path} does not exist; name folders of finished runs") from None
-    except ValueError as error:
-        raise CallerError(f"{path} is damaged ({error}); evaluate the run again") from error
-    if not isinstance(content, dict):
-        raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
-    return content

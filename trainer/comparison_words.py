@@ -39,12 +39,12 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
     tested = {name: figure for name, figure in figures.items() if figure["p"] is not None}
     sure = [name for name, figure in tested.items() if figure["more_than_noise"]]
     alone = [name for name in tested if name not in sure and tested[name]["p"] < ALPHA]
-    open_ = [name for name in tested if name not in (*sure, *alone)]
+    same = [name for name in tested if tested[name]["low"] == tested[name]["high"] == 0]
+    open_ = [name for name in tested if name not in (*sure, *alone, *same)]
     untold = [name for name in figures if name not in tested]
     said = []
-    if len(tested) == len(figures) and all(f["low"] == f["high"] == 0 for f in tested.values()):
-        open_ = []
-        said.append("every figure is the same, in every resample")
+    if len(same) == len(figures):
+        said.append("every figure is the same, in nearly every resample")
     elif sure:
         said.append(f"more than noise: {_differences(sure, figures)}")
     elif tested:
@@ -61,6 +61,8 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
             f"{title(shown)} anything from {low} to {high} fits these films"
         )
+    if same and len(same) < len(figures):
+        said.append(f"the same in nearly every resample: {_list(same)}")
     if untold:
         said.append(f"nothing can be said of {_list(untold)}")
     return f"{comparison['run']} against {baseline}, {_films(comparison)}: {'; '.join(said)}."

@@ -54,6 +54,13 @@ def compare(figure: Figure, mark: float) -> str:
     return "below" if figure["high"] < mark else "around"
 
 
+def _rate(figure: Figure, chance: float) -> str:
+    """Does the same with a rate; without an interval: level with chance, or faultless at 1."""
+    if figure["low"] is None:
+        return {1.0: "faultless", chance: "level"}.get(figure["value"], "unknown")
+    return compare(figure, chance)
+
+
 def percent(share: float) -> str:
     """Writes a share in whole percent, in tenths near the ends."""
     decimals = 0 if 0.1 <= share <= 0.9 or share in (0, 1) else 1
@@ -77,7 +84,9 @@ def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
         "below": "It does worse than guessing: something is wrong.",
         "around": "It is not shown to do better than guessing.",
         "unknown": "Whether it does better than guessing can't be said.",
-    }[compare(auc, 0.5)]
+        "faultless": "It ranks these films without a fault; how it ranks others can't be said.",
+        "level": "It does no better than guessing on these films.",
+    }[_rate(auc, 0.5)]
     if len(names) == 2:
         text = f"Of two films, one {names[1]} and one {names[0]}, it gives the {names[1]} one the "
         text += "higher probability"
@@ -100,7 +109,9 @@ def _majority(scores: Scores, names: Sequence[str]) -> Finding:
         "below": f"It is right less often than {answer}.",
         "around": f"It is not shown to be right more often than {answer}.",
         "unknown": f"Whether it is right more often than {answer} can't be said.",
-    }[compare(accuracy, baseline)]
+        "faultless": "It calls all these films right; how it does on others can't be said.",
+        "level": f"It is right just as often as {answer}.",
+    }[_rate(accuracy, baseline)]
     right = f"{percent(accuracy['value'])} of the films are called right ({_interval(accuracy)})"
     return Finding(lead, f"{right}; {answer} gets {percent(baseline)}.")
 

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flags.errors import CallerError
 from trainer import class_metrics, decisions, delong, levels, scoring, subgroups, two_classes
-from trainer.intervals import RESAMPLES, SEED, Draws, Floats
+from trainer.intervals import RESAMPLES, SEED, Draws
 from trainer.judged import Judged, class_columns
 from trainer.predictions import Prediction
 
@@ -79,22 +78,6 @@ def score(
     }
 
 
-def columns(
-    predictions: Sequence[Prediction], split: str
-) -> tuple[NDArray[np.int64], Floats, NDArray[np.str_]]:
-    """Takes labels, probabilities and patients, each [films], out of the predictions of a split.
-
-    Raises:
-        CallerError: a prediction names another split.
-    """
-    check_split(predictions, split)
-    return (
-        np.array([prediction.label for prediction in predictions], np.int64),
-        np.array([prediction.probability for prediction in predictions], np.float64),
-        np.array([prediction.patient_id for prediction in predictions], np.str_),
-    )
-
-
 def check_split(predictions: Sequence[Prediction], split: str) -> None:
     """Refuses predictions that name another split.
 
@@ -107,13 +90,6 @@ def check_split(predictions: Sequence[Prediction], split: str) -> None:
                 f"film {prediction.film_id!r} is of split {prediction.split!r}, wanted {split!r}; "
                 "score one split at a time"
             )
-
-
-def confusion_matrix(
-    labels: NDArray[np.int64], probabilities: Floats, *, threshold: float = THRESHOLD
-) -> NDArray[np.int64]:
-    """Counts films as [[true 0, false 1], [false 0, true 1]]: a row a label, a column an answer."""
-    return class_metrics.confusion_matrix(labels, (probabilities > threshold).astype(np.int64), 2)
 
 
 def _calibrated(predictions: Sequence[Prediction], films: Judged, draws: Draws) -> dict[str, Any]:

@@ -9,7 +9,6 @@ path = rescore(run_dir)  # the same, after metrics.json was computed anew from p
 from __future__ import annotations
 
 import importlib.resources
-import json
 import math
 import pathlib
 from collections.abc import Sequence
@@ -22,8 +21,18 @@ from markupsafe import Markup
 from flags import catalogue
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
-from trainer import class_metrics, film_gallery, findings, metrics, over_folds, predictions
+from trainer import (
+    class_metrics,
+    film_gallery,
+    findings,
+    metrics,
+    over_folds,
+    predictions,
+    run_folder,
+    scoring,
+)
 from trainer import report_drawings as drawings
+from trainer.judged import Judged
 from trainer.predictions import Prediction
 
 TEMPLATE = "report.html.j2"
@@ -62,7 +71,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file is missing, lacks a value, or does not belong to the others.
     """
-    run = _json(run_dir / "run.json")
+    run = run_folder.read_json(run_dir / "run.json")
     films = predictions.read(run_dir / "predictions.csv")
     splits = {film.split for film in films}
     if len(splits) != 1:
@@ -76,7 +85,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
     )
     if "folds" in run:
         scores["over_folds"] = _rescore_folds(run_dir, run, films, ordinal=ordinal)
-    _write_json(run_dir / "metrics.json", scores)
+    run_folder.write_json(run_dir / "metrics.json", scores)
     return write(run_dir)
 
 
@@ -93,10 +102,10 @@ def _rescore_folds(
     for fold in run["folds"]:
         if fold["run"] in there:
             rescore(folders[fold["run"]])
-            fold["metrics"] = _json(folders[fold["run"]] / "metrics.json")
+            fold["metrics"] = run_folder.read_json(folders[fold["run"]] / "metrics.json")
     if len(there) == len(folders):
         film_gallery.gather(run_dir, list(folders.values()), films, ordinal=ordinal)
-    _write_json(run_dir / "run.json", run)
+    run_folder.write_json(run_dir / "run.json", run)
     return over_folds.summarise([fold["metrics"] for fold in run["folds"]])
 
 
@@ -115,7 +124,10 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file is missing, lacks a value, or does not belong to the others.
     """
-    scores, run = _json(run_dir / "metrics.json"), _json(run_dir / "run.json")
+    scores, run = (
+        run_folder.read_json(run_dir / "metrics.json"),
+        run_folder.read_json(run_dir / "run.json"),
+    )
     films = predictions.read(run_dir / "predictions.csv")
     calibration = run_dir / "calibration.json"
     try:
@@ -125,11 +137,11 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         trained_here = not {"folds", "members"} & set(run)
         text = template(TEMPLATE).render(
             run=run,
-            config=_json(run_dir / "config.json"),
+            config=run_folder.read_json(run_dir / "config.json"),
             metrics=scores,
             names=names,
             catalogue=catalogue,
-            calibration=_json(calibration) if calibration.is_file() else None,
+            calibration=run_folder.read_json(calibration) if calibration.is_file() else None,
             findings=findings.describe(scores, names) if mine else [],
             curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
             films=film_gallery.read(run_dir),
@@ -172,35 +184,13 @@ def _read_template(name: str) -> str:
     return importlib.resources.files("trainer").joinpath(name).read_text("utf-8")
 
 
-def _json(path: pathlib.Path) -> dict[str, Any]:
-    """Reads an object from a file of the run."""
-    try:
-        content = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise CallerError(f"{path} does not exist; --run wants a finished run") from None
-    except ValueError as error:
-        raise CallerError(f"{path} is not JSON: {error}; remove it and evaluate again") from error
-    if not isinstance(content, dict):
-        raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
-    return content
-
-
-def _write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-    predictions.write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
 def _check_same_films(
     run_dir: pathlib.Path, scores: dict[str, Any], films: Sequence[Prediction]
 ) -> None:
     """Refuses scores that were not computed from these predictions."""
-    classes = len(scores["labels"])
-    if classes > 2:
-        labels, of_classes, _ = class_metrics.columns(films, classes)
-        answers = class_metrics.answers_of(of_classes, ordinal=scores["ordinal"])
-        cells = class_metrics.confusion_matrix(labels, answers, classes)
-    else:
-        labels, probabilities, _ = metrics.columns(films, scores["split"])
-        cells = metrics.confusion_matrix(labels, probabilities, threshold=scores["threshold"])
+    judged = Judged.of(films, list(scores["labels"]), ordinal=scores.get("ordinal", False))
+    answers = scoring.answers_of(judged, scores.get("threshold", metrics.THRESHOLD))
+    cells = class_metrics.confusion_matrix(judged.labels, answers, len(judged.names))
     if cells.tolist() != scores["confusion_matrix"]:
         raise CallerError(
             f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "

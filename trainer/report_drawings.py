@@ -13,9 +13,10 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from flags.errors import CallerError
-from trainer import class_metrics, curves, figures, metrics, score_figures
+from trainer import curves, figures, score_figures
 from trainer.findings import name_thresholds, percent
 from trainer.intervals import Floats
+from trainer.judged import Judged
 from trainer.predictions import Prediction
 
 MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
@@ -41,7 +42,8 @@ def of_scores(
 def _of_two_classes(
     scores: dict[str, Any], films: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
-    labels, probabilities, patients = metrics.columns(films, scores["split"])
+    judged = Judged.of(films, names)
+    labels, probabilities, patients = judged.labels, judged.probabilities[:, 1], judged.patients
     drawn: Drawings = {
         "histogram": Markup(
             figures.histogram(
@@ -112,7 +114,8 @@ def _of_classes(
     scores: dict[str, Any], films: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
     """Draws the same of more than two classes: each against the rest, and how sure answers are."""
-    labels, of_classes, patients = class_metrics.columns(films, len(names))
+    judged = Judged.of(films, names)
+    labels, of_classes, patients = judged.labels, judged.probabilities, judged.patients
     said = f"of {', '.join(names)}, each against the rest, of {len(films)} films."
     drawn: Drawings = {
         "roc": Markup(

@@ -158,12 +158,16 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        CallerError: the file is damaged.
+        CallerError: there is no such file, or it is damaged.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CallerError(f"{path} does not exist; name the folder of a finished run") from None
     except ValueError as error:
-        raise CallerError(f"{path} is damaged ({error}); give another --run_dir") from error
+        raise CallerError(f"{path} is damaged ({error}); name another run folder") from error
+    if not isinstance(content, dict):
+        raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
     return content
 
 

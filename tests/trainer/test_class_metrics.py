@@ -32,6 +32,11 @@ def many(count, *, classes=4, seed=2, patients=None):
     ]
 
 
+def columns(films):
+    """Labels [films] and probabilities [films, K]."""
+    return np.array([f.label for f in films]), np.array([f.probabilities for f in films])
+
+
 def by_sklearn(labels, probabilities, *, ordinal):
     """Every figure by scikit-learn; those it can't define as we do are left out."""
     classes = np.arange(probabilities.shape[1])
@@ -84,7 +89,7 @@ def score(films, *, ordinal=False, names=NAMES, **options):
 def test_values_are_those_of_sklearn(count, seed, ordinal, classes):
     films = many(count, seed=seed, classes=classes)
     found = score(films, ordinal=ordinal, names=NAMES[:classes], resamples=5)
-    labels, probabilities, _ = class_metrics.columns(films, classes)
+    labels, probabilities = columns(films)
     expected = by_sklearn(labels, probabilities, ordinal=ordinal)
     for name in resampled(ordinal=ordinal):
         if name in expected:
@@ -100,7 +105,7 @@ def test_values_are_those_of_sklearn(count, seed, ordinal, classes):
 
 
 def test_macro_auc_is_scikit_learns_own():
-    labels, probabilities, _ = class_metrics.columns(films := many(60), 4)
+    labels, probabilities = columns(films := many(60))
     expected = reference.roc_auc_score(labels, probabilities, multi_class="ovr", average="macro")
     assert score(films, resamples=5)["auc"]["value"] == pytest.approx(expected, abs=1e-12)
 
@@ -109,7 +114,8 @@ def test_interval_is_the_percentiles_of_a_plain_loop_over_patients(monkeypatch):
     films = many(140, patients=60)
     monkeypatch.setattr(intervals, "BLOCK_VALUES", 140 * 7)
     found = score(films, ordinal=True, resamples=40, seed=11)
-    labels, probabilities, patients = class_metrics.columns(films, 4)
+    labels, probabilities = columns(films)
+    patients = np.array([film.patient_id for film in films])
     names, rng, samples = np.unique(patients), np.random.default_rng(11), []
     for _ in range(40):
         drawn = rng.integers(len(names), size=len(names))

@@ -111,6 +111,9 @@ def test_undefined_figures_are_left_out_of_the_mean():
         "auc": {"mean": 0.625, "sd": pytest.approx(0.1767767), "folds": 2}
     }
     assert cross_validate.summarise(fold[:2])["auc"] == {"mean": 0.5, "sd": None, "folds": 1}
+    older = {"auc": {"value": 0.75}}
+    both = cross_validate.summarise([{**fold[0], "mcc": {"value": 0.25}}, older])
+    assert list(both) == ["auc"]
     assert cross_validate.summarise(fold[1:2])["auc"] == {"mean": None, "sd": None, "folds": 0}
 
 

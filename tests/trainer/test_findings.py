@@ -54,6 +54,8 @@ def told(lead: str, names: tuple[str, ...] = NAMES, **changes: Any) -> str:
         (figure(0.55, 0.45, 0.65), "It is not shown to do better than guessing."),
         (figure(0.2, 0.1, 0.3), "It does worse than guessing"),
         (figure(0.8), "Whether it does better than guessing can't be said."),
+        (figure(1.0), "It ranks these films without a fault; how it ranks others can't be said."),
+        (figure(0.5), "It does no better than guessing on these films."),
     ],
 )
 def test_ranking(auc: dict[str, Any], lead: str) -> None:
@@ -81,11 +83,18 @@ def test_an_undefined_auc_has_its_reason() -> None:
         (figure(0.62, 0.55, 0.7), "It is not shown to be right more often than"),
         (figure(0.5, 0.4, 0.59), "It is right less often than"),
         (figure(0.5), "Whether it is right more often than"),
+        (figure(0.6), "It is right just as often as"),
     ],
 )
 def test_accuracy_beside_the_baseline(accuracy: dict[str, Any], lead: str) -> None:
     text = told(f"{lead} always answering \u201cbenign\u201d", accuracy=accuracy)
     assert text.endswith("always answering \u201cbenign\u201d gets 60 %.")
+
+
+def test_no_error_is_said_plainly() -> None:
+    assert "no interval: few" in told(
+        "It calls all these films right; how it does on others can't be said.", accuracy=figure(1.0)
+    )
 
 
 def test_films_found_and_missed_are_counted() -> None:

@@ -161,7 +161,9 @@ def test_intervals_are_percentiles_of_a_plain_loop_over_drawn_patients(
 ) -> None:
     """Figures of weighted films are those of the references on films repeated as often."""
     predictions = many(157, ties=ties)
-    labels, probabilities, patients = metrics.columns(predictions, "test")
+    labels = np.array([film.label for film in predictions])
+    probabilities = np.array([film.probability for film in predictions])
+    patients = np.array([film.patient_id for film in predictions])
     monkeypatch.setattr(intervals, "BLOCK_VALUES", 157 * 7)  # several blocks, the last one smaller
     result = score(predictions, resamples=40, seed=11)
     names = np.unique(patients)

@@ -391,7 +391,7 @@ def test_a_withheld_interval_shows_its_reason(make_run: Callable[..., pathlib.Pa
     films = [Prediction(f"f{n}", f"p{n}", int(n == 9), n / 10) for n in range(10)]
     text = page_of(make_run(films=films)).text
     assert "1.000 no interval: the figure is not defined in 3" in text
-    assert "Whether it does better than guessing can't be said." in text
+    assert "It ranks these films without a fault; how it ranks others can't be said." in text
 
 
 @pytest.mark.parametrize(
@@ -469,13 +469,13 @@ def test_refuses_a_run_without(make_run: Callable[..., pathlib.Path], name: str)
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("run.json", "{", "run.json is not JSON"),
+        ("run.json", "{", "run.json is damaged"),
         ("run.json", "[]", "run.json holds list, wanted an object"),
         ("run.json", json.dumps({k: v for k, v in RUN.items() if k != "seed"}), "seed"),
         ("history.csv", f"{HISTORY}\n1,1,low,1,1,1,1,1,1,1\n", "column 'loss', is not all numbers"),
         ("history.csv", "phase,epoch\n1,1\n", "lack a value the report needs: 'loss'"),
     ],
-    ids=["not JSON", "list", "no seed", "text for number", "no loss"],
+    ids=["damaged", "list", "no seed", "text for number", "no loss"],
 )
 def test_refuses_a_broken_file(
     make_run: Callable[..., pathlib.Path], name: str, content: str, message: str

@@ -197,7 +197,7 @@ def test_refuses_what_a_report_can_not_do(tmp_path: pathlib.Path) -> None:
         ask(run_dir, "runs/b")
     with pytest.raises(CallerError, match=r"--output_dir=x: a report stands in the folder of its"):
         ask(run_dir, output_dir="x")
-    with pytest.raises(CallerError, match=r"nothing/run.json does not exist; --run wants a fini"):
+    with pytest.raises(CallerError, match=r"nothing/run.json does not exist; name the folder of"):
         ask(tmp_path / "nothing")
     several = [*make_films("test", 0), *make_films("fold0", 60)]
     predictions.write(run_dir / "predictions.csv", several)
