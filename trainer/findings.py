@@ -201,11 +201,16 @@ def _subgroups(scores: Scores) -> Iterator[Finding]:
     groups = [group for of_kind in kinds.values() for group in of_kind]
     if len(groups) < 2:
         return
-    apart = [
-        f"{kind} {one['value']} and {other['value']}"
+    pairs = [
+        (kind, one, other)
         for kind, of_kind in kinds.items()
         for one, other in itertools.combinations(of_kind, 2)
-        if _apart(one.get("auc"), other.get("auc"))
+        if one["auc"]["low"] is not None and other["auc"]["low"] is not None
+    ]
+    apart = [
+        f"{kind} {one['value']} and {other['value']}"
+        for kind, one, other in pairs
+        if _apart(one["auc"], other["auc"])
     ]
     small = sum(group["films"] < SMALL for group in groups)
     text = f"{len(groups)} groups are shown; with so many, some differ by chance alone"
@@ -213,16 +218,17 @@ def _subgroups(scores: Scores) -> Iterator[Finding]:
     if apart:
         text += f"AUC intervals lie apart for: {'; '.join(apart)}."
         yield Finding("Some groups of films may differ.", text)
+    elif not pairs:
+        text += "No two of a kind have an AUC with an interval."
+        yield Finding("Whether groups of films differ can't be said.", text)
     else:
         text += "No two AUC intervals of a kind lie apart."
         yield Finding("No group of films is shown to differ from another.", text)
 
 
-def _apart(one: Figure | None, other: Figure | None) -> bool:
+def _apart(one: Figure, other: Figure) -> bool:
     """Whether two intervals have nothing in common."""
-    if not one or not other or one["low"] is None or other["low"] is None:
-        return False
-    return one["low"] > other["high"] or other["low"] > one["high"]
+    return bool(one["low"] > other["high"] or other["low"] > one["high"])
 
 
 def _limits(scores: Scores) -> Finding:

@@ -166,6 +166,8 @@ def test_groups_are_not_over_read() -> None:
     alike["view"][1] = group("MLO", 29, figure(0.6, 0.4, 0.69))
     text = told("Some groups of films may differ", subgroups=alike)
     assert text.endswith("AUC intervals lie apart for: view CC and MLO.")
+    lone = {"side": alike["side"]}
+    assert "an AUC with an interval" in told("groups of films differ can't be", subgroups=lone)
     assert not [f for f in findings.describe(scores(), NAMES) if "group" in f.lead]
 
 
