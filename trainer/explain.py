@@ -84,7 +84,7 @@ class _Explainer:
             path = self._output_dir / f"{number:03d}-{stem}{f'-{layer}' if layer else ''}.png"
             if watched is not None:
                 values = keras.ops.convert_to_numpy(watched(film.record[None], training=False))[0]
-                feature_maps.draw(path, values.astype(np.float32), title=f"{stem}, {layer}")
+                feature_maps.draw(path, values.astype(np.float32), title=f"{film.name}, {layer}")
                 print(f"{film.name}: {path}")
                 continue
             answers = self._model.predict_on_batch(film.record[None])
@@ -94,14 +94,16 @@ class _Explainer:
             said = self._describe(answers)
             truth = f"truly {film.truth}; " if film.truth else ""
             of = self._target.names[label] + " or more" * (self._target.kind == "ordinal")
-            heat_picture.write(path, film.pixels, shown, title=f"{stem}: {truth}{said}", of=of)
+            heat_picture.write(path, film.pixels, shown, title=f"{film.name}: {truth}{said}", of=of)
             print(f"{film.name}: {said}{'' if heat.any() else f', no evidence for {of}'}: {path}")
         return int(self._bad > 0)
 
     def check_sanity(self) -> int:
         """Compares maps of the network with those of randomised ones."""
         images = np.stack([film.record for film in self._films()] or self._none())
-        report = keras.utils.Progbar(None, unit_name="network")
+        report = keras.utils.Progbar(
+            None, unit_name="network", verbose=1 if sys.stdout.isatty() else 0
+        )
         content = sanity.check(
             self._model,
             self._target.kind,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from trainer import heat_map
 from trainer.heat_map import Heat
 
+_LETTERS = 11  # of a title, an inch
 SIDE = 1000
 """Pixels; larger films are drawn smaller."""
 
@@ -25,7 +26,7 @@ def write(path: pathlib.Path, film: NDArray[np.uint16], heat: Heat, *, title: st
         path: of the PNG, which appears whole or not at all.
         film: [height, width] uint16.
         heat: [height, width], 0..1; a map that is all 0 is told as such.
-        title: line above both.
+        title: line above both; of a long one the end is shown.
         of: what the heat map shows evidence for.
     """
     small = shrink(film)
@@ -44,7 +45,9 @@ def write(path: pathlib.Path, film: NDArray[np.uint16], heat: Heat, *, title: st
         bar.set_label(f"evidence for {of}, within this film")
     else:
         right.set_title(f"no evidence for {of}", fontsize=10)
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    room = int(_LETTERS * figure.get_figwidth())
+    shown = title if len(title) <= room else f"\u2026{title[1 - room :]}"
+    figure.suptitle(shown, fontsize=10, parse_math=False)
     save(figure, path)
 
 

@@ -93,7 +93,10 @@ def _holds(region: NDArray[np.bool_], row: float, column: float) -> bool:
 
 
 def score(plays: Sequence[Play], names: Sequence[str]) -> dict[str, Any]:
-    """Sums up a game: over all films, and those of each class.
+    """Sums up a game: over the films that show what they are asked about, and those of each class.
+
+    Films of the lowest class are asked about the second, which they do not show: they count in
+    `labels` alone.
 
     Args:
         plays: one a film.
@@ -104,7 +107,7 @@ def score(plays: Sequence[Play], names: Sequence[str]) -> dict[str, Any]:
     """
     return {
         "tolerance": TOLERANCE,
-        **_rates(plays),
+        **_rates([play for play in plays if play.label > 0]),
         "labels": {
             name: _rates([play for play in plays if play.label == label])
             for label, name in enumerate(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -57,7 +58,9 @@ def play(
             f"--data_dir={data_dir} does not hold {rows[0][0]['path']}; give the folder the films "
             "were converted from"
         )
-    report = keras.utils.Progbar(len(rows), unit_name="film")
+    report = keras.utils.Progbar(
+        len(rows), unit_name="film", verbose=1 if sys.stdout.isatty() else 2
+    )
     plays = []
     for row, label in rows:
         try:
@@ -78,11 +81,14 @@ def play(
 
 def describe(content: dict[str, Any]) -> str:
     """Says the result of a game."""
-    lines = [_line("all films", content)]
-    lines += [_line(name, rates) for name, rates in content["labels"].items()]
+    names = list(content["labels"])
+    lines = [_line(name, rates) for name, rates in content["labels"].items()]
+    if len(names) > 2:
+        lines.append(_line(f"all but {names[0]}", content))
     return (
         f"pointing game, {content['method']}, {100 * content['tolerance']:g} % tolerance: how "
-        "often a map is strongest on a lesion\n" + "\n".join(lines)
+        f"often a map is strongest on a lesion ({names[0]} films are asked about {names[1]})\n"
+        + "\n".join(lines)
     )
 
 

@@ -249,7 +249,13 @@ def test_circles_are_where_lesions_are_drawn():
 
 def test_films_as_listed_have_their_circles(folder):
     config = ConversionConfig(
-        dataset="phantom", data_dir=folder, output_dir=folder, sizes=(ImageSize(8, 8),)
+        dataset="phantom",
+        data_dir=folder,
+        output_dir=folder,
+        sizes=(ImageSize(8, 8),),
+        split_policy="patient",
+        folds=2,
+        test_fraction=0,
     )
     listed = listing.list_films(config, cache=None, report=lambda done, of: None)
     wanted = {film.folder: phantom_image.circles(film, SAMPLE) for film in phantom.plan(SAMPLE)}

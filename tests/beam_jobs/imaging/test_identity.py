@@ -45,6 +45,17 @@ def test_absent_and_empty_elements(tmp_path, write_dicom):
 
 
 @pytest.mark.parametrize(
+    ("position", "view"), [("MLO", "MLO"), ("XCCL", "XCCL"), ("SMITH^JANE", ""), ("", "")]
+)
+def test_view_position_where_there_is_no_code(position, view, tmp_path, write_dicom):
+    path = write_dicom(tmp_path / "1.dcm", FILM, ViewPosition=position)
+    assert decode.read_identity(path).view == view
+    coded = {"ViewPosition": position, "ViewCodeSequence": [code("medio-lateral")]}
+    path = write_dicom(tmp_path / "2.dcm", FILM, **coded)
+    assert decode.read_identity(path).view == "ML"
+
+
+@pytest.mark.parametrize(
     ("meaning", "view"),
     [
         ("cranio-caudal", "CC"),
