@@ -157,7 +157,10 @@ def _define_explain() -> None:
         "Measure how often heat maps are strongest on a lesion; needs --data_dir.",
     )
     flags.DEFINE_string(
-        "data_dir", None, "Folder of the films that the records were made from, for --pointing."
+        "data_dir",
+        None,
+        "Folder of the films that the records were made from: --pointing needs it, and heat maps "
+        "of a split are laid over them instead of records.",
     )
     flags.DEFINE_string(
         "layer", None, "Draw the channels of this layer of the network, or of its base, instead."

@@ -12,6 +12,7 @@ import collections
 import csv
 import importlib.resources
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -78,9 +79,11 @@ def check_run(run_dir: pathlib.Path) -> None:
         CallerError: it does not.
     """
     if read(run_dir / "config.json").get("mode", "train") != "train":
+        run = read(run_dir / "run.json")
+        members = [*run.get("members", []), *(fold["run"] for fold in run.get("folds", []))]
+        such = f", such as {os.path.normpath(run_dir / members[0])}" if members else ""
         raise CallerError(
-            f"--run={run_dir} holds several runs; give the folder of one of them, such as "
-            f"{run_dir / 'fold0'}"
+            f"--run={run_dir} holds no network of its own; give the folder of one of its runs{such}"
         )
     for name in ("config.json", "run.json", "model.keras"):
         if not (run_dir / name).is_file():

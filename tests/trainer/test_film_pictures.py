@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from flags.training import TrainingConfig
-from trainer import film_gallery, film_pictures, heat_map, train
+from trainer import film_gallery, film_pictures, heat_map, heat_picture, train
 from trainer.predictions import Prediction
 from trainer.run import Data
 
@@ -97,7 +97,7 @@ def test_without_models_there_are_no_heat_maps(data: Data, tmp_path: pathlib.Pat
 def test_tall_films_are_drawn_smaller() -> None:
     tall = np.full((840, 300), 0x8123, np.uint16)
     tall[:420] = 0x40FF
-    small = film_pictures.shrink(tall)
+    small = heat_picture.shrink(tall, film_pictures.SIDE)
     assert small.dtype == np.uint8
     assert small.shape == (420, 150)
     assert (small[:210] == 0x40).all()

@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit, logit
 
 from flags import catalogue
+from flags.errors import CallerError
 from flags.preparation import Preparation
 from flags.size import ImageSize
 from trainer import familiarity, finished_run
@@ -65,6 +66,11 @@ def test_what_one_network_lacks_is_left_out():
     found = run_of(network(0.5, learned=calibrated(2.0, None)), network(0.8)).ask(RECORD)
     assert found.probability == pytest.approx(0.65 * LEFT, rel=1e-6)
     assert (found.calibrated, found.threshold) == (None, None)
+
+
+def test_no_number_is_no_prediction():
+    with pytest.raises(CallerError, match="probability nan"):
+        run_of(network(float("nan")), network(0.5)).ask(RECORD)
 
 
 def test_views_of_test_time_augmentation_are_averaged():
