@@ -21,7 +21,7 @@ from trainer.run import Data
 
 SIDE = 420
 """Pixels; larger films are drawn smaller."""
-METHOD = "hirescam"
+METHOD = "gradcam"
 
 
 def draw(

@@ -18,7 +18,7 @@ from trainer.predictions import Prediction
 
 COLUMNS = ("view", "side", "density", "abnormality", "assessment")
 NAMES = ("auc", "accuracy", "recall", "specificity")
-"""The last two where there are two classes."""
+NAMES_OF_SEVERAL = ("auc", "accuracy", "balanced_accuracy")
 NOT_STATED = "not stated"
 
 
@@ -37,7 +37,7 @@ def score(
         Column -> [{"value", "films", "patients", "labels", figures}]; of fewer than MIN_PATIENTS
         patients no figure is defined.
     """
-    names = [name for name in NAMES if name in scoring.names_of(films)]
+    names = NAMES_OF_SEVERAL if films.several else NAMES
     scored: dict[str, list[dict[str, Any]]] = {column: [] for column in COLUMNS}
     for column in COLUMNS:
         for value, rows in divide(predictions, column):

@@ -82,3 +82,15 @@ def test_a_subgroup_of_one_class_has_what_can_be_told():
     found = score(predictions)["abnormality"][0]
     assert found["recall"]["value"] is not None
     assert found["auc"]["not_defined_because"] == "no film of this subgroup is benign"
+
+
+def test_of_several_classes_balanced_accuracy_takes_the_place_of_recall():
+    row = {0: (0.5, 0.25, 0.25), 1: (0.25, 0.5, 0.25), 2: (0.5, 0.25, 0.25)}
+    predictions = [
+        Prediction(f"f{n}", f"p{n}", n % 3, 0.5, view="CC", probabilities=row[n % 3])
+        for n in range(30)
+    ]
+    judged = Judged.of(predictions, ("A", "B", "C"))
+    (found,) = subgroups.score(predictions, judged, Draws(30), threshold=0.5)["view"]
+    assert list(found)[4:] == ["auc", "accuracy", "balanced_accuracy"]
+    assert found["balanced_accuracy"]["value"] == pytest.approx(2 / 3)
