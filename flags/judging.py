@@ -78,6 +78,11 @@ class JudgingConfig:
                 "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
             )
         test_time.check(self.tta)
+        if self.tta is not None and self.mode != "ensemble":
+            raise CallerError(
+                f"--tta={self.tta}: --mode={self.mode} goes by what the run was judged with; judge "
+                "it again with --mode=evaluate --tta"
+            )
         for name in self.formats.split(","):
             catalogue.check_name("formats", name.strip(), FORMATS)
         if self.mode == "explain":

@@ -167,7 +167,7 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
     """
     preparation = films.read_preparation(directory)
     description = run_folder.read_json(directory / "run.json")
-    members = members_of(directory, description)
+    members = run_folder.members_of(directory, description)
     for member in members:
         if not (member / "model.keras").is_file():
             raise CallerError(
@@ -194,17 +194,12 @@ def target_of(description: dict[str, Any]) -> Target:
     )
 
 
-def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pathlib.Path]:
-    """Lists the run folders of one network each that a run consists of."""
-    if "members" in description:
-        return [directory / member for member in description["members"]]
-    folds = [directory / fold["run"] for fold in description.get("folds", [])]
-    return folds or [directory]
-
-
 def _why_uncalibrated(content: dict[str, Any] | None) -> str | None:
     if content is None:
-        return "it was judged before calibration was known; judge it again with --mode=evaluate"
+        return (
+            "it was judged before calibration was known; judge it again with --mode=evaluate, a "
+            "cross-validation with the command that began it"
+        )
     return None if content["used"] else str(content["not_defined_because"])
 
 

@@ -21,7 +21,7 @@ import jinja2
 from flags import catalogue
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import card_limits, card_scores
+from trainer import card_limits, card_scores, run_folder
 from trainer.predictions import write_whole
 
 TEMPLATE = "model_card.md.j2"
@@ -79,11 +79,10 @@ def check_run(run_dir: pathlib.Path) -> None:
         CallerError: it does not.
     """
     if read(run_dir / "config.json").get("mode", "train") != "train":
-        run = read(run_dir / "run.json")
-        members = [*run.get("members", []), *(fold["run"] for fold in run.get("folds", []))]
-        such = f", such as {os.path.normpath(run_dir / members[0])}" if members else ""
+        member = run_folder.members_of(run_dir, read(run_dir / "run.json"))[0]
         raise CallerError(
-            f"--run={run_dir} holds no network of its own; give the folder of one of its runs{such}"
+            f"--run={run_dir} holds no network of its own; give the folder of one of its runs"
+            + (f", such as {os.path.normpath(member)}" if member != run_dir else "")
         )
     for name in ("config.json", "run.json", "model.keras"):
         if not (run_dir / name).is_file():

@@ -164,6 +164,7 @@ def test_pointing_without_films_or_places(run_dir, records_dir, tmp_path):
         ({"pointing": True}, "--pointing needs --data_dir"),
         ({"pointing": True, "data_dir": ".", "arguments": ("a.dcm",)}, "plays the films of"),
         ({"sanity": True, "layer": "conv1"}, "--sanity and --layer are two questions"),
+        ({"tta": "flip"}, "--tta=flip: --mode=explain goes by what the run was judged with"),
     ],
 )
 def test_questions_that_make_no_sense(options, message):

@@ -64,7 +64,7 @@ def read(path: pathlib.Path) -> np.ndarray:
 def test_films_are_drawn_with_heat_maps(
     data: Data, stored: dict[str, np.ndarray], tmp_path: pathlib.Path, models: int
 ) -> None:
-    networks = [network(seed) for seed in range(models)]
+    networks = [network(seed) for seed in range(1, models + 1)]
     films = predict(data)
     film_pictures.draw(tmp_path, films, data, batch_size=4, models=networks)
     shown = film_gallery.read(tmp_path)

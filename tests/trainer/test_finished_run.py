@@ -11,7 +11,7 @@ from flags import catalogue
 from flags.errors import CallerError
 from flags.preparation import Preparation
 from flags.size import ImageSize
-from trainer import familiarity, finished_run
+from trainer import familiarity, run_folder
 from trainer.finished_run import FinishedRun, Network
 
 SIZE = ImageSize(6, 4)
@@ -132,7 +132,7 @@ def test_three_classes():
     ids=["a network", "a cross-validation", "an ensemble"],
 )
 def test_runs_of_one_network_each(description, wanted):
-    found = finished_run.members_of(pathlib.Path("runs/x"), description)
+    found = run_folder.members_of(pathlib.Path("runs/x"), description)
     assert [member.as_posix() for member in found] == wanted
 
 
