@@ -78,6 +78,11 @@ class JudgingConfig:
                 "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
             )
         test_time.check(self.tta)
+        if self.tta is not None and self.mode != "ensemble":
+            raise CallerError(
+                f"--tta={self.tta}: --mode={self.mode} goes by what the run was judged with; judge "
+                "it again with --mode=evaluate --tta"
+            )
         for name in self.formats.split(","):
             catalogue.check_name("formats", name.strip(), FORMATS)
         if self.mode == "explain":
@@ -157,7 +162,10 @@ def _define_explain() -> None:
         "Measure how often heat maps are strongest on a lesion; needs --data_dir.",
     )
     flags.DEFINE_string(
-        "data_dir", None, "Folder of the films that the records were made from, for --pointing."
+        "data_dir",
+        None,
+        "Folder of the films that the records were made from: --pointing needs it, and heat maps "
+        "of a split are laid over them instead of records.",
     )
     flags.DEFINE_string(
         "layer", None, "Draw the channels of this layer of the network, or of its base, instead."

@@ -14,7 +14,6 @@ same command. Research use only, not for diagnosis.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import pathlib
 
@@ -90,22 +89,15 @@ def _evaluate(config: TrainingConfig) -> pathlib.Path:
     assert config.run_dir is not None
     directory = pathlib.Path(config.run_dir)
     given = config
-    config, fingerprint = run_folder.read_config(directory)
+    config, _ = run_folder.read_config(directory)
     run_folder.check_given(given, config)
-    config = dataclasses.replace(
-        config,
-        dataset_dir=given.dataset_dir or config.dataset_dir,
-        skip_damaged=given.skip_damaged or config.skip_damaged,
-        tta=given.tta or config.tta,
+    config, data = train.open_again(
+        directory, dataset_dir=given.dataset_dir, skip_damaged=given.skip_damaged
     )
-    data = train.open_data(config)
-    if data.records.manifest["data_fingerprint"] != fingerprint:
-        raise CallerError(
-            f"{data.records.directory} holds other records than {directory} learned from, its "
-            "test films may be among them; give the records of then with --dataset_dir"
-        )
     with damage.named(data.records.directory, data.records.manifest["shards"]):
-        evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
+        evaluate.evaluate(
+            directory, data, batch_size=config.batch_size, tta=given.tta or config.tta
+        )
     return directory
 
 

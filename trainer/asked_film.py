@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer import films, heat_map
+from flags.errors import CallerError
+from trainer import film_gallery, films, heat_map, heat_picture
 from trainer.exams import Exams, Place
 from trainer.film_answers import FilmAnswer
 from trainer.film_list import Asked
@@ -82,12 +82,16 @@ class Asker:
         if film is None:
             return answer
         height, width = film.pixels.shape
+        try:
+            prediction = self._finished.ask(film.record)
+        except CallerError as error:
+            return dataclasses.replace(answer, size=(height, width), error=str(error))
         found = self._finished.compare(film.record, (height, width))
         unlike = (*(found.reasons if found else ()), *self._judge_medium(prepared.medium))
         return dataclasses.replace(
             answer,
             size=(height, width),
-            prediction=self._finished.ask(film.record),
+            prediction=prediction,
             unlike=unlike,
             distance=found.distance if found else None,
             distance_limit=found.limit if found else None,
@@ -107,8 +111,7 @@ class Asker:
         heats = [mapper.draw(film.record[np.newaxis])[0] for mapper in self._mappers]
         picture = draw_over(film, np.mean(heats, axis=0, dtype=np.float32))
         path = self._folder / f"{number:04d}.png"
-        _, encoded = cv2.imencode(".png", picture[:, :, ::-1])
-        path.write_bytes(encoded.tobytes())
+        path.write_bytes(film_gallery.encode(picture))
         return f"{self._folder.name}/{path.name}"
 
 
@@ -122,12 +125,9 @@ def draw_over(film: PreparedFilm, heat: NDArray[np.float32]) -> NDArray[np.uint8
     Returns:
         [height, width, 3] uint8, red, green, blue.
     """
-    height, width = film.pixels.shape
-    scale = min(1.0, _LARGEST_PICTURE / max(height, width))
-    size = round(width * scale), round(height * scale)
-    small = cv2.resize(film.pixels, size, interpolation=cv2.INTER_AREA)
+    small = heat_picture.shrink(film.pixels, _LARGEST_PICTURE)
     # pixel centres: column c of the film lies at (c + 0.5) * scale - 0.5 of the picture
-    x, y = size[0] / width, size[1] / height
+    y, x = np.divide(small.shape, film.pixels.shape)
     shrink = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
     laid_out = heat_map.to_film(heat, shrink @ film.matrix, small.shape)
-    return heat_map.overlay((small // 257).astype(np.uint8), np.clip(laid_out, 0, 1))
+    return heat_map.overlay(small, np.clip(laid_out, 0, 1))

@@ -106,7 +106,7 @@ def apply(content: dict[str, Any], predicted: Sequence[Prediction]) -> list[Pred
     return [
         dataclasses.replace(
             film,
-            calibrated=float(min(1.0, row[1:].sum())),
+            calibrated=float(np.minimum(1.0, row[1:].sum())),
             calibrated_probabilities=tuple(map(float, row)) if several else (),
             threshold=threshold,
         )

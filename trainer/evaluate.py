@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from flags import test_time as test_time_flags
 from trainer import (
@@ -147,7 +148,7 @@ def predict(
             predicted.append(
                 Prediction(
                     label=int(label),
-                    probability=float(min(1.0, probabilities[place, 1:].sum())),
+                    probability=float(np.minimum(1.0, probabilities[place, 1:].sum())),
                     split=split.name,
                     probabilities=tuple(map(float, probabilities[place])) if several else (),
                     **texts,

@@ -2,6 +2,7 @@
 
 python -m trainer --mode=explain --run=RUN FILM...        on the films as they are
 python -m trainer --mode=explain --run=RUN                the 12 it was most wrong about
+python -m trainer --mode=explain --run=RUN --data_dir=DIR the same on the films as they are
 python -m trainer --mode=explain --run=RUN --layer=NAME   what the channels of a layer make of it
 python -m trainer --mode=explain --run=RUN --sanity       do maps depend on what was learned?
 python -m trainer --mode=explain --run=RUN --pointing --data_dir=DIR
@@ -9,7 +10,6 @@ python -m trainer --mode=explain --run=RUN --pointing --data_dir=DIR
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 import re
 import sys
@@ -19,14 +19,14 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from flags import catalogue
-from flags.catalogue import Target
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
+from flags.preparation import Preparation
 from trainer import (
     explained_films,
     feature_maps,
     films,
+    finished_run,
     heat_map,
     heat_picture,
     outputs,
@@ -63,7 +63,7 @@ class _Explainer:
     def __init__(self, config: JudgingConfig, directory: pathlib.Path) -> None:
         self._config = config
         self._directory = directory
-        self._target = _read_target(directory)
+        self._target = finished_run.target_of(run_folder.read_json(directory / "run.json"))
         self._model = keras.models.load_model(directory / "model.keras", compile=False)
         self._output_dir = pathlib.Path(config.output_dir or directory / FOLDER)
         self._bad = 0
@@ -80,21 +80,28 @@ class _Explainer:
         watched = feature_maps.watch(self._model, layer) if layer else None
         mapper = heat_map.HeatMapper(self._model, self._target.kind, method=self._config.method)
         for number, film in enumerate(self._films(), start=1):
+            shown_name = pathlib.Path(film.name).name  # folders may be named after people
             stem = re.sub(r"[^\w.-]", "_", pathlib.Path(film.name).stem)
             path = self._output_dir / f"{number:03d}-{stem}{f'-{layer}' if layer else ''}.png"
             if watched is not None:
                 values = keras.ops.convert_to_numpy(watched(film.record[None], training=False))[0]
-                feature_maps.draw(path, values.astype(np.float32), title=f"{film.name}, {layer}")
+                feature_maps.draw(path, values.astype(np.float32), title=f"{shown_name}, {layer}")
                 print(f"{film.name}: {path}")
                 continue
             answers = self._model.predict_on_batch(film.record[None])
+            if not np.isfinite(answers).all():
+                raise CallerError(
+                    f"{self._directory / 'model.keras'} gives no number for {film.name}: its "
+                    "training diverged; lower the learning rate and train again"
+                )
             label = heat_map.default_labels(answers - 0.5, self._target.kind)[0]
             heat = mapper.draw(film.record[None], [label])[0]
             shown = heat_map.to_film(heat, film.matrix, film.pixels.shape)
             said = self._describe(answers)
             truth = f"truly {film.truth}; " if film.truth else ""
             of = self._target.names[label] + " or more" * (self._target.kind == "ordinal")
-            heat_picture.write(path, film.pixels, shown, title=f"{film.name}: {truth}{said}", of=of)
+            title = f"{shown_name}: {truth}{said}"
+            heat_picture.write(path, film.pixels, shown, title=title, of=of)
             print(f"{film.name}: {said}{'' if heat.any() else f', no evidence for {of}'}: {path}")
         return int(self._bad > 0)
 
@@ -128,7 +135,7 @@ class _Explainer:
         content = pointing_game.play(
             heat_map.HeatMapper(self._model, self._target.kind, method=config.method),
             judged,
-            films.read_preparation(self._directory),
+            self._preparation(),
             data_dir=pathlib.Path(config.data_dir or ""),
             bad=self._tell,
         )
@@ -140,12 +147,18 @@ class _Explainer:
     def _films(self) -> Iterator[ExplainedFilm]:
         config = self._config
         if config.arguments:
-            preparation = films.read_preparation(self._directory)
-            return explained_films.of_files(config.arguments, preparation, self._tell)
+            return explained_films.of_files(config.arguments, self._preparation(), self._tell)
         judged = explained_films.open_judged(
             self._directory, config.split, dataset_dir=config.dataset_dir
         )
-        return explained_films.of_split(self._directory, config.split, judged, worst=config.worst)
+        shown = explained_films.of_split(self._directory, config.split, judged, worst=config.worst)
+        if config.data_dir is None:
+            return shown
+        folder = pathlib.Path(config.data_dir)
+        return explained_films.on_originals(shown, judged, self._preparation(), folder, self._tell)
+
+    def _preparation(self) -> Preparation:
+        return films.read_preparation(self._directory)
 
     def _tell(self, name: str, unusable: UnusableFilm) -> None:
         print(f"{name}: {unusable}", file=sys.stderr)
@@ -161,13 +174,3 @@ class _Explainer:
         return ", ".join(
             f"{name} {share:.2f}" for name, share in zip(self._target.names, row, strict=True)
         )
-
-
-def _read_target(directory: pathlib.Path) -> Target:
-    """Reads the question of a run, as it was settled for its films."""
-    description = run_folder.read_json(directory / "run.json")
-    return dataclasses.replace(
-        catalogue.TARGETS[description["target"]],
-        names=tuple(description["label_names"]),
-        kind=description["kind"],
-    )

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from flags.catalogue import Target
-from flags.errors import CallerError
 from flags.preparation import Preparation
-from trainer import films, input_pipeline, predictions, run_folder, train
+from trainer import films, input_pipeline, predictions, train
 from trainer.films import UnusableFilm
 from trainer.predictions import Prediction
 from trainer.records import Records, Split
@@ -82,14 +81,7 @@ def open_judged(directory: pathlib.Path, name: str, *, dataset_dir: str | None) 
     Raises:
         CallerError: they are not there, or are not those the run learned from.
     """
-    config, fingerprint = run_folder.read_config(directory)
-    config = dataclasses.replace(config, dataset_dir=dataset_dir or config.dataset_dir)
-    data = train.open_data(config)
-    if data.records.manifest["data_fingerprint"] != fingerprint:
-        raise CallerError(
-            f"{data.records.directory} holds other records than {directory} learned from; give the "
-            "records of then with --dataset_dir"
-        )
+    config, data = train.open_again(directory, dataset_dir=dataset_dir)
     split = data.test if name == "test" else data.validation
     assert split is not None
     return Judged(data.records, split, data.target, config.batch_size)
@@ -122,13 +114,35 @@ def of_split(
 
 def choose_worst(predicted: Sequence[Prediction], count: int) -> list[Prediction]:
     """Takes the films whose truth the model found least likely, the worst first."""
+    return sorted(predicted, key=lambda film: (film.probability_of_truth, film.film_id))[:count]
 
-    def of_truth(film: Prediction) -> float:
-        if film.probabilities:
-            return film.probabilities[film.label]
-        return film.probability if film.label else 1 - film.probability
 
-    return sorted(predicted, key=lambda film: (of_truth(film), film.film_id))[:count]
+def on_originals(
+    shown: Iterable[ExplainedFilm],
+    judged: Judged,
+    preparation: Preparation,
+    data_dir: pathlib.Path,
+    bad: Callable[[str, UnusableFilm], None],
+) -> Iterator[ExplainedFilm]:
+    """Lays films of a split out on the films that their records were made from.
+
+    Args:
+        shown: as `of_split` yields them.
+        judged: what they are films of.
+        preparation: how they became records.
+        data_dir: folder of the films, as the conversion had it.
+        bad: told of films that can't be used.
+    """
+    rows = {row["film_id"]: row for row in judged.split.films}
+    for film in shown:
+        row = rows[film.name]
+        path = data_dir / row["path"]
+        try:
+            made = films.prepare(path, preparation, view=row["view"], side=row["side"])
+        except UnusableFilm as unusable:
+            bad(str(path), unusable)
+            continue
+        yield dataclasses.replace(film, pixels=made.pixels, record=made.record, matrix=made.matrix)
 
 
 def _stream(judged: Judged) -> Iterator[ExplainedFilm]:

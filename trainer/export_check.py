@@ -15,11 +15,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from flags.errors import CallerError
 from flags.schema import FULL_SCALE
 from flags.size import ImageSize
-from trainer import input_pipeline, run_folder, train
+from trainer import input_pipeline, train
 from trainer.model_formats import Answer, Floats, Pixels
 
 TOLERANCE = 1e-4
@@ -58,8 +59,9 @@ def open_reference(run_dir: pathlib.Path) -> Reference:
     except (CallerError, OSError, tf.errors.OpError) as error:
         _, height, width, _ = model.input_shape
         films = make_up_films(ImageSize(height, width))
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        source = f"made-up films, because the run's can't be read: {why}"
+        # why is told here alone: paths of this machine have no place in what is passed on
+        logging.warning("%s: its films can't be read: %s", run_dir, error)
+        source = "made-up films, because the run's could not be read"
     expected, milliseconds = _ask_one_by_one(model.predict_on_batch, films)
     return Reference(model, films, source, expected, milliseconds)
 
@@ -114,10 +116,7 @@ def make_up_films(size: ImageSize) -> Pixels:
 
 def _judged_films(run_dir: pathlib.Path) -> tuple[Pixels, str]:
     """Reads the first films of the judged split, as the network was judged on them."""
-    config, fingerprint = run_folder.read_config(run_dir)
-    data = train.open_data(config)
-    if data.records.manifest["data_fingerprint"] != fingerprint:
-        raise CallerError(f"{data.records.directory} holds other records now")
+    _, data = train.open_again(run_dir)
     assert data.test is not None
     batches = input_pipeline.evaluation_batches(
         data.test, data.target, data.records.size, batch_size=1

@@ -13,6 +13,7 @@ import base64
 import dataclasses
 import itertools
 import json
+import operator
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
@@ -78,7 +79,8 @@ def choose(predicted: Sequence[Prediction], *, ordinal: bool) -> list[Film]:
     An error is the worse, the less probable the model took the truth to be; equals go by name.
     """
     by_name = sorted(predicted, key=lambda one: one.film_id)
-    ranked = sorted(by_name, key=_of_truth), sorted(by_name, key=_of_truth, reverse=True)
+    of_truth = operator.attrgetter("probability_of_truth")
+    ranked = sorted(by_name, key=of_truth), sorted(by_name, key=of_truth, reverse=True)
     worst, best = ([_film(one, ordinal=ordinal) for one in order] for order in ranked)
     errors = [film for film in worst if film.kind == "error"]
     right = [film for film in best if film.kind == "surest"]
@@ -189,10 +191,3 @@ def _film(prediction: Prediction, *, ordinal: bool) -> Film:
         probability = prediction.probability
     kind = "surest" if answer == prediction.label else "error"
     return Film(prediction.film_id, kind, prediction.label, answer, probability)
-
-
-def _of_truth(prediction: Prediction) -> float:
-    """Probability the model gave to the class the film is of."""
-    if prediction.probabilities:
-        return prediction.probabilities[prediction.label]
-    return prediction.probability if prediction.label else 1 - prediction.probability

@@ -120,7 +120,12 @@ def _read_table(path: pathlib.Path) -> list[Asked]:
             f"--films={path} has columns {', '.join(header)!r}, wanted path and any of "
             + ", ".join(TABLE_COLUMNS[1:])
         )
-    return [_read_row(path, number, row) for number, row in enumerate(rows, start=1)]
+    films: dict[pathlib.Path, Asked] = {}
+    for number, row in enumerate(rows, start=1):
+        film = _read_row(path, number, row)
+        if films.setdefault(film.path.resolve(), film) is not film:
+            raise CallerError(f"--films={path} record {number}: {film.path} stands there twice")
+    return list(films.values())
 
 
 def _read_row(table: pathlib.Path, number: int, row: dict[str, str]) -> Asked:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer import film_gallery, heat_map, input_pipeline
+from trainer import film_gallery, heat_map, heat_picture, input_pipeline
 from trainer.film_gallery import Picture
 from trainer.predictions import Prediction
 from trainer.run import Data
@@ -43,7 +43,10 @@ def draw(
     """
     chosen = film_gallery.choose(predicted, ordinal=data.target.kind == "ordinal")
     stored = fetch({film.film_id for film in chosen}, data, batch_size=batch_size)
-    pictures = {name: Picture(film_gallery.encode(shrink(film))) for name, film in stored.items()}
+    pictures = {
+        name: Picture(film_gallery.encode(heat_picture.shrink(film, SIDE)))
+        for name, film in stored.items()
+    }
     if models and stored:
         images = np.stack(list(stored.values()))[..., np.newaxis]
         maps = [
@@ -51,7 +54,7 @@ def draw(
             for model in models
         ]
         for (name, film), heat in zip(stored.items(), np.mean(maps, axis=0), strict=True):
-            small = shrink(film)
+            small = heat_picture.shrink(film, SIDE)
             fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
             laid_over = heat_map.overlay(small, fitting)
             pictures[name] = Picture(pictures[name].film, film_gallery.encode(laid_over))
@@ -74,10 +77,3 @@ def fetch(wanted: set[str], data: Data, *, batch_size: int) -> dict[str, NDArray
         if len(films) == len(wanted):
             break
     return films
-
-
-def shrink(pixels: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Makes an 8-bit picture of a film, at most SIDE pixels high and wide."""
-    scale = min(1.0, SIDE / max(pixels.shape))
-    small = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return (small // 256).astype(np.uint8)

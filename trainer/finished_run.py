@@ -113,7 +113,11 @@ class FinishedRun:
         }
 
     def ask(self, record: NDArray[np.uint16]) -> Prediction:
-        """Predicts one film, [height, width, 1] uint16; its label is not known and stands at 0."""
+        """Predicts one film, [height, width, 1] uint16; its label is not known and stands at 0.
+
+        Raises:
+            CallerError: a network gives no number for it.
+        """
         predicted = [self._ask(network, record) for network in self.networks]
         if self.calibration is not None:
             return calibration.apply(self.calibration, [film_answers.average(predicted)])[0]
@@ -135,7 +139,7 @@ class FinishedRun:
             film_id="asked",
             patient_id="asked",
             label=0,
-            probability=float(min(1.0, row[1:].sum())),
+            probability=float(np.minimum(1.0, row[1:].sum())),  # NaN stays NaN
             probabilities=tuple(map(float, row)) if len(row) > 2 else (),
         )
 
@@ -163,38 +167,39 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
     """
     preparation = films.read_preparation(directory)
     description = run_folder.read_json(directory / "run.json")
-    members = members_of(directory, description)
+    members = run_folder.members_of(directory, description)
     for member in members:
         if not (member / "model.keras").is_file():
             raise CallerError(
                 f"--run={directory}: {member} holds no model.keras, its training is not finished; "
                 "give the command that began it again"
             )
-    names = tuple(description["label_names"])
-    target = catalogue.TARGETS[description["target"]]
-    kind = description.get("kind", target.kind)
-    target = dataclasses.replace(target, names=names, kind=kind)
     return FinishedRun(
         directory,
         description,
         preparation,
-        target,
+        target_of(description),
         tuple(_load(member) for member in members),
         calibration.read(directory),
     )
 
 
-def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pathlib.Path]:
-    """Lists the run folders of one network each that a run consists of."""
-    if "members" in description:
-        return [directory / member for member in description["members"]]
-    folds = [directory / fold["run"] for fold in description.get("folds", [])]
-    return folds or [directory]
+def target_of(description: dict[str, Any]) -> Target:
+    """Returns the question of a run, as it was settled for its films; its run.json is given."""
+    target = catalogue.TARGETS[description["target"]]
+    return dataclasses.replace(
+        target,
+        names=tuple(description["label_names"]),
+        kind=description.get("kind", target.kind),
+    )
 
 
 def _why_uncalibrated(content: dict[str, Any] | None) -> str | None:
     if content is None:
-        return "it was judged before calibration was known; judge it again with --mode=evaluate"
+        return (
+            "it was judged before calibration was known; judge it again with --mode=evaluate, a "
+            "cross-validation with the command that began it"
+        )
     return None if content["used"] else str(content["not_defined_because"])
 
 
@@ -219,12 +224,9 @@ def _read_training_films(directory: pathlib.Path) -> dict[str, Any] | None:
     path = directory / training_films.FILE
     if not path.is_file():
         try:
-            config, fingerprint = run_folder.read_config(directory)
-            data = train.open_data(config, judge=False)
+            _, data = train.open_again(directory, judge=False)
         except CallerError as error:
             logging.info("%s: its training films can't be measured: %s", directory, error)
-            return None
-        if data.records.manifest["data_fingerprint"] != fingerprint:
             return None
         training_films.write(directory, data.train, data.records.size)
     return run_folder.read_json(path)

@@ -29,7 +29,7 @@ def write(path: pathlib.Path, film: NDArray[np.uint16], heat: Heat, *, title: st
         title: line above both; of a long one the end is shown.
         of: what the heat map shows evidence for.
     """
-    small = shrink(film)
+    small = shrink(film, SIDE)
     fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
     height, width = small.shape
     tall = 6.0
@@ -51,9 +51,9 @@ def write(path: pathlib.Path, film: NDArray[np.uint16], heat: Heat, *, title: st
     save(figure, path)
 
 
-def shrink(film: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Makes an 8-bit picture of a film, at most SIDE pixels high and wide."""
-    scale = min(1.0, SIDE / max(film.shape))
+def shrink(film: NDArray[np.uint16], side: int) -> NDArray[np.uint8]:
+    """Makes an 8-bit picture of a film [height, width], at most `side` pixels high and wide."""
+    scale = min(1.0, side / max(film.shape))
     small = cv2.resize(film, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return (small // 256).astype(np.uint8)
 

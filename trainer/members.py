@@ -127,7 +127,7 @@ def _runs_of(folder: pathlib.Path) -> list[pathlib.Path]:
     config = folder / "config.json"
     if not config.is_file() or run_folder.read_json(config)["mode"] != "cross_validate":
         return [folder]
-    return [folder / fold["run"] for fold in _read_description(folder).get("folds", [])]
+    return run_folder.members_of(folder, _read_description(folder))
 
 
 def _read_description(folder: pathlib.Path) -> dict[str, Any]:

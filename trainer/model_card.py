@@ -12,6 +12,7 @@ import collections
 import csv
 import importlib.resources
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -20,7 +21,7 @@ import jinja2
 from flags import catalogue
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import card_limits, card_scores
+from trainer import card_limits, card_scores, run_folder
 from trainer.predictions import write_whole
 
 TEMPLATE = "model_card.md.j2"
@@ -78,9 +79,10 @@ def check_run(run_dir: pathlib.Path) -> None:
         CallerError: it does not.
     """
     if read(run_dir / "config.json").get("mode", "train") != "train":
+        member = run_folder.members_of(run_dir, read(run_dir / "run.json"))[0]
         raise CallerError(
-            f"--run={run_dir} holds several runs; give the folder of one of them, such as "
-            f"{run_dir / 'fold0'}"
+            f"--run={run_dir} holds no network of its own; give the folder of one of its runs"
+            + (f", such as {os.path.normpath(member)}" if member != run_dir else "")
         )
     for name in ("config.json", "run.json", "model.keras"):
         if not (run_dir / name).is_file():

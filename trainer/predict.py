@@ -93,8 +93,9 @@ def _open_output(output_dir: pathlib.Path, *, heat_maps: bool) -> None:
         (output_dir / HEAT_MAPS if heat_maps else output_dir).mkdir(parents=True, exist_ok=True)
         for name in FILES:
             (output_dir / name).unlink(missing_ok=True)
-        for picture in (output_dir / HEAT_MAPS).glob("[0-9]*.png"):
-            picture.unlink()
+        for picture in (output_dir / HEAT_MAPS).glob("*.png"):
+            if picture.stem.isdigit():  # as `asked_film` names them; others are not ours
+                picture.unlink()
     except OSError as error:
         said = f"--output_dir={output_dir} can't be written: {error.strerror}"
         raise CallerError(said) from error

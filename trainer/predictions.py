@@ -61,6 +61,13 @@ class Prediction:
     probabilities: tuple[float, ...] = ()
     calibrated_probabilities: tuple[float, ...] = ()
 
+    @property
+    def probability_of_truth(self) -> float:
+        """What the model gave to the class the film is of, 0..1."""
+        if self.probabilities:
+            return self.probabilities[self.label]
+        return self.probability if self.label else 1 - self.probability
+
     def __post_init__(self) -> None:
         if not self.film_id:
             raise CallerError("a prediction has no film id; every film needs a unique one")

@@ -122,6 +122,19 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     return TrainingConfig(**content), fingerprint
 
 
+def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pathlib.Path]:
+    """Lists the run folders of one network each that a run consists of.
+
+    Args:
+        directory: folder of a run, a cross-validation or an ensemble.
+        description: its run.json.
+    """
+    if "members" in description:
+        return [directory / member for member in description["members"]]
+    folds = [directory / fold["run"] for fold in description.get("folds", [])]
+    return folds or [directory]
+
+
 def check_given(given: TrainingConfig, trained: TrainingConfig) -> None:
     """Refuses what an evaluation is told otherwise than its run was; flags may be left out.
 

@@ -134,6 +134,42 @@ def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
     return divide(records, config, judge=judge)
 
 
+def open_again(
+    directory: pathlib.Path,
+    *,
+    dataset_dir: str | None = None,
+    skip_damaged: bool = False,
+    judge: bool = True,
+) -> tuple[TrainingConfig, Data]:
+    """Opens the very records and splits that a finished run learned from.
+
+    Args:
+        directory: the run folder.
+        dataset_dir: folder of the records if they have moved.
+        skip_damaged: leave damaged records out even if the run did not.
+        judge: as in `open_data`.
+
+    Returns:
+        the run's configuration, with these changes, and its data.
+
+    Raises:
+        CallerError: the run is not finished, or its records are not there or are others now.
+    """
+    config, fingerprint = run_folder.read_config(directory)
+    config = dataclasses.replace(
+        config,
+        dataset_dir=dataset_dir or config.dataset_dir,
+        skip_damaged=skip_damaged or config.skip_damaged,
+    )
+    data = open_data(config, judge=judge)
+    if data.records.manifest["data_fingerprint"] != fingerprint:
+        raise CallerError(
+            f"{data.records.directory} holds other records than {directory} learned from, its "
+            "test films may be among them; give the records of then with --dataset_dir"
+        )
+    return config, data
+
+
 def divide(records: Records, config: TrainingConfig, *, judge: bool = True) -> Data:
     """Forms the splits of a run from its records.
 

@@ -17,7 +17,7 @@ from sklearn.metrics import log_loss
 from flags.errors import CallerError
 from flags.training import TrainingConfig
 from trainer import __main__ as program
-from trainer import evaluate, input_pipeline, predictions, train
+from trainer import evaluate, input_pipeline, predictions, run_folder, train
 from trainer.predictions import Prediction
 from trainer.records import Split, select
 
@@ -45,6 +45,16 @@ def read(path: pathlib.Path) -> dict:
 
 def judge_again(run: pathlib.Path, **options) -> None:
     program._evaluate(TrainingConfig(mode="evaluate", run_dir=str(run), **options))
+
+
+def test_a_network_that_gives_no_number_is_not_judged(finished):
+    config, _ = run_folder.read_config(finished)
+    data = train.open_data(config)
+    pixels = keras.Input((data.records.size.height, data.records.size.width, 1), dtype="uint16")
+    grey = keras.layers.Rescaling(float("nan"), dtype="float32")(pixels)
+    model = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(grey))
+    with pytest.raises(CallerError, match="probability nan"):
+        evaluate.predict(model, data.test, data, batch_size=8, tta="none")
 
 
 def test_validation_films_are_predicted_too(finished, listed):

@@ -16,7 +16,7 @@ from scipy import stats
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import explain, explained_films, feature_maps, sanity, train
+from trainer import explain, explained_films, feature_maps, heat_picture, sanity, train
 from trainer.heat_map import HeatMapper
 from trainer.predictions import Prediction
 
@@ -58,6 +58,11 @@ def films_dir(records_dir) -> pathlib.Path:
     return records_dir.parents[3] / "films"
 
 
+def records_of(run_dir: pathlib.Path) -> str:
+    """Where the records lie."""
+    return json.loads((run_dir / "config.json").read_text())["dataset_dir"]
+
+
 def test_the_run_says_how_its_films_were_prepared(run_dir):
     description = json.loads((run_dir / "run.json").read_text())
     assert description["preparation"]["recipe"] == "resize:pad"
@@ -91,6 +96,32 @@ def test_worst_films_of_the_split(run_dir, tmp_path, capfd):
     ]
     lines = capfd.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines if ".png" in line] == worst
+
+
+def test_a_split_on_the_films_it_was_made_from(run_dir, films_dir, monkeypatch, tmp_path, capfd):
+    """Each is laid out on its own file, as decoded by OpenCV; one that is gone is told."""
+    folder = tmp_path / "films"
+    shutil.copytree(films_dir, folder)
+    drawn = {}
+    monkeypatch.setattr(
+        heat_picture, "write", lambda path, film, heat, **_: drawn.update({path.name: (film, heat)})
+    )
+    options = {"worst": 3, "data_dir": str(folder), "output_dir": str(tmp_path)}
+    assert ask(run_dir, **options) == 0
+    with (run_dir / "predictions.csv").open(newline="") as stream:
+        places = {row["film_id"]: row for row in csv.DictReader(stream)}
+    with (pathlib.Path(records_of(run_dir)) / "sources.csv").open(newline="") as stream:
+        paths = {row["film_id"]: row["path"] for row in csv.DictReader(stream)}
+    assert len(drawn) == 3
+    for name, (film, heat) in drawn.items():
+        film_id = name.removesuffix(".png").split("-", 1)[1]
+        assert film_id in places
+        stored = cv2.imread(str(folder / paths[film_id]), cv2.IMREAD_UNCHANGED)
+        assert film.shape == heat.shape == stored.shape
+        assert np.corrcoef(film.ravel(), stored.ravel())[0, 1] > 0.9999
+    (folder / paths[film_id]).unlink()
+    assert ask(run_dir, **options) == 1
+    assert f"{folder / paths[film_id]}: unreadable" in capfd.readouterr().err
 
 
 def test_worst_of_several_classes():
@@ -133,6 +164,7 @@ def test_pointing_without_films_or_places(run_dir, records_dir, tmp_path):
         ({"pointing": True}, "--pointing needs --data_dir"),
         ({"pointing": True, "data_dir": ".", "arguments": ("a.dcm",)}, "plays the films of"),
         ({"sanity": True, "layer": "conv1"}, "--sanity and --layer are two questions"),
+        ({"tta": "flip"}, "--tta=flip: --mode=explain goes by what the run was judged with"),
     ],
 )
 def test_questions_that_make_no_sense(options, message):

@@ -57,6 +57,7 @@ def test_a_table_tells_what_files_do_not(folder):
     [
         ("film\nx.png\n", r"has columns 'film', wanted path and any of exam, side, view$"),
         ("path,name\nx.png,n\n", r"has columns 'path, name', wanted path"),
+        ("path\nb/1.dcm\nb/../b/1.dcm\n", r"record 2: .*1.dcm stands there twice$"),
         ("", r"has columns '', wanted path"),
         ("path,side\nb/1.dcm,middle\n", r"record 1: side 'middle' is not left or right$"),
         ("path\nb/1.dcm\nb/9.dcm\n", r"record 2: .*b/9.dcm is not there; paths are relative"),

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from flags.training import TrainingConfig
-from trainer import film_gallery, film_pictures, heat_map, train
+from trainer import film_gallery, film_pictures, heat_map, heat_picture, train
 from trainer.predictions import Prediction
 from trainer.run import Data
 
@@ -64,7 +64,7 @@ def read(path: pathlib.Path) -> np.ndarray:
 def test_films_are_drawn_with_heat_maps(
     data: Data, stored: dict[str, np.ndarray], tmp_path: pathlib.Path, models: int
 ) -> None:
-    networks = [network(seed) for seed in range(models)]
+    networks = [network(seed) for seed in range(1, models + 1)]
     films = predict(data)
     film_pictures.draw(tmp_path, films, data, batch_size=4, models=networks)
     shown = film_gallery.read(tmp_path)
@@ -97,7 +97,7 @@ def test_without_models_there_are_no_heat_maps(data: Data, tmp_path: pathlib.Pat
 def test_tall_films_are_drawn_smaller() -> None:
     tall = np.full((840, 300), 0x8123, np.uint16)
     tall[:420] = 0x40FF
-    small = film_pictures.shrink(tall)
+    small = heat_picture.shrink(tall, film_pictures.SIDE)
     assert small.dtype == np.uint8
     assert small.shape == (420, 150)
     assert (small[:210] == 0x40).all()

@@ -8,9 +8,10 @@ import pytest
 from scipy.special import expit, logit
 
 from flags import catalogue
+from flags.errors import CallerError
 from flags.preparation import Preparation
 from flags.size import ImageSize
-from trainer import familiarity, finished_run
+from trainer import familiarity, run_folder
 from trainer.finished_run import FinishedRun, Network
 
 SIZE = ImageSize(6, 4)
@@ -65,6 +66,11 @@ def test_what_one_network_lacks_is_left_out():
     found = run_of(network(0.5, learned=calibrated(2.0, None)), network(0.8)).ask(RECORD)
     assert found.probability == pytest.approx(0.65 * LEFT, rel=1e-6)
     assert (found.calibrated, found.threshold) == (None, None)
+
+
+def test_no_number_is_no_prediction():
+    with pytest.raises(CallerError, match="probability nan"):
+        run_of(network(float("nan")), network(0.5)).ask(RECORD)
 
 
 def test_views_of_test_time_augmentation_are_averaged():
@@ -126,7 +132,7 @@ def test_three_classes():
     ids=["a network", "a cross-validation", "an ensemble"],
 )
 def test_runs_of_one_network_each(description, wanted):
-    found = finished_run.members_of(pathlib.Path("runs/x"), description)
+    found = run_folder.members_of(pathlib.Path("runs/x"), description)
     assert [member.as_posix() for member in found] == wanted
 
 
