@@ -62,11 +62,7 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
     class_weights = sampling.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     strategy.wait_for_all(devices)
-    chief = strategy.is_chief(devices)
-    with (
-        run_folder.hold(directory) if chief else contextlib.nullcontext(),
-        damage.named(data.records.directory, data.records.manifest["shards"]),
-    ):
+    with damage.named(data.records.directory, data.records.manifest["shards"]):
         if not (directory / "model.keras").is_file():
             shares = sampling.weighted_shares(config, data.train.labels, class_weights)
             with devices.scope():
@@ -74,21 +70,34 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
                     config, data.records.size, kind=data.target.kind, shares=shares
                 )
             run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
-            if strategy.is_chief(devices):
-                run_folder.open_run(directory, content)
-                run_folder.write_description(directory, describe_run(run))
-                show_beginning(run)
-            for number in (1, 2):
-                phases.train_phase(run, number)
-            if strategy.is_chief(devices):
-                describe_end(run)
-                training_films.write(directory, data.train, data.records.size)
-                save_model(model, directory / "model.keras")
-                features.discard(directory)
+            chief = strategy.is_chief(devices)
+            with run_folder.hold(directory) if chief else contextlib.nullcontext():
+                learn(run, content)
         if data.test is not None and strategy.is_chief(devices):
             evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
     strategy.wait_for_all(devices)
     return directory
+
+
+def learn(run: Run, content: dict[str, Any]) -> None:
+    """Goes through both phases, and leaves the best model in the run folder.
+
+    Args:
+        run: what learns.
+        content: of config.json.
+    """
+    chief = strategy.is_chief(run.devices)
+    if chief:
+        run_folder.open_run(run.directory, content)
+        run_folder.write_description(run.directory, describe_run(run))
+        show_beginning(run)
+    for number in (1, 2):
+        phases.train_phase(run, number)
+    if chief:
+        describe_end(run)
+        training_films.write(run.directory, run.data.train, run.data.records.size)
+        save_model(run.model, run.directory / "model.keras")
+        features.discard(run.directory)
 
 
 def show_beginning(run: Run) -> None:

@@ -6,7 +6,7 @@ import csv
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from trainer import films, lesions, pointing
 from trainer.films import UnusableFilm
@@ -80,18 +80,19 @@ def test_guesses_that_know_no_network():
 def test_rates_by_hand():
     """Films of the lowest class are asked about what they do not show: not in the sum."""
     plays = [
-        pointing.Play(f"f{n}", f"p{n // 2}", label, hit, False, 0.25, n == 0)
-        for n, (label, hit) in enumerate([(1, True), (1, False), (1, True), (1, True), (0, True)])
+        pointing.Play(f"f{n}", f"p{n}", int(n < 12), n < 9 or n == 12, False, 0.25, n == 0)
+        for n in range(13)
     ]
     scores = pointing.score(plays, ("benign", "malignant"))
-    assert scores["films"] == 4
+    assert scores["films"] == 12
     assert scores["hit_rate"]["value"] == pytest.approx(0.75)
-    # two patients with two films each: mean 0.5, 0.75 or 1 of two draws
-    assert scores["hit_rate"]["low"] == pytest.approx(0.5)
-    assert scores["hit_rate"]["high"] == pytest.approx(1.0)
+    # one film a patient: hits among 12 drawn are binomial
+    low, high = stats.binom.ppf([0.025, 0.975], 12, 0.75) / 12
+    assert scores["hit_rate"]["low"] == pytest.approx(low)
+    assert scores["hit_rate"]["high"] == pytest.approx(high)
     assert scores["chance"]["value"] == 0.25
-    assert scores["chance"]["interval_not_defined_because"] == "all 4 films have the same value"
-    assert scores["middle"]["value"] == 0.25
+    assert scores["chance"]["interval_not_defined_because"] == "all 12 films have the same value"
+    assert scores["middle"]["value"] == pytest.approx(1 / 12)
     assert scores["gain"]["value"] == pytest.approx(0.5)
     assert scores["labels"]["benign"]["films"] == 1
     assert scores["labels"]["malignant"]["hit_rate"] == scores["hit_rate"]
