@@ -274,8 +274,8 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(films, tmp_path)
         stdout=subprocess.DEVNULL,
         text=True,
     )
-    output = tmp_path / "phantom" / str(SIZE) / "best_practice"
-    while child.poll() is None and not list(output.glob("*.tfrecord-*")):
+    work = tmp_path / "phantom" / str(SIZE) / "best_practice" / ".shards"
+    while child.poll() is None and not list(work.glob("*.tfrecord-*.tmp")):  # a shard begun
         time.sleep(0.002)
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=60)
