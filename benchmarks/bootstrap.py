@@ -19,10 +19,11 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import machine
-from trainer import metrics, two_classes
-from trainer.intervals import Draws
-from trainer.judged import Judged
+from trainer import metrics
 from trainer.predictions import Prediction
+from trainer.scores import two_classes
+from trainer.scores.intervals import Draws
+from trainer.scores.judged import Judged
 
 FILMS = flags.DEFINE_integer("films", 641, "Films; the test set of CBIS-DDSM has 641.")
 RESAMPLES = flags.DEFINE_integer("resamples", 2000, "How often patients are drawn.")

@@ -26,10 +26,11 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 from sklearn.isotonic import IsotonicRegression
 
-from trainer import class_metrics, metrics, run_folder
-from trainer import threshold as thresholds
-from trainer.intervals import Floats
+from trainer import metrics, run_folder
 from trainer.predictions import Prediction
+from trainer.scores import class_metrics
+from trainer.scores import threshold as thresholds
+from trainer.scores.intervals import Floats
 
 FILE = "calibration.json"
 MIN_FILMS = 5

@@ -18,18 +18,11 @@ import numpy as np
 
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
-from trainer import (
-    compared_run,
-    comparison_figure,
-    comparison_words,
-    metrics,
-    pairs,
-    predictions,
-    published,
-    report,
-)
-from trainer.compared_run import ComparedRun, answers_of
-from trainer.published import Published
+from trainer import metrics, predictions
+from trainer.comparison import compared_run, pairs, panels, published, words
+from trainer.comparison.compared_run import ComparedRun, answers_of
+from trainer.comparison.published import Published
+from trainer.pages import template
 
 DEFAULT_DIRECTORY = "runs/comparison"
 METHOD = (
@@ -58,7 +51,7 @@ def run(config: JudgingConfig) -> int:
         pairs.common_films(runs[0], other)  # refuses
     directory = pathlib.Path(config.output_dir or DEFAULT_DIRECTORY)
     content = write(directory, runs)
-    print(*comparison_words.table(content), sep="\n")
+    print(*words.table(content), sep="\n")
     print(
         f"each beside it less {runs[0].name}; * more than noise: p below {pairs.ALPHA} after Holm"
     )
@@ -87,10 +80,10 @@ def write(
         CallerError: the folder can't be written.
     """
     content = assemble(directory, runs, unfinished)
-    page = report.template("comparison.html.j2").render(
+    page = template.read("comparison.html.j2").render(
         **content,
-        panels=comparison_figure.panels(content),
-        heading=comparison_words.heading,
+        panels=panels.draw(content),
+        heading=words.heading,
         sources=published.SOURCES,
         standard_error=lambda share: 100 * math.sqrt(share * (1 - share) / published.FILMS),
         published_films=published.FILMS,
@@ -137,7 +130,7 @@ def assemble(
             for one, error in unfinished
         ],
         "comparisons": comparisons,
-        "said": comparison_words.sum_up(comparisons, str(name)),
+        "said": words.sum_up(comparisons, str(name)),
         "not_compared": apart,
         "same_films": group_by_films(runs),
         "agreement": agree([baseline, *comparable]) if baseline else None,

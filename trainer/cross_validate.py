@@ -23,19 +23,11 @@ from absl import logging
 from flags import catalogue, schema, test_time
 from flags.errors import CallerError, OutOfTime
 from flags.training import TrainingConfig
-from trainer import (
-    calibration,
-    features,
-    film_gallery,
-    metrics,
-    predictions,
-    report,
-    run_folder,
-    train,
-)
-from trainer.over_folds import summarise
+from trainer import calibration, features, metrics, predictions, report, run_folder, train
+from trainer.pages import film_gallery
 from trainer.predictions import Prediction
 from trainer.records import Records, Split, find_directory, open_records, select, settle
+from trainer.scores.over_folds import summarise
 
 MIN_FOLDS = 3
 """One is judged, one validates, one trains."""

@@ -18,7 +18,6 @@ from flags import test_time as test_time_flags
 from trainer import (
     calibration,
     checkpoints,
-    film_pictures,
     input_pipeline,
     metrics,
     predictions,
@@ -26,6 +25,7 @@ from trainer import (
     run_folder,
     test_time,
 )
+from trainer.pages import film_pictures
 from trainer.predictions import Prediction
 from trainer.records import Split
 from trainer.run import Data

@@ -124,7 +124,8 @@ def _compare(
         flagfiles: name -> flagfile of those that were to run now, and of finished ones.
         errors: name -> why it failed.
     """
-    from trainer import compare, compared_run, published  # slow to import
+    from trainer import compare  # slow to import
+    from trainer.comparison import compared_run, published
 
     runs, unfinished = [], []
     for name in sorted(flagfiles, key=lambda name: name != BASELINE):

@@ -22,20 +22,18 @@ from numpy.typing import NDArray
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.preparation import Preparation
-from trainer import (
+from trainer import outputs, run_folder
+from trainer.heat_maps import (
     explained_films,
     feature_maps,
-    films,
-    finished_run,
     heat_map,
     heat_picture,
-    outputs,
     pointing_game,
-    run_folder,
     sanity,
 )
-from trainer.explained_films import ExplainedFilm
-from trainer.films import UnusableFilm
+from trainer.heat_maps.explained_films import ExplainedFilm
+from trainer.new_films import films, finished_run
+from trainer.new_films.films import UnusableFilm
 
 FOLDER = "heat_maps"
 

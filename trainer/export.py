@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 from flags import command_line
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
-from trainer import model_card
+from trainer.exports import model_card
 from trainer.predictions import write_whole
 
 if TYPE_CHECKING:
-    from trainer.export_check import Reference
+    from trainer.exports.export_check import Reference
 
 
 def run(config: JudgingConfig) -> int:
@@ -57,7 +57,7 @@ def _export(source: pathlib.Path, output: pathlib.Path, wanted: list[str]) -> No
     """Writes, checks and describes each format in turn; what is done stays if a later one fails."""
     described = _open_description(source, output)
     # TensorFlow is slow to import, so it waits until there is something to do
-    from trainer import export_check, model_formats
+    from trainer.exports import export_check, model_formats
 
     for name in wanted:
         path = output / model_formats.FORMATS[name].file
@@ -85,7 +85,7 @@ def _write_format(
     name: str, source: pathlib.Path, output: pathlib.Path, reference: Reference
 ) -> dict[str, Any]:
     """Writes one format under its name if it passes the check; returns its entry of export.json."""
-    from trainer import export_check, model_formats
+    from trainer.exports import export_check, model_formats
 
     kind = model_formats.FORMATS[name]
     temporary = output / f".{os.getpid()}-{kind.file}"

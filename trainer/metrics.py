@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from flags.errors import CallerError
-from trainer import class_metrics, decisions, delong, levels, scoring, subgroups, two_classes
-from trainer.intervals import RESAMPLES, SEED, Draws
-from trainer.judged import Judged, class_columns
 from trainer.predictions import Prediction
+from trainer.scores import class_metrics, decisions, delong, levels, scoring, subgroups, two_classes
+from trainer.scores.intervals import RESAMPLES, SEED, Draws
+from trainer.scores.judged import Judged, class_columns
 
 THRESHOLD = 0.5
 """Probability above which a film counts as label 1; like Keras's BinaryAccuracy, not at it."""

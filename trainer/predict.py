@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
-from trainer import film_list
-from trainer.film_list import Asked
+from trainer.new_films import film_list
+from trainer.new_films.film_list import Asked
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are films
-    from trainer.asked_film import Prepared
-    from trainer.film_answers import FilmAnswer
-    from trainer.finished_run import FinishedRun
+    from trainer.new_films.asked_film import Prepared
+    from trainer.new_films.film_answers import FilmAnswer
+    from trainer.new_films.finished_run import FinishedRun
 
 DEFAULT_DIR = "predictions"
 HEAT_MAPS = "heat_maps"
@@ -41,7 +41,7 @@ def run(config: JudgingConfig) -> int:
     asked = film_list.find(config.arguments, output_dir=output_dir, table=config.films)
     if not (directory / "run.json").is_file():
         raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
-    from trainer import film_answers, finished_run
+    from trainer.new_films import film_answers, finished_run
 
     finished = finished_run.open_run(directory)
     _open_output(output_dir, heat_maps=config.heat_maps)
@@ -60,7 +60,7 @@ def _answer(
     finished: FinishedRun, asked: list[Asked], heat_maps: pathlib.Path | None
 ) -> Iterator[FilmAnswer]:
     """Predicts film after film, and prints each; films are decoded ahead of the network."""
-    from trainer import asked_film
+    from trainer.new_films import asked_film
 
     asker = asked_film.Asker(finished, heat_maps)
     for number, prepared in enumerate(_ahead(asker.prepare, asked), start=1):
@@ -103,7 +103,7 @@ def _open_output(output_dir: pathlib.Path, *, heat_maps: bool) -> None:
 
 def _sum_up(answers: list[FilmAnswer], finished: FinishedRun, output_dir: pathlib.Path) -> int:
     """Prints the breasts seen on several films and the counts; returns the exit code."""
-    from trainer import film_answers
+    from trainer.new_films import film_answers
 
     for films, mean in film_answers.breasts(answers):
         if len(films) > 1:

@@ -8,35 +8,24 @@ path = rescore(run_dir)  # the same, after metrics.json was computed anew from p
 
 from __future__ import annotations
 
-import importlib.resources
-import math
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import jinja2
 import numpy as np
-from markupsafe import Markup
 
 from flags import catalogue
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
-from trainer import (
-    class_metrics,
-    film_gallery,
-    findings,
-    metrics,
-    over_folds,
-    predictions,
-    run_folder,
-    scoring,
-)
-from trainer import report_drawings as drawings
-from trainer.judged import Judged
+from trainer import metrics, predictions, run_folder
+from trainer.pages import film_gallery, findings, template
+from trainer.pages import report_drawings as drawings
 from trainer.predictions import Prediction
+from trainer.scores import class_metrics, over_folds, scoring
+from trainer.scores.judged import Judged
 
 TEMPLATE = "report.html.j2"
-STYLE = "page_style.html.j2"
 
 
 def run(config: JudgingConfig) -> int:
@@ -135,7 +124,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         mine = [film for film in films if film.split in ("", scores["split"])]
         _check_same_films(run_dir, scores, mine)
         trained_here = not {"folds", "members"} & set(run)
-        text = template(TEMPLATE).render(
+        text = template.read(TEMPLATE).render(
             run=run,
             config=run_folder.read_json(run_dir / "config.json"),
             metrics=scores,
@@ -159,31 +148,6 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     return run_dir / "report.html"
 
 
-def template(name: str) -> jinja2.Template:
-    """Reads a page's template, in which `style` is the look of the report."""
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(_read_template),
-    )
-    environment.filters.update(
-        score=_score,
-        share=_share,
-        number=_number,
-        place=_place,
-        thresholds=findings.name_thresholds,
-    )
-    environment.tests["small"] = lambda films: films < findings.SMALL
-    environment.globals["small_group"] = findings.SMALL
-    return environment.get_template(name, globals={"style": Markup(_read_template(STYLE))})
-
-
-def _read_template(name: str) -> str:
-    return importlib.resources.files("trainer").joinpath(name).read_text("utf-8")
-
-
 def _check_same_films(
     run_dir: pathlib.Path, scores: dict[str, Any], films: Sequence[Prediction]
 ) -> None:
@@ -204,27 +168,3 @@ def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
     cells = np.array(scores["confusion_matrix"])
     majority, answer = (names[int(cells.sum(axis=axis).argmax())] for axis in (1, 0))
     return {"majority": majority, "answer": answer}
-
-
-def _score(value: float | None) -> str:
-    """Writes a score with three decimals."""
-    if value is None or not math.isfinite(value):
-        return "not stated"
-    return f"{value:.3f}".replace("-", "\u2212")
-
-
-def _place(value: float) -> str:
-    """Writes where a score 0..1 lies on a whisker, in percent; below 0 it lies at its end."""
-    return f"{100 * min(1.0, max(0.0, value)):.2f}"
-
-
-def _share(part: float, whole: float) -> str:
-    """Writes a part of a whole in percent."""
-    return f"{100 * part / whole:.1f} %" if whole else "\u2013"
-
-
-def _number(value: float | None, decimals: int = 0) -> str:
-    """Writes a count or a measurement with its thousands apart by a thin no-break space."""
-    if value is None or not math.isfinite(value):
-        return "not stated"
-    return f"{value:,.{decimals}f}".replace(",", "\u202f")

@@ -18,7 +18,7 @@ from flags import test_time
 from flags.catalogue import Target
 from flags.size import ImageSize
 from trainer import outputs
-from trainer.intervals import Floats
+from trainer.scores.intervals import Floats
 
 View = Callable[[Any], Any]
 """Turns a batch [films, height, width, 1], an array or tensor, into one of the same shape."""

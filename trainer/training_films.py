@@ -7,7 +7,8 @@ import pathlib
 import numpy as np
 
 from flags.size import ImageSize
-from trainer import familiarity, input_pipeline, run_folder
+from trainer import input_pipeline, run_folder
+from trainer.new_films import familiarity
 from trainer.records import Split
 
 FILE = "training_films.json"

@@ -31,7 +31,8 @@ from flags import optimization, space
 from flags.errors import CallerError, OutOfTime
 from flags.space import Dimension
 from flags.training import TrainingConfig
-from trainer import checkpoints, features, predictions, run_folder, study_page, train
+from trainer import checkpoints, features, predictions, run_folder, train
+from trainer.pages import study_page
 
 MAX_FAILED = 3
 """A search none of whose first trials succeeds is stopped after so many."""

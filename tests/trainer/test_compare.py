@@ -13,7 +13,8 @@ import pytest
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from tests.trainer.finished_runs import PAPER, make_films, write_run
-from trainer import compare, compared_run, comparison_words, experiments
+from trainer import compare, experiments
+from trainer.comparison import compared_run, words
 
 ROOT = pathlib.Path(__file__).parents[2]
 HEAD = """# Experiment {letter} (Jaamour et al. 2023, PLOS ONE): MobileNetV2 with <weights>. More.
@@ -149,7 +150,7 @@ def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
 def test_words_of_what_counts_only_alone():
     figure = {"value": 0.1, "low": 0.02, "high": 0.18, "p": 0.02, "more_than_noise": False}
     made = {"run": "b", "films": 1, "patients": 1, "same_films": False}
-    said = comparison_words.say({**made, "figures": {"auc": figure, "f1": {"p": None}}}, "a")
+    said = words.say({**made, "figures": {"auc": figure, "f1": {"p": None}}}, "a")
     assert said == (
         "b against a, the only common 1 film of 1 patient: no difference is more than noise; "
         "AUC +0.100 (95 % +0.020 to +0.180) might count if no other test had been made, not among "

@@ -16,8 +16,9 @@ from scipy import stats
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import explain, explained_films, feature_maps, heat_picture, sanity, train
-from trainer.heat_map import HeatMapper
+from trainer import explain, train
+from trainer.heat_maps import explained_films, feature_maps, heat_picture, sanity
+from trainer.heat_maps.heat_map import HeatMapper
 from trainer.predictions import Prediction
 
 

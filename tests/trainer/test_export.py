@@ -21,7 +21,8 @@ from flags.size import ImageSize
 from flags.training import TrainingConfig
 from tests.trainer.conftest import SIZE
 from tests.trainer.test_main import assert_one_line, run_trainer
-from trainer import export, export_check, model_formats, models, train
+from trainer import export, models, train
+from trainer.exports import export_check, model_formats
 
 OPTIONS = {"base": "mobilenet", "alpha": 0.25, "weights": "random", "hidden": "8"}
 ALL = ("saved_model", "onnx", "litert")

@@ -17,8 +17,9 @@ from scipy import optimize, special
 from sklearn import metrics as reference  # type: ignore[import-untyped]
 
 from flags.errors import CallerError
-from trainer import decisions, intervals, metrics, subgroups, two_classes
+from trainer import metrics
 from trainer.predictions import Prediction
+from trainer.scores import decisions, intervals, subgroups, two_classes
 
 NAMES = ("benign", "malignant")
 RESAMPLED = [name for name in two_classes.NAMES if name != "calibration_error"]

@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from flags.catalogue import TARGETS
-from trainer import class_metrics, outputs
+from trainer import outputs
+from trainer.scores import class_metrics
 
 DENSITY, THREE = TARGETS["density"], TARGETS["three_class"]
 LABELS = np.array([0, 3, 1, 2, 2, 0, 3], np.float32)[:, None]

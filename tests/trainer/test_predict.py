@@ -20,7 +20,8 @@ from scipy.special import expit, logit
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import asked_film, film_list, finished_run, predict, train
+from trainer import predict, train
+from trainer.new_films import asked_film, film_list, finished_run
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])}
 RECIPE = "clean,crop,pectoral,orient:left:by=side,resize:pad,minmax"

@@ -17,9 +17,11 @@ import pytest
 
 from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import decisions, film_gallery, metrics, predictions, report
-from trainer.film_gallery import Film, Picture
+from trainer import metrics, predictions, report
+from trainer.pages import film_gallery
+from trainer.pages.film_gallery import Film, Picture
 from trainer.predictions import Prediction
+from trainer.scores import decisions
 
 NAMES = ("benign", "malignant")
 AWKWARD = "film<script>alert('1')</script>&\"$x_1$"

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 from flags.training import TrainingConfig
-from trainer import film_gallery, metrics, predictions, report
-from trainer.film_gallery import Picture
+from trainer import metrics, predictions, report
+from trainer.pages import film_gallery
+from trainer.pages.film_gallery import Picture
 from trainer.predictions import Prediction
 
 NAMES = ("benign", "malignant")

@@ -15,8 +15,9 @@ import pytest
 from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import film_gallery, predictions, report
-from trainer.film_gallery import Picture
+from trainer import predictions, report
+from trainer.pages import film_gallery
+from trainer.pages.film_gallery import Picture
 from trainer.predictions import Prediction
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -16,7 +16,8 @@ from flags import training
 from flags.errors import CallerError, OutOfTime
 from flags.space import Dimension
 from flags.training import TrainingConfig
-from trainer import checkpoints, study_page, tune
+from trainer import checkpoints, tune
+from trainer.pages import study_page
 
 # one of the two weights is not there: its trial fails, the search goes on
 SPACE = "dropout = 0.1 0.3\nweights = random nowhere.weights.h5\n"

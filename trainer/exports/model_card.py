@@ -1,0 +1,161 @@
+"""What a model is, on one page, from the files of its run: model_card.md.
+
+path = write(run_dir, output_dir)
+
+After Mitchell et al., Model Cards for Model Reporting, FAT* 2019, section 4. Every number is read
+from the run's files; what they do not hold is "not measured". Needs no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import importlib.resources
+import json
+import os
+import pathlib
+from typing import Any
+
+import jinja2
+
+from flags import catalogue
+from flags.errors import CallerError
+from flags.training import TrainingConfig
+from trainer import run_folder
+from trainer.exports import card_limits, card_scores
+from trainer.predictions import write_whole
+
+TEMPLATE = "model_card.md.j2"
+CARD = "model_card.md"
+EXPORT = "export.json"
+"""What --mode=export wrote, beside the card."""
+# flags that say where things lie, not what is learned
+_FOLDERS = ("mode", "dataset_dir", "run_dir", "feature_dir", "space", "profile", "max_minutes")
+_FILES = ("weights", "init_from")
+
+
+class _NotMeasured(jinja2.ChainableUndefined):
+    """A value that the run's files do not hold."""
+
+    def __str__(self) -> str:
+        return card_scores.ABSENT
+
+
+def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
+    """Writes the card of a finished run; returns its path.
+
+    Raises:
+        CallerError: a file of the run is damaged.
+    """
+    config, run = read(run_dir / "config.json"), read(run_dir / "run.json")
+    scores = read(run_dir / "metrics.json")
+    calibration = read(run_dir / "calibration.json")
+    environment = jinja2.Environment(
+        undefined=_NotMeasured, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    text = importlib.resources.files("trainer.exports").joinpath(TEMPLATE).read_text("utf-8")
+    card = environment.from_string(text).render(
+        run=run,
+        config=config,
+        scores=scores,
+        export=read(output_dir / EXPORT),
+        meaning=meaning_of_output(run),
+        policies=_policies(run),
+        splits=_splits(run),
+        changed=_changed_flags(config),
+        epochs=_epochs(run_dir / "history.csv"),
+        limits=card_limits.list_limits(run, scores),
+        tables=card_scores,
+        chosen_threshold=card_scores.chosen_threshold(scores),
+        calibration=card_scores.calibration(scores, calibration),
+    )
+    write_whole(output_dir / CARD, card)
+    return output_dir / CARD
+
+
+def check_run(run_dir: pathlib.Path) -> None:
+    """Makes sure that a folder holds one finished run.
+
+    Raises:
+        CallerError: it does not.
+    """
+    if read(run_dir / "config.json").get("mode", "train") != "train":
+        member = run_folder.members_of(run_dir, read(run_dir / "run.json"))[0]
+        raise CallerError(
+            f"--run={run_dir} holds no network of its own; give the folder of one of its runs"
+            + (f", such as {os.path.normpath(member)}" if member != run_dir else "")
+        )
+    for name in ("config.json", "run.json", "model.keras"):
+        if not (run_dir / name).is_file():
+            raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object; {} if there is no such file.
+
+    Raises:
+        CallerError: the file is damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise CallerError(f"{path} is damaged ({error}); remove it, or write it anew") from error
+    return content
+
+
+def meaning_of_output(run: dict[str, Any]) -> str:
+    """Says what the numbers are that a network gives for a film, by kind of target."""
+    names = run["label_names"]
+    if run["kind"] == "classes":
+        return f"the probabilities of {', '.join(names)}, which add up to 1"
+    if run["kind"] == "ordinal":
+        return "the probabilities that the grade is " + ", ".join(f"above {n}" for n in names[:-1])
+    return f"the probability of {names[1]}; what is left to 1 is {names[0]}"
+
+
+def _policies(run: dict[str, Any]) -> list[tuple[str, str, str]]:
+    """Lists what each policy is about, its name, and what it means."""
+    known = {
+        "label_policy": ("Labels", catalogue.LABEL_POLICIES),
+        "split_policy": ("Split", catalogue.SPLIT_POLICIES),
+        "leak_policy": ("Patients in both official sets", catalogue.LEAK_POLICIES),
+    }
+    chosen = run.get("policies", {})
+    return [(known[key][0], name, known[key][1][name]) for key, name in chosen.items()]
+
+
+def _splits(run: dict[str, Any]) -> str:
+    """Tabulates who trained, validated and judged."""
+    names = run["label_names"]
+    rows = [
+        (
+            f"{name} ({', '.join(split['folds'])})",
+            split["films"],
+            split["patients"],
+            *(split["labels"][label] for label in names),
+            split["left_out"] + split.get("filtered", 0) + split.get("damaged", 0),
+        )
+        for name, split in run["splits"].items()
+    ]
+    return card_scores.table(("split", "films", "patients", *names, "left out"), rows)
+
+
+def _changed_flags(config: dict[str, Any]) -> list[str]:
+    """Lists flags that decide what is learned and are not at their default; no folders' names."""
+    changed = []
+    for key, default in TrainingConfig().to_json().items():
+        value = config.get(key, default)
+        if value != default and key not in _FOLDERS:
+            changed.append(f"--{key}={pathlib.Path(value).name if key in _FILES else value}")
+    return changed
+
+
+def _epochs(history: pathlib.Path) -> str:
+    """Counts the epochs of each phase."""
+    if not history.is_file():
+        return card_scores.ABSENT
+    with history.open(newline="", encoding="utf-8") as file:
+        counts = collections.Counter(row["phase"] for row in csv.DictReader(file))
+    return ", ".join(f"{count} in phase {phase}" for phase, count in sorted(counts.items()))

@@ -1,0 +1,1 @@
+"""Where a network looks: heat maps, whether they can be trusted, whether they hit."""

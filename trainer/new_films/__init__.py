@@ -1,0 +1,1 @@
+"""Films that someone hands to a finished run."""

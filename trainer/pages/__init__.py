@@ -1,0 +1,1 @@
+"""Pages people read: their templates, drawings, pictures and words."""
