@@ -6,6 +6,7 @@ config = JudgingConfig.from_flags(absl.flags.FLAGS, ["film.dcm"])
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from absl import flags
@@ -31,6 +32,18 @@ FORMATS = {
     "litert": "LiteRT, once TensorFlow Lite, for phones",
     "card": "model_card.md, which every export writes, alone",
 }
+TAKES = {
+    "report": ("run",),
+    "compare": ("output_dir",),
+    "ensemble": ("output_dir", "dataset_dir", "tta"),
+    "explain": (
+        *("run", "output_dir", "dataset_dir", "method", "split", "worst", "sanity", "pointing"),
+        *("data_dir", "layer"),
+    ),
+    "predict": ("run", "output_dir", "films", "heat_maps"),
+    "export": ("run", "output_dir", "formats"),
+}
+"""Flags that each mode goes by."""
 _OF_ONE_RUN = ("report", "explain", "predict", "export")
 
 
@@ -111,6 +124,30 @@ class JudgingConfig:
         names = [field.name for field in dataclasses.fields(cls) if field.name != "arguments"]
         given: dict[str, Any] = {name: values[name].value for name in names}
         return cls(arguments=tuple(arguments), **given)
+
+
+def check_given(values: flags.FlagValues, training: Iterable[str]) -> None:
+    """Refuses flags that were given but have no say in the mode asked for.
+
+    Args:
+        values: parsed flags.
+        training: names of the trainer's own, which modes not in MODES go by.
+
+    Raises:
+        CallerError: there is one.
+    """
+    mode = values["mode"].value
+    ours = [name for takes in TAKES.values() for name in takes]
+    takes = ("mode", *TAKES[mode]) if mode in MODES else training
+    for name in dict.fromkeys((*ours, *training)):
+        if not values[name].present or name in takes:
+            continue
+        remedy = (
+            f"which goes by {', '.join(f'--{taken}' for taken in TAKES[mode])}; leave it out"
+            if mode in MODES
+            else f"but in --mode={'|'.join(other for other in TAKES if name in TAKES[other])}"
+        )
+        raise CallerError(f"--{name} has no say in --mode={mode}, {remedy}")
 
 
 def define() -> None:

@@ -14,6 +14,7 @@ same command. Research use only, not for diagnosis.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pathlib
 
@@ -42,11 +43,15 @@ def run(arguments: list[str]) -> int:
     Raises:
         CallerError: something asked for can't be done.
     """
+    training_flags = [field.name for field in dataclasses.fields(TrainingConfig)]
     if flags.FLAGS.mode in judging.MODES:
-        return _judge(JudgingConfig.from_flags(flags.FLAGS, arguments))
+        asked = JudgingConfig.from_flags(flags.FLAGS, arguments)
+        judging.check_given(flags.FLAGS, training_flags)
+        return _judge(asked)
     if arguments:
         raise CallerError(command_line.describe_stray(arguments[0]))
     config = TrainingConfig.from_flags(flags.FLAGS)
+    judging.check_given(flags.FLAGS, training_flags)
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
     # TensorFlow is slow to import, so it waits until the flags are known to be good
     from trainer import cross_validate, summary, tune

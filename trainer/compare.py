@@ -41,11 +41,6 @@ def run(config: JudgingConfig) -> int:
     Raises:
         CallerError: a folder holds no finished run, stands there twice, or can't be compared.
     """
-    if config.run is not None:
-        raise CallerError(
-            f"--run={config.run}: runs to compare stand without a flag, the baseline first; "
-            "leave it out"
-        )
     runs = compared_run.read_all([pathlib.Path(argument) for argument in config.arguments])
     for other in runs[1:]:
         pairs.common_films(runs[0], other)  # refuses

@@ -40,11 +40,6 @@ def run(config: JudgingConfig) -> int:
             f"--mode=report takes one run, got {' '.join(config.arguments)!r} beside "
             f"--run={config.run}; leave it out"
         )
-    if config.output_dir is not None:
-        raise CallerError(
-            f"--output_dir={config.output_dir}: a report stands in the folder of its run; leave "
-            "the flag out"
-        )
     print(f"report: {rescore(pathlib.Path(config.run)).resolve()}")
     return 0
 

@@ -119,12 +119,6 @@ def test_the_command_refuses_in_one_line(runs):
     assert done.stderr == "error: runs/nowhere is not a folder; name folders of finished runs\n"
 
 
-def test_runs_to_compare_stand_without_a_flag(runs):
-    config = JudgingConfig("compare", (str(runs / "mixed"), str(runs / "right")), run="x")
-    with pytest.raises(CallerError, match=r"--run=x: runs to compare stand without a flag"):
-        compare.run(config)
-
-
 def test_a_folder_that_can_not_be_written(runs):
     (runs / "page").write_text("a file")
     with pytest.raises(CallerError, match=r"page can't be written: .*another --output_dir"):
@@ -150,6 +144,7 @@ def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
 def test_words_of_what_counts_only_alone():
     figure = {"value": 0.1, "low": 0.02, "high": 0.18, "p": 0.02, "more_than_noise": False}
     made = {"run": "b", "films": 1, "patients": 1, "same_films": False}
+    assert words.signed(-0.0004) == "+0.000"
     said = words.say({**made, "figures": {"auc": figure, "f1": {"p": None}}}, "a")
     assert said == (
         "b against a, the only common 1 film of 1 patient: no difference is more than noise; "

@@ -196,8 +196,6 @@ def test_refuses_what_a_report_can_not_do(tmp_path: pathlib.Path) -> None:
     run_dir = write_run(tmp_path / "run", make_films("test", 0))
     with pytest.raises(CallerError, match=r"takes one run, got 'runs/b' beside --run="):
         ask(run_dir, "runs/b")
-    with pytest.raises(CallerError, match=r"--output_dir=x: a report stands in the folder of its"):
-        ask(run_dir, output_dir="x")
     with pytest.raises(CallerError, match=r"nothing/run.json does not exist; name the folder of"):
         ask(tmp_path / "nothing")
     several = [*make_films("test", 0), *make_films("fold0", 60)]

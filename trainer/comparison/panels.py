@@ -15,7 +15,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from trainer.comparison.words import heading
+from trainer.comparison.words import heading, signed
 from trainer.pages import figures
 
 STEP = 0.05
@@ -97,8 +97,8 @@ def _tell(row: dict[str, Any]) -> str:
     """Writes a difference with its interval."""
     if row["value"] is None:
         return "not defined"
-    interval = f" ({row['low']:+.3f} to {row['high']:+.3f})" if row["low"] is not None else ""
-    return f"{row['value']:+.3f}{interval}"
+    interval = f" ({signed(row['low'])} to {signed(row['high'])})" if row["low"] is not None else ""
+    return f"{signed(row['value'])}{interval}"
 
 
 def _draw_row(axes: Axes, place: int, row: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
         )
     if open_:
         shown = "auc" if "auc" in open_ else open_[0]
-        low, high = (f"{figures[shown][end]:+.3f}" for end in ("low", "high"))
+        low, high = (signed(figures[shown][end]) for end in ("low", "high"))
         said.append(
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
             f"{title(shown)} anything from {low} to {high} fits these films"
@@ -66,6 +66,11 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
     if untold:
         said.append(f"nothing can be said of {_list(untold)}")
     return f"{comparison['run']} against {baseline}, {_films(comparison)}: {'; '.join(said)}."
+
+
+def signed(difference: float) -> str:
+    """Writes a difference with its sign; what rounds to nothing has no minus."""
+    return f"{round(difference, 3) + 0.0:+.3f}"
 
 
 def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
@@ -108,13 +113,13 @@ def _cell(value: float | None, difference: dict[str, Any] | None) -> str:
     text = "-" if value is None else f"{value:.3f}"
     if difference is None or difference["value"] is None:
         return text
-    return f"{text} {difference['value']:+.3f}{'*' if difference.get('more_than_noise') else ''}"
+    return f"{text} {signed(difference['value'])}{'*' if difference.get('more_than_noise') else ''}"
 
 
 def _differences(names: list[str], figures: dict[str, Any]) -> str:
     return ", ".join(
-        f"{title(name)} {figures[name]['value']:+.3f} "
-        f"(95 % {figures[name]['low']:+.3f} to {figures[name]['high']:+.3f})"
+        f"{title(name)} {signed(figures[name]['value'])} "
+        f"(95 % {signed(figures[name]['low'])} to {signed(figures[name]['high'])})"
         for name in names
     )
 

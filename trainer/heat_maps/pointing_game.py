@@ -52,7 +52,8 @@ def play(
     if not rows:
         raise CallerError(
             f"{judged.records.directory} knows no place of a lesion on its {judged.split.name} "
-            "films; mini_mias, phantom, cbis_ddsm, inbreast and vindr_mammo may"
+            "films; mini_mias, phantom, cbis_ddsm, vindr_mammo and a table may, if converted by "
+            "this version"
         )
     if not any((data_dir / row["path"]).is_file() for row, _ in rows):
         raise CallerError(

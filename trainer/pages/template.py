@@ -45,7 +45,7 @@ def _score(value: float | None) -> str:
     """Writes a score with three decimals."""
     if value is None or not math.isfinite(value):
         return "not stated"
-    return f"{value:.3f}".replace("-", "\u2212")
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "\u2212")  # no minus before nothing
 
 
 def _place(value: float) -> str:

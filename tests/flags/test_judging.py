@@ -1,0 +1,99 @@
+"""Tests of what can be asked of finished runs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from flags import judging, training
+from flags.errors import CallerError
+from flags.judging import JudgingConfig
+from flags.training import TrainingConfig
+
+TRAINING = [field.name for field in dataclasses.fields(TrainingConfig)]
+
+
+def define() -> None:
+    """The flags of both, as the trainer has them."""
+    training.define()
+    judging.define()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            ["--mode=predict", "--worst=3"],
+            "--worst has no say in --mode=predict, which goes by --run, --output_dir, --films, "
+            "--heat_maps; leave it out",
+        ),
+        (
+            ["--mode=report", "--output_dir=x"],
+            "--output_dir has no say in --mode=report, which goes by --run; leave it out",
+        ),
+        (
+            ["--mode=compare", "--run=x"],
+            "--run has no say in --mode=compare, which goes by --output_dir; leave it out",
+        ),
+        (
+            ["--mode=export", "--base=vgg16"],
+            "--base has no say in --mode=export, which goes by --run, --output_dir, --formats; "
+            "leave it out",
+        ),
+        (
+            ["--run=x"],
+            "--run has no say in --mode=train, but in --mode=report|explain|predict|export",
+        ),
+        (
+            ["--mode=evaluate", "--noheat_maps"],
+            "--heat_maps has no say in --mode=evaluate, but in --mode=predict",
+        ),
+    ],
+)
+def test_flags_that_have_no_say_are_refused(parse_flags, given, message):
+    with pytest.raises(CallerError) as refused:
+        judging.check_given(parse_flags(define, *given), TRAINING)
+    assert str(refused.value) == message
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--base=vgg16", "--dataset_dir=x", "--tta=flip"],
+        ["--mode=ensemble", "--dataset_dir=x", "--tta=flip", "--output_dir=y"],
+        ["--mode=explain", "--run=x", "--worst=3"],
+    ],
+)
+def test_flags_that_have_are_taken(parse_flags, given):
+    judging.check_given(parse_flags(define, *given), TRAINING)
+
+
+def test_every_mode_and_every_flag_is_known():
+    taken = {name for names in judging.TAKES.values() for name in names}
+    assert taken == {field.name for field in dataclasses.fields(JudgingConfig)} - {
+        "mode",
+        "arguments",
+    }
+    assert set(judging.TAKES) == set(judging.MODES)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"mode": "predict"}, r"--mode=predict needs --run"),
+        ({"mode": "compare", "arguments": ("a",)}, r"needs two or more folders"),
+        ({"mode": "ensemble", "arguments": ("a",)}, r"and one to write to: .* --output_dir="),
+        ({"mode": "report", "run": "a", "tta": "flip"}, r"judge it again with --mode=evaluate"),
+        ({"mode": "export", "run": "a", "formats": "onxn"}, r"did you mean onnx\?"),
+        (
+            {"mode": "explain", "run": "a", "sanity": True, "layer": "x"},
+            r"--sanity and --layer are two questions",
+        ),
+        ({"mode": "explain", "run": "a", "pointing": True}, r"--pointing needs --data_dir"),
+    ],
+)
+def test_what_can_not_be_asked_is_refused_in_a_line(config, message):
+    with pytest.raises(CallerError, match=message) as refused:
+        JudgingConfig(**config)
+    assert "\n" not in str(refused.value)
