@@ -290,7 +290,8 @@ def test_an_interrupted_run_sees_the_films_it_would_have_seen(records_dir, tmp_p
             TrainingConfig(
                 dataset_dir=str(records_dir),
                 run_dir=str(tmp_path / name),
-                alpha=0.35,
+                base="mobilenet",
+                alpha=0.25,
                 weights="random",
                 augment="paper",
                 phase1_epochs=3,

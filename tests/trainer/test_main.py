@@ -95,7 +95,12 @@ def test_a_run_folder_that_is_not_there():
 def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
     """auto says so and trains from random weights; imagenet insists."""
     offline = {"https_proxy": "http://127.0.0.1:9", "HOME": str(tmp_path)}
-    arguments = [f"--dataset_dir={records_dir}", "--alpha=0.35", "--phase1_epochs=1"]
+    arguments = [
+        f"--dataset_dir={records_dir}",
+        "--base=mobilenet",
+        "--alpha=0.25",
+        "--phase1_epochs=1",
+    ]
     arguments += ["--phase2_epochs=0", f"--run_dir={tmp_path / 'run'}"]
     environment = {**os.environ, **offline, "KERAS_HOME": str(tmp_path / "keras")}
     environment["PYTHONPATH"] = str(pathlib.Path(__file__).parents[2])
@@ -113,7 +118,7 @@ def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
     refused = run("imagenet")
     assert refused.returncode == 2
     last = refused.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ImageNet weights of mobilenetv2 can't be had")
+    assert last.startswith("error: ImageNet weights of mobilenet can't be had")
     assert "--weights=PATH" in last
     shutil.rmtree(tmp_path / "run", ignore_errors=True)
     warned = run("auto")
@@ -126,7 +131,7 @@ def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
 
 def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
     arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=random"]
-    arguments += ["--alpha=0.35", "--phase1_epochs=1", "--phase2_epochs=1"]
+    arguments += ["--base=mobilenet", "--alpha=0.25", "--phase1_epochs=1", "--phase2_epochs=1"]
     run = run_trainer(*arguments, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     score, report = run.stdout.strip().splitlines()[-2:]
@@ -142,7 +147,7 @@ def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
 
 def train_briefly(records_dir: pathlib.Path, cwd: pathlib.Path) -> subprocess.CompletedProcess:
     arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=random"]
-    arguments += ["--alpha=0.35", "--phase1_epochs=1", "--phase2_epochs=0"]
+    arguments += ["--base=mobilenet", "--alpha=0.25", "--phase1_epochs=1", "--phase2_epochs=0"]
     return run_trainer(*arguments, cwd=cwd)
 
 
@@ -160,7 +165,8 @@ def test_a_damaged_shard_is_named(records_dir, tmp_path):
 
 def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_path):
     copy = shutil.copytree(records_dir, tmp_path / "copy")
-    small = {"weights": "random", "alpha": 0.35, "phase1_epochs": 1, "phase2_epochs": 0}
+    small = {"base": "mobilenet", "alpha": 0.25, "weights": "random"}
+    small |= {"phase1_epochs": 1, "phase2_epochs": 0}
     run = tmp_path / "run"
     train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run), **small))
     edit_manifest(copy, data_fingerprint="of others")

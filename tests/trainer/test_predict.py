@@ -53,7 +53,8 @@ def run(films, tmp_path_factory) -> pathlib.Path:
         dataset_dir=str(records),
         run_dir=str(root / "run"),
         weights="random",
-        alpha=0.35,
+        base="mobilenet",
+        alpha=0.25,
         phase1_epochs=0,
         phase2_epochs=1,
     )

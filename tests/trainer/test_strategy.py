@@ -160,13 +160,14 @@ def test_two_processes_give_the_run_of_one(records_dir, tmp_path):
     """32 films in batches of 5; both phases, both processes in one run folder."""
     options = {
         "dataset_dir": str(records_dir),
-        "alpha": 0.35,
+        "base": "mobilenet",
+        "alpha": 0.25,
         "weights": "random",
         "dropout": 0.0,
         "batch_size": 5,
         "phase1_epochs": 2,
         "phase2_epochs": 1,
-        "unfreeze_from": "Conv_1",
+        "unfreeze_from": "conv_pw_13",
         "phase2_learning_rate": 1e-4,
     }
     train.train(TrainingConfig(**options, run_dir=str(tmp_path / "one")))

@@ -31,7 +31,13 @@ def rows(folder) -> dict[str, dict[str, str]]:
 
 
 def config(folder, run_dir, **options) -> TrainingConfig:
-    fixed = {"alpha": 0.35, "weights": "random", "phase1_epochs": 1, "phase2_epochs": 0}
+    fixed = {
+        "base": "mobilenet",
+        "alpha": 0.25,
+        "weights": "random",
+        "phase1_epochs": 1,
+        "phase2_epochs": 0,
+    }
     return TrainingConfig(
         dataset_dir=str(folder), run_dir=str(run_dir), **{**fixed, "batch_size": 4, **options}
     )

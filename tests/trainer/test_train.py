@@ -24,8 +24,8 @@ from flags.training import TrainingConfig
 from trainer import checkpoints, models, predictions, train
 
 OPTIONS = {
-    "base": "mobilenetv2",
-    "alpha": 0.35,
+    "base": "mobilenet",
+    "alpha": 0.25,
     "weights": "random",
     "batch_size": 8,
     "phase1_epochs": 2,
@@ -244,14 +244,16 @@ def test_a_run_shows_what_it_sees_and_costs(finished):
     frozen = [tag for tag in tags["phase1/train"]["tensors"] if "kernel" in tag]
     trained = [tag for tag in tags["phase2/train"]["tensors"] if "kernel" in tag]
     assert sorted(frozen) == ["dense_32/kernel", "dense_512/kernel", "probability/kernel"]
-    assert len(trained) > 50
+    assert len(trained) > 25
 
 
 def test_a_loss_that_is_no_number_stops_the_run(records_dir, tmp_path):
     """The weights it starts from are not numbers."""
     source = tmp_path / "source"
     source.mkdir()
-    model, _ = models.build(TrainingConfig(alpha=0.35, weights="random"), ImageSize(64, 48))
+    model, _ = models.build(
+        TrainingConfig(base="mobilenet", alpha=0.25, weights="random"), ImageSize(64, 48)
+    )
     model.get_layer("probability").bias.assign([np.nan])
     model.save(source / "model.keras")
     (source / "run.json").write_text('{"weights": "random", "dataset": "x", "target": "y"}')
