@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
 import pathlib
 
 from absl import flags
@@ -53,6 +54,9 @@ def run(arguments: list[str]) -> int:
     config = TrainingConfig.from_flags(flags.FLAGS)
     judging.check_given(flags.FLAGS, training_flags)
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
+    if config.deterministic and config.strategy == "default":
+        # what TensorFlow calls deterministic is not, on a CPU, while operations run side by side
+        os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     # TensorFlow is slow to import, so it waits until the flags are known to be good
     from trainer import cross_validate, summary, tune
 

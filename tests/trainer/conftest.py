@@ -54,7 +54,9 @@ def records_dir(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     )
 
 
-def convert(root: pathlib.Path, films: list[Film], **splitting: object) -> pathlib.Path:
+def convert(
+    root: pathlib.Path, films: list[Film], *, size: ImageSize = SIZE, **splitting: object
+) -> pathlib.Path:
     """Writes films and their records below `root`; returns the folder of records."""
     data_dir = root / "films"
     data_dir.mkdir()
@@ -64,12 +66,12 @@ def convert(root: pathlib.Path, films: list[Film], **splitting: object) -> pathl
         dataset="cbis_ddsm",
         data_dir=data_dir,
         output_dir=root / "out",
-        sizes=(SIZE,),
+        sizes=(size,),
         recipes=("plain",),
         **splitting,
     )
     films = splits.assign(films, leak_policy="fail", seed=0, **splitting)
-    output = shards.Output(root / "out" / "cbis_ddsm" / str(SIZE) / "plain", SIZE, "plain")
+    output = shards.Output(root / "out" / "cbis_ddsm" / str(size) / "plain", size, "plain")
     job = manifest.describe_job(config, output, films)
     manifest.open_output(output, job, overwrite=False)
     planned = shards.plan(

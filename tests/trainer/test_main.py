@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
 
 from flags.errors import CallerError
+from flags.size import ImageSize
 from flags.training import TrainingConfig
-from tests.trainer.conftest import edit_manifest
+from tests.trainer.conftest import convert, edit_manifest, make_films
 from trainer import __main__ as program
 from trainer import train
 
@@ -192,3 +195,26 @@ def assert_last_line(run: subprocess.CompletedProcess, words: str) -> None:
     assert "Traceback" not in run.stderr
     assert run.stderr.strip().splitlines()[-1].startswith("error: ")
     assert words in run.stderr.strip().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_deterministic_run_is_repeated_to_the_last_bit(tmp_path):
+    """At a size and depth where TensorFlow's own deterministic mode is not enough on a CPU."""
+    records = convert(
+        tmp_path,
+        make_films(20),
+        size=ImageSize(448, 256),
+        split_policy="official",
+        folds=4,
+        test_fraction=0.2,
+    )
+    given = ["--deterministic", "--alpha=0.35", "--weights=random", "--batch_size=8"]
+    given += ["--phase1_epochs=0", "--phase2_epochs=1", "--phase2_learning_rate=1e-3"]
+    weights = []
+    for name in ("once", "again"):
+        run = run_trainer(f"--dataset_dir={records}", f"--run_dir={name}", *given, cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        model = keras.models.load_model(tmp_path / name / "model.keras", compile=False)
+        weights.append(model.get_weights())
+    for once, again in zip(*weights, strict=True):
+        np.testing.assert_array_equal(once, again)
