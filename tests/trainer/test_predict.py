@@ -53,8 +53,7 @@ def run(films, tmp_path_factory) -> pathlib.Path:
         dataset_dir=str(records),
         run_dir=str(root / "run"),
         weights="random",
-        base="mobilenet",
-        alpha=0.25,
+        alpha=0.35,
         phase1_epochs=0,
         phase2_epochs=1,
     )
