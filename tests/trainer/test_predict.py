@@ -175,7 +175,7 @@ def test_a_heat_map_lies_on_the_film(answers, run):
         grey = picture.min(axis=2) == picture.max(axis=2)
         if grey.mean() > 0.1:
             shown = np.abs(np.corrcoef(picture[:, :, 0][grey], small[grey])[0, 1])
-            assert shown > 0.999
+            assert shown > 0.99  # faint colours may round to grey
 
 
 def test_heat_maps_can_be_left_out_and_old_ones_go(run, films, tmp_path):
