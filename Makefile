@@ -45,7 +45,7 @@ help: ## this list
 	@echo "variables, with their defaults:"
 	@echo "  DATASET=        cbis_ddsm, mini_mias, phantom, ... (see docs/data.md); empty: what lies under"
 	@echo "                  data/, else phantom"
-	@echo "  DATA_DIR=       folder of films and tables; empty: data/<dataset>"
+	@echo "  DATA_DIR=       folder of images and tables; empty: data/<dataset>"
 	@echo "  SIZE=$(SIZE)    height x width, one or more: SIZE=\"512x512 2048x1376\""
 	@echo "  RECIPE=$(RECIPE)    plain, paper, paper_8bit, best_practice or a list of steps; one or more"
 	@echo "  OUT=$(OUT)"
@@ -67,7 +67,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt
 
 install: $(VENV)/.installed ## install into .venv
 
-tfrecords: $(VENV)/.installed ## films -> TFRecords
+tfrecords: $(VENV)/.installed ## images -> TFRecords
 	$(BIN)/python -m beam_jobs.tfrecords $(if $(DATASET),--dataset=$(DATASET)) \
 	  $(if $(DATA_DIR),--data_dir='$(DATA_DIR)') --sizes=$(sizes) \
 	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --output_dir='$(OUT)' $(BEAM_ARGS)
@@ -84,7 +84,7 @@ report: $(VENV)/.installed ## score a finished run again and rewrite its report,
 	$(BIN)/python -m trainer --mode=report --run="$${run%/predictions.csv}"
 
 experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
-	$(BIN)/python -m trainer.experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
+	$(BIN)/python -m trainer.commands.experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
 
 demo: $(VENV)/.installed ## phantoms -> TFRecords -> model -> report, in minutes
 	$(BIN)/python -m beam_jobs.tfrecords --dataset=phantom --flagfile=flags/experiments/demo_records.flags \
@@ -99,7 +99,7 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fuzz: $(VENV)/.installed-dev ## damaged films for MINUTES=5: an image or a reason, in time and memory
+fuzz: $(VENV)/.installed-dev ## damaged images for MINUTES=5: an image or a reason, in time and memory
 	$(BIN)/python tests/beam_jobs/imaging/fuzz.py --seconds=$$((60 * $(MINUTES))) --seed=$(SEED)
 
 benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, input pipeline and training, side by side with their floors
@@ -114,7 +114,7 @@ benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, 
 	$(BIN)/python -m benchmarks.bootstrap
 
 gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after
-	$(BIN)/python -m beam_jobs.gallery docs
+	$(BIN)/python -m beam_jobs.pages.recipe_gallery docs
 
 golden: $(VENV)/.installed-dev ## rebuild the golden files of the tests
 	$(BIN)/python -m pytest tests/test_golden.py --rebuild-golden

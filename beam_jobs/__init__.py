@@ -1,1 +1,1 @@
-"""Films in, TFRecords out: sources, splits, imaging, shards, and the Beam job that runs them."""
+"""Images in, TFRecords out: sources, splits, imaging, shards, and the Beam job that runs them."""

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 from beam_jobs.shards import Output
-from flags import lock
+from records import lock
 
 
 @contextlib.contextmanager

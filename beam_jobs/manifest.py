@@ -1,6 +1,6 @@
 """What a folder of records says of itself: job.json at the start, manifest.json at the end.
 
-fingerprint  what was asked for: configuration, films, library versions; decides resume or refuse
+fingerprint  what was asked for: configuration, images, library versions; decides resume or refuse
 data_fingerprint  what came out: the SHA-256 of all shards
 """
 
@@ -14,14 +14,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs import overview, preview, shards, statistics, storage
+from beam_jobs import shards, statistics, storage
+from beam_jobs.pages import overview, preview
 from beam_jobs.shards import Output, Shard
-from beam_jobs.sources import film as film_table
-from beam_jobs.sources.film import Film
+from beam_jobs.sources import source_row as image_table
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from flags import catalogue, recipe, schema
+from flags import catalogue, recipe
 from flags.conversion import ConversionConfig
-from flags.errors import CallerError
+from records import schema
+from records.errors import CallerError
 
 # libraries whose version may change a pixel or a split
 _LIBRARIES = (
@@ -49,23 +51,23 @@ FILES = (
     "statistics.json",
 )
 """What lies beside the shards of a finished output."""
-REJECTED_HEADER = ("film_id", "path", "reason", "detail")
+REJECTED_HEADER = ("image_id", "path", "reason", "detail")
 
 
 def describe_job(
-    config: ConversionConfig, output: Output, films: Sequence[Film], *, key: str = ""
+    config: ConversionConfig, output: Output, images: Sequence[SourceRow], *, key: str = ""
 ) -> dict[str, Any]:
     """Returns all that decides the bytes of an output, and its fingerprint.
 
     Args:
         config: the conversion.
         output: the folder.
-        films: every film the tables list, as they are named there.
+        images: every image the tables list, as they are named there.
         key: tells which key their names are hashed with, "" if they are not.
     """
     rows = [
-        [film.film_id, bool(film.path), film.split, film.excluded, film.clinical()]
-        for film in films
+        [image.image_id, bool(image.path), image.split, image.excluded, image.clinical()]
+        for image in images
     ]
     job: dict[str, Any] = {
         "schema_version": schema.SCHEMA_VERSION,
@@ -74,7 +76,7 @@ def describe_job(
         "size": str(output.size),
         "recipe": recipe.folder_name(output.recipe),
         "steps": recipe.canonical(output.recipe),
-        "films": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "images": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }
     return {**job, "fingerprint": hashlib.sha256(json.dumps(job).encode()).hexdigest()}
@@ -134,7 +136,7 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
 
 
 def write_plan(output: Output, plan: dict[str, Any]) -> None:
-    """Writes plan.json, so that it can be read before the films are."""
+    """Writes plan.json, so that it can be read before the images are."""
     try:
         output.directory.mkdir(parents=True, exist_ok=True)
         shards.write_json(output.directory / "plan.json", plan)
@@ -147,52 +149,54 @@ def write_plan(output: Output, plan: dict[str, Any]) -> None:
 def close_output(
     output: Output,
     job: dict[str, Any],
-    films: Sequence[Film],
+    images: Sequence[SourceRow],
     planned: Sequence[Shard],
     *,
-    shown: Sequence[Film] | None = None,
+    shown: Sequence[SourceRow] | None = None,
 ) -> dict[str, Any]:
     """Writes tables, statistics, picture and TFDS's files beside the shards, manifest.json last.
 
     Args:
         output: folder whose shards are all written.
         job: what `describe_job` says of it.
-        films: every film the tables list.
+        images: every image the tables list.
         planned: the job's shards.
-        shown: the same films as the tables here may show them, if not as they are.
+        shown: the same images as the tables here may show them, if not as they are.
 
     Returns:
         the manifest.
     """
     ledgers = {shard.name: shards.read_ledger(output, shard.name) for shard in planned}
     rejected = [row for ledger in ledgers.values() for row in ledger["rejected"]]
-    reasons = {row["film_id"]: row["reason"] for row in rejected}
-    by_id = {film.film_id: film for film in films}
-    shown = films if shown is None else shown
+    reasons = {row["image_id"]: row["reason"] for row in rejected}
+    by_id = {image.image_id: image for image in images}
+    shown = images if shown is None else shown
     written = [
-        (by_id[measured["film_id"]], measured)
+        (by_id[measured["image_id"]], measured)
         for ledger in ledgers.values()
-        for measured in ledger["films"]
+        for measured in ledger["images"]
     ]
     with storage.replacing(output.directory / "sources.csv") as path:
-        film_table.write_sources(path, shown, reasons)
-    if any(film.rois for film in films):
+        image_table.write_sources(path, shown, reasons)
+    if any(image.rois for image in images):
         with storage.replacing(output.directory / LESIONS) as path:
-            film_table.write_lesions(path, shown)
+            image_table.write_lesions(path, shown)
     with storage.replacing(output.directory / "rejected.csv") as path:
-        _write_rejected(path, rejected, {film.film_id: film for film in shown})
+        _write_rejected(path, rejected, {image.image_id: image for image in shown})
     summary = statistics.summarise(written)
     shards.write_json(output.directory / "statistics.json", summary)
     with storage.replacing(output.directory / "preview.png") as path:
-        preview.write(path, [film for film, _ in written], output, planned)
+        preview.write(path, [image for image, _ in written], output, planned)
     shards.write_json(output.directory / "features.json", schema.features_json(output.size))
-    manifest = _build_manifest(job, films, planned, ledgers, reasons)
+    manifest = _build_manifest(job, images, planned, ledgers, reasons)
     shards.write_json(
         output.directory / "dataset_info.json",
         describe_dataset(job["dataset"], manifest["shards"]),
     )
     with storage.replacing(output.directory / "overview.html") as path:
-        overview.write(path, manifest, summary, films, overview.draw_films(output, ledgers, by_id))
+        overview.write(
+            path, manifest, summary, images, overview.draw_images(output, ledgers, by_id)
+        )
     shards.write_json(output.directory / MANIFEST, manifest)
     return manifest
 
@@ -242,24 +246,24 @@ def _remove_records(output: Output) -> None:
 
 
 def _write_rejected(
-    path: Folder, rejected: Sequence[dict[str, str]], by_id: dict[str, Film]
+    path: Folder, rejected: Sequence[dict[str, str]], by_id: dict[str, SourceRow]
 ) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(REJECTED_HEADER)
-        for row in sorted(rejected, key=lambda row: row["film_id"]):
-            film = by_id[row["film_id"]]
-            writer.writerow([film.film_id, film.path, row["reason"], row["detail"]])
+        for row in sorted(rejected, key=lambda row: row["image_id"]):
+            image = by_id[row["image_id"]]
+            writer.writerow([image.image_id, image.path, row["reason"], row["detail"]])
 
 
 def _build_manifest(
     job: dict[str, Any],
-    films: Sequence[Film],
+    images: Sequence[SourceRow],
     planned: Sequence[Shard],
     ledgers: dict[str, dict[str, Any]],
     reasons: dict[str, str],
 ) -> dict[str, Any]:
-    outcomes = collections.Counter(film_table.outcome(film, reasons)[0] for film in films)
+    outcomes = collections.Counter(image_table.outcome(image, reasons)[0] for image in images)
     digest = hashlib.sha256("".join(ledgers[s.name]["sha256"] for s in planned).encode())
     return {
         **job,
@@ -272,7 +276,7 @@ def _build_manifest(
             for shard in planned
         },
         "totals": {
-            "films": len(films),
+            "images": len(images),
             "records": sum(ledger["records"] for ledger in ledgers.values()),
             "bytes": sum(ledger["bytes"] for ledger in ledgers.values()),
             **{name: outcomes[name] for name in ("written", "missing", "rejected", "excluded")},

@@ -26,8 +26,8 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards, storage
-from flags import memory
-from flags.errors import CallerError
+from records import memory
+from records.errors import CallerError
 
 _ANSWER_SECONDS = 20
 # why threads of this process stopped: Beam would print a page for each
@@ -57,7 +57,7 @@ class WriteShards(beam.DoFn):
     def process(self, shard: shards.Shard) -> None:
         """Writes the shard, or hands it to a thread."""
         # shown by runners that have a page of their own
-        Metrics.counter("beam_jobs", "films").inc(len(shard.films))
+        Metrics.counter("beam_jobs", "images").inc(len(shard.images))
         if self._pool is None:
             shards.write(shard)
         else:

@@ -71,15 +71,15 @@ class Reporter:
 
 @contextlib.contextmanager
 def watch(planned: Sequence[Shard]) -> Iterator[None]:
-    """Shows films done while shards are written by somebody else."""
-    total = sum(len(shard.films) for shard in planned)
+    """Shows images done while shards are written by somebody else."""
+    total = sum(len(shard.images) for shard in planned)
     outputs = {output for shard in planned for output in shard.outputs}
     stored = any(isinstance(output.directory, StorePath) for output in outputs)
 
     def look() -> tuple[int, int]:
         found = {output: storage.sizes(output.work_folder) for output in outputs}
-        counts = [_films_done(shard, found) for shard in planned]
-        return sum(films for films, _ in counts), sum(read for _, read in counts)
+        counts = [_images_done(shard, found) for shard in planned]
+        return sum(images for images, _ in counts), sum(read for _, read in counts)
 
     _, before = look()
     stop = threading.Event()
@@ -92,7 +92,7 @@ def watch(planned: Sequence[Shard]) -> Iterator[None]:
         while not stop.wait(_LINE_SECONDS if stored else _BAR_SECONDS):  # listing a store costs
             show(reporter)
 
-    with Reporter("converting", "films") as reporter:
+    with Reporter("converting", "images") as reporter:
         show(reporter)
         thread = threading.Thread(target=poll, args=(reporter,), daemon=True)
         thread.start()
@@ -104,18 +104,18 @@ def watch(planned: Sequence[Shard]) -> Iterator[None]:
             show(reporter)
 
 
-def _films_done(shard: Shard, found: dict[Output, dict[str, int]]) -> tuple[int, int]:
-    """Returns films done and the bytes of their files, judged by the output furthest behind."""
-    done = min(_films_written(shard, output, found[output]) for output in shard.outputs)
-    return done, sum(film.bytes for film in shard.films[:done])
+def _images_done(shard: Shard, found: dict[Output, dict[str, int]]) -> tuple[int, int]:
+    """Returns images done and the bytes of their files, judged by the output furthest behind."""
+    done = min(_images_written(shard, output, found[output]) for output in shard.outputs)
+    return done, sum(image.bytes for image in shard.images[:done])
 
 
-def _films_written(shard: Shard, output: Output, sizes: dict[str, int]) -> int:
+def _images_written(shard: Shard, output: Output, sizes: dict[str, int]) -> int:
     if shards.ledger_path(output, shard.name).name in sizes:
-        return len(shard.films)
+        return len(shard.images)
     started = (
         size
         for name, size in sizes.items()
         if name.startswith(f"{shard.name}.") and name.endswith(".tmp")
     )
-    return min(max(started, default=0) // output.record_bytes, len(shard.films))
+    return min(max(started, default=0) // output.record_bytes, len(shard.images))

@@ -38,7 +38,7 @@ def _take_empty_files(client: Any) -> Any:
     """Lets a client end an upload of no part, which S3 refuses, as an object of no byte.
 
     Beam uploads every file in parts (S3's CompleteMultipartUpload wants at least one). A shard
-    whose films were all rejected is empty.
+    whose images were all rejected is empty.
     """
     complete = client.complete_multipart_upload
 

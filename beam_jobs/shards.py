@@ -1,4 +1,4 @@
-"""Shards: which films go into which, and writing one whole, once, for every output at a time.
+"""Shards: which images go into which, and writing one whole, once, for every output at a time.
 
 A shard is written to a temporary file, flushed to disk and renamed; then its ledger (what is in
 it, what was rejected, its SHA-256) in the same way. A shard is finished if it has both, so a job
@@ -18,12 +18,12 @@ from typing import IO, Any
 import google_crc32c
 import numpy as np
 
-from beam_jobs import examples, statistics, storage
+from beam_jobs import statistics, storage
 from beam_jobs.imaging import decode, recipe
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from flags import schema
-from flags.size import ImageSize
+from records import example, schema
+from records.image_size import ImageSize
 
 WORK_FOLDER = ".shards"
 _PASSING = ("unreadable", "changed")
@@ -50,47 +50,47 @@ class Output:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One element of the Beam job: films that are written together, and where to."""
+    """One element of the Beam job: images that are written together, and where to."""
 
     name: str
     split: str
-    films: tuple[Film, ...]
+    images: tuple[SourceRow, ...]
     outputs: tuple[Output, ...]
     data_dir: Folder
     options: decode.Options
 
     @property
     def files_digest(self) -> str:
-        """SHA-256 of path, size and time of change of the films' files."""
-        files = [[film.path, film.bytes, film.modified_ns] for film in self.films]
+        """SHA-256 of path, size and time of change of the images' files."""
+        files = [[image.path, image.bytes, image.modified_ns] for image in self.images]
         return hashlib.sha256(json.dumps(files).encode()).hexdigest()
 
 
 def plan(
     dataset: str,
-    films: Sequence[Film],
+    images: Sequence[SourceRow],
     outputs: Sequence[Output],
     *,
     data_dir: Folder,
-    films_per_shard: int,
+    images_per_shard: int,
     options: decode.Options,
 ) -> list[Shard]:
-    """Deals the films that have a file out to shards, mixed by a hash of their names."""
-    by_split: dict[str, list[Film]] = {}
-    for film in films:
-        if film.split and film.path:
-            by_split.setdefault(film.split, []).append(film)
+    """Deals the images that have a file out to shards, mixed by a hash of their names."""
+    by_split: dict[str, list[SourceRow]] = {}
+    for image in images:
+        if image.split and image.path:
+            by_split.setdefault(image.split, []).append(image)
     planned = []
     for split, members in sorted(by_split.items()):
-        members.sort(key=lambda film: hashlib.sha256(film.film_id.encode()).digest())
-        count = -(-len(members) // films_per_shard)
+        members.sort(key=lambda image: hashlib.sha256(image.image_id.encode()).digest())
+        count = -(-len(members) // images_per_shard)
         for index in range(count):
             start, end = (len(members) * edge // count for edge in (index, index + 1))
             planned.append(
                 Shard(
                     name=schema.shard_name(dataset, split, index, count),
                     split=split,
-                    films=tuple(members[start:end]),
+                    images=tuple(members[start:end]),
                     outputs=tuple(outputs),
                     data_dir=data_dir,
                     options=options,
@@ -102,7 +102,7 @@ def plan(
 def is_finished(shard: Shard, output: Output) -> bool:
     """Tells whether an output holds this shard whole, made from the files as they are now.
 
-    A film that could not be read at all (a network that failed, a disk not mounted), or was being
+    An image that could not be read at all (a network that failed, a disk not mounted), or was being
     written at that moment, is tried again.
     """
     records = output.directory / shard.name
@@ -115,7 +115,7 @@ def is_finished(shard: Shard, output: Output) -> bool:
     return (
         records.stat().st_size == ledger["bytes"]
         and ledger["files"] == shard.files_digest
-        and not any(film["reason"] in _PASSING for film in ledger["rejected"])
+        and not any(image["reason"] in _PASSING for image in ledger["rejected"])
     )
 
 
@@ -126,47 +126,47 @@ def unfinished(shard: Shard) -> Shard | None:
 
 
 def write(shard: Shard) -> None:
-    """Decodes each film of a shard once and writes it to every output.
+    """Decodes each image of a shard once and writes it to every output.
 
-    A film that can't be used goes into the ledger with its reason, the others go on.
+    An image that can't be used goes into the ledger with its reason, the others go on.
 
     Raises:
         OSError: the output can't be written; nothing half-written stays.
     """
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(_ShardWriter(output, shard)) for output in shard.outputs]
-        for film in shard.films:
+        for image in shard.images:
             try:
-                pixels = _read(shard, film)
-            except decode.UnusableFilm as unusable:
+                pixels = _read(shard, image)
+            except decode.UnusableImage as unusable:
                 for writer in writers:
-                    writer.reject(film, unusable)
+                    writer.reject(image, unusable)
                 continue
             shared = recipe.Shared()
             for writer in writers:
-                writer.add(film, pixels, shared)
+                writer.add(image, pixels, shared)
         for writer in writers:
             writer.finish()
 
 
-def _read(shard: Shard, film: Film) -> np.ndarray:
-    """Decodes a film, and makes sure that its file is the one that was listed."""
-    path = shard.data_dir / film.path
+def _read(shard: Shard, image: SourceRow) -> np.ndarray:
+    """Decodes an image, and makes sure that its file is the one that was listed."""
+    path = shard.data_dir / image.path
     try:
-        pixels = decode.read_film(path, options=shard.options)
+        pixels = decode.read_image(path, options=shard.options)
     finally:
-        _check_unchanged(path, film)
+        _check_unchanged(path, image)
     return pixels
 
 
-def _check_unchanged(path: Folder, film: Film) -> None:
+def _check_unchanged(path: Folder, image: SourceRow) -> None:
     try:
         found = path.stat()
     except OSError as error:
-        raise decode.UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
-    if film.modified_ns and (found.st_size, found.st_mtime_ns) != (film.bytes, film.modified_ns):
-        raise decode.UnusableFilm(
-            "changed", f"listed with {film.bytes} bytes, {found.st_size} once it was read"
+        raise decode.UnusableImage("unreadable", error.strerror or type(error).__name__) from error
+    if image.modified_ns and (found.st_size, found.st_mtime_ns) != (image.bytes, image.modified_ns):
+        raise decode.UnusableImage(
+            "changed", f"listed with {image.bytes} bytes, {found.st_size} once it was read"
         )
 
 
@@ -178,7 +178,7 @@ class _ShardWriter:
         self._shard = shard
         self._temporary = output.work_folder / storage.temporary_name(shard.name)
         self._hash = hashlib.sha256()
-        self._films: list[dict[str, Any]] = []
+        self._images: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
         self._bytes = 0
         self._finished = False
@@ -194,31 +194,31 @@ class _ShardWriter:
             self._file.close()
         self._temporary.unlink(missing_ok=True)
 
-    def reject(self, film: Film, unusable: decode.UnusableFilm) -> None:
+    def reject(self, image: SourceRow, unusable: decode.UnusableImage) -> None:
         self._rejected.append(
-            {"film_id": film.film_id, "reason": unusable.reason, "detail": unusable.detail}
+            {"image_id": image.image_id, "reason": unusable.reason, "detail": unusable.detail}
         )
 
-    def add(self, film: Film, pixels: np.ndarray, shared: recipe.Shared) -> None:
+    def add(self, image: SourceRow, pixels: np.ndarray, shared: recipe.Shared) -> None:
         try:
-            image = recipe.prepare(
+            array = recipe.prepare(
                 pixels,
                 self._output.recipe,
                 self._output.size,
-                view=film.view,
-                side=film.side,
+                view=image.view,
+                side=image.side,
                 shared=shared,
             )
-        except decode.UnusableFilm as unusable:
-            self.reject(film, unusable)
+        except decode.UnusableImage as unusable:
+            self.reject(image, unusable)
             return
         height, width = pixels.shape
-        for part in frame_record(examples.encode(film, image, (height, width))):
+        for part in frame_record(example.encode(image, array, (height, width))):
             self._file.write(part)
             self._hash.update(part)
             self._bytes += len(part)
         native = {"original_height": height, "original_width": width}
-        self._films.append({"film_id": film.film_id, **native, **statistics.measure(image)})
+        self._images.append({"image_id": image.image_id, **native, **statistics.measure(array)})
 
     def finish(self) -> None:
         storage.save(self._file)
@@ -229,10 +229,10 @@ class _ShardWriter:
             ledger_path(self._output, self._shard.name),
             {
                 "files": self._shard.files_digest,
-                "records": len(self._films),
+                "records": len(self._images),
                 "bytes": self._bytes,
                 "sha256": self._hash.hexdigest(),
-                "films": self._films,
+                "images": self._images,
                 "rejected": self._rejected,
             },
         )
@@ -257,7 +257,7 @@ def ledger_path(output: Output, name: str) -> Folder:
 
 
 def read_ledger(output: Output, name: str) -> dict[str, Any]:
-    """Reads files, records, bytes, sha256, films and rejected of a finished shard."""
+    """Reads files, records, bytes, sha256, images and rejected of a finished shard."""
     ledger: dict[str, Any] = json.loads(ledger_path(output, name).read_text(encoding="utf-8"))
     return ledger
 

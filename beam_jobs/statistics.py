@@ -1,4 +1,4 @@
-"""What the pixels of a data set look like: per film in the workers, summed up at the end."""
+"""What the pixels of a data set look like: per image in the workers, summed up at the end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from beam_jobs.imaging.levels import LEVELS, count_levels
-from beam_jobs.sources.film import Film
-from flags import schema
+from beam_jobs.sources.source_row import SourceRow
+from records import schema
 
 BINS = 64
 _SHARES = np.arange(LEVELS) / schema.FULL_SCALE
@@ -43,15 +43,15 @@ def measure(image: np.ndarray) -> dict[str, Any]:
     }
 
 
-def summarise(written: Sequence[tuple[Film, dict[str, Any]]]) -> dict[str, Any]:
-    """Builds statistics.json from the films written and their measurements in the ledgers.
+def summarise(written: Sequence[tuple[SourceRow, dict[str, Any]]]) -> dict[str, Any]:
+    """Builds statistics.json from the images written and their measurements in the ledgers.
 
     Returns:
-        films: their number; pixels: over all films; pixels_by: column -> value -> the same over
-        the films with that value; classes: column -> value -> films of each pathology.
+        images: their number; pixels: over all images; pixels_by: column -> value -> the same over
+        the images with that value; classes: column -> value -> images of each pathology.
     """
     return {
-        "films": len(written),
+        "images": len(written),
         "pixels": _summarise_pixels([measured for _, measured in written]) if written else None,
         "pixels_by": {
             column: {
@@ -71,22 +71,22 @@ def summarise(written: Sequence[tuple[Film, dict[str, Any]]]) -> dict[str, Any]:
 
 
 def native_size(height: int, width: int) -> str:
-    """Names the class of films of about one native size: "4096-5119 x 2048-3071" (pixels)."""
+    """Names the class of images of about one native size: "4096-5119 x 2048-3071" (pixels)."""
     lowest = (side // _SIZE_STEP * _SIZE_STEP for side in (height, width))
     return " x ".join(f"{low}-{low + _SIZE_STEP - 1}" for low in lowest)
 
 
 def _group(
-    written: Sequence[tuple[Film, dict[str, Any]]], column: str
-) -> dict[str, list[tuple[Film, dict[str, Any]]]]:
-    """Sorts films by the value of a column."""
-    groups: dict[str, list[tuple[Film, dict[str, Any]]]] = collections.defaultdict(list)
-    for film, measured in written:
+    written: Sequence[tuple[SourceRow, dict[str, Any]]], column: str
+) -> dict[str, list[tuple[SourceRow, dict[str, Any]]]]:
+    """Sorts images by the value of a column."""
+    groups: dict[str, list[tuple[SourceRow, dict[str, Any]]]] = collections.defaultdict(list)
+    for image, measured in written:
         if column == "native_size":
             value = native_size(measured["original_height"], measured["original_width"])
         else:
-            value = getattr(film, column) or "not stated"
-        groups[value].append((film, measured))
+            value = getattr(image, column) or "not stated"
+        groups[value].append((image, measured))
     return dict(sorted(groups.items()))
 
 
@@ -95,7 +95,7 @@ def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
     second = math.fsum(m["mean"] ** 2 + m["deviation"] ** 2 for m in measured) / len(measured)
     histogram = np.mean([m["histogram"] for m in measured], axis=0)
     return {
-        "films": len(measured),
+        "images": len(measured),
         "mean": mean,
         "deviation": math.sqrt(max(second - mean**2, 0)),
         "darkest": min(m["darkest"] for m in measured),

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple, Protocol
 
 from beam_jobs import s3
-from flags.errors import CallerError
+from records.errors import CallerError
 
 _ANSWER_SECONDS = 20
 
@@ -33,7 +33,7 @@ class Stat(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class StorePath:
-    """A file or folder of a store: `StorePath("s3://films/cbis") / "Info.txt"`.
+    """A file or folder of a store: `StorePath("s3://images/cbis") / "Info.txt"`.
 
     All methods raise OSError where the store refuses.
     """
@@ -70,7 +70,7 @@ class StorePath:
         """Opens for reading or writing, as `pathlib.Path.open`."""
         with _errors_of(self):
             systems = _file_systems()
-            # compression is for the reader of a film to judge, not for the name of its file
+            # compression is for the reader of an image to judge, not for the name of its file
             how = {"compression_type": "uncompressed"}
             if "w" in mode:
                 stream = systems.create(self.url, **how)

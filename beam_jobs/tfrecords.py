@@ -20,18 +20,18 @@ from absl import flags
 
 from flags import catalogue, command_line, conversion, recipe
 from flags.conversion import ConversionConfig
-from flags.errors import CallerError
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from beam_jobs.imaging.decode import Options
-    from beam_jobs.privacy import Pseudonyms
+    from beam_jobs.pseudonyms import Pseudonyms
     from beam_jobs.shards import Output
-    from beam_jobs.sources.film import Film
+    from beam_jobs.sources.source_row import SourceRow
 
 PHANTOM_NOTICE = """\
 ==========================================================================================
-  NO REAL FILMS: this is the built-in sample of SYNTHETIC PHANTOMS. Nothing learned from
-  it says anything about mammograms. For real films give --dataset and --data_dir.
+  NO REAL IMAGES: this is the built-in sample of SYNTHETIC PHANTOMS. Nothing learned from
+  it says anything about mammograms. For real images give --dataset and --data_dir.
 =========================================================================================="""
 
 
@@ -61,14 +61,15 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
-    from beam_jobs import lock, manifest, privacy, shards, splits, storage
+    from beam_jobs import lock, manifest, shards, splits, storage
+    from beam_jobs.pseudonyms import read_pseudonyms
 
     output_dir = storage.folder(config.output_dir)
     _check_places(config, beam_arguments)
     key = config.hash_patients
-    pseudonyms = privacy.read_pseudonyms(key) if key is not None else None
+    pseudonyms = read_pseudonyms(key) if key is not None else None
     _decode_options(config)  # says at once if the decoder is not there
-    films = _list_films(config, pseudonyms)
+    images = _list_images(config, pseudonyms)
     outputs = [
         shards.Output(
             output_dir / config.dataset / str(size) / recipe.folder_name(text),
@@ -80,17 +81,17 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
     ]
     plans = {
         output: splits.summarise(
-            films, split_policy=config.split_policy, record_bytes=output.record_bytes
+            images, split_policy=config.split_policy, record_bytes=output.record_bytes
         )
         for output in outputs
     }
     _print_plan(config, plans[outputs[0]], sum(p["bytes_to_write"] for p in plans.values()))
     mark = pseudonyms.fingerprint if pseudonyms else ""
-    jobs = {output: manifest.describe_job(config, output, films, key=mark) for output in outputs}
+    jobs = {output: manifest.describe_job(config, output, images, key=mark) for output in outputs}
     if not dry_run and not plans[outputs[0]]["found"]:
         raise CallerError(
-            f"none of the {plans[outputs[0]]['listed']} films listed was found under "
-            f"{config.data_dir}; give the folder of the films, or see what is listed by --dry_run"
+            f"none of the {plans[outputs[0]]['listed']} images listed was found under "
+            f"{config.data_dir}; give the folder of the images, or see what is listed by --dry_run"
         )
     for output in outputs:
         manifest.check_output(output, jobs[output], overwrite=config.overwrite)
@@ -105,7 +106,7 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
             manifest.check_output(output, jobs[output], overwrite=config.overwrite)
             manifest.open_output(output, jobs[output], overwrite=config.overwrite)
             manifest.write_plan(output, plans[output])
-        return _convert(config, films, jobs, beam_arguments, pseudonyms)
+        return _convert(config, images, jobs, beam_arguments, pseudonyms)
 
 
 def _import_pipeline() -> ModuleType:
@@ -125,7 +126,7 @@ def _refuse_unknown(beam_arguments: Sequence[str]) -> None:
 
 
 def _check_places(config: ConversionConfig, beam_arguments: Sequence[str]) -> None:
-    """Finds out before films are read, which may take hours, that nothing could be written."""
+    """Finds out before images are read, which may take hours, that nothing could be written."""
     from beam_jobs import storage
 
     places = [storage.folder(place) for place in (config.data_dir, config.output_dir)]
@@ -164,20 +165,20 @@ def _decode_options(config: ConversionConfig) -> Options:
     )
 
 
-def _list_films(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list[Film]:
+def _list_images(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list[SourceRow]:
     from beam_jobs import progress, storage
     from beam_jobs.sources import listing, phantom
 
     if config.dataset == "phantom":
         assert isinstance(config.data_dir, pathlib.Path)
         print(PHANTOM_NOTICE, file=sys.stderr)
-        with progress.Reporter(f"making phantoms in {config.data_dir}", "films") as reporter:
+        with progress.Reporter(f"making phantoms in {config.data_dir}", "images") as reporter:
             phantom.make(config.data_dir, listing.phantom_sample(config), report=reporter.update)
     with progress.Reporter(f"reading headers in {config.data_dir}", "files") as reporter:
         cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
         if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
             cache.unlink(missing_ok=True)
-        return listing.list_films(
+        return listing.list_images(
             config,
             cache=None if pseudonyms else cache,
             report=reporter.update,
@@ -187,7 +188,7 @@ def _list_films(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list
 
 def _convert(
     config: ConversionConfig,
-    films: Sequence[Film],
+    images: Sequence[SourceRow],
     jobs: dict[Output, dict[str, Any]],
     beam_arguments: Sequence[str],
     pseudonyms: Pseudonyms | None,
@@ -198,10 +199,10 @@ def _convert(
 
     planned = shards.plan(
         config.dataset,
-        films,
+        images,
         list(jobs),
         data_dir=storage.folder(config.data_dir),
-        films_per_shard=config.films_per_shard,
+        images_per_shard=config.images_per_shard,
         options=_decode_options(config),
     )
     todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
@@ -210,18 +211,18 @@ def _convert(
             manifest.withdraw(output)
         with progress.watch(planned):
             pipeline.run(todo, beam_arguments)
-    shown = [pseudonyms.hide_path(film) for film in films] if pseudonyms else films
+    shown = [pseudonyms.hide_path(image) for image in images] if pseudonyms else images
     worst = 0.0
     for output, job in jobs.items():
         made = None if todo else manifest.read_manifest(output)
         if made is None:
-            made = manifest.close_output(output, job, films, planned, shown=shown)
+            made = manifest.close_output(output, job, images, planned, shown=shown)
         totals = made["totals"]
         worst = max(worst, totals["rejected"] / max(totals["rejected"] + totals["written"], 1))
         _print_result(output, made)
     if worst > config.max_rejected:
         print(
-            f"error: {worst:.1%} of the films were rejected, --max_rejected allows "
+            f"error: {worst:.1%} of the images were rejected, --max_rejected allows "
             f"{config.max_rejected:.1%}; the others are written, rejected.csv lists the reasons",
             file=sys.stderr,
         )
@@ -231,15 +232,15 @@ def _convert(
 
 def _print_plan(config: ConversionConfig, plan: dict[str, Any], bytes_to_write: int) -> None:
     title = catalogue.DATASETS[config.dataset].title
-    print(f"{title}: {plan['listed']} films listed, {plan['found']} found in {config.data_dir}")
+    print(f"{title}: {plan['listed']} images listed, {plan['found']} found in {config.data_dir}")
     for name, split in plan["splits"].items():
         labels = ", ".join(f"{count} {label}" for label, count in split["labels"].items())
         print(
-            f"  {name:6} {split['films']:5} films of {split['patients']:4} patients: {labels}"
+            f"  {name:6} {split['images']:5} images of {split['patients']:4} patients: {labels}"
             f" ({split['found']} found)"
         )
     for reason, count in plan["excluded"].items():
-        print(f"  {count} films left out by {reason}")
+        print(f"  {count} images left out by {reason}")
     if plan["leaked_patients"]:
         print(
             f"  {len(plan['leaked_patients'])} patients stand in both official sets "
@@ -248,7 +249,7 @@ def _print_plan(config: ConversionConfig, plan: dict[str, Any], bytes_to_write: 
     print(f"  {bytes_to_write / 1e6:,.0f} MB to write", flush=True)
     if plan["missing"]:
         print(
-            f"warning: {plan['missing']} of {plan['listed']} films listed have no file in "
+            f"warning: {plan['missing']} of {plan['listed']} images listed have no file in "
             f"{config.data_dir}; sources.csv will name them",
             file=sys.stderr,
         )
@@ -257,7 +258,7 @@ def _print_plan(config: ConversionConfig, plan: dict[str, Any], bytes_to_write: 
 def _print_result(output: Output, made: dict[str, Any]) -> None:
     totals = made["totals"]
     print(
-        f"{output.directory}: {totals['written']} films in {len(made['shards'])} shards, "
+        f"{output.directory}: {totals['written']} images in {len(made['shards'])} shards, "
         f"{totals['bytes'] / 1e6:,.0f} MB; {totals['rejected']} rejected, "
         f"{totals['missing']} missing, {totals['excluded']} excluded"
     )

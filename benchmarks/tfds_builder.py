@@ -1,13 +1,13 @@
-"""TFDS's own builder curated_breast_imaging_ddsm (original-mass) on the same films.
+"""TFDS's own builder curated_breast_imaging_ddsm (original-mass) on the same images.
 
-Theirs, run as it is: reading the case table, which decodes film, mask and crop of every row;
+Theirs, run as it is: reading the case table, which decodes image, mask and crop of every row;
 generating the examples; the features, the shuffling and the writing of TFDS.
 Written anew: the user's part, DICOM to PNG of 8 bits, which its instructions leave to dcmj2pnm and
 ImageMagick in eight processes. Here eight processes decode with our decoder (faster than DCMTK)
-and encode with Pillow at ImageMagick's default level; nothing is started for each film.
-Made up: the table, the masks (an ellipse) and the crops, since the films come without. Turning
+and encode with Pillow at ImageMagick's default level; nothing is started for each image.
+Made up: the table, the masks (an ellipse) and the crops, since the images come without. Turning
 those from DICOM to PNG is not counted, reading them by the builder is.
-Its records hold the whole film as PNG of 8 bits: neither resized nor enhanced.
+Its records hold the whole image as PNG of 8 bits: neither resized nor enhanced.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging import decode
-from benchmarks import films
+from benchmarks import images
 
 _UID = "1.3.6.1.4.1.9590.100.1.2"  # the root of CBIS-DDSM's UIDs, which the builder looks for
 _PROCESSES = 8  # xargs -P8 of the builder's instructions
@@ -68,19 +68,19 @@ def _folder_of(manual_dir: pathlib.Path, number: int) -> pathlib.Path:
 def _write_png(source: pathlib.Path, target: pathlib.Path) -> None:
     from PIL import Image
 
-    film = decode.read_film(source, options=films.OPTIONS)
-    Image.fromarray((film >> 8).astype(np.uint8)).save(
+    image = decode.read_image(source, options=images.OPTIONS)
+    Image.fromarray((image >> 8).astype(np.uint8)).save(
         target / "000000.png", compress_level=_PNG_LEVEL
     )
 
 
 def _add_mask_and_crop(target: pathlib.Path) -> None:
-    film = cv2.imread(str(target / "000000.png"), cv2.IMREAD_GRAYSCALE)
-    height, width = film.shape
-    mask = np.zeros_like(film)
+    image = cv2.imread(str(target / "000000.png"), cv2.IMREAD_GRAYSCALE)
+    height, width = image.shape
+    mask = np.zeros_like(image)
     cv2.ellipse(mask, (width // 2, height // 2), (200, 150), 0, 0, 360, 255, cv2.FILLED)
     cv2.imwrite(str(target / "mask.png"), mask)
-    middle = film[height // 2 - 200 : height // 2 + 200, width // 2 - 250 : width // 2 + 250]
+    middle = image[height // 2 - 200 : height // 2 + 200, width // 2 - 250 : width // 2 + 250]
     cv2.imwrite(str(target / "crop.png"), middle)
 
 

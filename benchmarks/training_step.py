@@ -1,4 +1,4 @@
-"""Does training wait for films? Steps fed by the pipeline against steps on one batch in memory.
+"""Does training wait for images? Steps fed by the pipeline against steps on one batch in memory.
 
 python -m benchmarks.training_step [--sizes=224x224,512x512] [--rounds=5]
 
@@ -18,15 +18,17 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import machine, records
-from flags import catalogue, memory
-from flags.size import ImageSize
+from flags import catalogue
 from flags.training import TrainingConfig
-from trainer import input_pipeline, models
+from records import memory
+from records.image_size import ImageSize
+from trainer.data import input_pipeline
+from trainer.model import network
 
 SIZES = flags.DEFINE_list("sizes", ["224x224", "512x512"], "Sizes of the records.")
 BASE = flags.DEFINE_string("base", "mobilenetv2", "Network under the head.")
-FILMS = flags.DEFINE_integer("films", 192, "Films in an epoch, a multiple of the batch.")
-BATCH = flags.DEFINE_integer("batch_size", 8, "Films in a batch.")
+IMAGES = flags.DEFINE_integer("images", 192, "Images in an epoch, a multiple of the batch.")
+BATCH = flags.DEFINE_integer("batch_size", 8, "Images in a batch.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Epochs of each, one after the other.")
 
 
@@ -58,10 +60,10 @@ def main(_: list[str]) -> None:
 
 
 def _report(folder: pathlib.Path, size: ImageSize) -> None:
-    split = records.write(folder, size, films=FILMS.value)
-    model, _ = models.build(TrainingConfig(base=BASE.value, weights="random"), size)
+    split = records.write(folder, size, images=IMAGES.value)
+    model, _ = network.build(TrainingConfig(base=BASE.value, weights="random"), size)
     # phase 2: what phase 1 makes of a frozen base is kept (benchmarks/frozen_features.py)
-    models.unfreeze_base(model, pretrained=True)
+    network.unfreeze_base(model, pretrained=True)
     model.compile(optimizer="adam", loss="binary_crossentropy")
     options = {"batch_size": BATCH.value, "seed": 0, "cache": False}
 

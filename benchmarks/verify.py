@@ -19,7 +19,7 @@ import time
 
 from absl import app
 
-from beam_jobs import verify
+from beam_jobs.verify import __main__
 from benchmarks import machine
 
 ROUNDS = 3
@@ -62,7 +62,7 @@ def _digest(paths: list[pathlib.Path], threads: int) -> None:
 
 def _verify(paths: list[pathlib.Path], threads: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert verify.verify(paths[0].parent, threads=threads)[2] == 0
+        assert __main__.verify(paths[0].parent, threads=threads)[2] == 0
 
 
 if __name__ == "__main__":

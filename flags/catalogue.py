@@ -7,16 +7,16 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """A public (or built-in) set of films.
+    """A public (or built-in) set of images.
 
     Attributes:
         title: name for people.
-        films: number of films its tables list (CBIS-DDSM: views, copies of one film merged).
+        images: number of images its tables list (CBIS-DDSM: views, copies of one image merged).
         patients: number of patients its tables list.
         official_split: whether its authors give a train and a test set (`table`: the flags say).
         target: what the trainer learns from it unless told otherwise.
@@ -27,7 +27,7 @@ class DataSet:
     """
 
     title: str
-    films: int | None
+    images: int | None
     patients: int | None
     official_split: bool
     target: str
@@ -39,7 +39,7 @@ class DataSet:
 DATASETS = {
     "cbis_ddsm": DataSet(
         title="CBIS-DDSM",
-        films=3032,
+        images=3032,
         patients=1566,
         official_split=True,
         target="pathology",
@@ -50,7 +50,7 @@ DATASETS = {
     ),
     "mini_mias": DataSet(
         title="mini-MIAS",
-        films=322,
+        images=322,
         patients=161,
         official_split=False,
         target="abnormal",
@@ -61,7 +61,7 @@ DATASETS = {
     ),
     "cbis_ddsm_kaggle": DataSet(
         title="CBIS-DDSM (Kaggle, 8-bit JPEG)",
-        films=3032,
+        images=3032,
         patients=1566,
         official_split=True,
         target="pathology",
@@ -72,7 +72,7 @@ DATASETS = {
     ),
     "cmmd": DataSet(
         title="CMMD",
-        films=3744,
+        images=3744,
         patients=1775,
         official_split=False,
         target="pathology",
@@ -84,7 +84,7 @@ DATASETS = {
     ),
     "inbreast": DataSet(
         title="INbreast",
-        films=410,
+        images=410,
         patients=None,
         official_split=False,
         target="suspicious",
@@ -95,7 +95,7 @@ DATASETS = {
     ),
     "vindr_mammo": DataSet(
         title="VinDr-Mammo",
-        films=20000,
+        images=20000,
         patients=5000,
         official_split=True,
         target="suspicious",
@@ -106,7 +106,7 @@ DATASETS = {
     ),
     "rsna": DataSet(
         title="RSNA Screening Mammography 2023",
-        films=54706,
+        images=54706,
         patients=11913,
         official_split=False,
         target="cancer",
@@ -116,16 +116,16 @@ DATASETS = {
     ),
     "table": DataSet(
         title="your own table",
-        films=None,
+        images=None,
         patients=None,
         official_split=False,
         target="pathology",
-        licence="that of the films",
-        citation="that of the films",
+        licence="that of the images",
+        citation="that of the images",
     ),
     "phantom": DataSet(
         title="synthetic phantom (no real breast)",
-        films=None,
+        images=None,
         patients=None,
         official_split=True,
         target="pathology",
@@ -148,25 +148,25 @@ RECIPES = {
 """
 
 LABEL_POLICIES = {
-    "any_malignant": "a film is malignant if any of its lesions is; copies of a view are merged",
-    "paper": "one film a series; series with benign and malignant lesions are left out",
+    "any_malignant": "an image is malignant if any of its lesions is; copies of a view are merged",
+    "paper": "one image a series; series with benign and malignant lesions are left out",
 }
 SPLIT_POLICIES = {
-    "official": "the data set's own test set; its training films in folds by patient",
-    "patient": "test set and folds drawn by patient from all films",
-    "image": "as published: official test set (else drawn), folds by film, patients not kept apart",
+    "official": "the data set's own test set; its training images in folds by patient",
+    "patient": "test set and folds drawn by patient from all images",
+    "image": "as published: official test set (else drawn), folds by image, not by patient",
 }
 LEAK_POLICIES = {
-    "drop_from_train": "training films of patients who also stand in the test set are left out",
+    "drop_from_train": "training images of patients who also stand in the test set are left out",
     "keep": "they stay",
     "fail": "the job stops and names them",
 }
 
 
 WINDOWS = {
-    "none": "the whole range of values that can be stored, the same for all films of a device",
-    "first": "the film's first, the whole range where it has none",
-    "INDEX": "the one of that number, from 0; films without it are rejected",
+    "none": "the whole range of values that can be stored, the same for all images of a device",
+    "first": "the image's first, the whole range where it has none",
+    "INDEX": "the one of that number, from 0; images without it are rejected",
 }
 DECODERS = {
     "auto": "what is best, today pydicom",
@@ -177,7 +177,7 @@ DECODERS = {
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A question put to every film; films with none of its values are left out and counted.
+    """A question put to every image; images with none of its values are left out and counted.
 
     Attributes:
         column: key of the record column.
@@ -241,7 +241,7 @@ TARGETS = {
         ("mass", "calcification"),
     ),
 }
-"""Question -> how it is read off a record; of an ordinal one, grades no film has are dropped."""
+"""Question -> how it is read off a record; of an ordinal one, grades no image has are dropped."""
 
 _BASE_CLASSES = (
     *("MobileNetV2", "VGG19", "ResNet50", "InceptionV3", "DenseNet121", "VGG16"),  # the papers'

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
-from flags.errors import CallerError, OutOfTime
+from records.errors import CallerError, OutOfTime
 
 
 def run(

@@ -1,4 +1,4 @@
-"""Flags of trainer.experiments; all others go on to every run."""
+"""Flags of trainer.commands.experiments; all others go on to every run."""
 
 from __future__ import annotations
 

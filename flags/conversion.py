@@ -13,9 +13,9 @@ from typing import Any
 from absl import flags
 
 from flags import catalogue, recipe
-from flags.errors import CallerError
-from flags.size import ImageSize
 from flags.table import COLUMNS, parse_columns, parse_values
+from records.errors import CallerError
+from records.image_size import ImageSize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,13 +33,13 @@ class ConversionConfig:
     folds: int = 4
     test_fraction: float = 0.2
     split_seed: int = 111
-    films_per_shard: int = 16
+    images_per_shard: int = 16
     max_pixels: int = 100_000_000
     window: str = "none"
     frame: int | None = None
     decoder: str = "auto"
     max_rejected: float = 0.01
-    phantom_films: int | None = None
+    phantom_images: int | None = None
     phantom_size: ImageSize | None = None
     table: str | None = None
     columns: tuple[tuple[str, str], ...] = ()
@@ -110,13 +110,13 @@ class ConversionConfig:
             folds=values.folds,
             test_fraction=values.test_fraction,
             split_seed=values.split_seed,
-            films_per_shard=values.films_per_shard,
+            images_per_shard=values.images_per_shard,
             max_pixels=values.max_pixels,
             window=values.window,
             frame=values.frame,
             decoder=values.decoder,
             max_rejected=values.max_rejected,
-            phantom_films=values.phantom_films,
+            phantom_images=values.phantom_images,
             phantom_size=ImageSize.parse(values.phantom_size) if values.phantom_size else None,
             table=values.table,
             columns=columns,
@@ -131,7 +131,7 @@ class ConversionConfig:
         for name in ("data_dir", "output_dir", "sizes", "recipes", "max_rejected", "overwrite"):
             del fields[name]
         del fields["table"], fields["hash_patients"]  # where they lie decides nothing
-        for name in ("frame", "phantom_films", "phantom_size", "columns", "values"):
+        for name in ("frame", "phantom_images", "phantom_size", "columns", "values"):
             if fields[name] in (None, ()):
                 del fields[name]
         if self.window == "none":
@@ -146,13 +146,14 @@ def define() -> None:
     flags.DEFINE_string(
         "dataset",
         None,
-        f"Which films: {', '.join(catalogue.DATASETS)}. Left out: the one that lies under data/, "
+        f"Which images: {', '.join(catalogue.DATASETS)}. Left out: the one that lies under data/, "
         "or the built-in phantom sample where there is none.",
     )
     flags.DEFINE_string(
         "data_dir",
         None,
-        "Folder with the films and tables as downloaded (searched recursively), on this machine or "
+        "Folder with the images and tables as downloaded (searched recursively), on this machine "
+        "or "
         "in a store (s3://, gs://, hdfs://). Default: data/<dataset>.",
     )
     flags.DEFINE_string(
@@ -174,7 +175,7 @@ def define() -> None:
     flags.DEFINE_string(
         "label_policy",
         "any_malignant",
-        catalogue.describe("How films are named", catalogue.LABEL_POLICIES),
+        catalogue.describe("How images are named", catalogue.LABEL_POLICIES),
     )
     flags.DEFINE_string(
         "split_policy",
@@ -187,57 +188,57 @@ def define() -> None:
         "drop_from_train",
         catalogue.describe("Patients in both official sets", catalogue.LEAK_POLICIES),
     )
-    flags.DEFINE_integer("folds", 4, "Folds of the training films.", lower_bound=2, upper_bound=50)
+    flags.DEFINE_integer("folds", 4, "Folds of the training images.", lower_bound=2, upper_bound=50)
     flags.DEFINE_float(
         "test_fraction",
         0.2,
-        "Share of patients (or films) drawn as test set where there is no official one, 0.05 to "
+        "Share of patients (or images) drawn as test set where there is no official one, 0.05 to "
         "0.5; 0 = none, for cross-validation.",
         lower_bound=0,
         upper_bound=0.5,
     )
     flags.DEFINE_integer("split_seed", 111, "Seed of the folds (111 is the published one).")
-    flags.DEFINE_integer("films_per_shard", 16, "Films in one shard.", lower_bound=1)
+    flags.DEFINE_integer("images_per_shard", 16, "Images in one shard.", lower_bound=1)
     flags.DEFINE_integer(
         "max_pixels",
         100_000_000,
-        "Films whose header claims more pixels are rejected before memory is taken.",
+        "Images whose header claims more pixels are rejected before memory is taken.",
         lower_bound=1,
     )
     flags.DEFINE_string(
         "window",
         "none",
         catalogue.describe(
-            "Which of the grey-level windows a DICOM film carries", catalogue.WINDOWS
+            "Which of the grey-level windows a DICOM image carries", catalogue.WINDOWS
         )
-        + " A film's VOI LUTs go before its windows.",
+        + " An image's VOI LUTs go before its windows.",
     )
     flags.DEFINE_integer(
         "frame",
         None,
-        "Which frame of a multi-frame film (tomosynthesis, a TIFF of several pages) to take, "
-        "counted from 0; films that have no such frame are rejected. Default: films of several "
+        "Which frame of a multi-frame image (tomosynthesis, a TIFF of several pages) to take, "
+        "counted from 0; images that have no such frame are rejected. Default: images of several "
         "frames are rejected, for a stack is no mammogram.",
         lower_bound=0,
     )
     flags.DEFINE_string(
         "decoder",
         "auto",
-        catalogue.describe("What decodes the pixels of DICOM films", catalogue.DECODERS),
+        catalogue.describe("What decodes the pixels of DICOM images", catalogue.DECODERS),
     )
     flags.DEFINE_float(
         "max_rejected",
         0.01,
-        "Share of films that may be rejected before the job ends non-zero; what can be written "
+        "Share of images that may be rejected before the job ends non-zero; what can be written "
         "is written all the same.",
         lower_bound=0,
         upper_bound=1,
     )
     flags.DEFINE_integer(
-        "phantom_films", None, "How many films the built-in sample has.", lower_bound=8
+        "phantom_images", None, "How many images the built-in sample has.", lower_bound=8
     )
     flags.DEFINE_string(
-        "phantom_size", None, "Native size of its films, HEIGHTxWIDTH, at least 2049x640."
+        "phantom_size", None, "Native size of its images, HEIGHTxWIDTH, at least 2049x640."
     )
     flags.DEFINE_string(
         "table",
@@ -259,7 +260,7 @@ def define() -> None:
     flags.DEFINE_string(
         "hash_patients",
         None,
-        "File with a secret key: names of patients, films and files are written as keyed hashes "
+        "File with a secret key: names of patients, images and files are written as keyed hashes "
         "only. The same key gives the same hashes.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace records written under another configuration.")

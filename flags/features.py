@@ -1,4 +1,4 @@
-"""Flags of what changes films at random, and of features kept where nothing does."""
+"""Flags of what changes images at random, and of features kept where nothing does."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from flags import augment, catalogue
-from flags.errors import CallerError
+from flags import augmentation, catalogue
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from flags.training import TrainingConfig
@@ -29,14 +29,14 @@ def check(config: TrainingConfig) -> None:
         CallerError: a value is unknown or contradicts another.
     """
     catalogue.check_name("feature_cache", config.feature_cache, FEATURE_CACHES)
-    augmented = bool(augment.parse(config.augment))
+    augmented = bool(augmentation.parse(config.augment))
     if not 0 < config.feature_gb < math.inf:
         raise CallerError(f"--feature_gb={config.feature_gb} is not a number of GB above 0")
     asked = config.feature_cache in ("memory", "disk")
     if asked and augmented:
         raise CallerError(
             f"--feature_cache={config.feature_cache} does not go with --augment={config.augment}: "
-            "films that change every epoch have no features to keep; leave one of them out"
+            "images that change every epoch have no features to keep; leave one of them out"
         )
 
 
@@ -44,22 +44,23 @@ def define(default: TrainingConfig) -> None:
     """Defines the flags."""
     flags.DEFINE_string(
         "augment",
-        augment.NONE,
-        f"Random changes of training films: {', '.join(augment.PRESETS)}, or a list of changes "
-        f"such as flip,rotate:20. {augment.describe()}.",
+        augmentation.NONE,
+        f"Random changes of training images: {', '.join(augmentation.PRESETS)}, or a list of "
+        "changes "
+        f"such as flip,rotate:20. {augmentation.describe()}.",
     )
     flags.DEFINE_string(
         "feature_cache",
         default.feature_cache,
         catalogue.describe(
-            "Phase 1 runs the frozen base once a film and trains the head on what it gave",
+            "Phase 1 runs the frozen base once an image and trains the head on what it gave",
             FEATURE_CACHES,
         ),
     )
     flags.DEFINE_string(
         "feature_dir",
         None,
-        "Folder where features are kept, shared by runs with the same base, weights and films. "
+        "Folder where features are kept, shared by runs with the same base, weights and images. "
         "Default: in the run folder, until it is trained.",
     )
     flags.DEFINE_float(

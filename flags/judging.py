@@ -1,6 +1,6 @@
 """What can be asked of finished runs: flags -> JudgingConfig, checked once.
 
-config = JudgingConfig.from_flags(absl.flags.FLAGS, ["film.dcm"])
+config = JudgingConfig.from_flags(absl.flags.FLAGS, ["image.dcm"])
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue, test_time
-from flags.errors import CallerError
+from flags import catalogue, tta
+from records.errors import CallerError
 
 MODES = {
     "report": "score --run's predictions again and rewrite its report; quick, no TensorFlow",
-    "compare": "put the runs named side by side, with paired tests on the same films",
+    "compare": "put the runs named side by side, with paired tests on the same images",
     "ensemble": "average the models of the runs named and judge them as one",
     "explain": "draw what --run's model looks at",
-    "predict": "ask --run's model about films of your own",
+    "predict": "ask --run's model about images of your own",
     "export": "write --run's model as SavedModel, ONNX and LiteRT, with a model card",
 }
 METHODS = {
@@ -40,7 +40,7 @@ TAKES = {
         *("run", "output_dir", "dataset_dir", "method", "split", "worst", "sanity", "pointing"),
         *("data_dir", "layer"),
     ),
-    "predict": ("run", "output_dir", "films", "heat_maps"),
+    "predict": ("run", "output_dir", "images", "heat_maps"),
     "export": ("run", "output_dir", "formats"),
 }
 """Flags that each mode goes by."""
@@ -52,7 +52,7 @@ class JudgingConfig:
     """One question to finished runs, complete and valid; the flags below say what fields mean.
 
     Attributes:
-        arguments: what stands on the command line beside flags: runs, or films and folders.
+        arguments: what stands on the command line beside flags: runs, or images and folders.
         dataset_dir: a flag of the trainer's, like tta.
     """
 
@@ -64,7 +64,7 @@ class JudgingConfig:
     dataset_dir: str | None = None
     tta: str | None = None
     # predict
-    films: str | None = None
+    images: str | None = None
     heat_maps: bool = True
     # explain
     method: str = "gradcam"
@@ -90,7 +90,7 @@ class JudgingConfig:
                 "--mode=ensemble needs folders of finished runs, or of a cross-validation, and one "
                 "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
             )
-        test_time.check(self.tta)
+        tta.check(self.tta)
         if self.tta is not None and self.mode != "ensemble":
             raise CallerError(
                 f"--tta={self.tta}: --mode={self.mode} goes by what the run was judged with; judge "
@@ -107,11 +107,11 @@ class JudgingConfig:
             raise CallerError(f"--{' and --'.join(asked)} are two questions; ask one at a time")
         if self.pointing and self.data_dir is None:
             raise CallerError(
-                "--pointing needs --data_dir, the folder of the films the records were made from"
+                "--pointing needs --data_dir, the folder of the images the records were made from"
             )
         if self.pointing and self.arguments:
             raise CallerError(
-                f"--pointing plays the films of --split, not {self.arguments[0]}; leave it out"
+                f"--pointing plays the images of --split, not {self.arguments[0]}; leave it out"
             )
 
     @classmethod
@@ -171,18 +171,18 @@ def define() -> None:
 
 def _define_predict() -> None:
     flags.DEFINE_string(
-        "films",
+        "images",
         None,
-        "CSV of films for --mode=predict: path, and what files do not tell of them: exam, side, "
-        "view. Films of one examination and side are averaged.",
+        "CSV of images for --mode=predict: path, and what files do not tell of them: exam, side, "
+        "view. Images of one examination and side are averaged.",
     )
-    flags.DEFINE_bool("heat_maps", True, "Draw a heat map of each film predicted.")
+    flags.DEFINE_bool("heat_maps", True, "Draw a heat map of each image predicted.")
 
 
 def _define_explain() -> None:
     flags.DEFINE_enum("method", "gradcam", list(METHODS), catalogue.describe("Heat maps", METHODS))
     flags.DEFINE_enum(
-        "split", "test", ["test", "validation"], "Films --mode=explain looks at if none are named."
+        "split", "test", ["test", "validation"], "Images --mode=explain looks at if none are named."
     )
     flags.DEFINE_integer(
         "worst",
@@ -201,7 +201,7 @@ def _define_explain() -> None:
     flags.DEFINE_string(
         "data_dir",
         None,
-        "Folder of the films that the records were made from: --pointing needs it, and heat maps "
+        "Folder of the images that the records were made from: --pointing needs it, and heat maps "
         "of a split are laid over them instead of records.",
     )
     flags.DEFINE_string(

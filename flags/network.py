@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from flags import catalogue
-from flags.errors import CallerError
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from flags.training import TrainingConfig
@@ -117,7 +117,7 @@ def define(default: TrainingConfig) -> None:
     )
     for name, lead, known in (
         ("input_scaling", "Range of the pixels the base gets", INPUT_SCALINGS),
-        ("downsample_sets", "Convolutions that halve the film before the base", DOWNSAMPLE_SETS),
+        ("downsample_sets", "Convolutions that halve the image before the base", DOWNSAMPLE_SETS),
         ("conv_after", "Convolutions after the base", CONV_AFTER),
         ("head", "Between base and output", HEADS),
         ("activation", "Of the hidden layers", ACTIVATIONS),

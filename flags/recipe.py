@@ -16,12 +16,12 @@ import hashlib
 from collections.abc import Iterable
 
 from flags import catalogue
-from flags.errors import CallerError
 from flags.steps import STEPS, Parameter, StepKind, Value
+from records.errors import CallerError
 
 EXAMPLE = "clean,crop,resize:pad,gaussian:sigma=0.5,hist_eq"
 _LONGEST_FOLDER_NAME = 120  # file systems allow 255 bytes, object stores 1,024 for a whole path
-_FILM_STEPS = tuple(name for name, kind in STEPS.items() if kind.group == "film")
+_IMAGE_STEPS = tuple(name for name, kind in STEPS.items() if kind.group == "image")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +73,10 @@ def parse(text: str) -> tuple[Step, ...]:
                 f"--recipe={text}: {step.name}:breast needs clean before it, which blackens the "
                 f"rest; add clean, or take {step.name}:whole"
             )
-    late = next((name for name in names[names.index("resize") :] if name in _FILM_STEPS), None)
+    late = next((name for name in names[names.index("resize") :] if name in _IMAGE_STEPS), None)
     if late:
         raise CallerError(
-            f"--recipe={text}: {late} stands after resize, it works on the whole film; "
+            f"--recipe={text}: {late} stands after resize, it works on the whole image; "
             f"put {late} first"
         )
     return steps

@@ -11,8 +11,8 @@ import dataclasses
 import math
 
 from flags import catalogue
-from flags.errors import CallerError
 from flags.steps import Parameter
+from records.errors import CallerError
 
 _END = {"end": Parameter(0.0, 0, 1, "share of the rate that is left after the last epoch")}
 SCHEDULES: dict[str, dict[str, Parameter]] = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from flags import catalogue
-from flags.errors import CallerError
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from flags.training import TrainingConfig
@@ -38,7 +38,7 @@ def check(config: TrainingConfig) -> None:
     if config.mode != "tune" and config.space is not None:
         raise CallerError(f"--space={config.space} goes with --mode=tune")
     if config.mode == "tune" and config.test_fold is not None:
-        raise CallerError("--mode=tune judges on the validation films; leave out --test_fold")
+        raise CallerError("--mode=tune judges on the validation images; leave out --test_fold")
     if config.mode == "cross_validate" and (config.fold != 0 or config.test_fold is not None):
         raise CallerError(
             "--mode=cross_validate judges every fold in turn; leave out --fold and --test_fold"

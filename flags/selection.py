@@ -1,4 +1,4 @@
-"""Flags of what to learn, and from which films."""
+"""Flags of what to learn, and from which images."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from flags import catalogue, where
-from flags.errors import CallerError
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from flags.training import TrainingConfig
 
 SAMPLINGS = {
-    "none": "every training film once an epoch",
-    "under": "as many films of each class as the smallest has, others drawn anew each epoch",
-    "over": "as many of each as the largest has, films of the others repeated",
+    "none": "every training image once an epoch",
+    "under": "as many images of each class as the smallest has, others drawn anew each epoch",
+    "over": "as many of each as the largest has, images of the others repeated",
 }
 
 
@@ -72,10 +72,10 @@ def define(default: TrainingConfig) -> None:
     text(
         "where",
         default.where,
-        "Condition that films must meet to take part, in training and tests alike, such as "
+        "Condition that images must meet to take part, in training and tests alike, such as "
         f'"{where.EXAMPLE}"; columns: {", ".join(where.COLUMNS)}.',
     )
-    text("sampling", default.sampling, catalogue.describe("Films of an epoch", SAMPLINGS))
+    text("sampling", default.sampling, catalogue.describe("Images of an epoch", SAMPLINGS))
     text(
         "class_weights",
         default.class_weights,

@@ -18,7 +18,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flags.errors import CallerError
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from flags.training import TrainingConfig
@@ -35,7 +35,7 @@ _OF_THE_SEARCH = (
     "max_minutes",
 )
 RANGES = ("int", "float", "log")
-# they say where, for what and on which films, not how: scores across them can't be compared
+# they say where, for what and on which images, not how: scores across them can't be compared
 _NOT_SEARCHED = (
     *_OF_THE_SEARCH,
     "dataset_dir",
@@ -132,7 +132,7 @@ def _parse_line(content: str, config: TrainingConfig) -> Dimension:
     if name not in searched:
         close = difflib.get_close_matches(name, searched, n=1)
         raise CallerError(
-            f"{name} can't be searched, it says where or on which films a run is judged"
+            f"{name} can't be searched, it says where or on which images a run is judged"
             if name in current
             else f"unknown flag {name}" + (f"; did you mean {close[0]}?" if close else "")
         )

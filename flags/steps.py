@@ -60,40 +60,40 @@ _BREAST = "; `breast` counts the pixels that `clean` left alone and keeps the ba
 
 STEPS = {
     "clean": StepKind(
-        "turns everything but the breast black: background, labels, tags, film edges",
+        "turns everything but the breast black: background, labels, tags, image edges",
         "Otsu 1979; largest component; " + _ABDELHAFIZ,
-        "film",
+        "image",
     ),
     "crop": StepKind(
         "cuts a tight box around the breast",
         "Jaamour et al. 2023, future work",
-        "film",
+        "image",
         parameters={
             "margin": Parameter(0.01, 0, 0.5, "added on each side, share of the box's longer side")
         },
     ),
     "pectoral": StepKind(
-        "turns the pectoral muscle of MLO films black where its edge is beyond doubt; all other "
-        "films pass unchanged",
+        "turns the pectoral muscle of MLO images black where its edge is beyond doubt; all other "
+        "images pass unchanged",
         "straight line after Karssemeijer 1998; " + _ABDELHAFIZ,
-        "film",
+        "image",
     ),
     "orient": StepKind(
-        "mirrors films so that the chest wall stands at one side",
+        "mirrors images so that the chest wall stands at one side",
         "common practice; Jaamour et al. 2023, future work",
-        "film",
+        "image",
         ("left", "right"),
         {
             "by": Parameter(
                 "pixels",
                 about="`pixels` finds the chest wall; `side` mirrors right breasts for `left`, "
-                "left breasts for `right`, trusting that films hang in the standard way",
+                "left breasts for `right`, trusting that images hang in the standard way",
                 words=("pixels", "side"),
             )
         },
     ),
     "resize": StepKind(
-        "brings the film to the size asked for: `pad` keeps the aspect and centres it on black, "
+        "brings the image to the size asked for: `pad` keeps the aspect and centres it on black, "
         "`stretch` does not keep the aspect, `crop` keeps it, fills the size and cuts off the "
         "surplus where there is least light",
         "Jaamour et al. 2023, Fig 4",
@@ -179,7 +179,7 @@ STEPS = {
     "minmax": StepKind("stretches the levels to full scale", _JAAMOUR, "contrast"),
     "bits": StepKind(
         "rounds to 2^bits levels, still spread over 0..65535",
-        "Jaamour et al. 2023: their films had 8 bits",
+        "Jaamour et al. 2023: their images had 8 bits",
         "contrast",
         ("8", "10", "12"),
     ),

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flags import catalogue
-from flags.errors import CallerError
+from records.errors import CallerError
 
 COLUMNS = {
-    "path": "file of the film, relative to --data_dir",
-    "film_id": "name of the film, the path if left out",
-    "patient_id": "patient; 'patient_id=' says that every film is a patient of its own",
+    "path": "file of the image, relative to --data_dir",
+    "image_id": "name of the image, the path if left out",
+    "patient_id": "patient; 'patient_id=' says that every image is a patient of its own",
     "side": "left or right",
     "view": "CC, MLO, ...",
     "pathology": "normal, no cancer, benign or malignant",

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 
 from flags import (
-    augment,
+    augmentation,
     catalogue,
     features,
     judging,
@@ -19,10 +19,10 @@ from flags import (
     optimization,
     search,
     selection,
-    test_time,
     transfer,
+    tta,
 )
-from flags.errors import CallerError
+from records.errors import CallerError
 
 STRATEGIES = {
     "default": "one device",
@@ -40,7 +40,7 @@ MODES = {
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
     "cross_validate": "train once for each fold, which is judged by the run that never saw it; "
     "the test split is left alone",
-    "tune": "search the flags that --space names, with Optuna; judged on the validation films",
+    "tune": "search the flags that --space names, with Optuna; judged on the validation images",
 }
 
 
@@ -102,7 +102,7 @@ class TrainingConfig:
     max_minutes: float = 0.0
     profile: str = ""
     # augmentation
-    augment: str = augment.NONE
+    augment: str = augmentation.NONE
     # judging
     tta: str | None = None
     # speed
@@ -138,7 +138,7 @@ class TrainingConfig:
         transfer.check(self)
         optimization.check(self)
         features.check(self)
-        test_time.check(self.tta)
+        tta.check(self.tta)
         search.check(self)
 
     @classmethod
@@ -173,7 +173,7 @@ def define() -> None:
     text("run_dir", None, "Folder of the run. Default: runs/ and a name made from the flags.")
     network.define(default)
     number("fold", default.fold, "Fold that validates; the others train.", lower_bound=0)
-    number("batch_size", default.batch_size, "Films a step, over all devices.", lower_bound=1)
+    number("batch_size", default.batch_size, "Images a step, over all devices.", lower_bound=1)
     number(
         "phase1_epochs",
         default.phase1_epochs,
@@ -202,12 +202,12 @@ def define() -> None:
     )
     text("strategy", default.strategy, catalogue.describe("Devices", STRATEGIES))
     text("cache", default.cache, catalogue.describe("Where records wait between epochs", CACHES))
-    number("seed", default.seed, "Seed of initial weights, order of films and dropout.")
+    number("seed", default.seed, "Seed of initial weights, order of images and dropout.")
     flags.DEFINE_bool(
         "deterministic", default.deterministic, "Same weights to the last bit; slower on GPUs."
     )
     transfer.define(default)
     optimization.define(default)
     features.define(default)
-    test_time.define()
+    tta.define()
     search.define(default)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from flags import catalogue
-from flags.errors import CallerError
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from flags.training import TrainingConfig

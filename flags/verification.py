@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,5 +56,5 @@ def define() -> None:
         "against",
         None,
         "Another folder of records: it is checked too, then both are compared (schema, shares of "
-        "every class, intensities, native sizes, films and patients that stand in both).",
+        "every class, intensities, native sizes, images and patients that stand in both).",
     )

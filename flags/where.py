@@ -1,4 +1,4 @@
-"""The language of --where: which films take part, asked of their columns; parsed, never executed.
+"""The language of --where: which images take part, asked of their columns; parsed, never executed.
 
   abnormality == 'mass' and view == 'CC'
   'calcification' in abnormality and density in ('3', '4') and not side == 'left'
@@ -14,8 +14,8 @@ import difflib
 import functools
 from collections.abc import Callable, Mapping
 
-from flags import schema
-from flags.errors import CallerError
+from records import schema
+from records.errors import CallerError
 
 COLUMNS = schema.CLINICAL_KEYS
 """What can be asked: the columns that records and sources.csv share."""
@@ -30,12 +30,12 @@ def parse(text: str) -> Predicate:
     """Reads a condition.
 
     Returns:
-        function of a film's row of sources.csv; always true for an empty text.
+        function of an image's row of sources.csv; always true for an empty text.
 
     Raises:
         CallerError: one line saying what is wrong with it and what would do.
     """
-    return _compile(_tree(text), text) if text else lambda film: True
+    return _compile(_tree(text), text) if text else lambda image: True
 
 
 def columns(text: str) -> tuple[str, ...]:
@@ -58,10 +58,10 @@ def _compile(node: ast.expr, text: str) -> Predicate:
     if isinstance(node, ast.BoolOp):
         parts = [_compile(value, text) for value in node.values]
         join = all if isinstance(node.op, ast.And) else any
-        return lambda film: join(part(film) for part in parts)
+        return lambda image: join(part(image) for part in parts)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
         part = _compile(node.operand, text)
-        return lambda film: not part(film)
+        return lambda image: not part(image)
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         return _compare(node.left, node.ops[0], node.comparators[0], text)
     raise _refusal(text, f"{ast.unparse(node)!r} is no comparison of a column with a value")
@@ -73,21 +73,21 @@ def _compare(left: ast.expr, operator: ast.cmpop, right: ast.expr, text: str) ->
         same = _compare(
             left, ast.Eq() if isinstance(operator, ast.NotEq) else ast.In(), right, text
         )
-        return lambda film: not same(film)
+        return lambda image: not same(image)
     if isinstance(operator, ast.In):
         if isinstance(right, ast.Name):
             member, column = _value(left, text), _column(right, text)
-            return lambda film: member in film[column].split("+")
+            return lambda image: member in image[column].split("+")
         column = _column(left, text)
         if not isinstance(right, (ast.Tuple, ast.List, ast.Set)) or not right.elts:
             raise _refusal(text, f"after 'in' stands {ast.unparse(right)!r}, no list of values")
         wanted = {_value(element, text) for element in right.elts}
-        return lambda film: film[column] in wanted
+        return lambda image: image[column] in wanted
     if isinstance(operator, ast.Eq):
         if isinstance(left, ast.Constant):
             left, right = right, left
         column, value = _column(left, text), _value(right, text)
-        return lambda film: film[column] == value
+        return lambda image: image[column] == value
     raise _refusal(text, "only ==, != and in can compare")
 
 

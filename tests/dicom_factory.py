@@ -56,38 +56,38 @@ def make_dicom(
         syntax: transfer syntax of uncompressed files.
         tags: further elements by keyword, or others in place of these; None takes one out.
     """
-    film = Dataset()
-    film.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
-    film.SOPInstanceUID = SOP_UID
-    film.Modality = "MG"
+    image = Dataset()
+    image.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
+    image.SOPInstanceUID = SOP_UID
+    image.Modality = "MG"
     if series_uid is not None:
-        film.SeriesInstanceUID = series_uid
+        image.SeriesInstanceUID = series_uid
     if patient_id is not None:
-        film.PatientID = patient_id
+        image.PatientID = patient_id
     if pixels is not None:
         if pixels.ndim == 3:
-            film.NumberOfFrames = pixels.shape[0]
-        film.Rows, film.Columns = pixels.shape[-2:]
-        film.SamplesPerPixel = 1
-        film.PhotometricInterpretation = photometric
-        film.BitsAllocated = 8 * pixels.dtype.itemsize
-        film.BitsStored = bits_stored
-        film.HighBit = bits_stored - 1
-        film.PixelRepresentation = int(signed)
+            image.NumberOfFrames = pixels.shape[0]
+        image.Rows, image.Columns = pixels.shape[-2:]
+        image.SamplesPerPixel = 1
+        image.PhotometricInterpretation = photometric
+        image.BitsAllocated = 8 * pixels.dtype.itemsize
+        image.BitsStored = bits_stored
+        image.HighBit = bits_stored - 1
+        image.PixelRepresentation = int(signed)
         order = ">" if syntax == ExplicitVRBigEndian else "<"
         data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
-        film.PixelData = data + b"\0" * (len(data) % 2)
-        film["PixelData"].VR = "OW" if film.BitsAllocated == 16 else "OB"
-    film.file_meta = FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = syntax
+        image.PixelData = data + b"\0" * (len(data) % 2)
+        image["PixelData"].VR = "OW" if image.BitsAllocated == 16 else "OB"
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = syntax
     if rle:
         assert pixels is not None
-        film.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
+        image.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)
     for keyword, value in tags.items():
         if value is None:
-            delattr(film, keyword)
+            delattr(image, keyword)
         else:
-            setattr(film, keyword, value)
+            setattr(image, keyword, value)
     stream = io.BytesIO()
-    dcmwrite(stream, film, enforce_file_format=True)
+    dcmwrite(stream, image, enforce_file_format=True)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Small folders of records, made by the program's own functions from films of noise."""
+"""Small folders of records, made by the program's own functions from images of noise."""
 
 import dataclasses
 import pathlib
@@ -7,11 +7,11 @@ import numpy as np
 
 from beam_jobs import manifest, shards, splits
 from beam_jobs.imaging import decode
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from flags.conversion import ConversionConfig
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
-REJECTED, MISSING, EXCLUDED = "film005", "film009", "film011"
+REJECTED, MISSING, EXCLUDED = "image005", "image009", "image011"
 LABELS = ("benign", "malignant", "benign", "normal")
 
 
@@ -20,7 +20,7 @@ class Records:
     """A conversion that can be given again, as the program would do it."""
 
     directory: pathlib.Path
-    films: list[Film]
+    images: list[SourceRow]
     config: ConversionConfig
 
     @property
@@ -30,40 +30,40 @@ class Records:
     def run(self) -> None:
         """Writes what is unfinished; a finished folder is left alone."""
         output = shards.Output(self.directory, self.config.sizes[0], self.config.recipes[0])
-        job = manifest.describe_job(self.config, output, self.films)
+        job = manifest.describe_job(self.config, output, self.images)
         manifest.check_output(output, job, overwrite=False)
         manifest.open_output(output, job, overwrite=False)
         plan = splits.summarise(
-            self.films, split_policy=self.config.split_policy, record_bytes=output.record_bytes
+            self.images, split_policy=self.config.split_policy, record_bytes=output.record_bytes
         )
         manifest.write_plan(output, plan)
         planned = shards.plan(
             self.config.dataset,
-            self.films,
+            self.images,
             [output],
             data_dir=self.config.data_dir,
-            films_per_shard=self.config.films_per_shard,
+            images_per_shard=self.config.images_per_shard,
             options=decode.Options(max_pixels=self.config.max_pixels),
         )
         todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
         for shard in todo:
             shards.write(shard)
         if todo or manifest.read_manifest(output) is None:
-            manifest.close_output(output, job, self.films, planned)
+            manifest.close_output(output, job, self.images, planned)
 
 
-def make_films(count: int, *, leaked: int = 0) -> list[Film]:
-    """Two films a patient; every fifth patient is in the test set, some also in training."""
-    films = []
+def make_images(count: int, *, leaked: int = 0) -> list[SourceRow]:
+    """Two images a patient; every fifth patient is in the test set, some also in training."""
+    images = []
     for number in range(count):
         patient = number // 2
         split = "test" if patient % 5 == 4 else "train"
         if patient // 5 < leaked and patient % 5 == 4:
             split = ("train", "test")[number % 2]
-        name = f"film{number:03d}"
-        films.append(
-            Film(
-                film_id=name,
+        name = f"image{number:03d}"
+        images.append(
+            SourceRow(
+                image_id=name,
                 patient_id=f"patient{patient:03d}",
                 side=("left", "right")[patient % 2],
                 view=("CC", "MLO")[number % 2],
@@ -78,7 +78,7 @@ def make_films(count: int, *, leaked: int = 0) -> list[Film]:
                 bytes=1,
             )
         )
-    return films
+    return images
 
 
 def make_records(
@@ -90,28 +90,28 @@ def make_records(
     darker: int = 0,
     **policies: str,
 ) -> Records:
-    """Writes films and their records below `root`: one is rejected, one missing, one excluded."""
-    data_dir = root / "films"
+    """Writes images and their records below `root`: one is rejected, one missing, one excluded."""
+    data_dir = root / "images"
     data_dir.mkdir(parents=True)
-    films = make_films(count, leaked=leaked)
-    for seed, film in enumerate(films):
+    images = make_images(count, leaked=leaked)
+    for seed, image in enumerate(images):
         shape = (96, 70) if seed % 3 else (1100, 60)
         pixels = np.random.default_rng(seed).integers(darker, 250, shape, dtype=np.uint8) - darker
-        if film.path:
+        if image.path:
             header = f"P5 {shape[1]} {shape[0]} 255\n".encode()
-            content = b"no film" if film.film_id == REJECTED else header + pixels.tobytes()
-            (data_dir / film.path).write_bytes(content)
+            content = b"no image" if image.image_id == REJECTED else header + pixels.tobytes()
+            (data_dir / image.path).write_bytes(content)
     config = ConversionConfig(
         dataset="cbis_ddsm",
         data_dir=data_dir,
         output_dir=root / "out",
         sizes=(ImageSize.parse(size),),
         recipes=("plain",),
-        films_per_shard=4,
+        images_per_shard=4,
         **policies,
     )
     assigned = splits.assign(
-        films,
+        images,
         split_policy=config.split_policy,
         leak_policy=config.leak_policy,
         folds=4,

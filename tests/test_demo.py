@@ -6,7 +6,7 @@ import pathlib
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from trainer import predictions
+from trainer.metrics import predictions
 
 RUN = pathlib.Path(__file__).parents[1] / "runs" / "demo"
 

@@ -20,17 +20,17 @@ def run(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
     return done
 
 
-def test_films_to_report_without_naming_a_folder(tmp_path):
+def test_images_to_report_without_naming_a_folder(tmp_path):
     made = run(
         "beam_jobs.tfrecords",
-        "--phantom_films=48",
+        "--phantom_images=48",
         "--phantom_size=2056x640",
         "--sizes=96x64",
         cwd=tmp_path,
     )
-    assert "NO REAL FILMS" in made.stderr
+    assert "NO REAL IMAGES" in made.stderr
     records = tmp_path / "data/tfrecords/phantom/96x64/paper"
-    assert f"{records.relative_to(tmp_path)}: 48 films" in made.stdout
+    assert f"{records.relative_to(tmp_path)}: 48 images" in made.stdout
     trained = run(
         "trainer",
         "--base=mobilenetv2",
@@ -47,5 +47,5 @@ def test_films_to_report_without_naming_a_folder(tmp_path):
     manifest = json.loads((records / "manifest.json").read_text())
     assert description["synthetic"] is True
     assert description["data_fingerprint"] == manifest["data_fingerprint"]
-    counted = sum(split["films"] for split in description["splits"].values())
+    counted = sum(split["images"] for split in description["splits"].values())
     assert counted == manifest["totals"]["records"] == 48

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_jobs import examples, shards
-from beam_jobs.sources.film import Film
+from beam_jobs import shards
+from beam_jobs.sources.source_row import SourceRow
+from records import example
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "record.tfrecord"
-IMAGE = (np.arange(24, dtype=np.uint32) * 2849).astype(np.uint16).reshape(6, 4, 1)
-FILM = Film(
-    film_id="P_00001_LEFT_CC",
+PIXELS = (np.arange(24, dtype=np.uint32) * 2849).astype(np.uint16).reshape(6, 4, 1)
+IMAGE = SourceRow(
+    image_id="P_00001_LEFT_CC",
     patient_id="P_00001",
     side="left",
     view="CC",
@@ -29,7 +30,7 @@ FILM = Film(
     path="not/in/the/record.dcm",
 )
 TEXTS = {
-    "film_id": "P_00001_LEFT_CC",
+    "image_id": "P_00001_LEFT_CC",
     "patient_id": "P_00001",
     "side": "left",
     "view": "CC",
@@ -48,7 +49,7 @@ NUMBERS = {"abnormalities": 2, "original_height": 4680, "original_width": 2576}
 
 
 def encode() -> bytes:
-    return b"".join(shards.frame_record(examples.encode(FILM, IMAGE, (4680, 2576))))
+    return b"".join(shards.frame_record(example.encode(IMAGE, PIXELS, (4680, 2576))))
 
 
 def test_the_golden_record(request):
@@ -67,13 +68,13 @@ def test_tensorflow_reads_it():
     for key, number in NUMBERS.items():
         assert list(feature[key].int64_list.value) == [number], key
     (raw,) = feature["image"].bytes_list.value
-    np.testing.assert_array_equal(np.frombuffer(raw, "<u2").reshape(6, 4, 1), IMAGE)
+    np.testing.assert_array_equal(np.frombuffer(raw, "<u2").reshape(6, 4, 1), PIXELS)
 
 
 def test_tensorflow_writes_the_same_frame(tmp_path):
     path = tmp_path / "record.tfrecord"
     with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(examples.encode(FILM, IMAGE, (4680, 2576)))
+        writer.write(example.encode(IMAGE, PIXELS, (4680, 2576)))
     assert path.read_bytes() == encode()
 
 

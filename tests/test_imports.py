@@ -11,7 +11,7 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
-PACKAGES = ("beam_jobs", "flags", "trainer")
+PACKAGES = ("beam_jobs", "flags", "records", "trainer")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 
@@ -42,14 +42,14 @@ def importers(*names: str) -> set[str]:
 
 def test_the_tree_is_read():
     assert len(FILES) > 30
-    assert "flags.errors.CallerError" in imports_of(ROOT / "beam_jobs" / "splits.py")
+    assert "records.errors.CallerError" in imports_of(ROOT / "beam_jobs" / "splits.py")
     assert "apache_beam" in imports_of(ROOT / "beam_jobs" / "pipeline.py")
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "flags").rglob("*.py")), ids=lambda p: p.name)
 def test_flags_import_the_standard_library_and_absl(path):
     roots = {name.split(".")[0] for name in imports_of(path)}
-    assert roots <= set(sys.stdlib_module_names) | {"absl", "flags"}
+    assert roots <= set(sys.stdlib_module_names) | {"absl", "flags", "records"}
 
 
 def test_beam_jobs_never_import_the_trainer():
@@ -58,7 +58,7 @@ def test_beam_jobs_never_import_the_trainer():
 
 def test_the_trainer_reaches_into_beam_jobs_in_one_place():
     found = {path for path in importers("beam_jobs") if path.startswith("trainer/")}
-    assert found == {"trainer/new_films/films.py"}
+    assert found == {"trainer/data/image_file.py"}
     for path in found:
         names = {name for name in imports_of(ROOT / path) if name.startswith("beam_jobs")}
         assert all(name.startswith("beam_jobs.imaging") for name in names)
@@ -114,9 +114,9 @@ def test_absl_flags_end_at_the_entry_points():
     found = importers("absl.flags", "absl.app")
     entry_points = {
         "beam_jobs/tfrecords.py",
-        "beam_jobs/verify.py",
+        "beam_jobs/verify/__main__.py",
         "trainer/__main__.py",
-        "trainer/experiments.py",
+        "trainer/commands/experiments.py",
     }
     assert {path for path in found if not path.startswith("flags/")} == entry_points
 

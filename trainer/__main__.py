@@ -4,7 +4,7 @@
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
   python -m trainer --mode=cross_validate --run_dir=runs/folds
   python -m trainer --mode=tune --space=space.txt --run_dir=runs/search
-  python -m trainer --mode=predict --run=RUN FILM_OR_FOLDER...
+  python -m trainer --mode=predict --run=RUN IMAGE_OR_FOLDER...
   python -m trainer --mode=compare RUN RUN...
   python -m trainer --mode=ensemble RUN RUN... --output_dir=DIR
 
@@ -21,10 +21,11 @@ import pathlib
 
 from absl import flags
 
-from flags import command_line, judging, memory, training
-from flags.errors import CallerError
+from flags import command_line, judging, training
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
+from records import memory
+from records.errors import CallerError
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def run(arguments: list[str]) -> int:
         # what TensorFlow calls deterministic is not, on a CPU, while operations run side by side
         os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     # TensorFlow is slow to import, so it waits until the flags are known to be good
-    from trainer import cross_validate, summary, tune
+    from trainer.commands import cross_validate, summary, tune
 
     if config.mode == "tune":
         for line in tune.tune(config):
@@ -82,7 +83,9 @@ def _judge(config: JudgingConfig) -> int:
 
 def _train(config: TrainingConfig) -> pathlib.Path:
     """Trains, and says how fast it went; returns the run folder."""
-    from trainer import monitoring, run_folder, train
+    from trainer.commands import train
+    from trainer.data import run_folder
+    from trainer.training import monitoring
 
     directory = train.train(config)
     throughput = run_folder.read_json(directory / "run.json").get("throughput")
@@ -93,7 +96,9 @@ def _train(config: TrainingConfig) -> pathlib.Path:
 
 def _evaluate(config: TrainingConfig) -> pathlib.Path:
     """Judges a finished run again; returns its folder."""
-    from trainer import damage, evaluate, run_folder, train
+    from trainer.commands import train
+    from trainer.data import damage, run_folder
+    from trainer.evaluation import evaluate
 
     assert config.run_dir is not None
     directory = pathlib.Path(config.run_dir)

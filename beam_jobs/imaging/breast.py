@@ -1,6 +1,6 @@
-"""Where the breast is on a film: what `clean`, `crop`, `orient` and `pectoral` start from.
+"""Where the breast is on an image: what `clean`, `crop`, `orient` and `pectoral` start from.
 
-All is decided on a small copy, so that it costs a few milliseconds whatever the film's size.
+All is decided on a small copy, so that it costs a few milliseconds whatever the image's size.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.decode import UnusableImage
 
 SMALL_SIDE = 512
 """Longest side of the small copy, pixels."""
@@ -18,8 +18,8 @@ SMALL_SIDE = 512
 # taken down to this share of the way from the background's median to it (by eye, on mini-MIAS and
 # CBIS-DDSM).
 _SKIN = 0.25
-# An opening this wide (pixels of the small copy, 3.7 % of the film) drops what is thinner than any
-# breast (film edges, letters) and lets go of labels that touch the skin; the margin gives back the
+# An opening this wide (pixels of the small copy, 3.7 % of the image) drops what is thinner than any
+# breast (image edges, letters) and lets go of labels that touch the skin; the margin gives back the
 # nipple it took.
 _OPENING = 19
 _MARGIN = 9
@@ -27,7 +27,7 @@ _LEAST_SHARE = 0.01
 
 
 def shrink(pixels: np.ndarray) -> np.ndarray:
-    """Averages a film down to `SMALL_SIDE`; smaller ones stay as they are.
+    """Averages an image down to `SMALL_SIDE`; smaller ones stay as they are.
 
     By halves first, for which OpenCV is three times as fast as for other factors; an odd last row
     or column falls away.
@@ -60,11 +60,11 @@ def find(small: np.ndarray, *, cleaned: bool = False) -> np.ndarray:
         [height, width] bool, true on the breast.
 
     Raises:
-        UnusableFilm: nothing on the film is as large as a breast.
+        UnusableImage: nothing on the image is as large as a breast.
     """
     if cleaned:
         if not small.any():
-            raise UnusableFilm("no_breast_found", "all of the film is black")
+            raise UnusableImage("no_breast_found", "all of the image is black")
         return small > 0
     side = max(small.shape)
     roots = np.sqrt(cv2.medianBlur(np.ascontiguousarray(small), 5).astype(np.float32))
@@ -77,7 +77,7 @@ def find(small: np.ndarray, *, cleaned: bool = False) -> np.ndarray:
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, opening, borderType=cv2.BORDER_CONSTANT)
     count, labels, sizes, _ = cv2.connectedComponentsWithStats(mask)
     if count < 2 or sizes[1:, cv2.CC_STAT_AREA].max() < _LEAST_SHARE * mask.size:
-        raise UnusableFilm("no_breast_found", f"nothing bright covers {_LEAST_SHARE:.0%} of it")
+        raise UnusableImage("no_breast_found", f"nothing bright covers {_LEAST_SHARE:.0%} of it")
     largest = (labels == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
     grown = cv2.dilate(largest, _disc(_MARGIN * side // SMALL_SIDE))
     return ndimage.binary_fill_holes((grown > 0) & (levels > 0))

@@ -3,7 +3,7 @@
 OpenCV's own counts 65,536 bins in 16 bits, more than a tile has pixels, so that its limit rounds to
 one pixel a bin and the picture hardly changes. Here a tile has 256 bins, as in its 8-bit variety
 (the two agree there to one level), and the map between their centres is linear, so that all levels
-of a film survive.
+of an image survive.
 """
 
 from __future__ import annotations

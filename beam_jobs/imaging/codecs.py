@@ -33,7 +33,7 @@ from pydicom.uid import (
 )
 
 from beam_jobs.imaging import jpeg, rle, streams
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,12 +78,12 @@ def decode_frame(frame: bytes | memoryview, syntax: UID, layout: Layout) -> Samp
         layout: what the header says of it.
 
     Raises:
-        UnusableFilm: the frame is not what the header says.
+        UnusableImage: the frame is not what the header says.
         Exception: every codec has errors of its own.
     """
     samples = _CODECS[syntax].decode(frame, layout)
     if samples.values.shape != (layout.rows, layout.columns):
-        raise UnusableFilm(
+        raise UnusableImage(
             "damaged_pixels",
             f"decoded to {samples.values.shape}, the header says {layout.rows}x{layout.columns}",
         )
@@ -94,7 +94,7 @@ def check_claims(frame: bytes, syntax: UID, layout: Layout) -> None:
     """Compares what a compressed stream says of itself with the header, before it is decoded.
 
     Raises:
-        UnusableFilm: they differ, or the stream is not whole.
+        UnusableImage: they differ, or the stream is not whole.
     """
     check = _CODECS[syntax].check
     if check is not None:
@@ -148,14 +148,16 @@ def _decode_jpeg2000(frame: bytes, layout: Layout) -> Samples:
 def _check_jpeg(frame: bytes, layout: Layout) -> streams.Stream:
     stream = streams.read_jpeg(frame)
     if stream.process not in (*streams.JPEG_SEQUENTIAL, streams.JPEG_LOSSLESS):
-        raise UnusableFilm("unsupported_compression", f"JPEG frame of kind {stream.process:#x}")
+        raise UnusableImage("unsupported_compression", f"JPEG frame of kind {stream.process:#x}")
     return _check_stream(stream, layout)
 
 
 def _check_jpeg_ls(frame: bytes, layout: Layout) -> streams.Stream:
     stream = streams.read_jpeg(frame)
     if stream.process != streams.JPEG_LS:
-        raise UnusableFilm("damaged_pixels", f"JPEG frame of kind {stream.process:#x}, not JPEG-LS")
+        raise UnusableImage(
+            "damaged_pixels", f"JPEG frame of kind {stream.process:#x}, not JPEG-LS"
+        )
     return _check_stream(stream, layout)
 
 
@@ -166,15 +168,15 @@ def _check_jpeg2000(frame: bytes, layout: Layout) -> streams.Stream:
 def _check_stream(stream: streams.Stream, layout: Layout) -> streams.Stream:
     """Compares a stream with the header before a codec takes the memory it claims."""
     if (stream.rows, stream.columns) != (layout.rows, layout.columns):
-        raise UnusableFilm(
+        raise UnusableImage(
             "damaged_pixels",
             f"the stream says {stream.rows}x{stream.columns}, "
             f"the header {layout.rows}x{layout.columns}",
         )
     if stream.components != 1:
-        raise UnusableFilm("not_greyscale", f"{stream.components} samples a pixel in the stream")
+        raise UnusableImage("not_greyscale", f"{stream.components} samples a pixel in the stream")
     if not 0 < stream.precision <= layout.bits_allocated:
-        raise UnusableFilm(
+        raise UnusableImage(
             "unsupported_bits",
             f"{stream.precision} bits in the stream, {layout.bits_allocated} allocated",
         )

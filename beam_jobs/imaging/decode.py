@@ -1,8 +1,8 @@
-"""Bytes of a film -> uint16 pixels, or a reason why not.
+"""Bytes of an image -> uint16 pixels, or a reason why not.
 
-pixels = read_film(path, options=Options(max_pixels=100_000_000))
+pixels = read_image(path, options=Options(max_pixels=100_000_000))
 
-0 is black and 65535 white whatever the film's bits, sign or photometric interpretation.
+0 is black and 65535 white whatever the image's bits, sign or photometric interpretation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from beam_jobs.imaging.dicom_file import (
     read_identity,
     read_origin,
 )
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 __all__ = [
     "CONTENTS",
@@ -32,23 +32,23 @@ __all__ = [
     "Identity",
     "Options",
     "Origin",
-    "UnusableFilm",
+    "UnusableImage",
     "decode",
-    "read_film",
     "read_identity",
+    "read_image",
     "read_origin",
 ]
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """How films are decoded.
+    """How images are decoded.
 
     Attributes:
-        max_pixels: films whose header claims more are rejected before memory is taken.
-        window: "none" = the whole stored range; "first" = the film's first VOI LUT or window, the
-            whole range where it has none; an index ("0", "1", ...) = that one, and films without
-            it are rejected. Films that are no DICOM have none.
+        max_pixels: images whose header claims more are rejected before memory is taken.
+        window: "none" = the whole stored range; "first" = the image's first VOI LUT or window, the
+            whole range where it has none; an index ("0", "1", ...) = that one, and images without
+            it are rejected. Images that are no DICOM have none.
         frame: which frame of a multi-frame file (or page of a TIFF), from 0; None rejects them.
         decoder: "auto" and "pydicom" read headers with pydicom and pixels with the fastest codec
             measured for each transfer syntax (`codecs`); "tfio" reads DICOM's pixels with
@@ -67,19 +67,19 @@ class Options:
             tfio_decoder.check_installed()
 
 
-def read_film(path: File, *, options: Options) -> np.ndarray:
-    """Reads and decodes one film.
+def read_image(path: File, *, options: Options) -> np.ndarray:
+    """Reads and decodes one image.
 
     Returns:
         [height, width] uint16, 0 (black) to 65535 (white).
 
     Raises:
-        UnusableFilm: the film can't be used.
+        UnusableImage: the image can't be used.
     """
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UnusableFilm("unreadable", error.strerror or type(error).__name__) from error
+        raise UnusableImage("unreadable", error.strerror or type(error).__name__) from error
     return decode(data, options=options)
 
 
@@ -94,17 +94,17 @@ def decode(data: bytes, *, options: Options) -> np.ndarray:
         [height, width] uint16, 0 (black) to 65535 (white).
 
     Raises:
-        UnusableFilm: the film can't be used.
+        UnusableImage: the image can't be used.
     """
     if not data:
-        raise UnusableFilm("empty_file", "0 bytes")
+        raise UnusableImage("empty_file", "0 bytes")
     if dicom_file.is_dicom(data):
         pixels = dicom.decode(data, **dataclasses.asdict(options))
     else:
         pixels = _find_reader(data)(data, options)
     darkest, brightest, _, _ = cv2.minMaxLoc(pixels)
     if darkest == brightest:
-        raise UnusableFilm("one_grey_level", f"every pixel is {int(darkest)}")
+        raise UnusableImage("one_grey_level", f"every pixel is {int(darkest)}")
     return pixels
 
 
@@ -124,6 +124,6 @@ def _find_reader(data: bytes) -> _Reader:
     for first_bytes, reader in _READERS.items():
         if data.startswith(first_bytes):
             return reader
-    raise UnusableFilm(
+    raise UnusableImage(
         "not_an_image", f"{len(data)} bytes, neither DICOM nor PGM, PNG, JPEG or TIFF"
     )

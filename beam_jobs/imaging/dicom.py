@@ -1,4 +1,4 @@
-"""A DICOM film -> full-scale pixels: header, frame, stored values, grey levels."""
+"""A DICOM image -> full-scale pixels: header, frame, stored values, grey levels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydicom.encaps import get_frame
 from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
 
 from beam_jobs.imaging import codecs, dicom_file, grey_levels, stored_values, tfio_decoder
-from beam_jobs.imaging.unusable import UnusableFilm, check_size
+from beam_jobs.imaging.unusable import UnusableImage, check_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,83 +42,83 @@ def decode(
         [rows, columns] uint16, 0 (black) to 65535 (white).
 
     Raises:
-        UnusableFilm: the film can't be used.
+        UnusableImage: the image can't be used.
     """
     try:
-        film, syntax, pixels = dicom_file.read(data, max_pixels=max_pixels)
-        header = read_pixel_module(film, has_pixels=pixels is not None)
-    except UnusableFilm:
+        image, syntax, pixels = dicom_file.read(data, max_pixels=max_pixels)
+        header = read_pixel_module(image, has_pixels=pixels is not None)
+    except UnusableImage:
         raise
     except Exception as error:  # pydicom raises many kinds on damaged bytes
-        raise UnusableFilm("damaged_header", type(error).__name__) from error
+        raise UnusableImage("damaged_header", type(error).__name__) from error
     _check_pixel_module(header, max_pixels, frame)
     if pixels is None or not pixels.value:
-        raise UnusableFilm("no_pixels", "PixelData (7FE0,0010) is absent or empty")
+        raise UnusableImage("no_pixels", "PixelData (7FE0,0010) is absent or empty")
     _check_syntax(syntax, header, by_tfio=decoder == "tfio")
     stored = stored_values.StoredRange(header.bits_stored, header.signed)
     try:
-        _take_frame_groups(film, frame or 0)
+        _take_frame_groups(image, frame or 0)
         levels = grey_levels.read(
-            film, stored, window=window, swapped=syntax == ExplicitVRBigEndian
+            image, stored, window=window, swapped=syntax == ExplicitVRBigEndian
         )
-    except UnusableFilm:
+    except UnusableImage:
         raise
     except Exception as error:
-        raise UnusableFilm("damaged_header", f"grey levels: {type(error).__name__}") from error
+        raise UnusableImage("damaged_header", f"grey levels: {type(error).__name__}") from error
     if not syntax.is_compressed:
         _check_length(header, len(pixels.value))
     try:
-        cut = _read_frame(film, pixels, header, syntax, frame or 0)
+        cut = _read_frame(image, pixels, header, syntax, frame or 0)
         swapped = syntax == ExplicitVRBigEndian and pixels.representation == "OW"
         ranks = _read_ranks(cut, header, syntax, swapped=swapped, by_tfio=decoder == "tfio")
-    except UnusableFilm:
+    except UnusableImage:
         raise
     except Exception as error:  # each decoder has errors of its own
-        raise UnusableFilm("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error
+        raise UnusableImage("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error
     return np.ascontiguousarray(levels.apply(ranks))
 
 
-def read_pixel_module(film: pydicom.Dataset, *, has_pixels: bool) -> PixelModule:
+def read_pixel_module(image: pydicom.Dataset, *, has_pixels: bool) -> PixelModule:
     """Reads what decides the meaning of pixels.
 
     Raises:
-        UnusableFilm: the file has no image.
+        UnusableImage: the file has no image.
         Exception: an element is absent or no number.
     """
-    if "Rows" not in film or "Columns" not in film:
+    if "Rows" not in image or "Columns" not in image:
         if has_pixels:
-            raise UnusableFilm("damaged_header", "Rows (0028,0010) or Columns (0028,0011) absent")
-        raise UnusableFilm("no_pixels", "no Rows, Columns and PixelData in the header")
-    bits_stored = int(film.BitsStored)
+            raise UnusableImage("damaged_header", "Rows (0028,0010) or Columns (0028,0011) absent")
+        raise UnusableImage("no_pixels", "no Rows, Columns and PixelData in the header")
+    bits_stored = int(image.BitsStored)
     return PixelModule(
-        rows=int(film.Rows),
-        columns=int(film.Columns),
-        frames=int(film.get("NumberOfFrames", 1) or 1),
-        samples=int(film.get("SamplesPerPixel", 1)),
-        photometric=str(film.PhotometricInterpretation),
-        bits_allocated=int(film.BitsAllocated),
+        rows=int(image.Rows),
+        columns=int(image.Columns),
+        frames=int(image.get("NumberOfFrames", 1) or 1),
+        samples=int(image.get("SamplesPerPixel", 1)),
+        photometric=str(image.PhotometricInterpretation),
+        bits_allocated=int(image.BitsAllocated),
         bits_stored=bits_stored,
-        high_bit=int(film.get("HighBit", bits_stored - 1)),
-        signed=bool(int(film.PixelRepresentation)),
+        high_bit=int(image.get("HighBit", bits_stored - 1)),
+        signed=bool(int(image.PixelRepresentation)),
     )
 
 
 def _check_pixel_module(header: PixelModule, max_pixels: int, frame: int | None) -> None:
     if header.samples != 1 or header.photometric not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UnusableFilm("not_greyscale", f"{header.samples} samples a pixel, or a palette")
+        raise UnusableImage("not_greyscale", f"{header.samples} samples a pixel, or a palette")
     if header.frames < 1:
-        raise UnusableFilm("damaged_header", f"{header.frames} frames")
+        raise UnusableImage("damaged_header", f"{header.frames} frames")
     if frame is None and header.frames != 1:
-        raise UnusableFilm("not_one_frame", f"{header.frames} frames")
+        raise UnusableImage("not_one_frame", f"{header.frames} frames")
     if frame is not None and frame >= header.frames:
-        raise UnusableFilm("no_such_frame", f"frame {frame} of {header.frames}")
+        raise UnusableImage("no_such_frame", f"frame {frame} of {header.frames}")
     check_size(header.rows, header.columns, max_pixels)
     if header.bits_allocated not in (8, 16) or not 0 < header.bits_stored <= header.bits_allocated:
-        raise UnusableFilm(
+        raise UnusableImage(
             "unsupported_bits", f"{header.bits_stored} stored in {header.bits_allocated}"
         )
     if not header.bits_stored - 1 <= header.high_bit < header.bits_allocated:
-        raise UnusableFilm(
+        raise UnusableImage(
             "unsupported_bits", f"{header.bits_stored} stored up to bit {header.high_bit}"
         )
 
@@ -127,25 +127,25 @@ _FRAME_GREY_LEVELS = ("PixelValueTransformationSequence", "FrameVOILUTSequence")
 """Rescale (0028,9145) and windows (0028,9132) of a frame, PS3.3 C.7.6.16.2.9 and .10."""
 
 
-def _take_frame_groups(film: pydicom.Dataset, index: int) -> None:
-    """Puts a frame's own grey levels where films of one frame have them, PS3.3 C.7.6.16."""
-    shared = film.get("SharedFunctionalGroupsSequence") or []
-    of_frames = film.get("PerFrameFunctionalGroupsSequence") or []
+def _take_frame_groups(image: pydicom.Dataset, index: int) -> None:
+    """Puts a frame's own grey levels where images of one frame have them, PS3.3 C.7.6.16."""
+    shared = image.get("SharedFunctionalGroupsSequence") or []
+    of_frames = image.get("PerFrameFunctionalGroupsSequence") or []
     for groups in (*shared[:1], *of_frames[index : index + 1]):
         for keyword in _FRAME_GREY_LEVELS:
             for item in groups.get(keyword) or []:
-                film.update(item)
+                image.update(item)
 
 
 def _check_syntax(syntax: UID, header: PixelModule, *, by_tfio: bool) -> None:
     if not syntax.is_transfer_syntax:  # its text stays in the file
-        raise UnusableFilm("unsupported_compression", "a transfer syntax DICOM does not list")
+        raise UnusableImage("unsupported_compression", "a transfer syntax DICOM does not list")
     if not codecs.is_known(syntax):
-        raise UnusableFilm("unsupported_compression", syntax.name)
+        raise UnusableImage("unsupported_compression", syntax.name)
     # a codec's samples have no bits below the lowest one stored
     whole_cells = not syntax.is_compressed or syntax == RLELossless
     if header.high_bit != header.bits_stored - 1 and (by_tfio or not whole_cells):
-        raise UnusableFilm(
+        raise UnusableImage(
             "unsupported_bits",
             f"{header.bits_stored} stored up to bit {header.high_bit} in {syntax.name}",
         )
@@ -155,7 +155,7 @@ def _check_length(header: PixelModule, found: int) -> None:
     """Compares uncompressed pixel data with its header, PS3.5 8.1.1."""
     wanted = header.frame_bytes * header.frames
     if found < wanted:
-        raise UnusableFilm("truncated", f"{found} of {wanted} bytes of pixels")
+        raise UnusableImage("truncated", f"{found} of {wanted} bytes of pixels")
 
 
 def _read_ranks(
@@ -179,7 +179,7 @@ def _read_ranks(
 
 
 def _read_frame(
-    film: pydicom.Dataset,
+    image: pydicom.Dataset,
     pixels: dicom_file.PixelData,
     header: PixelModule,
     syntax: UID,
@@ -194,8 +194,8 @@ def _read_frame(
         frame = dicom_file.join_fragments(pixels)
         return frame if syntax == RLELossless else bytes(frame)  # other streams are searched
     offsets = None
-    if "ExtendedOffsetTable" in film:
-        offsets = (film.ExtendedOffsetTable, film.ExtendedOffsetTableLengths)
+    if "ExtendedOffsetTable" in image:
+        offsets = (image.ExtendedOffsetTable, image.ExtendedOffsetTableLengths)
     return get_frame(
         bytes(pixels.value), index, number_of_frames=header.frames, extended_offsets=offsets
     )

@@ -20,7 +20,7 @@ from pydicom.filereader import read_dataset, read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 # pydicom's warnings quote header values, and those may name a person
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -49,7 +49,7 @@ class Identity:
         side: left or right, from ImageLaterality (0020,0062).
         view: code of the projection, from ViewCodeSequence (0054,0220), else ViewPosition
             (0018,5101).
-        content: film, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
+        content: image, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
         rows: Rows (0028,0010).
         columns: Columns (0028,0011).
     """
@@ -68,7 +68,7 @@ NOBODY = Identity("", "")
 
 @dataclasses.dataclass(frozen=True)
 class Origin:
-    """What a header says beside `Identity`, for a film that comes without a table; "" if nothing.
+    """What a header says beside `Identity`, for an image that comes without a table; "" if nothing.
 
     Attributes:
         study_uid: StudyInstanceUID (0020,000D), one examination.
@@ -110,7 +110,7 @@ _VIEWS = {
     "cranio-caudal exaggerated laterally": "XCCL",
     "cranio-caudal exaggerated medially": "XCCM",
 }
-CONTENTS = {"full mammogram images": "film", "cropped images": "crop", "ROI mask images": "mask"}
+CONTENTS = {"full mammogram images": "image", "cropped images": "crop", "ROI mask images": "mask"}
 """SeriesDescription of CBIS-DDSM -> what is to be seen."""
 
 
@@ -144,12 +144,12 @@ def read_identity(path: File) -> Identity:
         )
     except OSError:
         raise
-    except Exception:  # any damage; the conversion itself says which, film by film
+    except Exception:  # any damage; the conversion itself says which, image by image
         return NOBODY
 
 
 def read_origin(path: File) -> Origin:
-    """Reads where a film comes from, without its pixels; nothing of what is not DICOM.
+    """Reads where an image comes from, without its pixels; nothing of what is not DICOM.
 
     Raises:
         OSError: the file can't be read.
@@ -184,7 +184,7 @@ def is_dicom(data: bytes) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class PixelData:
-    """The element (7FE0,0010) where it lies in the file: films are tens of megabytes.
+    """The element (7FE0,0010) where it lies in the file: images are tens of megabytes.
 
     Attributes:
         value: its bytes, all that is left of the file where its length is not defined.
@@ -208,7 +208,7 @@ def read(data: bytes, *, max_pixels: int) -> tuple[pydicom.Dataset, UID, PixelDa
         The data set without pixels, its transfer syntax, and the pixels if there are any.
 
     Raises:
-        UnusableFilm: the file ends too early or inflates without end.
+        UnusableImage: the file ends too early or inflates without end.
         Exception: pydicom raises many kinds on damaged bytes.
     """
     stream = io.BytesIO(data)
@@ -225,25 +225,25 @@ def read(data: bytes, *, max_pixels: int) -> tuple[pydicom.Dataset, UID, PixelDa
     if syntax == DeflatedExplicitVRLittleEndian:
         data = _inflate(data[stream.tell() :], 2 * max_pixels + _LARGEST_HEADER)
         stream = io.BytesIO(data)
-        film: pydicom.Dataset = read_dataset(stream, False, True, stop_when=is_pixel_data)
+        image: pydicom.Dataset = read_dataset(stream, False, True, stop_when=is_pixel_data)
     else:
         stream.seek(0)
-        film = read_partial(stream, stop_when=is_pixel_data)
+        image = read_partial(stream, stop_when=is_pixel_data)
     if not found:
-        return film, syntax, None
+        return image, syntax, None
     representation, length = found[-1]
     # tag and length, PS3.5 7.1: an explicit VR of many bytes has a longer length
     start = stream.tell() + (12 if representation in EXPLICIT_VR_LENGTH_32 else 8)
     delimited = length == _UNDEFINED_LENGTH
     end = len(data) if delimited else start + length
-    return film, syntax, PixelData(memoryview(data)[start:end], representation, delimited)
+    return image, syntax, PixelData(memoryview(data)[start:end], representation, delimited)
 
 
 def join_fragments(pixels: PixelData) -> bytes | memoryview:
     """Returns the one frame of encapsulated pixels, PS3.5 A.4; not copied if in one piece.
 
     Raises:
-        UnusableFilm: the file ends before its items do.
+        UnusableImage: the file ends before its items do.
         ValueError: there is something else among the items.
     """
     items: list[memoryview] = []
@@ -256,12 +256,12 @@ def join_fragments(pixels: PixelData) -> bytes | memoryview:
         if tag != _ITEM_TAG:
             raise ValueError(f"tag {tag:08x} among the items of the pixels")
         if length > len(value) - place:
-            raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
+            raise UnusableImage("truncated", "the file ends before its compressed pixels do")
         items.append(value[place : place + length])
         place += length
     else:
         if pixels.delimited:
-            raise UnusableFilm("truncated", "the file ends before its compressed pixels do")
+            raise UnusableImage("truncated", "the file ends before its compressed pixels do")
     fragments = items[1:]  # the first is the table of offsets
     return fragments[0] if len(fragments) == 1 else b"".join(fragments)
 
@@ -271,7 +271,7 @@ def _inflate(data: bytes, limit: int) -> bytes:
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflater.decompress(data, limit)
     if inflater.unconsumed_tail:
-        raise UnusableFilm("too_large", f"the file inflates to more than {limit} bytes")
+        raise UnusableImage("too_large", f"the file inflates to more than {limit} bytes")
     if not inflater.eof:
-        raise UnusableFilm("truncated", "the file ends before its deflated bytes do")
+        raise UnusableImage("truncated", "the file ends before its deflated bytes do")
     return inflated

@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.decode import UnusableImage
 from beam_jobs.imaging.levels import LEVELS, count_levels
 
 
@@ -26,7 +26,7 @@ def equalise_histogram(pixels: np.ndarray, *, breast: bool = False) -> np.ndarra
     """Equalises the histogram in 65,536 levels, over the whole image, padding included.
 
     The map is round((cdf - cdf_min) * 65535 / (height * width - 1)), the authors' formula with
-    their 256 levels replaced by all that a film has.
+    their 256 levels replaced by all that an image has.
 
     Args:
         pixels: image.
@@ -54,21 +54,21 @@ def check_not_black(counts: np.ndarray) -> None:
         counts: [65536] pixels of each level, black ones left out.
 
     Raises:
-        UnusableFilm: there is none.
+        UnusableImage: there is none.
     """
     if not counts.any():
-        raise UnusableFilm("no_breast_found", "all of the image is black after cleaning")
+        raise UnusableImage("no_breast_found", "all of the image is black after cleaning")
 
 
 def stretch_range(pixels: np.ndarray) -> np.ndarray:
     """Maps the darkest pixel to 0 and the brightest to 65535, linearly.
 
     Raises:
-        UnusableFilm: the image has one grey level.
+        UnusableImage: the image has one grey level.
     """
     darkest, brightest, _, _ = cv2.minMaxLoc(pixels)
     if darkest == brightest:
-        raise UnusableFilm("one_grey_level", f"every pixel is {int(darkest)} after the recipe")
+        raise UnusableImage("one_grey_level", f"every pixel is {int(darkest)} after the recipe")
     span = np.arange(LEVELS) - darkest
     table = np.rint(np.clip(span * (LEVELS - 1) / (brightest - darkest), 0, LEVELS - 1))
     return table.astype(np.uint16)[pixels]
@@ -87,7 +87,7 @@ def stretch_percentiles(
             1 to 65535.
 
     Raises:
-        UnusableFilm: both percentiles are the same level.
+        UnusableImage: both percentiles are the same level.
     """
     counts = count_levels(pixels)
     if breast:
@@ -99,7 +99,7 @@ def stretch_percentiles(
         for percent in (low, high)
     )
     if bottom == top:
-        raise UnusableFilm("one_grey_level", f"percentiles {low:g} and {high:g} are both {top}")
+        raise UnusableImage("one_grey_level", f"percentiles {low:g} and {high:g} are both {top}")
     darkest = 1 if breast else 0
     share = np.clip((np.arange(LEVELS) - bottom) / (top - bottom), 0, 1)
     table = np.rint(share * (LEVELS - 1 - darkest)) + darkest

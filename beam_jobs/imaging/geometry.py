@@ -1,8 +1,8 @@
 """Where the pixels of a record came from: steps that move pixels note it on a trail.
 
 trail = Trail()
-record = recipe.prepare(film, "paper", size, trail=trail)
-column, row, _ = trail.matrix @ (record_column, record_row, 1)  # of the film
+record = recipe.prepare(image, "paper", size, trail=trail)
+column, row, _ = trail.matrix @ (record_column, record_row, 1)  # of the image
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 
 class Trail:
-    """The way back from the pixels made so far to the film.
+    """The way back from the pixels made so far to the image.
 
     Coordinates are (column, row); whole numbers are centres of pixels, (0, 0) the upper left one.
 
     Attributes:
-        matrix: [3, 3] float64, affine: (column, row, 1) of a pixel now -> of the film.
+        matrix: [3, 3] float64, affine: (column, row, 1) of a pixel now -> of the image.
     """
 
     def __init__(self) -> None:

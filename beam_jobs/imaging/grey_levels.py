@@ -6,7 +6,7 @@ all become one table, computed in float64. Padding is black whatever else is sai
 
 What full scale is, without a window: the range that the possible stored values (2**BitsStored of
 them) reach after the modality step. So a linear rescale changes nothing, one with a negative slope
-inverts, and two films of one device keep one scale.
+inverts, and two images of one device keep one scale.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pydicom
 from pydicom.multival import MultiValue
 
 from beam_jobs.imaging.stored_values import StoredRange
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 WHITE = 65535
 
@@ -49,31 +49,31 @@ class GreyLevels:
         return cv2.bitwise_not(pixels) if self.inverted else pixels
 
 
-def read(film: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: bool) -> GreyLevels:
+def read(image: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: bool) -> GreyLevels:
     """Reads what a header says about grey levels.
 
     Args:
-        film: a data set.
+        image: a data set.
         stored: which values its pixels can have.
-        window: "none", "first" (the whole range where a film has none) or an index.
+        window: "none", "first" (the whole range where an image has none) or an index.
         swapped: whether words in its tables are big-endian.
 
     Raises:
-        UnusableFilm: the header contradicts itself, or has no window of that index.
+        UnusableImage: the header contradicts itself, or has no window of that index.
     """
     # MONOCHROME1: the lowest value is white, PS3.3 C.7.6.3.1.2. INVERSE (PS3.3 C.11.6) says the
     # same once more (the DX module asks for both together), so two do not cancel out; IDENTITY
     # adds nothing to either.
-    inverse_shape = film.get("PresentationLUTShape") == "INVERSE"
-    inverted = film.PhotometricInterpretation == "MONOCHROME1" or inverse_shape
-    slope, intercept = _read_rescale(film)
-    padding = _find_padding(film, stored)
-    has_modality_lut = bool(film.get("ModalityLUTSequence"))
-    voi = _choose_voi(film, window)
+    inverse_shape = image.get("PresentationLUTShape") == "INVERSE"
+    inverted = image.PhotometricInterpretation == "MONOCHROME1" or inverse_shape
+    slope, intercept = _read_rescale(image)
+    padding = _find_padding(image, stored)
+    has_modality_lut = bool(image.get("ModalityLUTSequence"))
+    voi = _choose_voi(image, window)
     if not has_modality_lut and voi is None and padding is None:
         return GreyLevels(stored.bits, inverted != (slope < 0), None)
     if has_modality_lut:  # it excludes a rescale, PS3.3 C.11.1
-        lut = _read_lut(film.ModalityLUTSequence[0], swapped)
+        lut = _read_lut(image.ModalityLUTSequence[0], swapped)
         levels = lut.look_up(stored.values)
     else:
         levels = stored.values * slope + intercept
@@ -94,31 +94,31 @@ def read(film: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: bo
 
 def _stretch(levels: np.ndarray, lowest: float, highest: float) -> np.ndarray:
     if not lowest < highest:
-        raise UnusableFilm("damaged_header", "a modality LUT of one level")
+        raise UnusableImage("damaged_header", "a modality LUT of one level")
     return (levels - lowest) / (highest - lowest)
 
 
-def _read_rescale(film: pydicom.Dataset) -> tuple[float, float]:
+def _read_rescale(image: pydicom.Dataset) -> tuple[float, float]:
     """Reads Rescale Slope (0028,1053) and Intercept (0028,1052), PS3.3 C.11.1."""
-    if film.get("RescaleSlope") is None or film.get("RescaleIntercept") is None:
+    if image.get("RescaleSlope") is None or image.get("RescaleIntercept") is None:
         return 1.0, 0.0
-    slope, intercept = float(film.RescaleSlope), float(film.RescaleIntercept)
+    slope, intercept = float(image.RescaleSlope), float(image.RescaleIntercept)
     if not (math.isfinite(slope) and math.isfinite(intercept)) or slope == 0:
-        raise UnusableFilm("damaged_header", f"rescale slope {slope}, intercept {intercept}")
+        raise UnusableImage("damaged_header", f"rescale slope {slope}, intercept {intercept}")
     return slope, intercept
 
 
-def _find_padding(film: pydicom.Dataset, stored: StoredRange) -> slice | None:
+def _find_padding(image: pydicom.Dataset, stored: StoredRange) -> slice | None:
     """Finds the ranks that mean "no image here", PS3.3 C.7.5.1.1.2.
 
     Returns:
         Ranks from Pixel Padding Value (0028,0120) to Range Limit (0028,0121), None if there are
         none: padding that no pixel can have changes nothing.
     """
-    if film.get("PixelPaddingValue") is None:
+    if image.get("PixelPaddingValue") is None:
         return None
-    limit = film.get("PixelPaddingRangeLimit")
-    ends = [int(film.PixelPaddingValue)]
+    limit = image.get("PixelPaddingRangeLimit")
+    ends = [int(image.PixelPaddingValue)]
     ends.append(ends[0] if limit is None else int(limit))
     # written as a signed or an unsigned word, whichever the writer took it for
     ends = [end - 65536 if stored.signed and end > 32767 else end for end in ends]
@@ -149,28 +149,28 @@ class _Window:
         return np.clip((levels - center) / width + 0.5, 0, 1)
 
 
-def _choose_voi(film: pydicom.Dataset, window: str) -> _Window | pydicom.Dataset | None:
-    """Chooses among the film's alternatives, PS3.3 C.11.2; VOI LUTs go before windows."""
+def _choose_voi(image: pydicom.Dataset, window: str) -> _Window | pydicom.Dataset | None:
+    """Chooses among the image's alternatives, PS3.3 C.11.2; VOI LUTs go before windows."""
     if window == "none":
         return None
     index = 0 if window == "first" else int(window)
-    tables = film.get("VOILUTSequence") or []
-    centers, widths = _numbers(film.get("WindowCenter")), _numbers(film.get("WindowWidth"))
+    tables = image.get("VOILUTSequence") or []
+    centers, widths = _numbers(image.get("WindowCenter")), _numbers(image.get("WindowWidth"))
     count = len(tables) or min(len(centers), len(widths))
     if index < count:
-        return tables[index] if tables else _check_window(film, centers[index], widths[index])
+        return tables[index] if tables else _check_window(image, centers[index], widths[index])
     if window == "first":
         return None
-    raise UnusableFilm("no_such_window", f"window {index} of {count}")
+    raise UnusableImage("no_such_window", f"window {index} of {count}")
 
 
-def _check_window(film: pydicom.Dataset, center: float, width: float) -> _Window:
-    function = str(film.get("VOILUTFunction") or "LINEAR").upper()
+def _check_window(image: pydicom.Dataset, center: float, width: float) -> _Window:
+    function = str(image.get("VOILUTFunction") or "LINEAR").upper()
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):  # its text stays in the file
-        raise UnusableFilm("damaged_header", "a VOI LUT function DICOM does not list")
+        raise UnusableImage("damaged_header", "a VOI LUT function DICOM does not list")
     enough = width >= 1 if function == "LINEAR" else width > 0
     if not (enough and math.isfinite(width) and math.isfinite(center)):
-        raise UnusableFilm("damaged_header", f"window of centre {center}, width {width}")
+        raise UnusableImage("damaged_header", f"window of centre {center}, width {width}")
     return _Window(center, width, function)
 
 
@@ -206,7 +206,7 @@ def _read_lut(item: pydicom.Dataset, swapped: bool) -> _Lut:
     count, first, bits = (int(number) for number in item.LUTDescriptor)
     count = count or 65536
     if not (0 < count <= 65536 and 8 <= bits <= 16):
-        raise UnusableFilm("damaged_header", f"a LUT of {count} entries of {bits} bits")
+        raise UnusableImage("damaged_header", f"a LUT of {count} entries of {bits} bits")
     data = item.LUTData
     if isinstance(data, bytes):
         packed = len(data) < 2 * count  # 8-bit entries may lie two in a word
@@ -214,8 +214,8 @@ def _read_lut(item: pydicom.Dataset, swapped: bool) -> _Lut:
     else:
         entries = np.asarray(data, np.int64).reshape(-1) & 0xFFFF
     if len(entries) < count:
-        raise UnusableFilm("damaged_header", f"{len(entries)} of {count} entries of a LUT")
+        raise UnusableImage("damaged_header", f"{len(entries)} of {count} entries of a LUT")
     highest = (1 << bits) - 1
     if entries[:count].max() > highest:
-        raise UnusableFilm("damaged_header", f"a LUT of {bits} bits with larger entries")
+        raise UnusableImage("damaged_header", f"a LUT of {bits} bits with larger entries")
     return _Lut(first, highest, entries[:count].astype(np.float64))

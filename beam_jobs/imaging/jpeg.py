@@ -11,7 +11,7 @@ import imagecodecs
 import numpy as np
 
 from beam_jobs.imaging.streams import Stream
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 _TAIL = 8  # pixels; filled ones come in whole blocks, or up to the end
 _NOISE = bytes(byte % 255 for byte in np.random.Generator(np.random.PCG64(0)).bytes(512))
@@ -28,14 +28,14 @@ def decode(data: bytes, stream: Stream) -> np.ndarray:
         [rows, columns] or [rows, columns, components] uint8 or uint16.
 
     Raises:
-        UnusableFilm: coded bytes are missing at its end.
+        UnusableImage: coded bytes are missing at its end.
         Exception: libjpeg's own errors.
     """
     pixels: np.ndarray = imagecodecs.jpeg8_decode(data)
     if _looks_filled(pixels):
         noisy = data[: stream.end] + _NOISE + data[stream.end :]
         if not np.array_equal(imagecodecs.jpeg8_decode(noisy), pixels):
-            raise UnusableFilm("truncated", "the JPEG stream ends before its last pixel")
+            raise UnusableImage("truncated", "the JPEG stream ends before its last pixel")
     return pixels
 
 

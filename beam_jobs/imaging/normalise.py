@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.decode import UnusableImage
 from beam_jobs.imaging.enhance import check_not_black
 from beam_jobs.imaging.levels import LEVELS, count_levels
 
@@ -23,7 +23,7 @@ def normalise_globally(pixels: np.ndarray, *, span: float, breast: bool = False)
     Goodfellow, Bengio, Courville, Deep Learning, 12.2.1.1, with s = 1 and lambda = 0.
 
     Raises:
-        UnusableFilm: the image has one grey level.
+        UnusableImage: the image has one grey level.
     """
     counts = count_levels(pixels)
     if breast:
@@ -33,7 +33,7 @@ def normalise_globally(pixels: np.ndarray, *, span: float, breast: bool = False)
     mean = np.average(levels, weights=counts)
     deviation = np.sqrt(np.average((levels - mean) ** 2, weights=counts))
     if deviation == 0:
-        raise UnusableFilm("one_grey_level", f"every pixel is {mean:.0f}")
+        raise UnusableImage("one_grey_level", f"every pixel is {mean:.0f}")
     table = _to_levels((levels - mean) / deviation, span, darkest=int(breast))
     if breast:
         table[0] = 0

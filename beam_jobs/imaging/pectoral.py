@@ -1,10 +1,10 @@
-"""Removal of the pectoral muscle from MLO films, where its edge is beyond doubt.
+"""Removal of the pectoral muscle from MLO images, where its edge is beyond doubt.
 
 The edge is taken as a straight line from the upper border to the chest wall, the one along which
-the film falls most steeply from muscle to breast (a straight-line search in the gradient, as in
+the image falls most steeply from muscle to breast (a straight-line search in the gradient, as in
 Karssemeijer, Phys. Med. Biol. 43:365-378, 1998). What the search finds is believed only if it looks
-like a muscle: bright, long, at a usual angle, falling all along its edge. Else the film stays as it
-is, because a part of the breast must never go.
+like a muscle: bright, long, at a usual angle, falling all along its edge. Else the image stays as
+it is, because a part of the breast must never go.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from beam_jobs.imaging import breast, film
+from beam_jobs.imaging import breast, clean_and_crop
 
 # Ends of the lines tried, as shares of the breast's box: along the upper border, along the wall.
 _ON_TOP = np.linspace(0.12, 0.9, 40)[:, None, None]
@@ -21,7 +21,7 @@ _ALONG = np.linspace(0.04, 0.96, 64)
 _STEADY = len(_ALONG) // 3
 _ACROSS = 5.0  # how far on either side of a line brightness is compared, pixels of the small copy
 _BLUR = 2.5
-# What a muscle looks like; beyond these the film is left alone (mini-MIAS, by eye and by lesions).
+# What a muscle looks like; beyond these the image is left alone (mini-MIAS, by eye and by lesions).
 _ANGLES = (12.0, 50.0)  # from the chest wall, degrees
 _LEAST_FALL = 0.025  # across the edge, share of the breast's brightness
 _FALLING = 0.9  # share of the edge that falls
@@ -30,7 +30,7 @@ _LEAST_BRIGHTNESS = 1.05  # of the muscle's median against that of the rest of t
 
 
 def remove(pixels: np.ndarray, *, view: str, cleaned: bool = False) -> np.ndarray:
-    """Turns the pectoral muscle black; films that are not MLO, or leave doubt, pass unchanged.
+    """Turns the pectoral muscle black; images that are not MLO, or leave doubt, pass unchanged.
 
     Args:
         pixels: [height, width] uint16.
@@ -41,7 +41,7 @@ def remove(pixels: np.ndarray, *, view: str, cleaned: bool = False) -> np.ndarra
         [height, width] uint16.
 
     Raises:
-        UnusableFilm: no breast was found.
+        UnusableImage: no breast was found.
     """
     if view != "MLO":
         return pixels
@@ -53,11 +53,11 @@ def remove(pixels: np.ndarray, *, view: str, cleaned: bool = False) -> np.ndarra
     muscle = _find(small, mask)
     if muscle is None:
         return pixels
-    return film.blacken(pixels, muscle if wall_is_left else muscle[:, ::-1])
+    return clean_and_crop.blacken(pixels, muscle if wall_is_left else muscle[:, ::-1])
 
 
 def _find(small: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
-    """Returns the muscle of a film whose chest wall is at the left, None if there is doubt."""
+    """Returns the muscle of an image whose chest wall is at the left, None if there is doubt."""
     left, top, _, height = cv2.boundingRect(mask.astype(np.uint8))
     if top > 0.05 * len(small):  # the breast does not reach the border the muscle comes from
         return None

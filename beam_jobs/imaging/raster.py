@@ -1,4 +1,4 @@
-"""Films that are no DICOM: PGM, PNG and JPEG (TIFF is in `tiff`).
+"""Images that are no DICOM: PGM, PNG and JPEG (TIFF is in `tiff`).
 
 Sizes are read from headers before anything is decoded, and files are walked to their end first:
 half a file is rejected.
@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 
 from beam_jobs.imaging import jpeg, streams
-from beam_jobs.imaging.unusable import UnusableFilm, check_size
+from beam_jobs.imaging.unusable import UnusableImage, check_size
 
 
 def decode_pgm(data: bytes, max_pixels: int) -> np.ndarray:
@@ -26,14 +26,14 @@ def decode_pgm(data: bytes, max_pixels: int) -> np.ndarray:
     check_size(height, width, max_pixels)
     wanted = height * width * (1 if maximum < 256 else 2)
     if len(data) - offset < wanted:
-        raise UnusableFilm("truncated", f"{len(data) - offset} of {wanted} bytes of pixels")
+        raise UnusableImage("truncated", f"{len(data) - offset} of {wanted} bytes of pixels")
     if data[offset + wanted :].lstrip().startswith(b"P5"):  # PGM may hold a sequence of images
-        raise UnusableFilm("not_one_frame", "several images in one PGM")
+        raise UnusableImage("not_one_frame", "several images in one PGM")
     stored = np.frombuffer(data, "u1" if maximum < 256 else ">u2", height * width, offset)
     table = np.rint(np.arange(maximum + 1) * 65535 / maximum).astype(np.uint16)
     brightest = int(stored.max())
     if brightest > maximum:
-        raise UnusableFilm("damaged_pixels", f"a pixel of {brightest}, the header says {maximum}")
+        raise UnusableImage("damaged_pixels", f"a pixel of {brightest}, the header says {maximum}")
     return table[stored].reshape(height, width)
 
 
@@ -45,10 +45,10 @@ def _read_pgm_header(data: bytes) -> tuple[int, int, int, int]:
     """Returns width, height, largest value and where the pixels begin."""
     match = _PGM_HEADER.match(data[:4096])
     if match is None:
-        raise UnusableFilm("damaged_header", "PGM header without width, height and maximum")
+        raise UnusableImage("damaged_header", "PGM header without width, height and maximum")
     width, height, maximum = (int(number) for number in match.groups())
     if not (width > 0 and height > 0 and 0 < maximum < 65536):
-        raise UnusableFilm("damaged_header", f"PGM of {height}x{width}, maximum {maximum}")
+        raise UnusableImage("damaged_header", f"PGM of {height}x{width}, maximum {maximum}")
     return width, height, maximum, match.end()
 
 
@@ -63,23 +63,23 @@ def decode_png(data: bytes, max_pixels: int) -> np.ndarray:
     bits, colour = data[24], data[25]
     check_size(height, width, max_pixels)
     if b"acTL" in chunks:  # an animation, PNG 3rd edition 11.3.6.1
-        raise UnusableFilm("not_one_frame", "an animated PNG")
+        raise UnusableImage("not_one_frame", "an animated PNG")
     _check_exif(chunks.get(b"eXIf", b""))
     if colour not in (0, 2) or b"tRNS" in chunks:
-        raise UnusableFilm("not_greyscale", f"PNG with palette or alpha, colour type {colour}")
+        raise UnusableImage("not_greyscale", f"PNG with palette or alpha, colour type {colour}")
     if bits not in (8, 16):
-        raise UnusableFilm("unsupported_bits", f"PNG of {bits} bits")
+        raise UnusableImage("unsupported_bits", f"PNG of {bits} bits")
     try:
         decoded = imagecodecs.png_decode(data)
     except Exception as error:
-        raise UnusableFilm("damaged_pixels", f"PNG: {type(error).__name__}") from error
+        raise UnusableImage("damaged_pixels", f"PNG: {type(error).__name__}") from error
     return to_grey(decoded, height, width)
 
 
 def _walk_png(data: bytes) -> dict[bytes, bytes]:
     """Follows the chunks to IEND and returns kind -> bytes of its last (PNG 3rd edition, 5.3)."""
     if data[8:16] != b"\0\0\0\x0dIHDR":
-        raise UnusableFilm("damaged_header", "PNG without IHDR")
+        raise UnusableImage("damaged_header", "PNG without IHDR")
     chunks = {}
     position = 8
     while b"IEND" not in chunks:
@@ -87,7 +87,7 @@ def _walk_png(data: bytes) -> dict[bytes, bytes]:
         chunks[data[position + 4 : position + 8]] = data[position + 8 : position + 8 + length]
         position += 12 + length
         if position > len(data):
-            raise UnusableFilm("truncated", f"{len(data)} of at least {position} bytes of PNG")
+            raise UnusableImage("truncated", f"{len(data)} of at least {position} bytes of PNG")
     return chunks
 
 
@@ -100,18 +100,18 @@ def decode_jpeg(data: bytes, max_pixels: int) -> np.ndarray:
     stream = streams.read_jpeg(data)
     check_size(stream.rows, stream.columns, max_pixels)
     if stream.components not in (1, 3):
-        raise UnusableFilm("not_greyscale", f"JPEG of {stream.components} components")
+        raise UnusableImage("not_greyscale", f"JPEG of {stream.components} components")
     if stream.process not in (*streams.JPEG_SEQUENTIAL, streams.JPEG_PROGRESSIVE):
-        raise UnusableFilm("unsupported_compression", f"JPEG frame of kind {stream.process:#x}")
+        raise UnusableImage("unsupported_compression", f"JPEG frame of kind {stream.process:#x}")
     _check_exif(stream.exif)
     if stream.precision != 8:
-        raise UnusableFilm("unsupported_bits", f"JPEG of {stream.precision} bits")
+        raise UnusableImage("unsupported_bits", f"JPEG of {stream.precision} bits")
     try:
         decoded = jpeg.decode(data, stream)
-    except UnusableFilm:
+    except UnusableImage:
         raise
     except Exception as error:
-        raise UnusableFilm("damaged_pixels", f"JPEG: {type(error).__name__}") from error
+        raise UnusableImage("damaged_pixels", f"JPEG: {type(error).__name__}") from error
     return to_grey(decoded, stream.rows, stream.columns)
 
 
@@ -122,14 +122,14 @@ _ORIENTATION = re.compile(
 
 
 def _check_exif(exif: bytes) -> None:
-    """Rejects a film that viewers turn or mirror: its pixels are not as it is seen."""
+    """Rejects an image that viewers turn or mirror: its pixels are not as it is seen."""
     match = _ORIENTATION.search(exif)
     if match is None:
         return
     order: Literal["little", "big"] = "little" if match["little"] else "big"
     orientation = int.from_bytes(match[order], order)
     if orientation not in (0, 1):  # not stated, upright
-        raise UnusableFilm("unsupported_layout", f"turned or mirrored, orientation {orientation}")
+        raise UnusableImage("unsupported_layout", f"turned or mirrored, orientation {orientation}")
 
 
 def to_grey(decoded: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -144,16 +144,16 @@ def to_grey(decoded: np.ndarray, height: int, width: int) -> np.ndarray:
         [height, width] uint16.
 
     Raises:
-        UnusableFilm: the channels differ, or the size is another.
+        UnusableImage: the channels differ, or the size is another.
     """
     if decoded.shape not in ((height, width), (height, width, 3)):
-        raise UnusableFilm(
+        raise UnusableImage(
             "damaged_pixels", f"decoded to {decoded.shape}, the header says {height}x{width}"
         )
     if decoded.ndim == 3:
         grey = decoded[:, :, 0]
         if not all(np.array_equal(grey, decoded[:, :, other]) for other in (1, 2)):
-            raise UnusableFilm("not_greyscale", "three channels that differ")
+            raise UnusableImage("not_greyscale", "three channels that differ")
         decoded = grey
     if decoded.dtype == np.uint8:
         return decoded * np.uint16(257)

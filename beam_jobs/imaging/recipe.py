@@ -1,6 +1,6 @@
-"""Recipes: ordered steps from a decoded film to the pixels of a record.
+"""Recipes: ordered steps from a decoded image to the pixels of a record.
 
-image = prepare(film, "paper", ImageSize(2048, 1376), view="MLO", side="left")
+image = prepare(image, "paper", ImageSize(2048, 1376), view="MLO", side="left")
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from beam_jobs.imaging import clahe, enhance, film, filters, normalise, pectoral, resize
+from beam_jobs.imaging import clahe, clean_and_crop, enhance, filters, normalise, pectoral, resize
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
 from flags.recipe import Step
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Setting:
 
     Attributes:
         size: of the record.
-        view: of the film, as the tables say; `pectoral` works on MLO alone.
-        side: of the film, left or right; `orient:by=side` needs it.
-        halves: of the film as it is before the resize, for all sizes.
+        view: of the image, as the tables say; `pectoral` works on MLO alone.
+        side: of the image, left or right; `orient:by=side` needs it.
+        halves: of the image as it is before the resize, for all sizes.
         trail: is told by each step where pixels go.
     """
 
@@ -46,14 +46,14 @@ def _resize(pixels: np.ndarray, step: Step, setting: Setting) -> np.ndarray:
 
 
 _STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
-    "clean": lambda pixels, step, _: pixels if step.cleaned else film.clean(pixels),
-    "crop": lambda pixels, step, setting: film.crop(
+    "clean": lambda pixels, step, _: pixels if step.cleaned else clean_and_crop.clean(pixels),
+    "crop": lambda pixels, step, setting: clean_and_crop.crop(
         pixels, cleaned=step.cleaned, trail=setting.trail, **_given(step)
     ),
     "pectoral": lambda pixels, step, setting: pectoral.remove(
         pixels, view=setting.view, cleaned=step.cleaned
     ),
-    "orient": lambda pixels, step, setting: film.orient(
+    "orient": lambda pixels, step, setting: clean_and_crop.orient(
         pixels,
         to=step.choice,
         side=setting.side,
@@ -90,7 +90,7 @@ def _given(step: Step) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class Shared:
-    """What several outputs of one film have in common.
+    """What several outputs of one image have in common.
 
     Attributes:
         pixels: (steps, size if it matters) -> their result.
@@ -116,14 +116,14 @@ def prepare(
     """Runs a recipe.
 
     Args:
-        pixels: decoded film, [height, width] uint16, 0 black to 65535 white.
+        pixels: decoded image, [height, width] uint16, 0 black to 65535 white.
         recipe: a name of `flags.catalogue.RECIPES`, or steps in the language of `flags.recipe`.
         size: size of the result.
-        view: of the film, as the tables say; `pectoral` works on MLO alone.
-        side: of the film, left or right; `orient:by=side` needs it.
-        shared: give the same one for every output of one film, and another for the next film: what
-            stands before the resize is then computed once for all sizes, the resize once for all
-            recipes that begin alike.
+        view: of the image, as the tables say; `pectoral` works on MLO alone.
+        side: of the image, left or right; `orient:by=side` needs it.
+        shared: give the same one for every output of one image, and another for the next image:
+            what stands before the resize is then computed once for all sizes, the resize once for
+            all recipes that begin alike.
         trail: give a new one to learn where each pixel came from; not with `shared`, whose steps
             may have been run before.
 
@@ -131,7 +131,7 @@ def prepare(
         [size.height, size.width, 1] uint16.
 
     Raises:
-        UnusableFilm: a step can't work on this film.
+        UnusableImage: a step can't work on this image.
     """
     steps = language.parse(recipe)
     resized = 1 + [step.name for step in steps].index("resize")
@@ -159,7 +159,7 @@ def run_steps(pixels: np.ndarray, steps: Iterable[Step], setting: Setting) -> np
         [height, width] uint16, of a size of its own if a step changes it.
 
     Raises:
-        UnusableFilm: a step can't work on this film.
+        UnusableImage: a step can't work on this image.
     """
     for step in steps:
         pixels = _STEPS[step.name](pixels, step, setting)

@@ -1,4 +1,4 @@
-"""Bring a film to the size the network sees (Jaamour et al. 2023, Fig 4)."""
+"""Bring an image to the size the network sees (Jaamour et al. 2023, Fig 4)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging.geometry import Trail
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
 Halves = list[np.ndarray]
-"""A film, then copies each half as high and wide as the one before: what several sizes share."""
+"""An image, then copies each half as high and wide as the one before: what several sizes share."""
 
 
 def resize_with_padding(
@@ -19,7 +19,7 @@ def resize_with_padding(
     halves: Halves | None = None,
     trail: Trail | None = None,
 ) -> np.ndarray:
-    """Scales a film into a size, aspect kept, and centres it on black.
+    """Scales an image into a size, aspect kept, and centres it on black.
 
     Args:
         pixels: [height, width] uint16.
@@ -52,7 +52,7 @@ def resize_by_stretching(
     halves: Halves | None = None,
     trail: Trail | None = None,
 ) -> np.ndarray:
-    """Scales a film to a size, each axis by its own factor.
+    """Scales an image to a size, each axis by its own factor.
 
     Shrinking averages the area under each new pixel, so nothing aliases; growing is bilinear. What
     shrinks to a quarter or less is halved first, until the rest is a factor of 2 to 4: exact
@@ -61,7 +61,7 @@ def resize_by_stretching(
     Args:
         pixels: [height, width] uint16.
         size: size of the result.
-        halves: give the same list, empty at first, for every size of one film.
+        halves: give the same list, empty at first, for every size of one image.
         trail: is told where pixels go.
 
     Returns:
@@ -80,9 +80,9 @@ def resize_by_stretching(
 
 
 def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> tuple[np.ndarray, int]:
-    """Returns the smallest half at least twice as high and wide as a size, or the film itself.
+    """Returns the smallest half at least twice as high and wide as a size, or the image itself.
 
-    And how many rows and columns of the film each of its pixels takes the place of.
+    And how many rows and columns of the image each of its pixels takes the place of.
     """
     if not halves:
         halves.append(pixels)
@@ -99,9 +99,9 @@ def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> tuple[np.ndar
 def resize_with_cropping(
     pixels: np.ndarray, size: ImageSize, *, trail: Trail | None = None
 ) -> np.ndarray:
-    """Scales a film to fill a size, aspect kept; of the surplus the darkest is cut off.
+    """Scales an image to fill a size, aspect kept; of the surplus the darkest is cut off.
 
-    The part kept is the one with most light in it, so that the breast stays on the film.
+    The part kept is the one with most light in it, so that the breast stays on the image.
 
     Args:
         pixels: [height, width] uint16.

@@ -1,6 +1,6 @@
 """DICOM's RLE Lossless (PS3.5 Annex G): one PackBits segment for each byte of a pixel.
 
-Films of CBIS-DDSM are stored so. imagecodecs lets go of Python's global lock while it decodes, so
+Images of CBIS-DDSM are stored so. imagecodecs lets go of Python's global lock while it decodes, so
 threads run side by side; pylibjpeg-rle and pydicom's own decoder do not (docs/design.md).
 """
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging.codecs import Samples
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def take_from_stream(
         [rows, columns] uint8 or uint16 ranks.
 
     Raises:
-        UnusableFilm: a lossless stream holds values that the header does not allow.
+        UnusableImage: a lossless stream holds values that the header does not allow.
     """
     numbers = _apply_sign(samples, signed=stored.signed)
     width = 8 * numbers.itemsize
@@ -78,7 +78,7 @@ def take_from_stream(
         lowest, highest, _, _ = cv2.minMaxLoc(numbers)
         if lowest < least or highest > most:
             if not lossy:
-                raise UnusableFilm(
+                raise UnusableImage(
                     "damaged_pixels", f"values of more than {stored.bits} bits in the stream"
                 )
             numbers = np.clip(numbers, least, most)

@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Iterator
 
-from beam_jobs.imaging.unusable import UnusableFilm
+from beam_jobs.imaging.unusable import UnusableImage
 
 _MOST_SCANS = 40  # the usual progressive file has ten
 # what ends coded bytes: stuffed bytes (below 80, ITU-T T.81 B.1.1.5, T.87 A.1), restarts and fill
@@ -59,7 +59,7 @@ def read_jpeg(data: bytes) -> Stream:
     """Reads the frame header of a JPEG or JPEG-LS stream and walks to its end.
 
     Raises:
-        UnusableFilm: the stream is damaged or does not reach its end marker.
+        UnusableImage: the stream is damaged or does not reach its end marker.
     """
     found: Stream | None = None
     scans = entropy = last = 0
@@ -67,7 +67,7 @@ def read_jpeg(data: bytes) -> Stream:
     for marker, start, end in _walk_segments(data):
         if marker in _FRAME_HEADERS:
             if found:
-                raise UnusableFilm("damaged_pixels", "two frames in one JPEG stream")
+                raise UnusableImage("damaged_pixels", "two frames in one JPEG stream")
             found = _read_frame_header(marker, data[start:end])
         elif marker == _SCAN:
             scans += 1
@@ -76,9 +76,9 @@ def read_jpeg(data: bytes) -> Stream:
         elif marker == _APP1 and data.startswith(b"Exif\0\0", start):
             exif = exif or data[start:end]
     if found is None or not scans:
-        raise UnusableFilm("damaged_pixels", "a JPEG stream without an image")
+        raise UnusableImage("damaged_pixels", "a JPEG stream without an image")
     if scans > _MOST_SCANS:
-        raise UnusableFilm("unsupported_compression", f"a JPEG stream of {scans} scans")
+        raise UnusableImage("unsupported_compression", f"a JPEG stream of {scans} scans")
     _check_entropy(found, entropy)
     return dataclasses.replace(found, end=last, exif=exif)
 
@@ -86,7 +86,7 @@ def read_jpeg(data: bytes) -> Stream:
 def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     """Yields marker, start and end of each segment, of a scan its coded bytes (T.81 annex B)."""
     if data[:2] != b"\xff\xd8":
-        raise UnusableFilm("damaged_pixels", "no start of a JPEG stream")
+        raise UnusableImage("damaged_pixels", "no start of a JPEG stream")
     position = 2
     while True:
         while data[position : position + 2] == b"\xff\xff":  # fill bytes
@@ -95,15 +95,15 @@ def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         if head[:2] == b"\xff\xd9":
             return
         if len(head) < 4:
-            raise UnusableFilm("truncated", f"a JPEG stream of {len(data)} bytes without an end")
+            raise UnusableImage("truncated", f"a JPEG stream of {len(data)} bytes without an end")
         start, end = position + 4, position + 2 + int.from_bytes(head[2:], "big")
         if head[0] != 0xFF or end < start:
-            raise UnusableFilm("damaged_pixels", f"no JPEG segment at byte {position}")
+            raise UnusableImage("damaged_pixels", f"no JPEG segment at byte {position}")
         if head[1] == _SCAN:
             start = end
             found = _MARKER.search(data, start)
             if found is None:
-                raise UnusableFilm("truncated", f"a JPEG scan of {len(data) - start} bytes")
+                raise UnusableImage("truncated", f"a JPEG scan of {len(data) - start} bytes")
             end = found.start()
         yield head[1], start, end
         position = end
@@ -112,7 +112,7 @@ def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _read_frame_header(process: int, body: bytes) -> Stream:
     """Reads SOFn, ITU-T T.81 B.2.2."""
     if len(body) < 6:
-        raise UnusableFilm("damaged_pixels", f"a JPEG frame header of {len(body)} bytes")
+        raise UnusableImage("damaged_pixels", f"a JPEG frame header of {len(body)} bytes")
     precision, rows, columns, components = struct.unpack_from(">BHHB", body)
     return Stream(process, precision, rows, columns, components)
 
@@ -125,7 +125,7 @@ def _check_entropy(stream: Stream, found: int) -> None:
     if stream.process != JPEG_LOSSLESS:
         rows, columns = -(-rows // 8), -(-columns // 8)
     if 8 * found < rows * columns:
-        raise UnusableFilm("truncated", f"{found} bytes for {stream.rows}x{stream.columns} pixels")
+        raise UnusableImage("truncated", f"{found} bytes for {stream.rows}x{stream.columns} pixels")
 
 
 _SIZ = struct.Struct(">HH8IH")
@@ -135,20 +135,20 @@ def read_jpeg2000(data: bytes) -> Stream:
     """Walks a JPEG 2000 codestream from its size to its last tile (ITU-T T.800 annex A).
 
     Raises:
-        UnusableFilm: the stream is damaged or shorter than its tiles say.
+        UnusableImage: the stream is damaged or shorter than its tiles say.
     """
     start = 0 if data[:4] == b"\xff\x4f\xff\x51" else data.find(b"\xff\x4f\xff\x51", 0, 4096)
     if start < 0 or len(data) < start + 4 + _SIZ.size + 3:
-        raise UnusableFilm("damaged_pixels", "no start of a JPEG 2000 codestream")
+        raise UnusableImage("damaged_pixels", "no start of a JPEG 2000 codestream")
     _, _, right, bottom, left, top, tile_columns, tile_rows, _, _, components = _SIZ.unpack_from(
         data, start + 4
     )
     depth, step_x, step_y = data[start + 4 + _SIZ.size :][:3]
     if (step_x, step_y) != (1, 1) or not tile_columns or not tile_rows:
-        raise UnusableFilm("damaged_pixels", "a JPEG 2000 codestream of odd geometry")
+        raise UnusableImage("damaged_pixels", "a JPEG 2000 codestream of odd geometry")
     tiles = -(-right // tile_columns) * -(-bottom // tile_rows)
     if tiles > 65535:  # ITU-T T.800 A.4.2
-        raise UnusableFilm("damaged_pixels", f"{tiles} JPEG 2000 tiles")
+        raise UnusableImage("damaged_pixels", f"{tiles} JPEG 2000 tiles")
     _walk_tiles(data, start + 2)
     return Stream(0, (depth & 0x7F) + 1, bottom - top, right - left, components, start)
 
@@ -163,16 +163,16 @@ def _walk_tiles(data: bytes, position: int) -> None:
             length = int.from_bytes(data[position + 6 : position + 10], "big")
             if length == 0:  # up to the end of the codestream
                 if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
-                    raise UnusableFilm("truncated", "a JPEG 2000 codestream without an end")
+                    raise UnusableImage("truncated", "a JPEG 2000 codestream without an end")
                 return
         elif marker[0] == 0xFF:
             length = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
         elif not data[position:].strip(b"\0"):
             return
         else:
-            raise UnusableFilm("damaged_pixels", f"no JPEG 2000 marker at byte {position}")
+            raise UnusableImage("damaged_pixels", f"no JPEG 2000 marker at byte {position}")
         if length < 4:
-            raise UnusableFilm("damaged_pixels", f"a JPEG 2000 segment of {length} bytes")
+            raise UnusableImage("damaged_pixels", f"a JPEG 2000 segment of {length} bytes")
         position += length
         if position > len(data):
-            raise UnusableFilm("truncated", f"{len(data)} of {position} bytes of JPEG 2000")
+            raise UnusableImage("truncated", f"{len(data)} of {position} bytes of JPEG 2000")

@@ -1,6 +1,6 @@
 """A second opinion on stored pixels: tensorflow-io's decoder (DCMTK and OpenJPEG).
 
-It is given a file of one frame with the pixel module alone. From the film's own header it would
+It is given a file of one frame with the pixel module alone. From the image's own header it would
 also apply the modality LUT, paint overlays, and round MONOCHROME1 to one level less than there are.
 It returns full images for half a file and an empty one for failures, so the frame is checked before
 and the result after.
@@ -26,8 +26,8 @@ from pydicom.uid import (
 )
 
 from beam_jobs.imaging import codecs
-from beam_jobs.imaging.unusable import UnusableFilm
-from flags.errors import CallerError
+from beam_jobs.imaging.unusable import UnusableImage
+from records.errors import CallerError
 
 _UNREADABLE = {HTJ2K, HTJ2KLossless, HTJ2KLosslessRPCL}
 _SOP_UID = "1.2.826.0.1.3680043.10.1337.3"  # DCMTK wants one; this file never leaves memory
@@ -62,13 +62,13 @@ def decode_frame(
         [rows, columns] uint16: stored value - lowest possible value, which is what DCMTK gives.
 
     Raises:
-        UnusableFilm: tensorflow-io can't decode it, or makes something else of it.
+        UnusableImage: tensorflow-io can't decode it, or makes something else of it.
     """
     import tensorflow as tf
     import tensorflow_io as tfio
 
     if syntax in _UNREADABLE:
-        raise UnusableFilm("unsupported_compression", f"{syntax.name}, which tensorflow-io lacks")
+        raise UnusableImage("unsupported_compression", f"{syntax.name}, which tensorflow-io lacks")
     codecs.check_claims(frame, syntax, layout)
     data = _write_file(frame, syntax, layout, bits_stored=bits_stored, signed=signed)
     try:
@@ -76,9 +76,9 @@ def decode_frame(
             data, on_error="strict", scale="preserve", dtype=tf.uint16
         ).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise UnusableFilm("damaged_pixels", f"{syntax.name}: tensorflow-io fails") from error
+        raise UnusableImage("damaged_pixels", f"{syntax.name}: tensorflow-io fails") from error
     if decoded.shape != (1, layout.rows, layout.columns, 1):
-        raise UnusableFilm(
+        raise UnusableImage(
             "damaged_pixels",
             f"tensorflow-io decoded to {decoded.shape}, "
             f"the header says {layout.rows}x{layout.columns}",
@@ -89,24 +89,24 @@ def decode_frame(
 def _write_file(
     frame: bytes, syntax: UID, layout: codecs.Layout, *, bits_stored: int, signed: bool
 ) -> bytes:
-    """Writes a DICOM file of one frame; nothing of the film's own header goes in."""
-    film = Dataset()
-    film.SOPClassUID = SecondaryCaptureImageStorage
-    film.SOPInstanceUID = _SOP_UID
-    film.Rows, film.Columns = layout.rows, layout.columns
-    film.SamplesPerPixel = 1
-    film.PhotometricInterpretation = "MONOCHROME2"
-    film.BitsAllocated, film.BitsStored = layout.bits_allocated, bits_stored
-    film.HighBit = bits_stored - 1
-    film.PixelRepresentation = int(signed)
-    film.PixelData = (
+    """Writes a DICOM file of one frame; nothing of the image's own header goes in."""
+    image = Dataset()
+    image.SOPClassUID = SecondaryCaptureImageStorage
+    image.SOPInstanceUID = _SOP_UID
+    image.Rows, image.Columns = layout.rows, layout.columns
+    image.SamplesPerPixel = 1
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.BitsAllocated, image.BitsStored = layout.bits_allocated, bits_stored
+    image.HighBit = bits_stored - 1
+    image.PixelRepresentation = int(signed)
+    image.PixelData = (
         encapsulate([frame]) if syntax.is_compressed else frame + b"\0" * (len(frame) % 2)
     )
-    film["PixelData"].VR = "OW" if layout.bits_allocated == 16 or layout.swapped else "OB"
-    film["PixelData"].is_undefined_length = syntax.is_compressed
-    film.file_meta = FileMetaDataset()
+    image["PixelData"].VR = "OW" if layout.bits_allocated == 16 or layout.swapped else "OB"
+    image["PixelData"].is_undefined_length = syntax.is_compressed
+    image.file_meta = FileMetaDataset()
     deflated = syntax == DeflatedExplicitVRLittleEndian  # inflated by now
-    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if deflated else syntax
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian if deflated else syntax
     stream = io.BytesIO()
-    dcmwrite(stream, film, enforce_file_format=True)
+    dcmwrite(stream, image, enforce_file_format=True)
     return stream.getvalue()

@@ -1,4 +1,4 @@
-"""Why a film can't be used: a reason out of a fixed list, and figures."""
+"""Why an image can't be used: a reason out of a fixed list, and figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ Reason = Literal[
     "changed",
     "empty_file",
     "not_an_image",
-    "not_a_film",
+    "not_a_mammogram",
     "damaged_header",
     "no_pixels",
     "truncated",
@@ -29,8 +29,8 @@ Reason = Literal[
 ]
 
 
-class UnusableFilm(Exception):
-    """A film that can't be used: a reason out of a fixed list, and figures from the file.
+class UnusableImage(Exception):
+    """An image that can't be used: a reason out of a fixed list, and figures from the file.
 
     The detail never quotes text from the file: it may name a person.
     """
@@ -40,13 +40,13 @@ class UnusableFilm(Exception):
         self.reason = reason
         self.detail = detail
 
-    def __reduce__(self) -> tuple[type[UnusableFilm], tuple[Reason, str]]:
-        return UnusableFilm, (self.reason, self.detail)
+    def __reduce__(self) -> tuple[type[UnusableImage], tuple[Reason, str]]:
+        return UnusableImage, (self.reason, self.detail)
 
 
 def check_size(rows: int, columns: int, max_pixels: int) -> None:
     """Rejects an image that is too large, or nothing, before memory is taken for it."""
     if rows * columns > max_pixels:
-        raise UnusableFilm("too_large", f"{rows}x{columns} is more than {max_pixels} pixels")
+        raise UnusableImage("too_large", f"{rows}x{columns} is more than {max_pixels} pixels")
     if rows <= 0 or columns <= 0:
-        raise UnusableFilm("no_pixels", f"{rows}x{columns}")
+        raise UnusableImage("no_pixels", f"{rows}x{columns}")

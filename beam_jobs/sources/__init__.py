@@ -1,1 +1,1 @@
-"""One file for each data set: its folders and tables as published, read into rows of films."""
+"""One file for each data set: its folders and tables as published, read into rows of images."""

@@ -1,6 +1,6 @@
-"""CBIS-DDSM: four case tables, and films as the NBIA retriever or a flat download leaves them.
+"""CBIS-DDSM: four case tables, and images as the NBIA retriever or a flat download leaves them.
 
-Lee et al., Scientific Data 4:170177, 2017. A table row is one lesion on one film. Films are found
+Lee et al., Scientific Data 4:170177, 2017. A table row is one lesion on one image. Images are found
 by the SeriesInstanceUID of their headers (folder and file names differ between downloads), else by
 a folder named as in the tables, else by PatientID.
 """
@@ -14,9 +14,9 @@ from typing import Any
 from beam_jobs.imaging.decode import Identity
 from beam_jobs.sources import cbis_files, csv_rows, files
 from beam_jobs.sources.cbis_files import RoiPath, Row
-from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
+from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
 # calcifications first, as the authors of the paper joined them: their folds depend on it
 TABLES = (
@@ -50,11 +50,11 @@ def read(
     cache: Folder | None,
     patient_prefix: str = "P_",
     report: Callable[[int, int], None] | None = None,
-) -> list[Film]:
-    """Lists the films of the tables, with the file of each where it is there.
+) -> list[SourceRow]:
+    """Lists the images of the tables, with the file of each where it is there.
 
     Args:
-        data_dir: folder with tables and films, searched recursively.
+        data_dir: folder with tables and images, searched recursively.
         label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
         cache: file that keeps what was read from headers.
         patient_prefix: how patient ids start; tells this data set from its look-alikes.
@@ -76,7 +76,7 @@ def read(
         keep_patient_id=names.__contains__,
         report=report,
     )
-    return list_films(rows, candidates, identities, label_policy=label_policy)
+    return list_images(rows, candidates, identities, label_policy=label_policy)
 
 
 def read_tables(
@@ -93,7 +93,7 @@ def read_tables(
             data_dir,
             found,
             name,
-            hint="put the four case tables of CBIS-DDSM beside the films "
+            hint="put the four case tables of CBIS-DDSM beside the images "
             "(docs/data.md says where to get them)",
         )
         records = csv_rows.read(path, columns=_COLUMNS, ragged=True)
@@ -107,30 +107,30 @@ def read_tables(
     return rows
 
 
-def list_films(
+def list_images(
     rows: Sequence[Row],
     candidates: Sequence[files.DataFile],
     identities: Mapping[str, Identity],
     *,
     label_policy: str,
-) -> list[Film]:
-    """Lists the films of the rows, each with its file and the files of its lesions.
+) -> list[SourceRow]:
+    """Lists the images of the rows, each with its file and the files of its lesions.
 
     Args:
         rows: those of the four tables, in their order.
-        candidates: files that may be films, masks or crops.
+        candidates: files that may be images, masks or crops.
         identities: what each says it is, by path.
         label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
     """
     locate = cbis_files.Finder(candidates, identities)
-    return [locate.add_files(film, views) for film, views in _group(rows, label_policy)]
+    return [locate.add_files(image, views) for image, views in _group(rows, label_policy)]
 
 
 def _parse_row(record: csv_rows.Record, *, split: str) -> Row:
     """Reads a record; raises ValueError with column, value and what is allowed."""
     parts = record.cells["image file path"].split("/")
     if len(parts) != 4 or not record.cells["patient_id"]:
-        raise ValueError("image file path is not <film>/<study>/<series>/<file>, or no patient_id")
+        raise ValueError("image file path is not <image>/<study>/<series>/<file>, or no patient_id")
     grades = {str(grade): str(grade) for grade in range(6)}
     stated = {**grades, "0": "", "": ""}
     words: dict[str, Any] = {
@@ -173,8 +173,8 @@ def _stated(text: str) -> str:
     return "" if text == "N/A" else text
 
 
-def _group(rows: Sequence[Row], label_policy: str) -> Iterator[tuple[Film, list[Row]]]:
-    """Gathers the lesions of each film, in order of first appearance."""
+def _group(rows: Sequence[Row], label_policy: str) -> Iterator[tuple[SourceRow, list[Row]]]:
+    """Gathers the lesions of each image, in order of first appearance."""
     grouped: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         if label_policy == "paper":
@@ -187,8 +187,8 @@ def _group(rows: Sequence[Row], label_policy: str) -> Iterator[tuple[Film, list[
         lesions = [row.lesion for row in group]
         mixed = label_policy == "paper" and is_mixed(lesions)
         splits = {row.official_split for row in group}
-        film = Film(
-            film_id=first.folder if label_policy == "paper" else "_".join(key).upper(),
+        image = SourceRow(
+            image_id=first.folder if label_policy == "paper" else "_".join(key).upper(),
             patient_id=first.patient_id,
             side=first.side,
             view=first.view,
@@ -198,4 +198,4 @@ def _group(rows: Sequence[Row], label_policy: str) -> Iterator[tuple[Film, list[
             excluded="label_policy=paper: benign and malignant lesions" if mixed else "",
             **describe(lesions),
         )
-        yield film, group
+        yield image, group

@@ -1,6 +1,6 @@
-"""The files of CBIS-DDSM: which is a film, and which are the mask and the crop of a lesion.
+"""The files of CBIS-DDSM: which is an image, and which are the mask and the crop of a lesion.
 
-A mask is as large as its film and a crop is a part of it, so the headers tell them apart. The
+A mask is as large as its image and a crop is a part of it, so the headers tell them apart. The
 tables' names do not: many files have them the other way round (docs/data.md).
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from beam_jobs.imaging.decode import NOBODY, Identity
 from beam_jobs.sources.files import DataFile
-from beam_jobs.sources.film import Film, Lesion, Roi
+from beam_jobs.sources.source_row import Lesion, Roi, SourceRow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class RoiPath:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of a table: a lesion, the film it lies on, and where both are said to be."""
+    """One line of a table: a lesion, the image it lies on, and where both are said to be."""
 
     patient_id: str
     side: str
@@ -52,7 +52,7 @@ class Row:
 
 
 class Finder:
-    """Finds the files of films and lesions among the files of a download."""
+    """Finds the files of images and lesions among the files of a download."""
 
     def __init__(self, candidates: Sequence[DataFile], identities: Mapping[str, Identity]) -> None:
         self._identities = identities
@@ -69,17 +69,17 @@ class Finder:
             if identity.patient_id:
                 _keep_larger(self._by_patient, identity.patient_id, file)
 
-    def add_files(self, film: Film, rows: Sequence[Row]) -> Film:
-        """Returns the film with path and size, if a file is its, and its lesions with theirs."""
-        file = self._find_film(rows)
+    def add_files(self, image: SourceRow, rows: Sequence[Row]) -> SourceRow:
+        """Returns the image with path and size, if a file is its, and its lesions with theirs."""
+        file = self._find_image(rows)
         if file is not None:
-            film = file.add_to(film)
+            image = file.add_to(image)
         size = self._size(file) if file is not None else (0, 0)
         return dataclasses.replace(
-            film, rois=tuple(self._add_roi(row, size) for row in rows if row.mask != RoiPath())
+            image, rois=tuple(self._add_roi(row, size) for row in rows if row.mask != RoiPath())
         )
 
-    def _find_film(self, rows: Sequence[Row]) -> DataFile | None:
+    def _find_image(self, rows: Sequence[Row]) -> DataFile | None:
         for row in rows:
             if row.series_uid in self._by_series:
                 return _largest(self._by_series[row.series_uid])
@@ -107,11 +107,11 @@ class Finder:
                 return index[name]
         return []
 
-    def _add_roi(self, row: Row, film_size: tuple[int, int]) -> Roi:
+    def _add_roi(self, row: Row, image_size: tuple[int, int]) -> Roi:
         """Finds mask and crop of a lesion, and what is wrong with the mask."""
         files = list(dict.fromkeys([*self._list(row.mask), *self._list(row.crop)]))
-        mask = _largest([file for file in files if self._is_mask(file, files, row, film_size)])
-        crop = _largest([file for file in files if not self._is_mask(file, files, row, film_size)])
+        mask = _largest([file for file in files if self._is_mask(file, files, row, image_size)])
+        crop = _largest([file for file in files if not self._is_mask(file, files, row, image_size)])
         roi = Roi(
             lesion_id=row.lesion_id,
             copy=row.folder,
@@ -124,9 +124,9 @@ class Finder:
         status = []
         if mask != self._find_named(row.mask, beside=mask):
             status.append("swapped")
-        if 0 in size or 0 in film_size:
+        if 0 in size or 0 in image_size:
             status.append("unchecked")
-        elif size != film_size:
+        elif size != image_size:
             status.append("size_misfit")
         return dataclasses.replace(
             roi,
@@ -137,7 +137,7 @@ class Finder:
         )
 
     def _is_mask(
-        self, file: DataFile, files: Sequence[DataFile], row: Row, film_size: tuple[int, int]
+        self, file: DataFile, files: Sequence[DataFile], row: Row, image_size: tuple[int, int]
     ) -> bool:
         """Tells mask from crop: by size, else by SeriesDescription, else as the table has it."""
         areas = {rows * columns for rows, columns in map(self._size, files)}
@@ -147,7 +147,7 @@ class Finder:
         content = self._identities.get(file.path, NOBODY).content
         if content:
             return content == "mask"
-        if (rows, columns) == film_size != (0, 0):
+        if (rows, columns) == image_size != (0, 0):
             return True
         return file == self._find_named(row.mask, beside=file)
 

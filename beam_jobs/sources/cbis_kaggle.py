@@ -1,4 +1,4 @@
-"""CBIS-DDSM as Kaggle distributes it: JPEG films, dicom_info.csv, and the four case tables.
+"""CBIS-DDSM as Kaggle distributes it: JPEG images, dicom_info.csv, and the four case tables.
 
 dicom_info.csv states the header of every file; the tables join it by SeriesInstanceUID.
 """
@@ -9,17 +9,17 @@ from collections.abc import Mapping
 
 from beam_jobs.imaging.decode import CONTENTS, Identity
 from beam_jobs.sources import cbis_ddsm, csv_rows, files
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
 INFO = "dicom_info.csv"
 # the columns PatientName, PatientID and others are never looked at
 _COLUMNS = ("image_path", "SeriesInstanceUID", "SeriesDescription", "Rows", "Columns")
 
 
-def read(data_dir: Folder, *, label_policy: str) -> list[Film]:
-    """Lists the films of the tables, with the JPEG file of each where it is there.
+def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
+    """Lists the images of the tables, with the JPEG file of each where it is there.
 
     Args:
         data_dir: folder of the unpacked download, searched recursively.
@@ -34,7 +34,7 @@ def read(data_dir: Folder, *, label_policy: str) -> list[Film]:
         data_dir,
         found,
         INFO,
-        hint="give the folder of the unpacked download, or --dataset=cbis_ddsm for DICOM films",
+        hint="give the folder of the unpacked download, or --dataset=cbis_ddsm for DICOM images",
     )
     pairs = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
     by_name = {_short(file.path): file for file in found if file.name.endswith(".jpg")}
@@ -48,7 +48,7 @@ def read(data_dir: Folder, *, label_policy: str) -> list[Film]:
             raise CallerError(f"{table} lists {name} twice; download it again")
         identities[file.path] = identity
         candidates.append(file)
-    return cbis_ddsm.list_films(rows, candidates, identities, label_policy=label_policy)
+    return cbis_ddsm.list_images(rows, candidates, identities, label_policy=label_policy)
 
 
 def _short(path: str) -> str:

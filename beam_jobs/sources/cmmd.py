@@ -1,4 +1,4 @@
-"""CMMD: a workbook with one row a breast, and DICOM films that say which breast they show.
+"""CMMD: a workbook with one row a breast, and DICOM images that say which breast they show.
 
 Cui et al., The Chinese Mammography Database, The Cancer Imaging Archive, 2021. Side and view
 stand in the headers alone; the names of files and folders do not tell them.
@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from beam_jobs.imaging.decode import NOBODY, Identity
 from beam_jobs.sources import csv_rows, files
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
 TABLE = "CMMD_clinicaldata_revision.xlsx"
 _COLUMNS = ("ID1", "LeftRight", "abnormality", "classification")
@@ -45,13 +45,13 @@ def read(
     *,
     cache: Folder | None,
     report: Callable[[int, int], None] | None = None,
-) -> list[Film]:
-    """Lists two films (CC and MLO) of each breast in the workbook, and all other films found.
+) -> list[SourceRow]:
+    """Lists two images (CC and MLO) of each breast in the workbook, and all other images found.
 
-    A film without a row for its breast has no label: it is listed and left out.
+    An image without a row for its breast has no label: it is listed and left out.
 
     Args:
-        data_dir: folder with workbook and films, searched recursively.
+        data_dir: folder with workbook and images, searched recursively.
         cache: file that keeps what was read from headers.
         report: called with (headers read, headers to read).
 
@@ -60,7 +60,7 @@ def read(
     """
     found = files.list_files(data_dir)
     table = csv_rows.find(
-        data_dir, found, TABLE, hint="put it beside the films (docs/data.md says where to get it)"
+        data_dir, found, TABLE, hint="put it beside the images (docs/data.md says where to get it)"
     )
     breasts = csv_rows.parse(table, _read_workbook(table), _parse_record)
     csv_rows.check_unique(table, map(" ".join, map(_key, breasts)))
@@ -70,8 +70,8 @@ def read(
         data_dir, candidates, cache=cache, keep_patient_id=patients.__contains__, report=report
     )
     by_breast = _group(candidates, identities)
-    films = [film for breast in breasts for film in _list_films(breast, by_breast, identities)]
-    return films + list(_list_others(by_breast, set(map(_key, breasts)), identities))
+    images = [image for breast in breasts for image in _list_images(breast, by_breast, identities)]
+    return images + list(_list_others(by_breast, set(map(_key, breasts)), identities))
 
 
 def _read_workbook(table: Folder) -> list[csv_rows.Record]:
@@ -124,26 +124,26 @@ def _group(
     return {key: list(members.values()) for key, members in grouped.items()}
 
 
-def _list_films(
+def _list_images(
     breast: _Breast,
     by_breast: Mapping[_Key, Sequence[files.DataFile]],
     identities: Mapping[str, Identity],
-) -> Iterator[Film]:
-    """Yields the films found of a breast, then those of its two that were not."""
+) -> Iterator[SourceRow]:
+    """Yields the images found of a breast, then those of its two that were not."""
     seen: collections.Counter[str] = collections.Counter()
     for file in by_breast.get(_key(breast), ()):
         view = identities[file.path].view
         seen[view] += 1
-        yield file.add_to(_film(breast, view, seen[view]))
+        yield file.add_to(_image(breast, view, seen[view]))
     absent = [view for view in _VIEWS if view not in seen]
     for view in absent[: max(0, len(_VIEWS) - seen.total())]:
-        yield _film(breast, view, 1)
+        yield _image(breast, view, 1)
 
 
-def _film(breast: _Breast, view: str, number: int) -> Film:
+def _image(breast: _Breast, view: str, number: int) -> SourceRow:
     name = "_".join(filter(None, (breast.patient_id, breast.side[0].upper(), view)))
-    return Film(
-        film_id=name if number == 1 else f"{name}_{number}",
+    return SourceRow(
+        image_id=name if number == 1 else f"{name}_{number}",
         patient_id=breast.patient_id,
         side=breast.side,
         view=view,
@@ -156,7 +156,7 @@ def _list_others(
     by_breast: Mapping[_Key, Sequence[files.DataFile]],
     labelled: set[_Key],
     identities: Mapping[str, Identity],
-) -> Iterator[Film]:
+) -> Iterator[SourceRow]:
     """Yields the files without a row, each with what is amiss."""
     for (patient_id, side), members in by_breast.items():
         if (patient_id, side) in labelled:
@@ -169,5 +169,5 @@ def _list_others(
             reason = "table: no row for this breast"
         for file in members:
             view = identities.get(file.path, NOBODY).view
-            film = Film(file.path, patient_id, side, view, pathology="", excluded=reason)
-            yield file.add_to(film)
+            image = SourceRow(file.path, patient_id, side, view, pathology="", excluded=reason)
+            yield file.add_to(image)

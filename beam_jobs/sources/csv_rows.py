@@ -1,7 +1,7 @@
-"""Tables of films: found in a folder, read with the line of each record, parsed record by record.
+"""Tables of images: found in a folder, read with the line of each record, parsed record by record.
 
 table = csv_rows.find(data_dir, found, "train.csv", hint="give the folder of the competition")
-films = csv_rows.parse(table, csv_rows.read(table, columns=COLUMNS), parse_film)
+images = csv_rows.parse(table, csv_rows.read(table, columns=COLUMNS), parse_image)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from beam_jobs.sources.files import DataFile
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
 T = TypeVar("T")
 _LINES_NAMED = 5

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from beam_jobs import storage
 from beam_jobs.imaging import decode
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder, StorePath
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class DataFile:
         """Last component of the path."""
         return self.path.rsplit("/", 1)[-1]
 
-    def add_to(self, film: Film) -> Film:
-        """Returns a film with this as its file."""
+    def add_to(self, image: SourceRow) -> SourceRow:
+        """Returns an image with this as its file."""
         return dataclasses.replace(
-            film, path=self.path, bytes=self.bytes, modified_ns=self.modified_ns
+            image, path=self.path, bytes=self.bytes, modified_ns=self.modified_ns
         )
 
 

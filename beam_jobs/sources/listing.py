@@ -1,4 +1,4 @@
-"""From a configuration to its films: which source reads which data set."""
+"""From a configuration to its images: which source reads which data set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable
 
 from beam_jobs import splits, storage
-from beam_jobs.privacy import Pseudonyms
+from beam_jobs.pseudonyms import Pseudonyms
 from beam_jobs.sources import (
     cbis_ddsm,
     cbis_kaggle,
@@ -20,8 +20,8 @@ from beam_jobs.sources import (
     table,
     vindr,
 )
-from beam_jobs.sources.film import Film
 from beam_jobs.sources.phantom_image import Sample
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from flags.conversion import ConversionConfig
 
@@ -29,37 +29,37 @@ Report = Callable[[int, int], None]
 
 
 def phantom_sample(config: ConversionConfig) -> Sample:
-    """Returns the phantoms asked for by --phantom_films and --phantom_size."""
+    """Returns the phantoms asked for by --phantom_images and --phantom_size."""
     sample = Sample()
-    if config.phantom_films is not None:
-        sample = dataclasses.replace(sample, films=config.phantom_films)
+    if config.phantom_images is not None:
+        sample = dataclasses.replace(sample, images=config.phantom_images)
     if config.phantom_size is not None:
         size = config.phantom_size
         sample = dataclasses.replace(sample, height=size.height, width=size.width)
     return sample
 
 
-def list_films(
+def list_images(
     config: ConversionConfig,
     *,
     cache: Folder | None,
     report: Report,
     pseudonyms: Pseudonyms | None = None,
-) -> list[Film]:
-    """Lists every film of the data set with its file, labels, and split or exclusion.
+) -> list[SourceRow]:
+    """Lists every image of the data set with its file, labels, and split or exclusion.
 
     Args:
         config: the conversion.
         cache: file that keeps what was read from headers, None to keep nothing.
         report: called with (headers read, headers to read).
-        pseudonyms: what films and patients are called from here on; splits are the same with and
+        pseudonyms: what images and patients are called from here on; splits are the same with and
             without.
 
     Raises:
         CallerError: the folder or its tables are not those of the data set.
     """
     data_dir = storage.folder(config.data_dir)
-    read: dict[str, Callable[[], list[Film]]] = {
+    read: dict[str, Callable[[], list[SourceRow]]] = {
         "cbis_ddsm": lambda: cbis_ddsm.read(
             data_dir, label_policy=config.label_policy, cache=cache, report=report
         ),
@@ -87,7 +87,7 @@ def list_films(
             pathlib.Path(config.data_dir),
         ),
     }
-    films = read[config.dataset]()
+    images = read[config.dataset]()
     assign = functools.partial(
         splits.assign,
         split_policy=config.split_policy,
@@ -97,7 +97,7 @@ def list_films(
         seed=config.split_seed,
     )
     if pseudonyms is None:
-        return assign(films)
+        return assign(images)
     if config.leak_policy == "fail":
-        assign([pseudonyms.rename(film) for film in films])  # names hashes if it stops the job
-    return [pseudonyms.rename(film) for film in assign(films)]
+        assign([pseudonyms.rename(image) for image in images])  # names hashes if it stops the job
+    return [pseudonyms.rename(image) for image in assign(images)]

@@ -1,6 +1,7 @@
-"""mini-MIAS: 1024x1024 8-bit PGM films and Info.txt as distributed.
+"""mini-MIAS: 1024x1024 8-bit PGM images and Info.txt as distributed.
 
-Suckling et al. 1994. Odd films are right and even films left breasts of the same patient, all MLO.
+Suckling et al. 1994. Odd images are right and even images left breasts of the same patient, all
+MLO.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ import re
 from collections.abc import Iterator
 
 from beam_jobs.sources import files
-from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
+from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM_HEIGHT = 1024
-_FILM_NAME = re.compile(r"mdb(\d{3})")
+IMAGE_HEIGHT = 1024
+_IMAGE_NAME = re.compile(r"mdb(\d{3})")
 _ABNORMALITIES = {
     "CALC": "calcification",
     "CIRC": "circumscribed mass",
@@ -26,11 +27,11 @@ _ABNORMALITIES = {
 _SEVERITIES = {"B": "benign", "M": "malignant"}
 
 
-def read(data_dir: Folder, *, label_policy: str) -> list[Film]:
-    """Lists the films of Info.txt, with the file of each where it is there.
+def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
+    """Lists the images of Info.txt, with the file of each where it is there.
 
     Args:
-        data_dir: folder with Info.txt and the films, searched recursively.
+        data_dir: folder with Info.txt and the images, searched recursively.
         label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
 
     Raises:
@@ -54,13 +55,13 @@ def read(data_dir: Folder, *, label_policy: str) -> list[Film]:
             f"{data_dir / tables[0]} has no row such as 'mdb001 G CIRC B 535 425 197'"
         )
     return [
-        _film(name, tissue[name], lesions[name], label_policy, pgm.get(f"{name}.pgm"))
+        _image(name, tissue[name], lesions[name], label_policy, pgm.get(f"{name}.pgm"))
         for name in lesions
     ]
 
 
 def _read_rows(table: Folder) -> Iterator[tuple[str, str, Lesion]]:
-    """Yields (film, background tissue, lesion) for each row; the prose around is passed over."""
+    """Yields (image, background tissue, lesion) for each row; the prose around is passed over."""
     text = table.read_text(encoding="latin-1")
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
@@ -74,7 +75,7 @@ def _read_rows(table: Folder) -> Iterator[tuple[str, str, Lesion]]:
 
 def _parse_row(words: list[str]) -> tuple[str, Lesion]:
     """Reads 'mdb001 G CIRC B 535 425 197'; the row of the centre counts from the bottom."""
-    if not _FILM_NAME.fullmatch(words[0]):
+    if not _IMAGE_NAME.fullmatch(words[0]):
         raise ValueError(f"{words[0]} is not mdb and three digits")
     if len(words) < 3 or words[1] not in ("F", "G", "D"):
         raise ValueError("the second word is not a tissue F, G or D")
@@ -85,24 +86,24 @@ def _parse_row(words: list[str]) -> tuple[str, Lesion]:
             f"{' '.join(words[2:4])} is not one of {', '.join(_ABNORMALITIES)} with B or M, or NORM"
         )
     circle = None
-    if words[4:] and words[4] != "*NOTE":  # note 3: calcifications all over the film
+    if words[4:] and words[4] != "*NOTE":  # note 3: calcifications all over the image
         if len(words) != 7 or not all(word.isdecimal() for word in words[4:]):
             raise ValueError(f"{' '.join(words[4:])} is not column, row and radius in pixels")
         column, from_bottom, radius = (int(word) for word in words[4:])
-        circle = column, FILM_HEIGHT - from_bottom, radius
+        circle = column, IMAGE_HEIGHT - from_bottom, radius
     lesion = Lesion(
         pathology=_SEVERITIES[words[3]], abnormality=_ABNORMALITIES[words[2]], circle=circle
     )
     return words[1], lesion
 
 
-def _film(
+def _image(
     name: str, density: str, lesions: list[Lesion], label_policy: str, file: files.DataFile | None
-) -> Film:
+) -> SourceRow:
     number = int(name[3:])
     mixed = label_policy == "paper" and is_mixed(lesions)
-    film = Film(
-        film_id=name,
+    image = SourceRow(
+        image_id=name,
         patient_id=f"patient{(number + 1) // 2:03d}",
         side="right" if number % 2 else "left",
         view="MLO",
@@ -111,5 +112,5 @@ def _film(
         **describe(lesions),
     )
     if file is None:
-        return film
-    return file.add_to(film)
+        return image
+    return file.add_to(image)

@@ -1,6 +1,6 @@
-"""Parquet tables of films as records of text.
+"""Parquet tables of images as records of text.
 
-records = parquet_rows.read(Folder("films.parquet"))
+records = parquet_rows.read(Folder("images.parquet"))
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 
 from beam_jobs.sources import csv_rows
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 def read(path: Folder) -> list[csv_rows.Record]:

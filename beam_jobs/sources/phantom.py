@@ -1,11 +1,11 @@
-"""A synthetic mammography data set in the very form of CBIS-DDSM: DICOM films and four tables.
+"""A synthetic mammography data set in the very form of CBIS-DDSM: DICOM images and four tables.
 
 Usage:
-  phantom.make(pathlib.Path("data/phantom"), Sample(films=280))
+  phantom.make(pathlib.Path("data/phantom"), Sample(images=280))
 
-The films go through the same readers and decoders as real ones; `phantom_image` draws them.
+The images go through the same readers and decoders as real ones; `phantom_image` draws them.
 Density, exposure, label, bits and photometric interpretation are drawn independently of pathology.
-Research toy: nothing learned from these films says anything about a patient.
+Research toy: nothing learned from these images says anything about a patient.
 """
 
 from __future__ import annotations
@@ -32,15 +32,22 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from beam_jobs.sources import film as film_table
-from beam_jobs.sources.phantom_image import Film, Lesion, Sample, circles, draw, generator_of
-from flags.errors import CallerError
+from beam_jobs.sources import source_row as image_table
+from beam_jobs.sources.phantom_image import (
+    Lesion,
+    PhantomImage,
+    Sample,
+    circles,
+    draw,
+    generator_of,
+)
+from records.errors import CallerError
 
 T = TypeVar("T")
 
 # Any change of the bytes written is a new version: an older folder is then refused, not mixed.
 VERSION = 1
-# Film scanners of DDSM sample at about 0.05 mm; our films are half as fine.
+# Film scanners of DDSM sample at about 0.05 mm; our images are half as fine.
 PIXEL_MM = 0.1
 BITS_STORED = (12, 14, 16)
 # Ten patients in a row: 6 mass, 4 calc; 3 of them test.
@@ -79,13 +86,13 @@ def make(
     workers: int | None = None,
     report: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes the films and tables of `sample`; the folder appears whole or not at all.
+    """Writes the images and tables of `sample`; the folder appears whole or not at all.
 
     Args:
       directory: the folder to make. Nothing is done if it already holds this sample.
       sample: what to make.
       workers: processes, one per available core by default. The bytes do not depend on it.
-      report: called with (films done, films in all) after each film.
+      report: called with (images done, images in all) after each image.
 
     Raises:
       CallerError: `directory` holds something else.
@@ -96,13 +103,13 @@ def make(
     shutil.rmtree(partial, ignore_errors=True)  # left by a killed one
     partial.mkdir(parents=True)
     try:
-        films = plan(sample)
+        images = plan(sample)
         # closed here and now, so that no worker still writes when the folder is removed
-        with contextlib.closing(_write_films(partial, films, sample, workers=workers)) as written:
+        with contextlib.closing(_write_images(partial, images, sample, workers=workers)) as written:
             for done, _ in enumerate(written, start=1):
                 if report:
-                    report(done, len(films))
-        _write_tables(partial, films, sample)
+                    report(done, len(images))
+        _write_tables(partial, images, sample)
         (partial / "phantom.json").write_text(_describe(sample))
         try:
             partial.rename(directory)
@@ -133,21 +140,23 @@ def _holds(directory: pathlib.Path, sample: Sample) -> bool:
     return True
 
 
-def add_circles(films: Sequence[film_table.Film], directory: pathlib.Path) -> list[film_table.Film]:
+def add_circles(
+    images: Sequence[image_table.SourceRow], directory: pathlib.Path
+) -> list[image_table.SourceRow]:
     """Adds where the lesions are, which the tables do not say.
 
     Args:
-        films: as read from a phantom folder.
+        images: as read from a phantom folder.
         directory: that folder.
     """
     statement = json.loads((directory / "phantom.json").read_text())
     del statement["version"]
     sample = Sample(**statement)
     texts = {
-        film.folder: ";".join(",".join(map(str, circle)) for circle in circles(film, sample))
-        for film in plan(sample)
+        image.folder: ";".join(",".join(map(str, circle)) for circle in circles(image, sample))
+        for image in plan(sample)
     }
-    return [dataclasses.replace(film, lesions=texts.get(film.copies, "")) for film in films]
+    return [dataclasses.replace(image, lesions=texts.get(image.copies, "")) for image in images]
 
 
 def _deal(cards: Sequence[T], generator: np.random.Generator) -> Iterator[T]:
@@ -161,12 +170,12 @@ def _word(scale: Sequence[tuple[float, T]], suspicion: float) -> T:
     return [word for least, word in scale if suspicion >= least][-1]
 
 
-def plan(sample: Sample) -> list[Film]:
-    """Returns the films of the sample: who, which breast and view, and what is to be seen."""
+def plan(sample: Sample) -> list[PhantomImage]:
+    """Returns the images of the sample: who, which breast and view, and what is to be seen."""
     generator = generator_of(sample.seed)
     strata = _deal(STRATA, generator)
     pathologies = {stratum: _deal(MALIGNANT, generator) for stratum in sorted(set(STRATA))}
-    films: list[Film] = []
+    images: list[PhantomImage] = []
     for patient in itertools.count(1):
         kind, split = stratum = next(strata)
         density = int(generator.integers(1, 5))
@@ -174,8 +183,8 @@ def plan(sample: Sample) -> list[Film]:
         for side in sides:
             lesions = _lesions(generator, malignant=next(pathologies[stratum]))
             for view in ("CC", "MLO"):
-                films.append(
-                    Film(
+                images.append(
+                    PhantomImage(
                         patient=patient,
                         side=str(side),
                         view=view,
@@ -187,12 +196,12 @@ def plan(sample: Sample) -> list[Film]:
                         lesions=lesions,
                     )
                 )
-        if len(films) >= sample.films:
+        if len(images) >= sample.images:
             break
-    films = films[: sample.films]
-    for index in generator.permutation(len(films))[: max(1, len(films) // 4)]:
-        films[index] = dataclasses.replace(films[index], inverted=True)
-    return films
+    images = images[: sample.images]
+    for index in generator.permutation(len(images))[: max(1, len(images) // 4)]:
+        images[index] = dataclasses.replace(images[index], inverted=True)
+    return images
 
 
 def _lesions(generator: np.random.Generator, *, malignant: bool) -> tuple[Lesion, ...]:
@@ -222,48 +231,48 @@ def _uid(*words: object) -> str:
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 
 
-def _uids(film: Film, sample: Sample) -> tuple[str, str, str]:
-    """Returns the study, series and instance UID of a film."""
-    key = (VERSION, *dataclasses.astuple(sample), film.folder)
+def _uids(image: PhantomImage, sample: Sample) -> tuple[str, str, str]:
+    """Returns the study, series and instance UID of an image."""
+    key = (VERSION, *dataclasses.astuple(sample), image.folder)
     study, series, instance = (_uid(*key, level) for level in ("study", "series", "instance"))
     return study, series, instance
 
 
-def _write_films(
-    directory: pathlib.Path, films: list[Film], sample: Sample, *, workers: int | None
+def _write_images(
+    directory: pathlib.Path, images: list[PhantomImage], sample: Sample, *, workers: int | None
 ) -> Generator[None, None, None]:
-    """Writes all films, yielding as each is done."""
-    write = functools.partial(_write_film, directory, sample=sample)
-    workers = min(workers or os.cpu_count() or 1, len(films))
+    """Writes all images, yielding as each is done."""
+    write = functools.partial(_write_image, directory, sample=sample)
+    workers = min(workers or os.cpu_count() or 1, len(images))
     if workers == 1:
-        yield from map(write, films)
+        yield from map(write, images)
         return
     # the caller may have threads, so no fork
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)
     )
     try:
-        for future in concurrent.futures.as_completed([pool.submit(write, f) for f in films]):
+        for future in concurrent.futures.as_completed([pool.submit(write, f) for f in images]):
             yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _write_film(directory: pathlib.Path, film: Film, *, sample: Sample) -> None:
-    """Draws one film and writes it as DICOM."""
-    full = 2**film.bits - 1
-    pixels = np.rint(draw(film, sample) * full).astype(np.uint16)
-    study, series, _ = _uids(film, sample)
-    path = directory / film.folder / study / series / "1-1.dcm"
+def _write_image(directory: pathlib.Path, image: PhantomImage, *, sample: Sample) -> None:
+    """Draws one image and writes it as DICOM."""
+    full = 2**image.bits - 1
+    pixels = np.rint(draw(image, sample) * full).astype(np.uint16)
+    study, series, _ = _uids(image, sample)
+    path = directory / image.folder / study / series / "1-1.dcm"
     path.parent.mkdir(parents=True)
-    dataset = _dataset(film, sample, pixels=full - pixels if film.inverted else pixels)
+    dataset = _dataset(image, sample, pixels=full - pixels if image.inverted else pixels)
     pydicom.dcmwrite(path, dataset, enforce_file_format=True)
 
 
-def _dataset(film: Film, sample: Sample, *, pixels: NDArray[np.uint16]) -> Dataset:
-    """Returns a Digital Mammography X-Ray Image (PS3.3 A.27), uncompressed."""
+def _dataset(image: PhantomImage, sample: Sample, *, pixels: NDArray[np.uint16]) -> Dataset:
+    """Returns a Digital Mammography X-Ray PhantomImage (PS3.3 A.27), uncompressed."""
     dataset = Dataset()
-    study, series, instance = _uids(film, sample)
+    study, series, instance = _uids(image, sample)
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
     dataset.SOPInstanceUID = instance
     dataset.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
@@ -272,22 +281,22 @@ def _dataset(film: Film, sample: Sample, *, pixels: NDArray[np.uint16]) -> Datas
     dataset.ConversionType = "SYN"
     dataset.Manufacturer = "Synthetic phantom, not a patient"
     dataset.SeriesDescription = "full mammogram images"
-    dataset.PatientName, dataset.PatientID = "PHANTOM", film.folder
-    dataset.BodyPartExamined, dataset.ViewPosition = "BREAST", film.view
-    dataset.ImageLaterality = film.side[0]
+    dataset.PatientName, dataset.PatientID = "PHANTOM", image.folder
+    dataset.BodyPartExamined, dataset.ViewPosition = "BREAST", image.view
+    dataset.ImageLaterality = image.side[0]
     # PS3.3 C.7.6.1.1.1: towards which the rows run, then the columns
     dataset.PatientOrientation = [
-        "A" if film.side == "LEFT" else "P",
-        "F" if film.view == "MLO" else {"LEFT": "R", "RIGHT": "L"}[film.side],
+        "A" if image.side == "LEFT" else "P",
+        "F" if image.view == "MLO" else {"LEFT": "R", "RIGHT": "L"}[image.side],
     ]
     dataset.ImagerPixelSpacing = [PIXEL_MM, PIXEL_MM]
     dataset.BurnedInAnnotation = "YES"
     dataset.SeriesNumber = dataset.InstanceNumber = 1
     dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME1" if film.inverted else "MONOCHROME2"
-    dataset.PresentationLUTShape = "INVERSE" if film.inverted else "IDENTITY"
+    dataset.PhotometricInterpretation = "MONOCHROME1" if image.inverted else "MONOCHROME2"
+    dataset.PresentationLUTShape = "INVERSE" if image.inverted else "IDENTITY"
     dataset.Rows, dataset.Columns = pixels.shape
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, film.bits, film.bits - 1
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, image.bits, image.bits - 1
     dataset.PixelRepresentation = 0
     dataset.PixelData = pixels.astype("<u2").tobytes()
     dataset.file_meta = FileMetaDataset()
@@ -295,10 +304,10 @@ def _dataset(film: Film, sample: Sample, *, pixels: NDArray[np.uint16]) -> Datas
     return dataset
 
 
-def _write_tables(directory: pathlib.Path, films: list[Film], sample: Sample) -> None:
-    """Writes the four case tables, a row per abnormality of a film."""
+def _write_tables(directory: pathlib.Path, images: list[PhantomImage], sample: Sample) -> None:
+    """Writes the four case tables, a row per abnormality of an image."""
     for kind, split in itertools.product(COLUMNS, ("Training", "Test")):
-        members = [film for film in films if (film.kind, film.split) == (kind, split)]
+        members = [image for image in images if (image.kind, image.split) == (kind, split)]
         density, first, second = COLUMNS[kind]
         name = {"Training": "train", "Test": "test"}[split]
         path = directory / f"{kind}_case_description_{name}_set.csv"
@@ -309,32 +318,32 @@ def _write_tables(directory: pathlib.Path, films: list[Film], sample: Sample) ->
                 "image file path,cropped image file path,ROI mask file path\n"
             )
             writer = csv.writer(stream, lineterminator="\n")
-            writer.writerows(row for film in members for row in _rows(film, sample))
+            writer.writerows(row for image in members for row in _rows(image, sample))
 
 
-def _rows(film: Film, sample: Sample) -> Iterator[tuple[object, ...]]:
-    """Yields the table rows of a film, cells in the order of the header."""
-    study, series, _ = _uids(film, sample)
-    words = MASS_WORDS if film.kind == "mass" else CALC_WORDS
-    for number, lesion in enumerate(film.lesions, start=1):
-        crop = f"{film.folder}_{number}"
+def _rows(image: PhantomImage, sample: Sample) -> Iterator[tuple[object, ...]]:
+    """Yields the table rows of an image, cells in the order of the header."""
+    study, series, _ = _uids(image, sample)
+    words = MASS_WORDS if image.kind == "mass" else CALC_WORDS
+    for number, lesion in enumerate(image.lesions, start=1):
+        crop = f"{image.folder}_{number}"
         crop = f"{crop}/{_uid(study, number)}/{_uid(series, number)}"
         # the path that ends in a newline: the crop's in the calc tables, the mask's in the mass
         paths = {
             "mass": (f"{crop}/000000.dcm", f"{crop}/000001.dcm\n"),
             "calc": (f"{crop}/000001.dcm\n", f"{crop}/000000.dcm"),
-        }[film.kind]
+        }[image.kind]
         yield (
-            film.patient_id,
-            film.density,
-            film.side,
-            film.view,
+            image.patient_id,
+            image.density,
+            image.side,
+            image.view,
             number,
-            ABNORMALITY[film.kind],
+            ABNORMALITY[image.kind],
             *_word(words, lesion.suspicion),
             _word(ASSESSMENTS, lesion.suspicion),
             lesion.pathology,
             3 + int((lesion.contrast - 0.22) / 0.04),
-            f"{film.folder}/{study}/{series}/000000.dcm",
+            f"{image.folder}/{study}/{series}/000000.dcm",
             *paths,
         )

@@ -1,9 +1,9 @@
 """The pictures of the phantom sample: a breast, its tissue, its lesions, its label.
 
-  image = draw(film, sample)
+  image = draw(image, sample)
 
-A film is a breast outline filled with power-law parenchyma, a pectoral muscle in MLO views,
-lesions, a film label, fog and grain. What tells malignant from benign is the look of the lesion
+An image is a breast outline filled with power-law parenchyma, a pectoral muscle in MLO views,
+lesions, an image label, fog and grain. What tells malignant from benign is the look of the lesion
 alone, its `suspicion` (0..1): margins and spiculations of a mass; number, size, shape and spread of
 calcifications.
 """
@@ -18,7 +18,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from flags.errors import CallerError
+from records.errors import CallerError
 
 FloatImage = NDArray[np.float32]
 
@@ -36,23 +36,23 @@ class Sample:
     """What to make.
 
     Attributes:
-      films: number of films, at least 4.
-      height: rows of the smallest film, above 2048; a film may have up to 40 more.
-      width: columns of the narrowest film, at least 640; a film may have up to 40 more.
+      images: number of images, at least 4.
+      height: rows of the smallest image, above 2048; an image may have up to 40 more.
+      width: columns of the narrowest image, at least 640; an image may have up to 40 more.
       seed: 0 or more; the same sample gives the same bytes.
     """
 
-    films: int = 280
+    images: int = 280
     height: int = 2080
     width: int = 1184
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in (("films", 4), ("height", 2049), ("width", 640), ("seed", 0)):
+        for name, least in (("images", 4), ("height", 2049), ("width", 640), ("seed", 0)):
             if getattr(self, name) < least:
                 got = getattr(self, name)
                 raise CallerError(
-                    f"--phantom_size, --phantom_films: {name} is {got}, at least {least} is needed"
+                    f"--phantom_size, --phantom_images: {name} is {got}, at least {least} is needed"
                 )
 
 
@@ -76,8 +76,8 @@ class Lesion:
 
 
 @dataclasses.dataclass(frozen=True)
-class Film:
-    """One film, all that a worker needs to draw and write it."""
+class PhantomImage:
+    """One image, all that a worker needs to draw and write it."""
 
     patient: int
     side: str
@@ -96,7 +96,7 @@ class Film:
 
     @property
     def folder(self) -> str:
-        """The film folder, as the first component of the table's image file path."""
+        """The image folder, as the first component of the table's image file path."""
         kind = self.kind.capitalize()
         return f"{kind}-{self.split}_{self.patient_id}_{self.side}_{self.view}"
 
@@ -106,47 +106,47 @@ def generator_of(*key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(key)))
 
 
-def draw(film: Film, sample: Sample) -> FloatImage:
-    """Returns the film as [rows, columns] float32, 0..1, bright tissue on a dark background."""
-    shape, axes, generator = _begin(film, sample)
+def draw(image: PhantomImage, sample: Sample) -> FloatImage:
+    """Returns the image as [rows, columns] float32, 0..1, bright tissue on a dark background."""
+    shape, axes, generator = _begin(image, sample)
     depth, half_width = _outline(shape, axes, generator), axes[0]
     # compressed tissue is as thick as the gap of the plates but for the rim
     thickness = 1 - np.exp(-np.maximum(depth, 0) / 70)
-    image = _tissue(depth / half_width, film.density, generator)
-    if film.view == "MLO":
-        _add_muscle(image, generator)
-    for lesion in film.lesions:
-        centre = _centre(lesion, film.view, shape, axes)
-        _add_lesion(image, lesion, kind=film.kind, centre=centre, generator=generator)
-    image *= thickness
-    image += 0.07 * np.exp(-(((depth - 14) / 7) ** 2))  # skin line
+    pixels = _tissue(depth / half_width, image.density, generator)
+    if image.view == "MLO":
+        _add_muscle(pixels, generator)
+    for lesion in image.lesions:
+        centre = _centre(lesion, image.view, shape, axes)
+        _add_lesion(pixels, lesion, kind=image.kind, centre=centre, generator=generator)
+    pixels *= thickness
+    pixels += 0.07 * np.exp(-(((depth - 14) / 7) ** 2))  # skin line
     gamma, gain = generator.uniform(0.85, 1.2), generator.uniform(0.8, 1.0)
-    image = image ** np.float32(gamma) * np.float32(gain)  # exposure and development
-    image += np.float32(generator.uniform(0.02, 0.07))  # fog
-    image += 0.006 * generator.standard_normal(image.shape, dtype=np.float32)  # grain
-    if film.side == "RIGHT":
-        image = np.ascontiguousarray(image[:, ::-1])
-    _add_label(image, film, generator)
-    return np.clip(image, 0, 1, out=image)
+    pixels = pixels ** np.float32(gamma) * np.float32(gain)  # exposure and development
+    pixels += np.float32(generator.uniform(0.02, 0.07))  # fog
+    pixels += 0.006 * generator.standard_normal(pixels.shape, dtype=np.float32)  # grain
+    if image.side == "RIGHT":
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    _add_label(pixels, image, generator)
+    return np.clip(pixels, 0, 1, out=pixels)
 
 
-def circles(film: Film, sample: Sample) -> list[tuple[int, int, int]]:
-    """Returns (column, row, radius) of each lesion where `draw` puts it, in film pixels."""
-    shape, axes, _ = _begin(film, sample)
+def circles(image: PhantomImage, sample: Sample) -> list[tuple[int, int, int]]:
+    """Returns (column, row, radius) of each lesion where `draw` puts it, in image pixels."""
+    shape, axes, _ = _begin(image, sample)
     found = []
-    for lesion in film.lesions:
-        column, row = (int(place) for place in _centre(lesion, film.view, shape, axes))
-        column = column if film.side == "LEFT" else shape[1] - 1 - column
+    for lesion in image.lesions:
+        column, row = (int(place) for place in _centre(lesion, image.view, shape, axes))
+        column = column if image.side == "LEFT" else shape[1] - 1 - column
         found.append((column, row, round(lesion.radius)))
     return found
 
 
 def _begin(
-    film: Film, sample: Sample
+    image: PhantomImage, sample: Sample
 ) -> tuple[tuple[int, int], tuple[float, float], np.random.Generator]:
-    """Returns the film's shape, the half axes of its breast across and down, and its generator."""
-    side, view = ("LEFT", "RIGHT").index(film.side), ("CC", "MLO").index(film.view)
-    generator = generator_of(sample.seed, film.patient, side, view)
+    """Returns the image's shape, the half axes of its breast across and down, and its generator."""
+    side, view = ("LEFT", "RIGHT").index(image.side), ("CC", "MLO").index(image.view)
+    generator = generator_of(sample.seed, image.patient, side, view)
     rows = sample.height + 8 * int(generator.integers(0, 6))
     columns = sample.width + 8 * int(generator.integers(0, 6))
     axes = columns * generator.uniform(0.68, 0.84), rows * generator.uniform(0.38, 0.46)
@@ -221,15 +221,15 @@ def _add_muscle(image: FloatImage, generator: np.random.Generator) -> None:
     image += np.float32(0.2) / (1 + np.exp(np.clip(-inside / 12, -40, 40)))
 
 
-def _add_label(image: FloatImage, film: Film, generator: np.random.Generator) -> None:
+def _add_label(pixels: FloatImage, image: PhantomImage, generator: np.random.Generator) -> None:
     """Burns side and view into the corner away from the breast."""
-    rows, columns = image.shape
-    text = f"{film.side[0]} {film.view}"
+    rows, columns = pixels.shape
+    text = f"{image.side[0]} {image.view}"
     scale = generator.uniform(2.2, 2.8)
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 6)
-    x = columns - width - 40 if film.side == "LEFT" else 40
+    x = columns - width - 40 if image.side == "LEFT" else 40
     y = 60 + height if generator.random() < 0.7 else rows - 60
-    cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (0.95,), 6, cv2.LINE_8)
+    cv2.putText(pixels, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, (0.95,), 6, cv2.LINE_8)
 
 
 def _add_lesion(
@@ -240,7 +240,7 @@ def _add_lesion(
     centre: tuple[float, float],
     generator: np.random.Generator,
 ) -> None:
-    """Adds a lesion about `centre` (x, y); what falls off the film is lost."""
+    """Adds a lesion about `centre` (x, y); what falls off the image is lost."""
     paint = {"mass": _paint_mass, "calc": _paint_calcifications}[kind]
     patch = paint(lesion, generator)
     half = patch.shape[0] // 2

@@ -1,6 +1,6 @@
-"""RSNA Screening Mammography Breast Cancer Detection (Kaggle, 2023): train.csv and DICOM films.
+"""RSNA Screening Mammography Breast Cancer Detection (Kaggle, 2023): train.csv and DICOM images.
 
-Films are train_images/<patient_id>/<image_id>.dcm. The column cancer is the outcome of the
+Images are train_images/<patient_id>/<image_id>.dcm. The column cancer is the outcome of the
 breast; a breast without cancer is benign only if it was biopsied.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from beam_jobs.sources import csv_rows, files
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 
 TABLE = "train.csv"
@@ -31,8 +31,8 @@ _GRADES = {"": "", **{f"{grade}{tail}": str(grade) for grade in range(7) for tai
 _VIEW = re.compile(r"[A-Z]{2,5}")
 
 
-def read(data_dir: Folder) -> list[Film]:
-    """Lists the films of train.csv, with the file of each where it is there.
+def read(data_dir: Folder) -> list[SourceRow]:
+    """Lists the images of train.csv, with the file of each where it is there.
 
     Args:
         data_dir: folder of the unpacked competition data, searched recursively.
@@ -47,18 +47,18 @@ def read(data_dir: Folder) -> list[Film]:
         TABLE,
         hint="give the folder of the competition's data, with train_images in it",
     )
-    films = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
-    csv_rows.check_unique(table, (film.film_id for film in films))
+    images = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
+    csv_rows.check_unique(table, (image.image_id for image in images))
     by_path = {
         "_".join(file.path.split("/")[-2:]): file for file in found if file.name.endswith(".dcm")
     }
     return [
-        by_path[name].add_to(film) if (name := f"{film.film_id}.dcm") in by_path else film
-        for film in films
+        by_path[name].add_to(image) if (name := f"{image.image_id}.dcm") in by_path else image
+        for image in images
     ]
 
 
-def _parse_record(record: csv_rows.Record) -> Film:
+def _parse_record(record: csv_rows.Record) -> SourceRow:
     """Reads a record; raises ValueError with column, value and what is allowed."""
     patient_id = record.demand("patient_id")
     view = record.cells["view"]
@@ -66,8 +66,8 @@ def _parse_record(record: csv_rows.Record) -> Film:
         raise ValueError(f"view {view!r} is not a code such as CC, MLO, ML, LM, AT")
     biopsied = record.choose("biopsy", _YES_NO)
     without = "benign" if biopsied else "no cancer"
-    return Film(
-        film_id=f"{patient_id}_{record.demand('image_id')}",
+    return SourceRow(
+        image_id=f"{patient_id}_{record.demand('image_id')}",
         patient_id=patient_id,
         side=record.choose("laterality", _SIDES),
         view=view,

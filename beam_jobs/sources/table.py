@@ -1,7 +1,7 @@
-"""Any table of films, CSV or Parquet: one row a film, or one row a lesion of a film.
+"""Any table of images, CSV or Parquet: one row an image, or one row a lesion of an image.
 
 The table's columns and values are mapped by --columns and --values. Nothing is guessed: a cell
-that is neither allowed nor mapped, a film without label and a table without patients are refused.
+that is neither allowed nor mapped, an image without label and a table without patients are refused.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beam_jobs.sources import csv_rows, files, parquet_rows, table_cells
-from beam_jobs.sources.film import Film, Lesion, describe, is_mixed
+from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
 from flags.table import COLUMNS
+from records.errors import CallerError
 
 _LABELS = ("pathology", "assessment", "abnormality")
-_FILM_KEYS = ("path", "patient_id", "side", "view", "density", "split")
+_IMAGE_KEYS = ("path", "patient_id", "side", "view", "density", "split")
 _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
 
 
@@ -28,8 +28,8 @@ def read(
     columns: Mapping[str, str],
     values: Mapping[tuple[str, str], str],
     label_policy: str,
-) -> list[Film]:
-    """Lists the films of the table, with the file of each where it is there.
+) -> list[SourceRow]:
+    """Lists the images of the table, with the file of each where it is there.
 
     Args:
         data_dir: folder the paths of the table are relative to.
@@ -46,17 +46,17 @@ def read(
     path = data_dir / (table or _find_table(data_dir, found))
     records = _read_records(path)
     if not records:
-        raise CallerError(f"{path} has no rows; a table has a header and a row for each film")
+        raise CallerError(f"{path} has no rows; a table has a header and a row for each image")
     mapped = _map_columns(path, list(records[0].cells), columns)
-    films: dict[str, list[dict[str, str]]] = {}
-    film_of: dict[str, str] = {}
+    images: dict[str, list[dict[str, str]]] = {}
+    image_of: dict[str, str] = {}
 
     def add(record: csv_rows.Record) -> None:
-        _add_row(_parse_record(record, mapped, values), films, film_of)
+        _add_row(_parse_record(record, mapped, values), images, image_of)
 
     csv_rows.parse(path, records, add)
     by_path = {file.path: file for file in found}
-    return [_make_film(name, rows, label_policy, by_path) for name, rows in films.items()]
+    return [_make_image(name, rows, label_policy, by_path) for name, rows in images.items()]
 
 
 def _find_table(data_dir: Folder, found: Sequence[files.DataFile]) -> str:
@@ -95,7 +95,7 @@ def _map_columns(path: Folder, header: Sequence[str], columns: Mapping[str, str]
         ("path", "say which by --columns=path=COLUMN"),
         (
             "patient_id",
-            "say which by --columns=patient_id=COLUMN, or --columns=patient_id= if every film "
+            "say which by --columns=patient_id=COLUMN, or --columns=patient_id= if every image "
             "is of another patient (else a patient would train and test the same model)",
         ),
     ):
@@ -123,29 +123,29 @@ def _parse_record(
 
 
 def _add_row(
-    row: dict[str, str], films: dict[str, list[dict[str, str]]], film_of: dict[str, str]
+    row: dict[str, str], images: dict[str, list[dict[str, str]]], image_of: dict[str, str]
 ) -> None:
-    """Adds a row to those of its film.
+    """Adds a row to those of its image.
 
     Args:
         row: key -> value.
-        films: film -> its rows.
-        film_of: path -> film.
+        images: image -> its rows.
+        image_of: path -> image.
 
     Raises:
-        ValueError: the film's rows differ in what a film has one of, or two films share a file.
+        ValueError: the image's rows differ in what an image has one of, or two images share a file.
     """
-    film_id = row.get("film_id", row["path"])
-    first = films.get(film_id, [row])[0]
-    for key in _FILM_KEYS:
+    image_id = row.get("image_id", row["path"])
+    first = images.get(image_id, [row])[0]
+    for key in _IMAGE_KEYS:
         if row.get(key) != first.get(key):
             raise ValueError(
-                f"film {film_id} has {key} {row[key]!r} here and {first[key]!r} above; "
+                f"image {image_id} has {key} {row[key]!r} here and {first[key]!r} above; "
                 "it can have one"
             )
-    if film_of.setdefault(row["path"], film_id) != film_id:
-        raise ValueError(f"{row['path']} is film {film_id} here and another film above")
-    films.setdefault(film_id, []).append(row)
+    if image_of.setdefault(row["path"], image_id) != image_id:
+        raise ValueError(f"{row['path']} is image {image_id} here and another image above")
+    images.setdefault(image_id, []).append(row)
 
 
 def _make_lesion(row: Mapping[str, str]) -> Lesion:
@@ -153,18 +153,18 @@ def _make_lesion(row: Mapping[str, str]) -> Lesion:
     return Lesion(**stated)
 
 
-def _make_film(
-    film_id: str,
+def _make_image(
+    image_id: str,
     rows: Sequence[Mapping[str, str]],
     label_policy: str,
     by_path: Mapping[str, files.DataFile],
-) -> Film:
+) -> SourceRow:
     first = rows[0]
     lesions = [_make_lesion(row) for row in rows]
     mixed = label_policy == "paper" and is_mixed(lesions)
-    film = Film(
-        film_id=film_id,
-        patient_id=first.get("patient_id", film_id),
+    image = SourceRow(
+        image_id=image_id,
+        patient_id=first.get("patient_id", image_id),
         side=first.get("side", ""),
         view=first.get("view", ""),
         density=first.get("density", ""),
@@ -173,4 +173,4 @@ def _make_film(
         **describe(lesions),
     )
     file = by_path.get(first["path"])
-    return film if file is None else file.add_to(film)
+    return image if file is None else file.add_to(image)

@@ -40,13 +40,13 @@ def read(
     """
     if (key, text) in values:
         text = values[key, text]
-        if not text and key not in ("path", "film_id", "patient_id", "split"):
+        if not text and key not in ("path", "image_id", "patient_id", "split"):
             return ""  # said to be not stated
     allowed = _ALLOWED.get(key)
     where = f"{column} {text!r}"
     if key == "path":
         return _check_path(where, text)
-    if not text and (required or key in ("film_id", "patient_id")):
+    if not text and (required or key in ("image_id", "patient_id")):
         remedy = f"; --values={key}:= says that it is not stated" if required else ""
         raise ValueError(f"{column} is empty{remedy}")
     if key == "view" and not _VIEW.fullmatch(text):

@@ -1,6 +1,6 @@
-"""VinDr-Mammo: breasts graded by BI-RADS, and boxes around the findings on each film.
+"""VinDr-Mammo: breasts graded by BI-RADS, and boxes around the findings on each image.
 
-Nguyen et al., Scientific Data 10:277, 2023. Films are images/<study_id>/<image_id>.dicom. The
+Nguyen et al., Scientific Data 10:277, 2023. Images are images/<study_id>/<image_id>.dicom. The
 tables state no pathology.
 """
 
@@ -12,9 +12,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from beam_jobs.sources import csv_rows, files
-from beam_jobs.sources.film import Film, Lesion, Roi
+from beam_jobs.sources.source_row import Lesion, Roi, SourceRow
 from beam_jobs.storage import Folder
-from flags.errors import CallerError
+from records.errors import CallerError
 
 BREASTS = "breast-level_annotations.csv"
 FINDINGS = "finding_annotations.csv"
@@ -50,8 +50,8 @@ _CATEGORIES = {
 }
 
 
-def read(data_dir: Folder) -> list[Film]:
-    """Lists the films of the breast table, with findings, and the file of each where it is there.
+def read(data_dir: Folder) -> list[SourceRow]:
+    """Lists the images of the breast table, with findings, and the file of each where it is there.
 
     Args:
         data_dir: folder of the release, searched recursively.
@@ -62,15 +62,15 @@ def read(data_dir: Folder) -> list[Film]:
     found = files.list_files(data_dir)
     breasts = csv_rows.find(data_dir, found, BREASTS, hint=_HINT)
     findings = csv_rows.find(data_dir, found, FINDINGS, hint=_HINT)
-    films = csv_rows.parse(breasts, csv_rows.read(breasts, columns=_BREAST_COLUMNS), _parse_breast)
-    csv_rows.check_unique(breasts, (film.film_id for film in films))
-    by_film: dict[str, list[Roi]] = collections.defaultdict(list)
+    images = csv_rows.parse(breasts, csv_rows.read(breasts, columns=_BREAST_COLUMNS), _parse_breast)
+    csv_rows.check_unique(breasts, (image.image_id for image in images))
+    by_image: dict[str, list[Roi]] = collections.defaultdict(list)
     records = csv_rows.read(findings, columns=_FINDING_COLUMNS)
     for image_id, roi in csv_rows.parse(findings, records, _parse_finding):
         if roi is not None:
-            number = str(len(by_film[image_id]) + 1)
-            by_film[image_id].append(dataclasses.replace(roi, lesion_id=number))
-    strangers = by_film.keys() - {film.film_id for film in films}
+            number = str(len(by_image[image_id]) + 1)
+            by_image[image_id].append(dataclasses.replace(roi, lesion_id=number))
+    strangers = by_image.keys() - {image.image_id for image in images}
     if strangers:
         raise CallerError(
             f"{findings} has image_id {min(strangers)}, which {BREASTS} does not list; "
@@ -79,13 +79,13 @@ def read(data_dir: Folder) -> list[Film]:
     by_path = {
         "/".join(file.path.split("/")[-2:]): file for file in found if file.name.endswith(".dicom")
     }
-    return [_complete(film, by_film.get(film.film_id, ()), by_path) for film in films]
+    return [_complete(image, by_image.get(image.image_id, ()), by_path) for image in images]
 
 
-def _parse_breast(record: csv_rows.Record) -> Film:
+def _parse_breast(record: csv_rows.Record) -> SourceRow:
     """Reads a record; raises ValueError with column, value and what is allowed."""
-    return Film(
-        film_id=record.demand("image_id"),
+    return SourceRow(
+        image_id=record.demand("image_id"),
         patient_id=record.demand("study_id"),  # one study a patient: no other key is published
         side=record.choose("laterality", _SIDES),
         view=record.choose("view_position", _VIEWS),
@@ -129,13 +129,15 @@ def _pixel(record: csv_rows.Record, column: str) -> str:
         raise ValueError(f"{column} {record.cells[column]!r} is not a number of pixels") from None
 
 
-def _complete(film: Film, rois: Sequence[Roi], by_path: Mapping[str, files.DataFile]) -> Film:
+def _complete(
+    image: SourceRow, rois: Sequence[Roi], by_path: Mapping[str, files.DataFile]
+) -> SourceRow:
     kinds = (kind for roi in rois for kind in roi.lesion.abnormality.split("+"))
-    film = dataclasses.replace(
-        film,
+    image = dataclasses.replace(
+        image,
         abnormality="+".join(dict.fromkeys(kinds)),
         abnormalities=len(rois),
         rois=tuple(rois),
     )
-    file = by_path.get(f"{film.patient_id}/{film.film_id}.dicom")
-    return film if file is None else file.add_to(film)
+    file = by_path.get(f"{image.patient_id}/{image.image_id}.dicom")
+    return image if file is None else file.add_to(image)

@@ -16,10 +16,10 @@ import pytest
 from beam_jobs import pipeline, s3, storage
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
-from flags.errors import CallerError
+from records.errors import CallerError
 
 ROOT = pathlib.Path(__file__).parents[2]
-FILMS = 24
+IMAGES = 24
 ENVIRONMENT = {
     **os.environ,
     "PYTHONPATH": str(ROOT),
@@ -34,11 +34,11 @@ def start(data_dir, output_dir, *more: str) -> subprocess.Popen:
         "--dataset=phantom",
         f"--data_dir={data_dir}",
         f"--output_dir={output_dir}",
-        f"--phantom_films={FILMS}",
+        f"--phantom_images={IMAGES}",
         "--phantom_size=2056x640",
         "--sizes=96x64",
         "--recipe=plain",
-        "--films_per_shard=2",
+        "--images_per_shard=2",
         *more,
     ]
     return subprocess.Popen(
@@ -82,9 +82,9 @@ def running(*command: str, says: str):
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def images(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data") / "phantom"
-    phantom.make(directory, Sample(films=FILMS, height=2056, width=640))
+    phantom.make(directory, Sample(images=IMAGES, height=2056, width=640))
     return directory
 
 
@@ -97,10 +97,10 @@ def fingerprints(directory: pathlib.Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def wanted(films, tmp_path_factory):
+def wanted(images, tmp_path_factory):
     """What this machine alone writes."""
     output_dir = tmp_path_factory.mktemp("out")
-    convert(films, output_dir)
+    convert(images, output_dir)
     return fingerprints(output_dir)
 
 
@@ -119,19 +119,19 @@ def dask_worker(address: str):
 
 
 @pytest.mark.slow
-def test_dask_workers_write_the_same_bytes(films, wanted, scheduler, tmp_path):
+def test_dask_workers_write_the_same_bytes(images, wanted, scheduler, tmp_path):
     with dask_worker(scheduler), dask_worker(scheduler):
-        convert(films, tmp_path, "--runner=DaskRunner", f"--dask_client_address={scheduler}")
+        convert(images, tmp_path, "--runner=DaskRunner", f"--dask_client_address={scheduler}")
     assert fingerprints(tmp_path) == wanted
 
 
 @pytest.mark.slow
-def test_a_dask_worker_that_dies_is_replaced_by_the_other(films, wanted, scheduler, tmp_path):
+def test_a_dask_worker_that_dies_is_replaced_by_the_other(images, wanted, scheduler, tmp_path):
     work_folder = tmp_path / "phantom" / "96x64" / "plain" / ".shards"
     with dask_worker(scheduler), dask_worker(scheduler) as victim:
         os.kill(victim.pid, signal.SIGSTOP)  # takes its share of the work and does nothing
         dask = ("--runner=DaskRunner", f"--dask_client_address={scheduler}")
-        with start(films, tmp_path, *dask) as job:
+        with start(images, tmp_path, *dask) as job:
             while not list(work_folder.glob("*.json"))[1:] and job.poll() is None:
                 time.sleep(0.05)
             time.sleep(1)
@@ -143,11 +143,13 @@ def test_a_dask_worker_that_dies_is_replaced_by_the_other(films, wanted, schedul
 
 
 @pytest.mark.slow
-def test_a_portable_job_server_writes_the_same_bytes(films, wanted, tmp_path):
+def test_a_portable_job_server_writes_the_same_bytes(images, wanted, tmp_path):
     service = "apache_beam.runners.portability.local_job_service_main"
     with running("-m", service, says=r"Listening for beam jobs on port (\d+)") as (match, _):
         endpoint = f"--job_endpoint=localhost:{match[1]}"
-        convert(films, tmp_path, "--runner=PortableRunner", endpoint, "--environment_type=LOOPBACK")
+        convert(
+            images, tmp_path, "--runner=PortableRunner", endpoint, "--environment_type=LOOPBACK"
+        )
     assert fingerprints(tmp_path) == wanted
 
 
@@ -163,14 +165,14 @@ def store():
             aws_secret_access_key="secret",
             region_name="us-east-1",
         )
-        client.create_bucket(Bucket="films")
+        client.create_bucket(Bucket="images")
         yield client, match[1]
 
 
 def names_in(client) -> dict[str, bytes]:
-    listed = client.list_objects_v2(Bucket="films", Prefix="out/").get("Contents", [])
+    listed = client.list_objects_v2(Bucket="images", Prefix="out/").get("Contents", [])
     return {
-        entry["Key"]: client.get_object(Bucket="films", Key=entry["Key"])["Body"].read()
+        entry["Key"]: client.get_object(Bucket="images", Key=entry["Key"])["Body"].read()
         for entry in listed
     }
 
@@ -178,25 +180,25 @@ def names_in(client) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def look_alike(tmp_path_factory):
     """The phantoms with patient names of CBIS-DDSM: a data set that may lie in a store."""
-    directory = tmp_path_factory.mktemp("cbis_ddsm") / "films"
-    phantom.make(directory, Sample(films=12, height=2056, width=640))
+    directory = tmp_path_factory.mktemp("cbis_ddsm") / "images"
+    phantom.make(directory, Sample(images=12, height=2056, width=640))
     for table in directory.rglob("*.csv"):
         table.write_text(table.read_text().replace("PHANTOM_", "P_"))
     return directory
 
 
 @pytest.mark.slow
-def test_a_store_gives_films_and_takes_records(look_alike, store, tmp_path):
+def test_a_store_gives_images_and_takes_records(look_alike, store, tmp_path):
     client, url = store
     for path in look_alike.rglob("*"):
         if path.is_file():
-            client.upload_file(str(path), "films", f"in/{path.relative_to(look_alike)}")
-    how = ("--dataset=cbis_ddsm", "--folds=2", "--films_per_shard=4")
+            client.upload_file(str(path), "images", f"in/{path.relative_to(look_alike)}")
+    how = ("--dataset=cbis_ddsm", "--folds=2", "--images_per_shard=4")
     convert(look_alike, tmp_path, *how)
     records = tmp_path / "cbis_ddsm" / "96x64" / "plain"
 
-    arguments = ("s3://films/in", "s3://films/out", *how, f"--s3_endpoint_url={url}")
-    assert "12 films in" in convert(*arguments)
+    arguments = ("s3://images/in", "s3://images/out", *how, f"--s3_endpoint_url={url}")
+    assert "12 images in" in convert(*arguments)
     found = names_in(client)
     prefix = "out/cbis_ddsm/96x64/plain/"
     assert {
@@ -204,13 +206,13 @@ def test_a_store_gives_films_and_takes_records(look_alike, store, tmp_path):
         for key, data in found.items()
         if "/plain/" in key and "/.shards/" not in key
     } == {path.name: path.read_bytes() for path in records.iterdir() if path.is_file()}
-    ledgers = {key for key in found if "/.shards/" in key}  # they know when each film changed
+    ledgers = {key for key in found if "/.shards/" in key}  # they know when each image changed
     assert ledgers == {
         f"{prefix}.shards/{path.name}" for path in (records / ".shards").glob("*.json")
     }
     assert prefix.replace("96x64/plain/", "headers.csv") in found
 
-    assert "12 films in" in convert(*arguments)  # all is there already
+    assert "12 images in" in convert(*arguments)  # all is there already
     assert names_in(client) == found
 
 
@@ -225,25 +227,25 @@ def test_a_store_takes_files_of_any_size_through_one_client(store):
             "--s3_region_name=us-east-1",
         ]
     )
-    # none: a shard whose films were all rejected; the last: two parts (S3's part: 5 MB or more)
+    # none: a shard whose images were all rejected; the last: two parts (S3's part: 5 MB or more)
     for size in (0, 1, 6_000_000):
-        path = storage.folder(f"s3://films/any/{size}")
+        path = storage.folder(f"s3://images/any/{size}")
         data = bytes(range(256)) * (size // 256) + bytes(size % 256)
         with storage.replacing(path) as temporary, temporary.open("wb") as file:
             file.write(data)
-        assert client.get_object(Bucket="films", Key=f"any/{size}")["Body"].read() == data
+        assert client.get_object(Bucket="images", Key=f"any/{size}")["Body"].read() == data
         assert path.read_bytes() == data
         assert path.stat().st_size == size
-    assert client.list_objects_v2(Bucket="films", Prefix="any/")["KeyCount"] == 3
+    assert client.list_objects_v2(Bucket="images", Prefix="any/")["KeyCount"] == 3
     assert len(s3._clients) == 1
 
 
 def test_a_store_that_cannot_be_reached_is_one_line(tmp_path):
-    with start("s3://films/in", tmp_path, "--s3_endpoint_url=http://127.0.0.1:9") as job:
+    with start("s3://images/in", tmp_path, "--s3_endpoint_url=http://127.0.0.1:9") as job:
         said, _ = job.communicate(timeout=120)
     assert job.returncode == 2
     (line,) = (line for line in said.splitlines() if line.startswith("error: "))
-    assert "s3://films/in can't be reached" in line
+    assert "s3://images/in can't be reached" in line
     assert "apache-beam[aws]" in line
 
 

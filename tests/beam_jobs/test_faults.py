@@ -1,4 +1,4 @@
-"""What a night does to a job: kills, full disks, films that vanish or change, a second job."""
+"""What a night does to a job: kills, full disks, images that vanish or change, a second job."""
 
 import dataclasses
 import hashlib
@@ -20,21 +20,21 @@ import pytest
 
 from beam_jobs import shards
 from beam_jobs.imaging import decode
-from beam_jobs.sources.film import Film
-from flags.size import ImageSize
+from beam_jobs.sources.source_row import SourceRow
+from records.image_size import ImageSize
 
 ROOT = pathlib.Path(__file__).parents[2]
-FILMS = 60
+IMAGES = 60
 SIZE = ImageSize(640, 480)
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
-    """A folder in the form of mini-MIAS, films of noise."""
-    directory = tmp_path_factory.mktemp("films")
+def images(tmp_path_factory):
+    """A folder in the form of mini-MIAS, images of noise."""
+    directory = tmp_path_factory.mktemp("images")
     noise = np.random.default_rng(0)
     rows = []
-    for number in range(1, FILMS + 1):
+    for number in range(1, IMAGES + 1):
         kind = "NORM" if number % 4 < 2 else "CIRC B 200 200 50"
         rows.append(f"mdb{number:03d} G {kind}")
         pixels = noise.integers(0, 256, (640, 480), dtype=np.uint8)
@@ -49,7 +49,7 @@ def arguments(data_dir, output_dir, *more: str) -> list[str]:
         f"--data_dir={data_dir}",
         f"--output_dir={output_dir}",
         f"--sizes={SIZE}",
-        "--films_per_shard=2",
+        "--images_per_shard=2",
         "--direct_num_workers=2",
         *more,
     ]
@@ -93,10 +93,10 @@ def finished(directory: pathlib.Path) -> dict[str, int]:
 
 
 @pytest.fixture(scope="module")
-def whole(films, tmp_path_factory):
+def whole(images, tmp_path_factory):
     """What an uninterrupted job writes."""
     output_dir = tmp_path_factory.mktemp("whole")
-    code, said = convert(*arguments(films, output_dir))
+    code, said = convert(*arguments(images, output_dir))
     assert code == 0, said
     return records(output_dir)
 
@@ -126,11 +126,11 @@ NURSERY = """
 
 
 @pytest.mark.slow
-def test_twenty_kills_at_random_moments_change_no_byte(films, whole, tmp_path):
+def test_twenty_kills_at_random_moments_change_no_byte(images, whole, tmp_path):
     output = records(tmp_path)
     chance = random.Random(111)
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(NURSERY), *arguments(films, tmp_path)],
+        [sys.executable, "-c", textwrap.dedent(NURSERY), *arguments(images, tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -175,37 +175,37 @@ def small_disk(limit: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 
-def test_a_full_disk_is_one_line_and_the_job_goes_on_later(films, whole, tmp_path):
+def test_a_full_disk_is_one_line_and_the_job_goes_on_later(images, whole, tmp_path):
     limit = whole.joinpath(next(iter(finished(whole)))).stat().st_size // 2
 
     # what a job leaves that was killed at its very start is no reason to refuse the folder
     (records(tmp_path) / ".shards").mkdir(parents=True)
     (records(tmp_path) / ".shards" / "lock").touch()
     (records(tmp_path) / ".plan.json.0.tmp").touch()
-    code, said = convert(*arguments(films, tmp_path), preexec_fn=small_disk(limit))
+    code, said = convert(*arguments(images, tmp_path), preexec_fn=small_disk(limit))
     assert code == 2, said
     assert "Traceback" not in said
     (line,) = (line for line in said.splitlines() if line.startswith("error: "))
     assert "File too large" in line
     assert "finished shards are kept" in line
     assert not [path.name for path in records(tmp_path).iterdir() if "tfrecord" in path.name]
-    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert convert(*arguments(images, tmp_path))[0] == 0
     assert fingerprints(records(tmp_path)) == fingerprints(whole)
 
 
-def test_no_manifest_outlives_its_shards_and_a_damaged_ledger_is_made_anew(films, whole, tmp_path):
+def test_no_manifest_outlives_its_shards_and_a_damaged_ledger_is_made_anew(images, whole, tmp_path):
     shutil.copytree(whole, records(tmp_path))
     name, size = next((name, (whole / name).stat().st_size) for name in finished(whole))
     (records(tmp_path) / ".shards" / f"{name}.json").write_text("")
-    code, said = convert(*arguments(films, tmp_path), preexec_fn=small_disk(size // 2))
+    code, said = convert(*arguments(images, tmp_path), preexec_fn=small_disk(size // 2))
     assert code == 2, said
     assert not (records(tmp_path) / "manifest.json").exists()
-    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert convert(*arguments(images, tmp_path))[0] == 0
     assert fingerprints(records(tmp_path)) == fingerprints(whole)
 
 
-def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
-    with start(*arguments(films, tmp_path)) as first:
+def test_two_jobs_do_not_write_to_one_folder(images, whole, tmp_path):
+    with start(*arguments(images, tmp_path)) as first:
         while not finished(records(tmp_path)) and first.poll() is None:
             time.sleep(0.002)
         first.send_signal(signal.SIGSTOP)
@@ -213,7 +213,7 @@ def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
             while "T (stopped)" not in pathlib.Path(f"/proc/{first.pid}/status").read_text():
                 time.sleep(0.002)  # a thread in a system call ends it first
             before = fingerprints(records(tmp_path))
-            code, said = convert(*arguments(films, tmp_path))
+            code, said = convert(*arguments(images, tmp_path))
             assert first.poll() is None
             assert code == 2
             assert "error: " in said
@@ -227,9 +227,9 @@ def test_two_jobs_do_not_write_to_one_folder(films, whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_process_that_dies_ends_the_job_and_it_goes_on_later(films, whole, tmp_path):
+def test_a_worker_process_that_dies_ends_the_job_and_it_goes_on_later(images, whole, tmp_path):
     how = "--direct_running_mode=multi_processing"
-    with start(*arguments(films, tmp_path, how)) as job:
+    with start(*arguments(images, tmp_path, how)) as job:
         while not finished(records(tmp_path)) and job.poll() is None:
             time.sleep(0.01)
         for worker in children_of(job.pid):
@@ -238,7 +238,7 @@ def test_a_worker_process_that_dies_ends_the_job_and_it_goes_on_later(films, who
         said, _ = job.communicate(timeout=60)
     assert job.returncode == 2, said
     assert "a worker died; mend that" in said
-    assert convert(*arguments(films, tmp_path))[0] == 0
+    assert convert(*arguments(images, tmp_path))[0] == 0
     assert fingerprints(records(tmp_path)) == fingerprints(whole)
 
 
@@ -249,18 +249,18 @@ def children_of(parent: int) -> list[int]:
 
 
 @pytest.fixture
-def shard(films, tmp_path):
-    """A shard of three films, listed with size and time."""
-    directory = tmp_path / "films"
+def shard(images, tmp_path):
+    """A shard of three images, listed with size and time."""
+    directory = tmp_path / "images"
     directory.mkdir()
     listed = []
     for number in (1, 2, 3):
         path = directory / f"mdb{number:03d}.pgm"
-        path.write_bytes((films / path.name).read_bytes())
+        path.write_bytes((images / path.name).read_bytes())
         stat = path.stat()
         listed.append(
-            Film(
-                film_id=path.stem,
+            SourceRow(
+                image_id=path.stem,
                 patient_id="p",
                 side="left",
                 view="MLO",
@@ -278,7 +278,7 @@ def shard(films, tmp_path):
         listed,
         [output],
         data_dir=directory,
-        films_per_shard=8,
+        images_per_shard=8,
         options=decode.Options(max_pixels=10**6),
     )
     return planned
@@ -295,15 +295,15 @@ def change(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize(("happen", "reason"), [(vanish, "unreadable"), (change, "changed")])
-def test_a_film_that_vanishes_or_changes_is_rejected_and_tried_again(shard, happen, reason):
+def test_a_image_that_vanishes_or_changes_is_rejected_and_tried_again(shard, happen, reason):
     path = shard.data_dir / "mdb002.pgm"
     data, stat = path.read_bytes(), path.stat()
     happen(path)
     shards.write(shard)
     (output,) = shard.outputs
     ledger = shards.read_ledger(output, shard.name)
-    assert [film["film_id"] for film in ledger["films"]] != []
-    assert [(row["film_id"], row["reason"]) for row in ledger["rejected"]] == [("mdb002", reason)]
+    assert [image["image_id"] for image in ledger["images"]] != []
+    assert [(row["image_id"], row["reason"]) for row in ledger["rejected"]] == [("mdb002", reason)]
     assert ledger["records"] == 2
     assert shards.unfinished(shard) == shard
 
@@ -314,9 +314,9 @@ def test_a_film_that_vanishes_or_changes_is_rejected_and_tried_again(shard, happ
     assert shards.read_ledger(output, shard.name)["records"] == 3
 
 
-def test_a_changed_film_is_seen_by_its_time_alone(shard):
-    older = dataclasses.replace(shard.films[0], modified_ns=shard.films[0].modified_ns - 1)
-    changed = dataclasses.replace(shard, films=(older, *shard.films[1:]))
+def test_a_changed_image_is_seen_by_its_time_alone(shard):
+    older = dataclasses.replace(shard.images[0], modified_ns=shard.images[0].modified_ns - 1)
+    changed = dataclasses.replace(shard, images=(older, *shard.images[1:]))
     shards.write(changed)
     ledger = json.loads(shards.ledger_path(shard.outputs[0], shard.name).read_text())
     assert [row["reason"] for row in ledger["rejected"]] == ["changed"]

@@ -12,9 +12,9 @@ import scipy.signal
 from beam_jobs.sources import listing, phantom, phantom_image
 from beam_jobs.sources.phantom_image import Sample
 from flags.conversion import ConversionConfig
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
-SAMPLE = Sample(films=9, height=2100, width=700, seed=3)
+SAMPLE = Sample(images=9, height=2100, width=700, seed=3)
 TABLES = [
     f"{kind}_case_description_{split}_set.csv"
     for kind in ("mass", "calc")
@@ -30,8 +30,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def films(folder):
-    """The films of the sample by folder name: (data set, pixels in 0..1, bright on dark)."""
+def images(folder):
+    """The images of the sample by folder name: (data set, pixels in 0..1, bright on dark)."""
     found = {}
     for path in sorted(folder.glob("*/*/*/1-1.dcm")):
         dataset = pydicom.dcmread(path)
@@ -64,14 +64,14 @@ def test_bytes_do_not_depend_on_workers(folder, tmp_path):
     assert digests(tmp_path / "sample") == digests(folder)
 
 
-def test_seed_changes_every_film(folder):
-    films = phantom.plan(dataclasses.replace(SAMPLE, seed=4))
-    assert films != phantom.plan(SAMPLE)
+def test_seed_changes_every_image(folder):
+    images = phantom.plan(dataclasses.replace(SAMPLE, seed=4))
+    assert images != phantom.plan(SAMPLE)
 
 
-def test_films_are_dicom_of_full_size(films):
-    assert len(films) == SAMPLE.films
-    for name, (dataset, pixels) in films.items():
+def test_images_are_dicom_of_full_size(images):
+    assert len(images) == SAMPLE.images
+    for name, (dataset, pixels) in images.items():
         _, _, number, side, view = name.split("_")
         assert dataset.Modality == "MG"
         assert dataset.file_meta.TransferSyntaxUID == pydicom.uid.ExplicitVRLittleEndian
@@ -90,23 +90,23 @@ def test_films_are_dicom_of_full_size(films):
         assert pixels.shape[1] >= SAMPLE.width
 
 
-def test_every_uid_is_used_once(films):
+def test_every_uid_is_used_once(images):
     for level in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
-        assert len({getattr(dataset, level) for dataset, _ in films.values()}) == len(films)
+        assert len({getattr(dataset, level) for dataset, _ in images.values()}) == len(images)
 
 
-def test_both_photometric_interpretations_are_dark_outside_the_breast(films):
+def test_both_photometric_interpretations_are_dark_outside_the_breast(images):
     seen = set()
-    for dataset, pixels in films.values():
+    for dataset, pixels in images.values():
         seen.add(dataset.PhotometricInterpretation)
         away = pixels[900:1200, -8:] if dataset.ImageLaterality == "L" else pixels[900:1200, :8]
         assert away.mean() < 0.12
     assert seen == {"MONOCHROME1", "MONOCHROME2"}
 
 
-def test_chest_wall_is_on_the_side_of_the_breast(films):
+def test_chest_wall_is_on_the_side_of_the_breast(images):
     sides = set()
-    for dataset, pixels in films.values():
+    for dataset, pixels in images.values():
         sides.add(dataset.ImageLaterality)
         middle = pixels.shape[1] // 2
         left, right = pixels[:, :middle].mean(), pixels[:, middle:].mean()
@@ -114,16 +114,16 @@ def test_chest_wall_is_on_the_side_of_the_breast(films):
     assert sides == {"L", "R"}
 
 
-def test_tables_and_films_agree(folder, films):
+def test_tables_and_images_agree(folder, images):
     rows = read_rows(folder)
-    assert {row["image file path"].split("/")[0] for _, row in rows} == set(films)
+    assert {row["image file path"].split("/")[0] for _, row in rows} == set(images)
     for name, row in rows:
         kind, _, _, split, _ = name.split("_")
-        film, study, series, last = row["image file path"].split("/")
-        dataset, _ = films[film]
+        image, study, series, last = row["image file path"].split("/")
+        dataset, _ = images[image]
         where = f"{kind.capitalize()}-{'Training' if split == 'train' else 'Test'}"
         side, view = row["left or right breast"], row["image view"]
-        assert film == f"{where}_{row['patient_id']}_{side}_{view}"
+        assert image == f"{where}_{row['patient_id']}_{side}_{view}"
         assert (study, series) == (dataset.StudyInstanceUID, dataset.SeriesInstanceUID)
         assert last == "000000.dcm"
         assert row["pathology"] in ("BENIGN", "BENIGN_WITHOUT_CALLBACK", "MALIGNANT")
@@ -154,18 +154,18 @@ def test_lesion_words_are_official(official_tables, kind, scale):
 
 
 def test_default_plan_is_balanced_and_split_by_patient():
-    films = phantom.plan(Sample())
-    train = {film.patient for film in films if film.split == "Training"}
-    test = {film.patient for film in films if film.split == "Test"}
+    images = phantom.plan(Sample())
+    train = {image.patient for image in images if image.split == "Training"}
+    test = {image.patient for image in images if image.split == "Test"}
     assert not train & test
     assert 0.25 < len(test) / len(train | test) < 0.35
-    malignant = [film.lesions[0].pathology == "MALIGNANT" for film in films]
+    malignant = [image.lesions[0].pathology == "MALIGNANT" for image in images]
     assert 0.4 < np.mean(malignant) < 0.5
-    assert 0.5 < np.mean([film.kind == "mass" for film in films]) < 0.7
-    assert 0.2 < np.mean([film.inverted for film in films]) < 0.3
-    assert {film.bits for film in films} == {12, 14, 16}
-    assert {film.density for film in films} == {1, 2, 3, 4}
-    assert len({film.folder for film in films}) == len(films) == 280
+    assert 0.5 < np.mean([image.kind == "mass" for image in images]) < 0.7
+    assert 0.2 < np.mean([image.inverted for image in images]) < 0.3
+    assert {image.bits for image in images} == {12, 14, 16}
+    assert {image.density for image in images} == {1, 2, 3, 4}
+    assert len({image.folder for image in images}) == len(images) == 280
 
 
 def test_texture_follows_the_power_law():
@@ -190,7 +190,7 @@ def test_texture_follows_the_power_law():
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path, workers):
-    sample = Sample(films=4, height=2049, width=640)
+    sample = Sample(images=4, height=2049, width=640)
     directory = tmp_path / "sample"
 
     def interrupt(done, total):
@@ -207,7 +207,7 @@ def test_interrupted_make_leaves_nothing_and_can_be_repeated(tmp_path, workers):
 
 
 def test_same_sample_is_not_made_again(folder):
-    phantom.make(folder, SAMPLE, report=lambda *_: pytest.fail("drew a film"))
+    phantom.make(folder, SAMPLE, report=lambda *_: pytest.fail("drew an image"))
 
 
 def test_another_sample_is_refused(folder):
@@ -222,7 +222,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("films", 3), ("height", 2048), ("width", 0), ("seed", -1)]
+    ("name", "value"), [("images", 3), ("height", 2048), ("width", 0), ("seed", -1)]
 )
 def test_sample_refuses(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value}, at least"):
@@ -231,23 +231,23 @@ def test_sample_refuses(name, value):
 
 def test_circles_are_where_lesions_are_drawn():
     """A lesion of twice the contrast, on the same grain: all that changes lies about its circle."""
-    films = [
-        film for film in phantom.plan(SAMPLE) if film.kind == "mass" and len(film.lesions) == 1
+    images = [
+        image for image in phantom.plan(SAMPLE) if image.kind == "mass" and len(image.lesions) == 1
     ]
-    assert {film.side for film in films} == {"LEFT", "RIGHT"}
-    for film in films:
-        ((column, row, radius),) = phantom_image.circles(film, SAMPLE)
-        (lesion,) = film.lesions
+    assert {image.side for image in images} == {"LEFT", "RIGHT"}
+    for image in images:
+        ((column, row, radius),) = phantom_image.circles(image, SAMPLE)
+        (lesion,) = image.lesions
         bold = dataclasses.replace(lesion, contrast=1.5 * lesion.contrast)
-        change = phantom_image.draw(dataclasses.replace(film, lesions=(bold,)), SAMPLE)
-        change = np.abs(change - phantom_image.draw(film, SAMPLE))
+        change = phantom_image.draw(dataclasses.replace(image, lesions=(bold,)), SAMPLE)
+        change = np.abs(change - phantom_image.draw(image, SAMPLE))
         rows, columns = np.nonzero(change > 0.5 * change.max())
         inside = np.hypot(columns - column, rows - row) < 1.6 * radius
         assert inside.mean() > 0.95
         assert radius == round(lesion.radius)
 
 
-def test_films_as_listed_have_their_circles(folder):
+def test_images_as_listed_have_their_circles(folder):
     config = ConversionConfig(
         dataset="phantom",
         data_dir=folder,
@@ -257,9 +257,9 @@ def test_films_as_listed_have_their_circles(folder):
         folds=2,
         test_fraction=0,
     )
-    listed = listing.list_films(config, cache=None, report=lambda done, of: None)
-    wanted = {film.folder: phantom_image.circles(film, SAMPLE) for film in phantom.plan(SAMPLE)}
+    listed = listing.list_images(config, cache=None, report=lambda done, of: None)
+    wanted = {image.folder: phantom_image.circles(image, SAMPLE) for image in phantom.plan(SAMPLE)}
     assert len(listed) == 9
-    for film in listed:
-        circles = [tuple(map(int, text.split(","))) for text in film.lesions.split(";")]
-        assert circles == wanted[film.copies]
+    for image in listed:
+        circles = [tuple(map(int, text.split(","))) for text in image.lesions.split(";")]
+        assert circles == wanted[image.copies]

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from beam_jobs import shards
 from beam_jobs.imaging import decode
-from beam_jobs.sources.film import Film
-from flags.size import ImageSize
+from beam_jobs.sources.source_row import SourceRow
+from records.image_size import ImageSize
 
 SIZES = (ImageSize(24, 16), ImageSize(10, 30))
 
@@ -22,14 +22,14 @@ def pgm(height: int, width: int, seed: int) -> bytes:
     return f"P5 {width} {height} 255\n".encode() + pixels.tobytes()
 
 
-def make_films(folder: pathlib.Path, count: int) -> list[Film]:
-    films = []
+def make_images(folder: pathlib.Path, count: int) -> list[SourceRow]:
+    images = []
     for number in range(count):
-        path = folder / f"film{number}.pgm"
+        path = folder / f"image{number}.pgm"
         path.write_bytes(pgm(40 + number, 30, number))
-        films.append(
-            Film(
-                film_id=f"film{number}",
+        images.append(
+            SourceRow(
+                image_id=f"image{number}",
                 patient_id=f"patient{number // 2}",
                 side="left",
                 view="CC",
@@ -40,7 +40,7 @@ def make_films(folder: pathlib.Path, count: int) -> list[Film]:
                 bytes=path.stat().st_size,
             )
         )
-    return films
+    return images
 
 
 @pytest.fixture
@@ -48,13 +48,13 @@ def planned(tmp_path):
     outputs = [shards.Output(tmp_path / str(size), size, "paper") for size in SIZES]
     for output in outputs:
         output.work_folder.mkdir(parents=True)
-    films = make_films(tmp_path, 11)
+    images = make_images(tmp_path, 11)
     return shards.plan(
         "set",
-        films,
+        images,
         outputs,
         data_dir=tmp_path,
-        films_per_shard=3,
+        images_per_shard=3,
         options=decode.Options(max_pixels=10_000),
     )
 
@@ -66,7 +66,7 @@ def read_by_tensorflow(path: pathlib.Path) -> list[tf.train.Example]:
     ]
 
 
-def test_plan_deals_every_film_once_into_even_shards(planned):
+def test_plan_deals_every_image_once_into_even_shards(planned):
     assert [shard.name for shard in planned] == [
         "set-fold0.tfrecord-00000-of-00003",
         "set-fold0.tfrecord-00001-of-00003",
@@ -74,23 +74,23 @@ def test_plan_deals_every_film_once_into_even_shards(planned):
         "set-test.tfrecord-00000-of-00002",
         "set-test.tfrecord-00001-of-00002",
     ]
-    assert sorted(len(shard.films) for shard in planned) == [2, 2, 2, 2, 3]
-    names = [film.film_id for shard in planned for film in shard.films]
-    assert sorted(names) == sorted(f"film{number}" for number in range(11))
+    assert sorted(len(shard.images) for shard in planned) == [2, 2, 2, 2, 3]
+    names = [image.image_id for shard in planned for image in shard.images]
+    assert sorted(names) == sorted(f"image{number}" for number in range(11))
 
 
-def test_plan_passes_over_films_without_file_or_split(planned):
-    films = [film for shard in planned for film in shard.films]
-    gone = [dataclasses.replace(films[0], path=""), dataclasses.replace(films[1], split="")]
+def test_plan_passes_over_images_without_file_or_split(planned):
+    images = [image for shard in planned for image in shard.images]
+    gone = [dataclasses.replace(images[0], path=""), dataclasses.replace(images[1], split="")]
     again = shards.plan(
         "set",
-        gone + films[2:],
+        gone + images[2:],
         planned[0].outputs,
         data_dir=planned[0].data_dir,
-        films_per_shard=3,
+        images_per_shard=3,
         options=decode.Options(max_pixels=1),
     )
-    assert sum(len(shard.films) for shard in again) == len(films) - 2
+    assert sum(len(shard.images) for shard in again) == len(images) - 2
 
 
 def test_tensorflow_reads_every_output_and_the_ledger_agrees(planned):
@@ -100,15 +100,17 @@ def test_tensorflow_reads_every_output_and_the_ledger_agrees(planned):
             path = output.directory / shard.name
             examples = read_by_tensorflow(path)
             ledger = shards.read_ledger(output, shard.name)
-            assert ledger["records"] == len(examples) == len(shard.films)
+            assert ledger["records"] == len(examples) == len(shard.images)
             assert ledger["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
             assert ledger["bytes"] == path.stat().st_size
             assert shards.is_finished(shard, output)
-            for film, example in zip(shard.films, examples, strict=True):
+            for image, example in zip(shard.images, examples, strict=True):
                 feature = example.features.feature
-                assert feature["film_id"].bytes_list.value[0].decode() == film.film_id
+                assert feature["image_id"].bytes_list.value[0].decode() == image.image_id
                 assert feature["density"].bytes_list.value[0] == b"3"
-                assert feature["original_height"].int64_list.value[0] == 40 + int(film.film_id[4:])
+                assert feature["original_height"].int64_list.value[0] == 40 + int(
+                    image.image_id[4:]
+                )
                 assert feature["original_width"].int64_list.value[0] == 30
                 pixels = np.frombuffer(feature["image"].bytes_list.value[0], "<u2")
                 assert pixels.size == output.size.height * output.size.width
@@ -116,21 +118,21 @@ def test_tensorflow_reads_every_output_and_the_ledger_agrees(planned):
         assert shards.unfinished(shard) is None
 
 
-def test_an_unusable_film_is_in_the_ledger_and_the_others_in_the_shard(planned):
-    shard = next(shard for shard in planned if len(shard.films) == 3)
-    (shard.data_dir / shard.films[1].path).write_bytes(pgm(40, 30, 0)[:100])
+def test_an_unusable_image_is_in_the_ledger_and_the_others_in_the_shard(planned):
+    shard = next(shard for shard in planned if len(shard.images) == 3)
+    (shard.data_dir / shard.images[1].path).write_bytes(pgm(40, 30, 0)[:100])
     shards.write(shard)
     for output in shard.outputs:
         ledger = shards.read_ledger(output, shard.name)
         assert ledger["rejected"] == [
             {
-                "film_id": shard.films[1].film_id,
+                "image_id": shard.images[1].image_id,
                 "reason": "truncated",
                 "detail": "87 of 1200 bytes of pixels",
             }
         ]
-        names = [film["film_id"] for film in ledger["films"]]
-        assert names == [shard.films[0].film_id, shard.films[2].film_id]
+        names = [image["image_id"] for image in ledger["images"]]
+        assert names == [shard.images[0].image_id, shard.images[2].image_id]
         assert len(read_by_tensorflow(output.directory / shard.name)) == 2
 
 

@@ -1,4 +1,4 @@
-"""Data sets other than phantoms through the program as a user runs it, on made films."""
+"""Data sets other than phantoms through the program as a user runs it, on made images."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from flags import catalogue
-from flags.errors import CallerError
-from trainer import records
+from records.errors import CallerError
+from trainer.data import dataset as record_sets
 
 
 def convert(dataset: str, data: pathlib.Path, out: pathlib.Path, *more: str):
@@ -63,7 +63,7 @@ def test_a_table_of_ones_own(tmp_path, write_dicom):
     lines = ["image;who;breast;cancer"]
     for patient in range(12):
         for side in "LR":
-            name = f"films/{patient}{side}.dcm"
+            name = f"images/{patient}{side}.dcm"
             write_dicom(data / name, pixels(patient, np.uint16), patient_id=f"{patient}")
             lines.append(f"{name};{patient};{side};{patient % 2}")
     (data / "list.csv").write_text("\n".join(lines))
@@ -78,8 +78,8 @@ def test_a_table_of_ones_own(tmp_path, write_dicom):
     assert len(rows) == 24
     assert {row["status"] for row in rows} == {"written"}
     check_split_by_patient(rows)
-    found = records.open_records(folder)
-    split = records.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
+    found = record_sets.open_records(folder)
+    split = record_sets.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
     assert set(split.labels) == {0, 1}
     assert split.left_out == 0
     assert not (folder / "lesions.csv").exists()
@@ -135,7 +135,7 @@ def test_cmmd(tmp_path, write_dicom):
     book.save(data / "CMMD_clinicaldata_revision.xlsx")
     done = convert("cmmd", data, tmp_path / "out")
     assert done.returncode == 0, done.stderr
-    assert "10 films left out by table: no row for this breast" in done.stdout
+    assert "10 images left out by table: no row for this breast" in done.stdout
     folder = tmp_path / "out" / "cmmd" / "16x8" / "plain"
     rows = sources(folder)
     assert [sum(row["status"] == s for row in rows) for s in ("written", "excluded")] == [20, 10]
@@ -233,18 +233,18 @@ def test_inbreast_has_grades_and_no_pathology(tmp_path, write_dicom):
     assert "BI-RADS 4a" in done.stdout
     folder = tmp_path / "out" / "inbreast" / "16x8" / "plain"
     check_split_by_patient(sources(folder))
-    found = records.open_records(folder)
-    assert {film["pathology"] for film in found.films} == {""}
+    found = record_sets.open_records(folder)
+    assert {image["pathology"] for image in found.images} == {""}
     target = catalogue.TARGETS[catalogue.DATASETS["inbreast"].target]
-    split = records.select(found, "train", ["fold0", "fold1"], target)
+    split = record_sets.select(found, "train", ["fold0", "fold1"], target)
     assert split.describe(target.names)["labels"].keys() == {"BI-RADS 1-3", "BI-RADS 4-6"}
     assert split.left_out == 0
     assert all(
-        label == (film["assessment"] in ("4a", "5"))
-        for film, label in zip(split.films, split.labels, strict=True)
+        label == (image["assessment"] in ("4a", "5"))
+        for image, label in zip(split.images, split.labels, strict=True)
     )
     with pytest.raises(CallerError, match="hold 0 with a label and none that is benign"):
-        records.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
+        record_sets.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
     statistics = json.loads((folder / "statistics.json").read_text())
     assert sum(statistics["classes"]["view"]["CC"].values()) == 30
     assert statistics["classes"]["view"]["CC"]["BI-RADS 5"] == 6
@@ -258,13 +258,13 @@ def test_dry_runs(dataset, tmp_path):
         made = load_tests_of("vindr")
         (data / "breast-level_annotations.csv").write_text(made.BREASTS)
         (data / "finding_annotations.csv").write_text(made.FINDINGS)
-        wanted = "test       1 films of    1 patients: 1 BI-RADS 1"
+        wanted = "test       1 images of    1 patients: 1 BI-RADS 1"
     else:
         made = load_tests_of("rsna")
         row = "2,{n},{n},L,CC,61.0,{cancer},0,0,,0,,29,False\n"
         text = "".join(row.format(n=n, cancer=n % 2) for n in range(40))
         (data / "train.csv").write_text(made.HEADER + text)
-        wanted = "40 films listed, 0 found"
+        wanted = "40 images listed, 0 found"
     done = convert(dataset, data, tmp_path / "out", "--dry_run")
     assert done.returncode == 0, done.stderr
     assert wanted in done.stdout

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beam_jobs import statistics
-from beam_jobs.sources.film import Film
+from beam_jobs.sources.source_row import SourceRow
 
 RNG = np.random.default_rng(0)
 IMAGES = [
@@ -35,19 +35,19 @@ def test_bins_by_hand():
 
 
 def test_summary_is_that_of_all_pixels():
-    films = [
-        Film("a", "p", "left", "CC", "benign", split="fold0", density="2"),
-        Film("b", "p", "left", "MLO", "malignant", split="test"),
-        Film("c", "q", "right", "CC", "benign", split="test", density="2"),
+    images = [
+        SourceRow("a", "p", "left", "CC", "benign", split="fold0", density="2"),
+        SourceRow("b", "p", "left", "MLO", "malignant", split="test"),
+        SourceRow("c", "q", "right", "CC", "benign", split="test", density="2"),
     ]
     native = [(4000, 3000), (4095, 2048), (4096, 3000)]
     measured = [
         {**statistics.measure(image), "original_height": height, "original_width": width}
         for image, (height, width) in zip(IMAGES, native, strict=True)
     ]
-    got = statistics.summarise(list(zip(films, measured, strict=True)))
+    got = statistics.summarise(list(zip(images, measured, strict=True)))
     pixels = np.concatenate([image.ravel() for image in IMAGES]).astype(np.float64) / 65535
-    assert got["films"] == 3
+    assert got["images"] == 3
     assert got["pixels"]["mean"] == pytest.approx(pixels.mean())
     assert got["pixels"]["deviation"] == pytest.approx(pixels.std())
     assert (got["pixels"]["darkest"], got["pixels"]["brightest"]) == (IMAGES[0].min(), 65535)
@@ -62,7 +62,7 @@ def test_summary_is_that_of_all_pixels():
     }
     benign = np.concatenate([IMAGES[0].ravel(), IMAGES[2].ravel()]) / 65535
     by_class = got["pixels_by"]["label"]["benign"]
-    assert by_class["films"] == 2
+    assert by_class["images"] == 2
     assert by_class["mean"] == pytest.approx(benign.mean())
     assert by_class["deviation"] == pytest.approx(benign.std())
     assert got["classes"]["density"] == {"2": {"benign": 2}, "not stated": {"malignant": 1}}
@@ -70,4 +70,4 @@ def test_summary_is_that_of_all_pixels():
 
 def test_nothing_written():
     got = statistics.summarise([])
-    assert (got["films"], got["pixels"]) == (0, None)
+    assert (got["images"], got["pixels"]) == (0, None)

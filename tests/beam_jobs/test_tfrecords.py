@@ -17,7 +17,7 @@ import pytest
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
 SIZE = ImageSize(96, 64)
 
@@ -39,9 +39,9 @@ def options(data_dir: pathlib.Path, output_dir: pathlib.Path, *more: str) -> lis
         f"--data_dir={data_dir}",
         f"--output_dir={output_dir}",
         f"--sizes={SIZE}",
-        "--phantom_films=24",
+        "--phantom_images=24",
         "--phantom_size=2056x640",
-        "--films_per_shard=2",
+        "--images_per_shard=2",
         *more,
     ]
 
@@ -66,16 +66,16 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def films(tmp_path_factory):
+def images(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data") / "phantom"
-    phantom.make(directory, Sample(films=24, height=2056, width=640))
+    phantom.make(directory, Sample(images=24, height=2056, width=640))
     return directory
 
 
 @pytest.fixture(scope="module")
-def converted(films, tmp_path_factory):
+def converted(images, tmp_path_factory):
     output_dir = tmp_path_factory.mktemp("out")
-    run = convert(*options(films, output_dir, "--recipe=paper", "--recipe=plain"))
+    run = convert(*options(images, output_dir, "--recipe=paper", "--recipe=plain"))
     assert run.returncode == 0, run.stderr
     assert "SYNTHETIC PHANTOMS" in run.stderr
     assert "converting: 24/24" in run.stderr
@@ -108,22 +108,24 @@ def test_everything_lies_where_the_contract_says(converted):
 
 
 @pytest.mark.parametrize("name", ["paper", "plain"])
-def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_films(converted, films, name):
+def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_images(converted, images, name):
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(str(converted / name))
     with (converted / name / "sources.csv").open(newline="") as file:
-        rows = {row["film_id"]: row for row in csv.DictReader(file)}
+        rows = {row["image_id"]: row for row in csv.DictReader(file)}
     seen = set()
     for split in builder.info.splits:
         for example in tfds.as_numpy(builder.as_dataset(split=split)):
-            row = rows[example["film_id"].decode()]
+            row = rows[example["image_id"].decode()]
             assert row["split"] == split
             for column in ("pathology", "patient_id", "side", "view", "density", "abnormality"):
                 assert example[column].decode() == row[column]
-            film = decode.read_film(films / row["path"], options=decode.Options(max_pixels=10**8))
-            np.testing.assert_array_equal(example["image"], recipe.prepare(film, name, SIZE))
-            assert (example["original_height"], example["original_width"]) == film.shape
-            seen.add(example["film_id"].decode())
+            image = decode.read_image(
+                images / row["path"], options=decode.Options(max_pixels=10**8)
+            )
+            np.testing.assert_array_equal(example["image"], recipe.prepare(image, name, SIZE))
+            assert (example["original_height"], example["original_width"]) == image.shape
+            seen.add(example["image_id"].decode())
     assert seen == set(rows)
 
 
@@ -150,8 +152,8 @@ def test_no_patient_stands_in_two_splits(converted):
     assert len(pairs) == len({patient for patient, _ in pairs})
 
 
-def test_workers_do_not_change_a_byte(converted, films, tmp_path):
-    run = convert(*options(films, tmp_path, "--recipe=plain", "--direct_num_workers=1"))
+def test_workers_do_not_change_a_byte(converted, images, tmp_path):
+    run = convert(*options(images, tmp_path, "--recipe=plain", "--direct_num_workers=1"))
     assert run.returncode == 0, run.stderr
     assert fingerprints(tmp_path / "phantom" / str(SIZE) / "plain") == fingerprints(
         converted / "plain"
@@ -159,8 +161,8 @@ def test_workers_do_not_change_a_byte(converted, films, tmp_path):
 
 
 @pytest.mark.parametrize("wait", [1, 3, 6], ids="after {} shards".format)
-def test_a_killed_job_goes_on_and_ends_byte_identical(converted, films, tmp_path, wait):
-    arguments = options(films, tmp_path, "--recipe=plain", "--direct_num_workers=1")
+def test_a_killed_job_goes_on_and_ends_byte_identical(converted, images, tmp_path, wait):
+    arguments = options(images, tmp_path, "--recipe=plain", "--direct_num_workers=1")
     child = subprocess.Popen(
         [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
         stderr=subprocess.DEVNULL,
@@ -182,21 +184,21 @@ def test_a_killed_job_goes_on_and_ends_byte_identical(converted, films, tmp_path
         assert (output / name).stat().st_mtime_ns == finished[name]
 
 
-def test_a_finished_job_has_nothing_left_to_do(converted, films):
+def test_a_finished_job_has_nothing_left_to_do(converted, images):
     before = {p: p.stat().st_mtime_ns for p in (converted / "plain").glob("*.tfrecord-*")}
-    run = convert(*options(films, converted.parents[1], "--recipe=plain"))
+    run = convert(*options(images, converted.parents[1], "--recipe=plain"))
     assert run.returncode == 0, run.stderr
-    assert "24 films in" in run.stdout
+    assert "24 images in" in run.stdout
     assert before == {p: p.stat().st_mtime_ns for p in before}
 
 
-def test_another_configuration_is_refused_and_overwrite_replaces(converted, films, tmp_path):
+def test_another_configuration_is_refused_and_overwrite_replaces(converted, images, tmp_path):
     output_dir = tmp_path / "out"
     shutil.copytree(converted.parents[1], output_dir)
     record = output_dir / "phantom" / str(SIZE) / "plain"
     before = fingerprints(record)
-    changed = options(films, output_dir, "--recipe=plain", "--folds=3")
-    assert_one_line(convert(*changed), "made with other films, folds;", "--overwrite")
+    changed = options(images, output_dir, "--recipe=plain", "--folds=3")
+    assert_one_line(convert(*changed), "made with other images, folds;", "--overwrite")
     assert convert(*changed, "--overwrite", "--dry_run").returncode == 0
     assert fingerprints(record) == before
     run = convert(*changed, "--overwrite")
@@ -214,9 +216,9 @@ DAMAGES = {
 }
 
 
-def damage_films(films: pathlib.Path, directory: pathlib.Path) -> dict[str, str]:
-    """Copies the films and spoils one in each way; returns folder -> reason."""
-    shutil.copytree(films, directory)
+def damage_images(images: pathlib.Path, directory: pathlib.Path) -> dict[str, str]:
+    """Copies the images and spoils one in each way; returns folder -> reason."""
+    shutil.copytree(images, directory)
     reasons = {}
     for path, (reason, spoil) in zip(
         sorted(directory.glob("*/*/*/1-1.dcm")), DAMAGES.items(), strict=False
@@ -226,12 +228,12 @@ def damage_films(films: pathlib.Path, directory: pathlib.Path) -> dict[str, str]
     return reasons
 
 
-def test_unusable_films_are_listed_and_the_rest_goes_on(films, tmp_path):
-    reasons = damage_films(films, tmp_path / "damaged")
+def test_unusable_images_are_listed_and_the_rest_goes_on(images, tmp_path):
+    reasons = damage_images(images, tmp_path / "damaged")
     arguments = options(tmp_path / "damaged", tmp_path / "out", "--recipe=plain")
     run = convert(*arguments)
     assert run.returncode == 1
-    assert "20.8% of the films were rejected, --max_rejected allows 1.0%" in run.stderr
+    assert "20.8% of the images were rejected, --max_rejected allows 1.0%" in run.stderr
     output = tmp_path / "out" / "phantom" / str(SIZE) / "plain"
     with (output / "rejected.csv").open(newline="") as file:
         listed = {row["path"].split("/")[0]: row["reason"] for row in csv.DictReader(file)}
@@ -246,9 +248,9 @@ def test_unusable_films_are_listed_and_the_rest_goes_on(films, tmp_path):
     assert tolerant.returncode == 0, tolerant.stderr
 
 
-def test_a_mended_film_is_taken_up_and_no_other_shard_touched(films, tmp_path):
+def test_a_mended_image_is_taken_up_and_no_other_shard_touched(images, tmp_path):
     data_dir = tmp_path / "data"
-    shutil.copytree(films, data_dir)
+    shutil.copytree(images, data_dir)
     path = sorted(data_dir.glob("*/*/*/1-1.dcm"))[0]
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
@@ -264,10 +266,10 @@ def test_a_mended_film_is_taken_up_and_no_other_shard_touched(films, tmp_path):
     assert sum(after[name] != before[name] for name in after) == 1
 
 
-def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(films, tmp_path):
+def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(images, tmp_path):
     # a dear recipe, or the job could end before the signal comes
     recipe = "--recipe=best_practice"
-    arguments = options(films, tmp_path, recipe, "--direct_num_workers=1")
+    arguments = options(images, tmp_path, recipe, "--direct_num_workers=1")
     child = subprocess.Popen(
         [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
         stderr=subprocess.PIPE,
@@ -285,12 +287,12 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(films, tmp_path)
     assert convert(*arguments).returncode == 0
 
 
-def test_an_output_that_cannot_be_written_is_one_line(films, tmp_path):
+def test_an_output_that_cannot_be_written_is_one_line(images, tmp_path):
     (tmp_path / "file").write_text("")
-    run = convert(*options(films, tmp_path / "file" / "below"))
+    run = convert(*options(images, tmp_path / "file" / "below"))
     assert_one_line(run, "can't be written", "is no folder that you may write to")
     # root may write there by its rights, and still can't
-    assert_one_line(convert(*options(films, pathlib.Path("/proc/x"))), "/proc")
+    assert_one_line(convert(*options(images, pathlib.Path("/proc/x"))), "/proc")
 
 
 @pytest.mark.parametrize(
@@ -321,21 +323,21 @@ def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tables_of_another_data_set_are_refused(films, tmp_path):
-    run = convert("--dataset=cbis_ddsm", f"--data_dir={films}", f"--output_dir={tmp_path}")
+def test_tables_of_another_data_set_are_refused(images, tmp_path):
+    run = convert("--dataset=cbis_ddsm", f"--data_dir={images}", f"--output_dir={tmp_path}")
     assert_one_line(run, "PHANTOM_", "another --dataset")
-    run = convert("--dataset=mini_mias", f"--data_dir={films}", f"--output_dir={tmp_path}")
+    run = convert("--dataset=mini_mias", f"--data_dir={images}", f"--output_dir={tmp_path}")
     assert_one_line(run, "0 files named Info.txt")
 
 
-def test_tables_without_films_are_refused_but_can_be_planned(official_tables, tmp_path):
+def test_tables_without_images_are_refused_but_can_be_planned(official_tables, tmp_path):
     arguments = [
         "--dataset=cbis_ddsm",
         f"--data_dir={official_tables}",
         f"--output_dir={tmp_path}",
         "--sizes=2048x1376",
     ]
-    assert_one_line(convert(*arguments), "none of the 2997 films listed was found", "--dry_run")
+    assert_one_line(convert(*arguments), "none of the 2997 images listed was found", "--dry_run")
     run = convert(*arguments, "--dry_run")
     assert run.returncode == 0, run.stderr
     output = tmp_path / "cbis_ddsm" / "2048x1376" / "paper"
@@ -361,7 +363,7 @@ def test_published_protocol_by_dry_run(official_tables, tmp_path):
     splits = plan["splits"]
     assert splits["test"]["labels"] == {"benign": 381, "malignant": 260}
     assert splits["fold0"]["labels"] == {"benign": 337, "malignant": 275}
-    train = [split["films"] for name, split in splits.items() if name != "test"]
+    train = [split["images"] for name, split in splits.items() if name != "test"]
     assert sum(train) == 2445
 
 
@@ -376,11 +378,11 @@ def test_leaks_can_stop_the_job(official_tables, tmp_path):
     assert_one_line(run, "31 patients stand in both official sets")
 
 
-def test_the_eight_real_films(official_tables, cbis_films, tmp_path):
+def test_the_eight_real_images(official_tables, cbis_images, tmp_path):
     """Labels by the table: the right views of P_00820 are benign, the left ones malignant."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "tables").symlink_to(official_tables.resolve())
-    (tmp_path / "data" / "films").symlink_to(cbis_films)
+    (tmp_path / "data" / "images").symlink_to(cbis_images)
     run = convert(
         "--dataset=cbis_ddsm",
         f"--data_dir={tmp_path / 'data'}",
@@ -388,11 +390,13 @@ def test_the_eight_real_films(official_tables, cbis_films, tmp_path):
         "--sizes=2048x1376",
     )
     assert run.returncode == 0, run.stderr
-    assert "warning: 2989 of 2997 films listed have no file" in run.stderr
+    assert "warning: 2989 of 2997 images listed have no file" in run.stderr
     output = tmp_path / "out/cbis_ddsm/2048x1376/paper"
     with (output / "sources.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    written = {r["film_id"]: (r["split"], r["pathology"]) for r in rows if r["status"] == "written"}
+    written = {
+        r["image_id"]: (r["split"], r["pathology"]) for r in rows if r["status"] == "written"
+    }
     assert written == {
         **{
             f"P_00173_{s}_{v}": ("test", "benign") for s in ("LEFT", "RIGHT") for v in ("CC", "MLO")
@@ -404,18 +408,18 @@ def test_the_eight_real_films(official_tables, cbis_films, tmp_path):
     builder = tfds.builder_from_directory(str(output))
     assert builder.info.splits["test"].num_examples == 8
     for example in tfds.as_numpy(builder.as_dataset(split="test")):
-        row = next(r for r in rows if r["film_id"] == example["film_id"].decode())
-        film = decode.read_film(
+        row = next(r for r in rows if r["image_id"] == example["image_id"].decode())
+        image = decode.read_image(
             tmp_path / "data" / row["path"], options=decode.Options(max_pixels=10**8)
         )
-        expected = recipe.prepare(film, "paper", ImageSize(2048, 1376))
+        expected = recipe.prepare(image, "paper", ImageSize(2048, 1376))
         np.testing.assert_array_equal(example["image"], expected)
 
 
-def test_a_list_of_steps(films, tmp_path):
+def test_a_list_of_steps(images, tmp_path):
     """View and side reach the steps; another spelling is the same job, another list is not."""
     text = "clean,orient:left:by=side,pectoral,crop,resize:pad,hist_eq:breast,bits:8"
-    run = convert(*options(films, tmp_path, f"--recipe={text}", "--recipe=resize"))
+    run = convert(*options(images, tmp_path, f"--recipe={text}", "--recipe=resize"))
     assert run.returncode == 0, run.stderr
     folder = tmp_path / "phantom" / str(SIZE)
     name = "clean--orient-left-byside--pectoral--crop--resize-pad--hist_eq-breast--bits-8"
@@ -428,14 +432,14 @@ def test_a_list_of_steps(films, tmp_path):
     tfds = pytest.importorskip("tensorflow_datasets")
     builder = tfds.builder_from_directory(str(folder / name))
     with (folder / name / "sources.csv").open(newline="") as file:
-        rows = {row["film_id"]: row for row in csv.DictReader(file)}
+        rows = {row["image_id"]: row for row in csv.DictReader(file)}
     for example in tfds.as_numpy(builder.as_dataset(split="test")):
-        row = rows[example["film_id"].decode()]
-        film = decode.read_film(films / row["path"], options=decode.Options(max_pixels=10**8))
-        wanted = recipe.prepare(film, text, SIZE, view=row["view"], side=row["side"])
+        row = rows[example["image_id"].decode()]
+        image = decode.read_image(images / row["path"], options=decode.Options(max_pixels=10**8))
+        wanted = recipe.prepare(image, text, SIZE, view=row["view"], side=row["side"])
         np.testing.assert_array_equal(example["image"], wanted)
     before = fingerprints(folder / name)
     other = text.replace("pectoral,crop", "pectoral, crop : margin=0.010").replace(":pad", "")
-    run = convert(*options(films, tmp_path, f"--recipe={other}"))
+    run = convert(*options(images, tmp_path, f"--recipe={other}"))
     assert run.returncode == 0, run.stderr
     assert fingerprints(folder / name) == before

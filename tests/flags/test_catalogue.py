@@ -6,8 +6,9 @@ import dataclasses
 
 import pytest
 
-from flags import catalogue, schema
-from flags.errors import CallerError
+from flags import catalogue
+from records import schema
+from records.errors import CallerError
 
 
 @pytest.mark.parametrize("name", catalogue.DATASETS)

@@ -11,8 +11,8 @@ from absl import flags
 
 from flags import catalogue, conversion
 from flags.conversion import ConversionConfig
-from flags.errors import CallerError
-from flags.size import ImageSize
+from records.errors import CallerError
+from records.image_size import ImageSize
 
 
 def make(**changes) -> ConversionConfig:
@@ -80,7 +80,7 @@ def test_all_flags(parse):
         "--sizes=2048x1376,512x512,512x512",
         "--recipe=plain", "--recipe=paper", "--recipe=plain", "--label_policy=paper",
         "--leak_policy=keep", "--folds=5", "--test_fraction=0.3", "--split_seed=7",
-        "--films_per_shard=3", "--max_pixels=99", "--max_rejected=0.5", "--phantom_films=8",
+        "--images_per_shard=3", "--max_pixels=99", "--max_rejected=0.5", "--phantom_images=8",
         "--phantom_size=100x50", "--overwrite", "--window=2", "--frame=3", "--decoder=tfio",
     )  # fmt: skip
     assert config == ConversionConfig(
@@ -95,13 +95,13 @@ def test_all_flags(parse):
         folds=5,
         test_fraction=0.3,
         split_seed=7,
-        films_per_shard=3,
+        images_per_shard=3,
         max_pixels=99,
         window="2",
         frame=3,
         decoder="tfio",
         max_rejected=0.5,
-        phantom_films=8,
+        phantom_images=8,
         phantom_size=ImageSize(100, 50),
         overwrite=True,
     )
@@ -145,7 +145,7 @@ def test_refused_flags(arguments, message, parse):
         "--folds=1",
         "--folds=x",
         "--test_fraction=0.6",
-        "--films_per_shard=0",
+        "--images_per_shard=0",
         "--max_rejected=2",
     ],
 )
@@ -162,11 +162,11 @@ def test_json_says_what_decides_the_records():
     assert one != make(folds=5).to_json()
     assert one != make(label_policy="paper").to_json()
     assert one["dataset"] == "cbis_ddsm"
-    assert not {"phantom_films", "window", "frame", "decoder"} & one.keys()
+    assert not {"phantom_images", "window", "frame", "decoder"} & one.keys()
     assert make(decoder="pydicom").to_json() == one  # the same pixels
     assert make(decoder="tfio").to_json()["decoder"] == "tfio"
     assert make(window="first", frame=2).to_json() == {**one, "window": "first", "frame": 2}
-    assert make(phantom_films=9, phantom_size=ImageSize(8, 9)).to_json()["phantom_films"] == 9
+    assert make(phantom_images=9, phantom_size=ImageSize(8, 9)).to_json()["phantom_images"] == 9
 
 
 def test_absl_flags_stay_clean(parse_flags):

@@ -7,9 +7,9 @@ import dataclasses
 import pytest
 
 from flags import judging, training
-from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
+from records.errors import CallerError
 
 TRAINING = [field.name for field in dataclasses.fields(TrainingConfig)]
 
@@ -25,7 +25,7 @@ def define() -> None:
     [
         (
             ["--mode=predict", "--worst=3"],
-            "--worst has no say in --mode=predict, which goes by --run, --output_dir, --films, "
+            "--worst has no say in --mode=predict, which goes by --run, --output_dir, --images, "
             "--heat_maps; leave it out",
         ),
         (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flags import network
-from flags.errors import CallerError
 from flags.training import TrainingConfig
+from records.errors import CallerError
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flags import catalogue, recipe
-from flags.errors import CallerError
 from flags.steps import STEPS, Parameter
+from records.errors import CallerError
 
 PAPER = "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq:whole,minmax"
 
@@ -89,7 +89,10 @@ def test_distinct_recipes():
         ("resize,median:kernel=7", r"median:kernel=7 is out of range; odd, 3 to 5"),
         ("orient:by=hand,resize", r"orient:by=hand is not pixels or side"),
         ("resize,hist_eq:breast", r"hist_eq:breast needs clean before it.*or take hist_eq:whole"),
-        ("resize,clean", r"clean stands after resize, it works on the whole film; put clean first"),
+        (
+            "resize,clean",
+            r"clean stands after resize, it works on the whole image; put clean first",
+        ),
     ],
 )
 def test_mistakes(text, message):
@@ -127,9 +130,9 @@ def steps(draw, names) -> str:
 
 @st.composite
 def recipes(draw) -> str:
-    film = {name for name, kind in STEPS.items() if kind.group == "film"}
-    before = draw(st.lists(steps(film), max_size=4))
-    after = draw(st.lists(steps(STEPS.keys() - film - {"resize"}), max_size=6))
+    image = {name for name, kind in STEPS.items() if kind.group == "image"}
+    before = draw(st.lists(steps(image), max_size=4))
+    after = draw(st.lists(steps(STEPS.keys() - image - {"resize"}), max_size=6))
     return ",".join(["clean", *before, draw(steps({"resize"})), *after])
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags import schedule
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 @pytest.mark.parametrize(

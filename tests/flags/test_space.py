@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flags import space
-from flags.errors import CallerError
 from flags.space import Dimension
 from flags.training import TrainingConfig
+from records.errors import CallerError
 
 SEARCH = TrainingConfig(mode="tune", space="space.txt", run_dir="runs/search", seed=7)
 
@@ -89,7 +89,7 @@ def test_a_trial_is_a_plain_training_run():
     [
         ({"mode": "tune"}, r"--mode=tune needs --space, a file that names what to search"),
         ({"space": "x"}, r"--space=x goes with --mode=tune"),
-        ({"mode": "tune", "space": "x", "test_fold": 1}, r"judges on the validation films"),
+        ({"mode": "tune", "space": "x", "test_fold": 1}, r"judges on the validation images"),
         ({"sampler": "tpa"}, r"--sampler=tpa is not one of tpe, random, grid; did you mean tpe\?"),
         ({"pruner": "mean"}, r"--pruner=mean is not one of none, median"),
     ],

@@ -8,9 +8,9 @@ import pytest
 
 from flags import conversion
 from flags.conversion import ConversionConfig
-from flags.errors import CallerError
-from flags.size import ImageSize
 from flags.table import parse_columns, parse_values
+from records.errors import CallerError
+from records.image_size import ImageSize
 
 
 def test_columns():

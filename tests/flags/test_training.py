@@ -10,8 +10,8 @@ import pytest
 
 from flags import conversion, selection, training
 from flags.conversion import ConversionConfig
-from flags.errors import CallerError
 from flags.training import TrainingConfig
+from records.errors import CallerError
 
 EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
 

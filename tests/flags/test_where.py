@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flags import where
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = dict.fromkeys(where.COLUMNS, "") | {
-    "film_id": "P_1_LEFT_CC",
+IMAGE = dict.fromkeys(where.COLUMNS, "") | {
+    "image_id": "P_1_LEFT_CC",
     "side": "left",
     "view": "CC",
     "abnormality": "mass+calcification",
@@ -43,7 +43,7 @@ FILM = dict.fromkeys(where.COLUMNS, "") | {
     ],
 )
 def test_answers(text, answer):
-    assert where.parse(text)(FILM) is answer
+    assert where.parse(text)(IMAGE) is answer
 
 
 comparisons = st.builds(
@@ -66,15 +66,15 @@ conditions = st.recursive(
 
 @given(conditions, st.sampled_from(["left", "right"]), st.sampled_from(["CC", "MLO"]))
 def test_agrees_with_python(text, side, view):
-    film = {**FILM, "side": side, "view": view}
-    assert where.parse(text)(film) == builtins.eval(text, {}, film)
+    image = {**IMAGE, "side": side, "view": view}
+    assert where.parse(text)(image) == builtins.eval(text, {}, image)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("abnormalty == 'mass'", r"'abnormalty' is no column; did you mean abnormality\? columns"),
-        ("zzz == 'mass'", r"'zzz' is no column; columns are film_id, patient_id, side"),
+        ("zzz == 'mass'", r"'zzz' is no column; columns are image_id, patient_id, side"),
         ("view = 'CC'", r"can't be read \("),
         ("view == CC", r"'CC' stands where a value should; put it in quotes: 'CC'"),
         ("view", r"'view' is no comparison"),

@@ -3,19 +3,19 @@
 import json
 import pathlib
 
-from trainer import metrics, predictions
-from trainer.predictions import Prediction
+from trainer.metrics import compute, predictions
+from trainer.metrics.predictions import Prediction
 
 PAPER = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
 OURS = {"label_policy": "any_malignant", "split_policy": "official", "leak_policy": "fail"}
 
 
-def make_films(answers, labels=None, per_patient=2, first=0):
-    """Films in twos of a patient, every second malignant; `answers` are probabilities of that."""
+def make_images(answers, labels=None, per_patient=2, first=0):
+    """Images in twos of a patient, every second malignant; `answers` are probabilities of that."""
     labels = [number % 2 for number in range(len(answers))] if labels is None else labels
     return [
         Prediction(
-            f"film{first + number}",
+            f"image{first + number}",
             f"patient{(first + number) // per_patient}",
             int(label),
             answer if isinstance(answer, float) else 1 - answer[0],
@@ -28,16 +28,16 @@ def make_films(answers, labels=None, per_patient=2, first=0):
 
 def write_run(
     directory: pathlib.Path,
-    films: list[Prediction],
+    images: list[Prediction],
     *,
     names=("benign", "malignant"),
     config=None,
     **run: object,
 ) -> pathlib.Path:
-    """Writes a finished run that said this of these films."""
+    """Writes a finished run that said this of these images."""
     directory.mkdir(parents=True)
-    predictions.write(directory / "predictions.csv", films)
-    scores = metrics.score(films, split="test", label_names=names, resamples=50)
+    predictions.write(directory / "predictions.csv", images)
+    scores = compute.score(images, split="test", label_names=names, resamples=50)
     description = {
         "synthetic": False,
         "dataset": "cbis_ddsm",

@@ -12,12 +12,12 @@ import keras
 import numpy as np
 import pytest
 
-from flags.errors import CallerError
-from flags.size import ImageSize
 from flags.training import TrainingConfig
-from tests.trainer.conftest import convert, edit_manifest, make_films
+from records.errors import CallerError
+from records.image_size import ImageSize
+from tests.trainer.conftest import convert, edit_manifest, make_images
 from trainer import __main__ as program
-from trainer import train
+from trainer.commands import train
 
 
 def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
@@ -85,7 +85,9 @@ def test_another_schema_version(records_dir, tmp_path):
     copy = shutil.copytree(records_dir, tmp_path / "copy")
     edit_manifest(copy, schema_version="0.9.0")
     run = tmp_path / "run"
-    with pytest.raises(CallerError, match=r"copy has schema version 0.9.0, .*convert the films ag"):
+    with pytest.raises(
+        CallerError, match=r"copy has schema version 0.9.0, .*convert the images ag"
+    ):
         train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run)))
     assert not run.exists()
 
@@ -140,7 +142,7 @@ def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
     score, report = run.stdout.strip().splitlines()[-2:]
     scores = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert f"test AUC {scores['auc']['value']:.3f}" in score
-    assert "18 films of 9 patients" in score
+    assert "18 images of 9 patients" in score
     assert report == f"report: {(tmp_path / 'run' / 'report.html').resolve()}"
     (tmp_path / "run" / "report.html").unlink()
     again = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
@@ -202,7 +204,7 @@ def test_a_deterministic_run_is_repeated_to_the_last_bit(tmp_path):
     """At a size and depth where TensorFlow's own deterministic mode is not enough on a CPU."""
     records = convert(
         tmp_path,
-        make_films(20),
+        make_images(20),
         size=ImageSize(448, 256),
         split_policy="official",
         folds=4,

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from flags.training import TrainingConfig
-from trainer import metrics, predictions, report
-from trainer.pages import film_gallery
-from trainer.pages.film_gallery import Picture
-from trainer.predictions import Prediction
+from trainer.metrics import compute, predictions
+from trainer.metrics.predictions import Prediction
+from trainer.reports import gallery, report
+from trainer.reports.gallery import Picture
 
 NAMES = ("benign", "malignant")
 RUN = {
@@ -40,7 +40,7 @@ RUN = {
     "splits": {
         name: {
             "folds": [name],
-            "films": 120,
+            "images": 120,
             "patients": 40,
             "labels": {"benign": 70, "malignant": 50},
             "left_out": 0,
@@ -52,8 +52,8 @@ RUN = {
     "parameters": 2914369,
     "class_weights": [0.9, 1.1],
     "minutes": {"phase1": 31.4, "phase2": 88.25, "evaluation": 0.6},
-    "films_per_second": 42.7,
-    "throughput": {"films_per_second": 40.1, "waiting_percent": 3.2, "peak_memory_gb": 1.2},
+    "images_per_second": 42.7,
+    "throughput": {"images_per_second": 40.1, "waiting_percent": 3.2, "peak_memory_gb": 1.2},
     "versions": {"python": "3.11.7"},
     "devices": ["/device:CPU:0"],
     "seed": 111,
@@ -106,13 +106,13 @@ addEventListener('load', () => {
 """
 
 
-def make_films() -> list[Prediction]:
+def make_images() -> list[Prediction]:
     rng = np.random.default_rng(5)
-    films = []
+    images = []
     for number in range(120):
         label = int(number % 40 < 17)
         probability = float(1 / (1 + np.exp(-rng.normal(2 * label - 1, 1.5))))
-        films.append(
+        images.append(
             Prediction(
                 f"P_{number:05d}_{'LEFT' if number % 4 < 2 else 'RIGHT'}",
                 f"P_{number // 3:05d}",
@@ -127,7 +127,7 @@ def make_films() -> list[Prediction]:
                 threshold=0.37,
             )
         )
-    return films
+    return images
 
 
 @pytest.fixture(scope="module")
@@ -142,23 +142,23 @@ def chromium() -> str:
 def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A report of everything there can be for two classes."""
     run_dir = tmp_path_factory.mktemp("run")
-    films = make_films()
-    scores = metrics.score(films, split="test", label_names=NAMES, resamples=100)
+    images = make_images()
+    scores = compute.score(images, split="test", label_names=NAMES, resamples=100)
     (run_dir / "metrics.json").write_text(json.dumps(scores))
     (run_dir / "config.json").write_text(json.dumps(TrainingConfig().to_json()))
     (run_dir / "run.json").write_text(json.dumps(RUN))
     (run_dir / "history.csv").write_text(HISTORY)
-    predictions.write(run_dir / "predictions.csv", films)
-    shown = film_gallery.choose(films, ordinal=False)
+    predictions.write(run_dir / "predictions.csv", images)
+    shown = gallery.choose(images, ordinal=False)
     rng = np.random.default_rng(1)
     pictures = {
-        film.film_id: Picture(
-            film_gallery.encode(rng.integers(255, size=(420, 262), dtype=np.uint8)),
-            film_gallery.encode(rng.integers(255, size=(420, 262, 3), dtype=np.uint8)),
+        image.image_id: Picture(
+            gallery.encode(rng.integers(255, size=(420, 262), dtype=np.uint8)),
+            gallery.encode(rng.integers(255, size=(420, 262, 3), dtype=np.uint8)),
         )
-        for film in shown
+        for image in shown
     }
-    film_gallery.write(run_dir, shown, pictures)
+    gallery.write(run_dir, shown, pictures)
     return report.write(run_dir)
 
 
@@ -227,7 +227,7 @@ def test_everything_is_there_and_readable(
     found = json.loads(html.unescape(match[1]))
     assert found["window"] == width
     assert found["page"] <= width  # what is wider scrolls within its table
-    assert found["images"] == [262] * (2 * (film_gallery.ERRORS + 2 * film_gallery.SUREST))
+    assert found["images"] == [262] * (2 * (gallery.ERRORS + 2 * gallery.SUREST))
     assert len(found["drawings"]) == 8
     assert all(0 < drawn < width for drawn in found["drawings"])
     assert all(found["tables"])

@@ -12,22 +12,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flags.errors import CallerError
 from flags.judging import JudgingConfig
 from flags.training import TrainingConfig
-from trainer import predictions, report
-from trainer.pages import film_gallery
-from trainer.pages.film_gallery import Picture
-from trainer.predictions import Prediction
+from records.errors import CallerError
+from trainer.metrics import predictions
+from trainer.metrics.predictions import Prediction
+from trainer.reports import gallery, report
+from trainer.reports.gallery import Picture
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = ["benign", "malignant"]
-PNG = film_gallery.encode(np.zeros((8, 6), np.uint8))
+PNG = gallery.encode(np.zeros((8, 6), np.uint8))
 
 
-def describe(films: int) -> dict[str, Any]:
-    split = {"folds": ["a"], "films": films, "patients": films, "left_out": 0}
-    split["labels"] = {"benign": films // 2, "malignant": films // 2}
+def describe(images: int) -> dict[str, Any]:
+    split = {"folds": ["a"], "images": images, "patients": images, "left_out": 0}
+    split["labels"] = {"benign": images // 2, "malignant": images // 2}
     return {
         "dataset_title": "CBIS-DDSM",
         "licence": "CC BY 3.0",
@@ -50,14 +50,14 @@ def describe(films: int) -> dict[str, Any]:
         "parameters": 5,
         "class_weights": [1.0, 1.0],
         "minutes": {"phase1": 1.0},
-        "films_per_second": 2.0,
+        "images_per_second": 2.0,
         "versions": {},
         "devices": [],
         "seed": 1,
     }
 
 
-def make_films(split: str, start: int, count: int = 60) -> list[Prediction]:
+def make_images(split: str, start: int, count: int = 60) -> list[Prediction]:
     rng = np.random.default_rng(start)
     return [
         Prediction(
@@ -71,15 +71,15 @@ def make_films(split: str, start: int, count: int = 60) -> list[Prediction]:
     ]
 
 
-def write_run(run_dir: pathlib.Path, films: list[Prediction], **described: Any) -> pathlib.Path:
+def write_run(run_dir: pathlib.Path, images: list[Prediction], **described: Any) -> pathlib.Path:
     """Writes a run as it was before there was a metrics.json with all that is in it now."""
     run_dir.mkdir()
     (run_dir / "config.json").write_text(json.dumps(TrainingConfig().to_json()))
-    (run_dir / "run.json").write_text(json.dumps(describe(len(films)) | described))
+    (run_dir / "run.json").write_text(json.dumps(describe(len(images)) | described))
     (run_dir / "history.csv").write_text(
         "phase,epoch,loss,accuracy,auc,val_loss,val_accuracy,val_auc\n1,1,1,1,1,1,1,1\n"
     )
-    predictions.write(run_dir / "predictions.csv", films)
+    predictions.write(run_dir / "predictions.csv", images)
     return run_dir
 
 
@@ -88,7 +88,7 @@ def ask(run_dir: pathlib.Path, *arguments: str, **more: Any) -> int:
 
 
 def test_it_needs_no_tensorflow(tmp_path: pathlib.Path) -> None:
-    run_dir = write_run(tmp_path / "run", make_films("test", 0))
+    run_dir = write_run(tmp_path / "run", make_images("test", 0))
     program = (
         "import sys; from trainer import __main__ as program\n"
         f"sys.argv = ['trainer', '--mode=report', '--run={run_dir}']\n"
@@ -106,7 +106,7 @@ def test_it_needs_no_tensorflow(tmp_path: pathlib.Path) -> None:
 
 
 def test_columns_of_before_are_enough(tmp_path: pathlib.Path) -> None:
-    run_dir = write_run(tmp_path / "run", make_films("test", 0))
+    run_dir = write_run(tmp_path / "run", make_images("test", 0))
     path = run_dir / "predictions.csv"
     rows = [line.split(",") for line in path.read_text().splitlines()]
     assert rows[0][-2:] == ["calibrated", "threshold"]
@@ -114,12 +114,12 @@ def test_columns_of_before_are_enough(tmp_path: pathlib.Path) -> None:
     assert ask(run_dir) == 0
     scores = json.loads((run_dir / "metrics.json").read_text())
     assert scores["calibrated"] == {
-        "not_defined_because": "60 of 60 films have no calibrated probability"
+        "not_defined_because": "60 of 60 images have no calibrated probability"
     }
 
 
 def test_the_second_time_changes_nothing(tmp_path: pathlib.Path) -> None:
-    run_dir = write_run(tmp_path / "run", make_films("test", 0))
+    run_dir = write_run(tmp_path / "run", make_images("test", 0))
     ask(run_dir)
     before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
     ask(run_dir)
@@ -127,40 +127,40 @@ def test_the_second_time_changes_nothing(tmp_path: pathlib.Path) -> None:
 
 
 def test_scores_of_other_predictions_are_replaced(tmp_path: pathlib.Path) -> None:
-    run_dir = write_run(tmp_path / "run", make_films("test", 0))
+    run_dir = write_run(tmp_path / "run", make_images("test", 0))
     ask(run_dir)
-    predictions.write(run_dir / "predictions.csv", make_films("test", 0, count=40))
+    predictions.write(run_dir / "predictions.csv", make_images("test", 0, count=40))
     with pytest.raises(CallerError, match=r"score them again with --mode=report --run="):
         report.write(run_dir)
     ask(run_dir)
-    assert json.loads((run_dir / "metrics.json").read_text())["films"] == 40
+    assert json.loads((run_dir / "metrics.json").read_text())["images"] == 40
 
 
 @pytest.fixture
 def folds(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A cross-validation of three folds, of which each keeps its films."""
-    films = [make_films(f"fold{number}", 60 * number) for number in range(3)]
+    """A cross-validation of three folds, of which each keeps its images."""
+    images = [make_images(f"fold{number}", 60 * number) for number in range(3)]
     described = [
         {
             "run": f"fold{number}",
             "minutes": 1.0,
             "splits": describe(60)["splits"],
-            "metrics": {"auc": {"value": 0.1}, "films": 60},
+            "metrics": {"auc": {"value": 0.1}, "images": 60},
         }
         for number in range(3)
     ]
-    pooled = make_films("out-of-fold", 0, count=0)
+    pooled = make_images("out-of-fold", 0, count=0)
     pooled += [
-        Prediction(f.film_id, f.patient_id, f.label, f.probability, split="out-of-fold")
-        for of_fold in films
+        Prediction(f.image_id, f.patient_id, f.label, f.probability, split="out-of-fold")
+        for of_fold in images
         for f in of_fold
     ]
     run_dir = write_run(tmp_path / "whole", pooled, folds=described)
     (run_dir / "history.csv").unlink()
-    for number, of_fold in enumerate(films):
+    for number, of_fold in enumerate(images):
         fold = write_run(run_dir / f"fold{number}", of_fold)
-        chosen = film_gallery.choose(of_fold, ordinal=False)
-        film_gallery.write(fold, chosen, {film.film_id: Picture(PNG) for film in chosen})
+        chosen = gallery.choose(of_fold, ordinal=False)
+        gallery.write(fold, chosen, {image.image_id: Picture(PNG) for image in chosen})
     return run_dir
 
 
@@ -174,35 +174,35 @@ def test_folds_are_scored_again_with_the_whole(folds: pathlib.Path) -> None:
         assert described["metrics"] == of_fold
         assert of_fold["split"] == f"fold{number}"
         values.append(of_fold["auc"]["value"])
-    assert scores["films"] == 180
+    assert scores["images"] == 180
     assert scores["over_folds"]["auc"]["mean"] == pytest.approx(np.mean(values))
     assert scores["over_folds"]["auc"]["sd"] == pytest.approx(np.std(values, ddof=1))
     pooled = predictions.read(folds / "predictions.csv")
-    shown = [film.film_id for film in film_gallery.read(folds)]
-    assert shown == [film.film_id for film in film_gallery.choose(pooled, ordinal=False)]
+    shown = [image.image_id for image in gallery.read(folds)]
+    assert shown == [image.image_id for image in gallery.choose(pooled, ordinal=False)]
 
 
 def test_folds_that_are_gone_leave_what_is_known(folds: pathlib.Path) -> None:
     ask(folds)
-    shown = film_gallery.read(folds)
+    shown = gallery.read(folds)
     before = json.loads((folds / "run.json").read_text())
     shutil.rmtree(folds / "fold1")
     assert ask(folds) == 0
     assert json.loads((folds / "run.json").read_text()) == before
-    assert film_gallery.read(folds) == shown
+    assert gallery.read(folds) == shown
 
 
 def test_refuses_what_a_report_can_not_do(tmp_path: pathlib.Path) -> None:
-    run_dir = write_run(tmp_path / "run", make_films("test", 0))
+    run_dir = write_run(tmp_path / "run", make_images("test", 0))
     with pytest.raises(CallerError, match=r"takes one run, got 'runs/b' beside --run="):
         ask(run_dir, "runs/b")
     with pytest.raises(CallerError, match=r"nothing/run.json does not exist; name the folder of"):
         ask(tmp_path / "nothing")
-    several = [*make_films("test", 0), *make_films("fold0", 60)]
+    several = [*make_images("test", 0), *make_images("fold0", 60)]
     predictions.write(run_dir / "predictions.csv", several)
-    with pytest.raises(CallerError, match=r"holds films of 2 splits, wanted one"):
+    with pytest.raises(CallerError, match=r"holds images of 2 splits, wanted one"):
         ask(run_dir)
     predictions.write(run_dir / "predictions.csv", [])
-    with pytest.raises(CallerError, match=r"holds films of 0 splits, wanted one"):
+    with pytest.raises(CallerError, match=r"holds images of 0 splits, wanted one"):
         ask(run_dir)
     assert not (run_dir / "report.html").exists()

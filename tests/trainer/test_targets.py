@@ -1,4 +1,4 @@
-"""Targets of every kind, and choices of films, from records to report."""
+"""Targets of every kind, and choices of images, from records to report."""
 
 import csv
 import dataclasses
@@ -13,21 +13,23 @@ import pytest
 from sklearn import metrics as reference
 
 from flags.catalogue import TARGETS
-from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import input_pipeline, metrics, predictions, records, summary, train
+from records.errors import CallerError
+from trainer.commands import summary, train
+from trainer.data import dataset, input_pipeline
+from trainer.metrics import compute, predictions
 
 
 @pytest.fixture(scope="module")
 def folder(make_records, tmp_path_factory) -> pathlib.Path:
-    """60 films less a rejected, a missing and an excluded one; pathologies, densities, grades."""
+    """60 images less a rejected, a missing and an excluded one; pathologies, densities, grades."""
     return make_records(tmp_path_factory.mktemp("targets"), size="40x32").directory
 
 
 @pytest.fixture(scope="module")
 def rows(folder) -> dict[str, dict[str, str]]:
     with (folder / "sources.csv").open(newline="") as file:
-        return {row["film_id"]: row for row in csv.DictReader(file) if row["status"] == "written"}
+        return {row["image_id"]: row for row in csv.DictReader(file) if row["status"] == "written"}
 
 
 def config(folder, run_dir, **options) -> TrainingConfig:
@@ -44,7 +46,7 @@ def config(folder, run_dir, **options) -> TrainingConfig:
 
 
 def names_of(batches) -> list[str]:
-    return [name.decode() for row, _ in batches.as_numpy_iterator() for name in row["film_id"]]
+    return [name.decode() for row, _ in batches.as_numpy_iterator() for name in row["image_id"]]
 
 
 def damage_a_record(folder: pathlib.Path, split: str) -> str:
@@ -58,7 +60,7 @@ def damage_a_record(folder: pathlib.Path, split: str) -> str:
 
 
 def test_density_from_records_to_report(folder, rows, tmp_path):
-    """Ordinal, over-sampled, with weights, of some films: every file says the same."""
+    """Ordinal, over-sampled, with weights, of some images: every file says the same."""
     options = {"target": "density", "where": "side != 'left' or density == 1 or view == 'CC'"}
     weights = "1:2:1:0.5"
     run = train.train(
@@ -70,28 +72,28 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
         if row["side"] != "left" or row["density"] == "1" or row["view"] == "CC"
     }
     test = {name: row for name, row in wanted.items() if row["split"] == "test"}
-    films = predictions.read(run / "predictions.csv")
-    assert {film.film_id: str(1 + film.label) for film in films} == {
+    images = predictions.read(run / "predictions.csv")
+    assert {image.image_id: str(1 + image.label) for image in images} == {
         name: row["density"] for name, row in test.items()
     }
     model = keras.models.load_model(run / "model.keras", compile=False)
     assert model.output_shape == (None, 3)
     table = list(csv.reader((run / "predictions.csv").open()))
-    assert table[0][:4] == ["film_id", "patient_id", "label", "probability"]
+    assert table[0][:4] == ["image_id", "patient_id", "label", "probability"]
     assert table[0][-4:] == [f"probability_{k}" for k in range(4)]
-    for film in films:
-        assert sum(film.probabilities) == pytest.approx(1)
-        assert film.probability == pytest.approx(1 - film.probabilities[0])
+    for image in images:
+        assert sum(image.probabilities) == pytest.approx(1)
+        assert image.probability == pytest.approx(1 - image.probabilities[0])
     scores = json.loads((run / "metrics.json").read_text())
-    answers = [int((1 - np.cumsum(film.probabilities) > 0.5).sum()) for film in films]
-    labels = [film.label for film in films]
+    answers = [int((1 - np.cumsum(image.probabilities) > 0.5).sum()) for image in images]
+    labels = [image.label for image in images]
     assert scores["accuracy"]["value"] == pytest.approx(reference.accuracy_score(labels, answers))
     assert scores["predicts_one_class"] == (len(set(answers)) == 1)
     described = json.loads((run / "run.json").read_text())
     assert described["predicts_one_class"] == scores["predicts_one_class"]
     assert described["class_weights"] == [1, 2, 1, 0.5]
     parts = described["splits"]
-    assert sum(part["films"] for part in parts.values()) == len(wanted)
+    assert sum(part["images"] for part in parts.values()) == len(wanted)
     assert sum(part["filtered"] for part in parts.values()) == len(rows) - len(wanted)
     assert parts["train"]["epoch"] == 4 * max(parts["train"]["labels"].values())
     history = list(csv.DictReader((run / "history.csv").open()))
@@ -100,7 +102,7 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
     for words in ("density A, density B, density C or density D?", "Quadratic weighted kappa"):
         assert words in report
     assert "side != &#39;left&#39; or density == 1" in report
-    assert ("gives every film the same answer" in report) == scores["predicts_one_class"]
+    assert ("gives every image the same answer" in report) == scores["predicts_one_class"]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
             [(0, (0.6, 0.3, 0.1)), (1, (0.5, 0.2, 0.3)), (2, (0.4, 0.3, 0.3))],
             ("normal", "benign", "malignant"),
             [
-                "warning: the model gives one answer for everything: all films are normal",
+                "warning: the model gives one answer for everything: all images are normal",
                 "test mean AUC of the classes 0.583 (95 % ",
             ],
         ),
@@ -118,13 +120,13 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
         (
             [(0, (0.4, 0.6)), (1, (0.2, 0.8))],
             ("a", "b"),
-            ["warning: the model gives one answer for everything: all films are b", "test AUC 1"],
+            ["warning: the model gives one answer for everything: all images are b", "test AUC 1"],
         ),
     ],
     ids=["three classes", "two answers", "one answer"],
 )
 def test_the_console_says_when_one_class_is_predicted(tmp_path, capsys, rows_of, names, lines):
-    films = [
+    images = [
         predictions.Prediction(
             f"f{n}",
             f"p{n}",
@@ -134,7 +136,7 @@ def test_the_console_says_when_one_class_is_predicted(tmp_path, capsys, rows_of,
         )
         for n, (label, row) in enumerate(rows_of)
     ]
-    scores = metrics.score(films, split="test", label_names=names)
+    scores = compute.score(images, split="test", label_names=names)
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
     summary.print_scores(tmp_path)
     said = capsys.readouterr().out.splitlines()
@@ -160,14 +162,14 @@ def test_damaged_records_are_skipped_counted_and_named(folder, rows, tmp_path):
     lost = {name: part["damaged"] for name, part in described["splits"].items()}
     assert lost == {"train": 1, "validation": 0, "test": 1}
     there = [row for row in rows.values() if row["split"] == "test"]
-    films = predictions.read(run / "predictions.csv")
-    assert len(films) == len(there) - 1
-    for film in films:
-        assert film.label == ("normal", "benign", "malignant").index(
-            rows[film.film_id]["pathology"]
+    images = predictions.read(run / "predictions.csv")
+    assert len(images) == len(there) - 1
+    for image in images:
+        assert image.label == ("normal", "benign", "malignant").index(
+            rows[image.image_id]["pathology"]
         )
     assert (
-        f"2 were skipped, with the films in them: {shards[0]}" in (run / "report.html").read_text()
+        f"2 were skipped, with the images in them: {shards[0]}" in (run / "report.html").read_text()
     )
 
 
@@ -183,10 +185,10 @@ def test_damaged_records_are_skipped_counted_and_named(folder, rows, tmp_path):
         ),
     ],
 )
-def test_the_films_that_meet_a_condition_are_read(folder, rows, condition, wanted):
-    opened = records.open_records(folder, condition=condition)
+def test_the_images_that_meet_a_condition_are_read(folder, rows, condition, wanted):
+    opened = dataset.open_records(folder, condition=condition)
     target = TARGETS["three_class"]
-    split = records.select(opened, "train", ["fold0", "fold1", "fold2", "fold3"], target)
+    split = dataset.select(opened, "train", ["fold0", "fold1", "fold2", "fold3"], target)
     batches = input_pipeline.metadata_batches(split, target, batch_size=4)
     expected = [n for n, row in rows.items() if row["split"] != "test" and wanted(row)]
     assert sorted(names_of(batches)) == sorted(expected)
@@ -195,10 +197,10 @@ def test_the_films_that_meet_a_condition_are_read(folder, rows, condition, wante
 
 @pytest.mark.parametrize("kind", ["under", "over"])
 @pytest.mark.parametrize("cache", [True, False], ids=["memory", "disk"])
-def test_an_epoch_has_as_many_films_of_each_class(folder, kind, cache):
-    opened = records.open_records(folder)
-    target = TARGETS["pathology"]  # normal films are left out
-    split = records.select(opened, "train", ["fold1", "fold2", "fold3"], target)
+def test_an_epoch_has_as_many_images_of_each_class(folder, kind, cache):
+    opened = dataset.open_records(folder)
+    target = TARGETS["pathology"]  # normal images are left out
+    split = dataset.select(opened, "train", ["fold1", "fold2", "fold3"], target)
     split = dataclasses.replace(split, sampling=kind)
     counts = np.bincount(split.labels)
     assert counts[0] > counts[1] > 0
@@ -210,51 +212,54 @@ def test_an_epoch_has_as_many_films_of_each_class(folder, kind, cache):
         batches = input_pipeline.training_batches(
             split, target, size, first_epoch=first, last_epoch=last, **options
         ).as_numpy_iterator()
-        films = [
+        images = [
             (float(image.mean()), int(label))
-            for images, labels in batches
-            for image, (label,) in zip(images, labels, strict=True)
+            for batch, labels in batches
+            for image, (label,) in zip(batch, labels, strict=True)
         ]
-        return [films[start : start + 2 * wanted] for start in range(0, len(films), 2 * wanted)]
+        return [images[start : start + 2 * wanted] for start in range(0, len(images), 2 * wanted)]
 
     whole = epochs(0, 3)
-    assert [np.bincount([label for _, label in films]).tolist() for films in whole] == [
+    assert [np.bincount([label for _, label in images]).tolist() for images in whole] == [
         [wanted, wanted]
     ] * 3
-    assert sorted(whole[0]) != sorted(whole[1])  # other films are drawn
+    assert sorted(whole[0]) != sorted(whole[1])  # other images are drawn
     assert epochs(2, 3) == whole[2:]
     distinct = {mean for mean, label in whole[0] if label == (0 if kind == "under" else 1)}
     assert len(distinct) == counts.min()
 
 
-def test_grades_that_no_film_has_are_dropped(folder):
-    opened = records.open_records(folder)
-    assessment = records.settle(opened, TARGETS["assessment"])
+def test_grades_that_no_image_has_are_dropped(folder):
+    opened = dataset.open_records(folder)
+    assessment = dataset.settle(opened, TARGETS["assessment"])
     assert assessment.names == ("BI-RADS 1", "BI-RADS 2", "BI-RADS 3", "BI-RADS 4", "BI-RADS 5")
     assert assessment.kind == "ordinal"
     assert assessment.label_of("5") == 4
     assert assessment.label_of("0") is None
-    two = records.open_records(folder, condition="density in (1, 4)")
-    density = records.settle(two, TARGETS["density"])
+    two = dataset.open_records(folder, condition="density in (1, 4)")
+    density = dataset.settle(two, TARGETS["density"])
     assert (density.names, density.kind) == (("density A", "density D"), "binary")
-    assert records.settle(opened, TARGETS["three_class"]) is TARGETS["three_class"]
+    assert dataset.settle(opened, TARGETS["three_class"]) is TARGETS["three_class"]
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target": "tissue"}, r"the films have 0 of fatty, .* their density is '\d', "),
-        ({"where": "view == 'XCCL'"}, r"none of 57 films meets --where=view == 'XCCL'; their view"),
+        ({"target": "tissue"}, r"the images have 0 of fatty, .* their density is '\d', "),
+        (
+            {"where": "view == 'XCCL'"},
+            r"none of 57 images meets --where=view == 'XCCL'; their view",
+        ),
         (
             {"target": "three_class", "where": "pathology != 'normal'"},
-            r"the train films .* none that is normal \(their pathology is 'benign', 'malignant'\)",
+            r"the train images .* none that is normal \(their pathology is 'benign', 'malignant'\)",
         ),
-        ({"target": "density", "class_weights": "1:2"}, r"2 weights, the films have 4 classes"),
+        ({"target": "density", "class_weights": "1:2"}, r"2 weights, the images have 4 classes"),
         ({"fold": 4}, r"--fold=4: .* has folds 0 to 3"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )
-def test_what_the_films_cannot_answer_is_refused(folder, tmp_path, options, message):
+def test_what_the_images_cannot_answer_is_refused(folder, tmp_path, options, message):
     with pytest.raises(CallerError, match=message):
         train.train(config(folder, tmp_path / "run", **options))
     assert not (tmp_path / "run").exists()

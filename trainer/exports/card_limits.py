@@ -16,57 +16,58 @@ def list_limits(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
     """
     return [
         *_of_data(run),
-        *(_of_scores(run, scores) if scores else ["It has not been judged on any film."]),
+        *(_of_scores(run, scores) if scores else ["It has not been judged on any image."]),
     ]
 
 
 def _of_data(run: dict[str, Any]) -> list[str]:
     learned = run["splits"]["train"]
     found = [
-        f"It learned from {learned['films']} films of {learned['patients']} patients of one "
-        f"source, {run['dataset_title']}. Other devices, film instead of digital or the reverse, "
+        f"It learned from {learned['images']} images of {learned['patients']} patients of one "
+        f"source, {run['dataset_title']}. Other devices, image instead of digital or the reverse, "
         "and other populations are untested.",
-        f"It takes whole films of {run['size']} (height x width), prepared by recipe "
-        f"`{run['recipe']}`. Films prepared otherwise give numbers that mean nothing.",
+        f"It takes whole images of {run['size']} (height x width), prepared by recipe "
+        f"`{run['recipe']}`. Images prepared otherwise give numbers that mean nothing.",
     ]
     if run.get("synthetic"):
         found.insert(
             0,
-            "**Its films are synthetic phantoms.** Scores say that the program works, and nothing "
+            "**Its images are synthetic phantoms.** Scores say that the program works, and nothing "
             "about mammograms.",
         )
     if run.get("weights_warning"):
         found.append(f"{run['weights_warning']}.")
     if run.get("where"):
-        found.append(f"Only films with `{run['where']}` were learned from and judged.")
+        found.append(f"Only images with `{run['where']}` were learned from and judged.")
     if run.get("absent_classes"):
-        found.append(f"No film was {' or '.join(run['absent_classes'])}; it never answers that.")
+        found.append(f"No image was {' or '.join(run['absent_classes'])}; it never answers that.")
     if run.get("damaged_records"):
         found.append(f"{len(run['damaged_records'])} damaged records were left out.")
     if run["policies"]["split_policy"] == "image":
         found.append(
-            "Folds were drawn by film: patients of the validation films were trained on, so early "
-            "stopping saw them, and so would a score of these films."
+            "Folds were drawn by image: patients of the validation images were trained on, so "
+            "early "
+            "stopping saw them, and so would a score of these images."
         )
     return found
 
 
 def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
     found = [
-        f"It was judged on {scores['films']} films of {scores['patients']} patients; an "
+        f"It was judged on {scores['images']} images of {scores['patients']} patients; an "
         "interval covers the choice of these patients, not another hospital."
     ]
     tta = run.get("test_time_augmentation", "none")
     if tta != "none":
         found.append(
-            f"Its scores are those of several views of each film, averaged (`--tta={tta}`); "
-            "exported files see a film once, as it is."
+            f"Its scores are those of several views of each image, averaged (`--tta={tta}`); "
+            "exported files see an image once, as it is."
         )
-    names, films = list(scores["labels"]), scores["films"]
-    if len(names) == 2 and films:
-        share = scores["labels"][names[1]] / films
+    names, images = list(scores["labels"]), scores["images"]
+    if len(names) == 2 and images:
+        share = scores["labels"][names[1]] / images
         sentence = (
-            f"{100 * share:.0f} % of the judged films are {names[1]}; precision, accuracy and "
+            f"{100 * share:.0f} % of the judged images are {names[1]}; precision, accuracy and "
             "calibration hold at that share alone."
         )
         if run["target"] in _SCREENED:
@@ -76,7 +77,7 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
             )
         found.append(sentence)
     if scores.get("predicts_one_class"):
-        found.append("**It gives one answer for every film.**")
+        found.append("**It gives one answer for every image.**")
     if _low(scores, "auc") is not None and _low(scores, "auc") <= 0.5:
         found.append("The interval of its AUC includes 0.5: no better than chance is not excluded.")
     baseline = scores.get("majority_baseline")

@@ -56,8 +56,8 @@ def figure(content: Any) -> str:
     return f"{value} ({content['low']:.3f} to {content['high']:.3f})"
 
 
-def films(scores: Mapping[str, Any]) -> str:
-    """Tabulates the figures of films, as the model gave its probabilities."""
+def images(scores: Mapping[str, Any]) -> str:
+    """Tabulates the figures of images, as the model gave its probabilities."""
     rows = [(name, figure(scores[key])) for key, name in FIGURES.items() if key in scores]
     if delong := scores["auc"].get("delong"):
         rows.insert(1, ("AUC, interval by DeLong's method", figure({**scores["auc"], **delong})))
@@ -68,7 +68,7 @@ def films(scores: Mapping[str, Any]) -> str:
 
 
 def confusion(scores: Mapping[str, Any], key: str = "confusion_matrix") -> str:
-    """Tabulates films by truth and answer."""
+    """Tabulates images by truth and answer."""
     names = list(scores["labels"])
     rows = [(name, *row) for name, row in zip(names, scores[key], strict=True)]
     return table(("truth \\ answer", *names), rows)
@@ -99,8 +99,9 @@ def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str
     if not calibrated:
         return f"none; the probabilities are the network's own, their calibration was {ABSENT}"
     text = (
-        f"{calibrated.get('used', ABSENT)}, fitted on {calibrated.get('films', ABSENT)} validation "
-        f"films of {calibrated.get('patients', ABSENT)} patients. The exported files give the "
+        f"{calibrated.get('used', ABSENT)}, fitted on {calibrated.get('images', ABSENT)} "
+        f"validation "
+        f"images of {calibrated.get('patients', ABSENT)} patients. The exported files give the "
         "network's own probabilities, before calibration."
     )
     after = scores.get("calibrated", {})
@@ -113,14 +114,14 @@ def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str
 
 
 def levels(scores: Mapping[str, Any]) -> str:
-    """Tabulates figures of breasts and patients, the films of each taken together."""
+    """Tabulates figures of breasts and patients, the images of each taken together."""
     rows, notes = [], []
     for level, kinds in scores.get("levels", {}).items():
         for kind in ("mean", "max"):
             one = kinds if "not_defined_because" in kinds else kinds.get(kind, {})
             whole = one if "not_defined_because" in one else None
             figures = [figure(whole or one.get(key)) for key in _SHORT]
-            rows.append((level, f"{kind} of its films", one.get("groups", ""), *figures))
+            rows.append((level, f"{kind} of its images", one.get("groups", ""), *figures))
         notes += [kinds["note"]] if "note" in kinds else []
     header = ("level", "probability", "number", *(FIGURES[key] for key in _SHORT))
     said = f"\n\n{'; '.join(notes)}." if notes else ""
@@ -128,19 +129,19 @@ def levels(scores: Mapping[str, Any]) -> str:
 
 
 def subgroups(scores: Mapping[str, Any]) -> str:
-    """Tabulates figures of films by view, side, density, ..."""
+    """Tabulates figures of images by view, side, density, ..."""
     rows = [
         (
             group,
             one["value"] or "not stated",
-            one["films"],
+            one["images"],
             one["patients"],
             *(figure(one.get(key)) for key in _SHORT),
         )
         for group, ones in scores.get("subgroups", {}).items()
         for one in ones
     ]
-    header = ("by", "value", "films", "patients", *(FIGURES[key] for key in _SHORT))
+    header = ("by", "value", "images", "patients", *(FIGURES[key] for key in _SHORT))
     return table(header, rows) if rows else ABSENT
 
 

@@ -19,11 +19,11 @@ from typing import Any
 import jinja2
 
 from flags import catalogue
-from flags.errors import CallerError
 from flags.training import TrainingConfig
-from trainer import run_folder
+from records.errors import CallerError
+from trainer.data import run_folder
 from trainer.exports import card_limits, card_scores
-from trainer.predictions import write_whole
+from trainer.metrics.predictions import write_whole
 
 TEMPLATE = "model_card.md.j2"
 CARD = "model_card.md"
@@ -106,7 +106,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def meaning_of_output(run: dict[str, Any]) -> str:
-    """Says what the numbers are that a network gives for a film, by kind of target."""
+    """Says what the numbers are that a network gives for an image, by kind of target."""
     names = run["label_names"]
     if run["kind"] == "classes":
         return f"the probabilities of {', '.join(names)}, which add up to 1"
@@ -132,14 +132,14 @@ def _splits(run: dict[str, Any]) -> str:
     rows = [
         (
             f"{name} ({', '.join(split['folds'])})",
-            split["films"],
+            split["images"],
             split["patients"],
             *(split["labels"][label] for label in names),
             split["left_out"] + split.get("filtered", 0) + split.get("damaged", 0),
         )
         for name, split in run["splits"].items()
     ]
-    return card_scores.table(("split", "films", "patients", *names, "left out"), rows)
+    return card_scores.table(("split", "images", "patients", *names, "left out"), rows)
 
 
 def _changed_flags(config: dict[str, Any]) -> list[str]:

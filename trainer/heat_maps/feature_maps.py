@@ -1,4 +1,4 @@
-"""What the channels of one layer make of a film: a grid of small pictures."""
+"""What the channels of one layer make of an image: a grid of small pictures."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from flags.errors import CallerError
-from trainer.heat_maps import heat_picture
-from trainer.models import BASE_LAYER
+from records.errors import CallerError
+from trainer.heat_maps import overlay
+from trainer.model.network import BASE_LAYER
 
 CHANNELS = 64
-"""Drawn at most: those that differ most over the film."""
+"""Drawn at most: those that differ most over the image."""
 _COLUMNS = 8
 
 
@@ -80,4 +80,4 @@ def draw(path: pathlib.Path, values: NDArray[np.float32], *, title: str) -> None
     dead = int((spread == 0).sum())
     told = f"{len(shown)} of {count} channels" + (f", {dead} the same everywhere" if dead else "")
     figure.suptitle(f"{title}: {told}", fontsize=8, parse_math=False)
-    heat_picture.save(figure, path)
+    overlay.save(figure, path)

@@ -1,8 +1,8 @@
-"""What a network looked at: maps of the evidence in a film for the class it is asked about.
+"""What a network looked at: maps of the evidence in an image for the class it is asked about.
 
 mapper = HeatMapper(model, "binary", method="gradcam")
 heat = mapper.draw(images)
-picture = overlay(film, heat[0])
+picture = overlay(image, heat[0])
 
 Grad-CAM: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization, ICCV 2017. HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful
@@ -21,7 +21,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from flags.judging import METHODS
-from trainer.models import BASE_LAYER
+from trainer.model.network import BASE_LAYER
 
 Heat = NDArray[np.float32]
 
@@ -29,9 +29,9 @@ _STAGES = {"gradcam": 1, "hirescam": 2}
 # A map below this share of what was summed is rounding of sums that cancel out, not evidence
 _ROUNDING = 1e-6
 _SLOPES = 1024.0  # slopes of float16 networks would fall to 0 otherwise; maps are scaled anyway
-_FILMS_PIXELS = 2**21  # pixels of the films looked at together
+_IMAGES_PIXELS = 2**21  # pixels of the images looked at together
 _COLOURS = (255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
-_OPACITY = 0.7  # of the strongest evidence over a film
+_OPACITY = 0.7  # of the strongest evidence over an image
 # These copy or blur what stands before them
 _NO_STAGE = (
     keras.layers.ZeroPadding2D,
@@ -52,7 +52,7 @@ class HeatMapper:
         """Takes the network apart: up to its base, the base and what follows, the last layer.
 
         Args:
-            model: as `trainer.models.build` makes them and model.keras holds them.
+            model: as `trainer.model.network.build` makes them and model.keras holds them.
             target_kind: binary, classes or ordinal.
             method: key of `flags.judging.METHODS`.
         """
@@ -71,29 +71,29 @@ class HeatMapper:
         stages = _last_of_each_size(outputs)[-_STAGES[method] :]
         self._rest = keras.Model(base.inputs[0], [*stages, values])
 
-    def draw(self, images: NDArray[np.uint16], labels: Sequence[int] | None = None) -> Heat:
-        """Draws what speaks for a class on each film.
+    def draw(self, batch: NDArray[np.uint16], labels: Sequence[int] | None = None) -> Heat:
+        """Draws what speaks for a class on each image.
 
         Args:
-            images: [films, height, width, 1] uint16, as records hold them.
-            labels: the class asked about, by film. None: `default_labels`.
+            batch: [images, height, width, 1] uint16, as records hold them.
+            labels: the class asked about, by image. None: `default_labels`.
 
         Returns:
-            [films, height, width] float32: 1 where the evidence is strongest, 0 where there is
-            none. All of a map is 0 if nothing on the film speaks for the class.
+            [images, height, width] float32: 1 where the evidence is strongest, 0 where there is
+            none. All of a map is 0 if nothing on the image speaks for the class.
         """
-        films, height, width, _ = images.shape
-        heat = np.zeros((films, height, width), np.float32)
-        at_once = max(1, _FILMS_PIXELS // (height * width))
-        for start in range(0, films, at_once):
+        images, height, width, _ = batch.shape
+        heat = np.zeros((images, height, width), np.float32)
+        at_once = max(1, _IMAGES_PIXELS // (height * width))
+        for start in range(0, images, at_once):
             part = slice(start, start + at_once)
-            maps = self._evidence(images[part], None if labels is None else labels[part])
-            for film, of_stages in enumerate(zip(*maps, strict=True), start=start):
-                heat[film] = _fuse(of_stages, (height, width))
+            maps = self._evidence(batch[part], None if labels is None else labels[part])
+            for image, of_stages in enumerate(zip(*maps, strict=True), start=start):
+                heat[image] = _fuse(of_stages, (height, width))
         return heat
 
     def _evidence(self, images: NDArray[np.uint16], labels: Sequence[int] | None) -> list[Heat]:
-        """Returns the maps of each stage, [films, rows, columns], 0 or more, not yet scaled."""
+        """Returns the maps of each stage, [images, rows, columns], 0 or more, not yet scaled."""
         seen = self._front(images, training=False)
         with tf.GradientTape() as tape:
             tape.watch(seen)  # a frozen base has no variable that is watched
@@ -110,13 +110,13 @@ class HeatMapper:
 
 
 def default_labels(answers: NDArray[np.floating], kind: str) -> list[int]:
-    """Says which class each film is asked about where nobody says.
+    """Says which class each image is asked about where nobody says.
 
-    The second of two; of more, what the network calls the film; of grades the same, but the second
+    The second of two; of more, what the network calls the image; of grades the same, but the second
     where it calls the lowest.
 
     Args:
-        answers: [films, outputs] of the network, logits or probabilities less 0.5.
+        answers: [images, outputs] of the network, logits or probabilities less 0.5.
         kind: of the target.
     """
     if kind == "classes":
@@ -127,7 +127,7 @@ def default_labels(answers: NDArray[np.floating], kind: str) -> list[int]:
 
 
 def _scores(logits: tf.Tensor, kind: str, labels: Sequence[int]) -> tf.Tensor:
-    """Takes the logit explained of each film, [films]."""
+    """Takes the logit explained of each image, [images]."""
     asked = tf.constant(labels, tf.int64)
     if kind == "classes":
         return tf.gather(logits, asked, axis=1, batch_dims=1)
@@ -140,11 +140,11 @@ def _grad_cam(values: Heat, slopes: Heat) -> Heat:
     """Weights each channel by its mean slope: Selvaraju et al. 2017, equations 1 and 2.
 
     Args:
-        values: [films, rows, columns, channels], of a layer.
+        values: [images, rows, columns, channels], of a layer.
         slopes: the same, of the score by each value.
 
     Returns:
-        [films, rows, columns], 0 or more.
+        [images, rows, columns], 0 or more.
     """
     return _positive(slopes.mean(axis=(1, 2), keepdims=True) * values)
 
@@ -166,7 +166,7 @@ def _positive(terms: Heat) -> Heat:
 
 
 def _fuse(maps: Sequence[Heat], shape: tuple[int, int]) -> Heat:
-    """Brings the maps of one film to its size and to 0..1, and averages them."""
+    """Brings the maps of one image to its size and to 0..1, and averages them."""
     fused = np.zeros(shape, np.float32)
     for stage in maps:
         if stage.max() > 0:
@@ -175,7 +175,7 @@ def _fuse(maps: Sequence[Heat], shape: tuple[int, int]) -> Heat:
 
 
 def _output_of(layer: keras.layers.Layer) -> keras.KerasTensor | None:
-    """Returns what a layer makes of films, None if it makes nothing of its own."""
+    """Returns what a layer makes of images, None if it makes nothing of its own."""
     return None if isinstance(layer, (*_NO_STAGE, keras.layers.InputLayer)) else layer.output
 
 
@@ -194,33 +194,33 @@ def _last_of_each_size(outputs: Sequence[keras.KerasTensor | None]) -> list[kera
     return list(last.values())
 
 
-def overlay(film: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
-    """Lays a heat map over a film; where there is no evidence the film shows as it is.
+def overlay(image: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
+    """Lays a heat map over an image; where there is no evidence the image shows as it is.
 
     Args:
-        film: [height, width] uint8.
+        image: [height, width] uint8.
         heat: [height, width], 0..1.
 
     Returns:
         [height, width, 3] uint8, red, green, blue.
     """
-    assert film.shape == heat.shape, (film.shape, heat.shape)
+    assert image.shape == heat.shape, (image.shape, heat.shape)
     colours = _COLOURS[np.rint(255 * heat).astype(np.uint8)]
     share = (_OPACITY * heat)[:, :, np.newaxis]
-    mixed = (1 - share) * film[:, :, np.newaxis] + share * colours
+    mixed = (1 - share) * image[:, :, np.newaxis] + share * colours
     return np.rint(mixed).astype(np.uint8)
 
 
-def to_film(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Heat:
-    """Lays the heat map of a record out on the film that it was made from.
+def to_image(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Heat:
+    """Lays the heat map of a record out on the image that it was made from.
 
     Args:
         heat: [h, w] of the record.
-        matrix: [3, 3], (column, row, 1) of the record -> of the film.
-        shape: height and width of the film.
+        matrix: [3, 3], (column, row, 1) of the record -> of the image.
+        shape: height and width of the image.
 
     Returns:
-        [height, width], 0..1; 0 where the record shows nothing of the film.
+        [height, width], 0..1; 0 where the record shows nothing of the image.
     """
     return cv2.warpAffine(
         heat,

@@ -1,4 +1,4 @@
-"""Where the lesions of a data set's films are: circles, boxes or outlines, as its tables give them.
+"""Places of the lesions of a data set: circles, boxes or outlines, as its tables give them.
 
 places = lesions.read(records_dir)
 region = lesions.draw(places["mdb001"], (1024, 1024), data_dir)
@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.new_films import films
-from trainer.new_films.films import UnusableFilm
+from trainer.data import image_file
+from trainer.data.image_file import UnusableImage
 
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """The lesions of one film, in its own pixels.
+    """The lesions of one image, in its own pixels.
 
     Attributes:
         circles: (column, row, radius) of each, of sources.csv.
@@ -34,19 +34,19 @@ class Places:
 
 
 def read(records: pathlib.Path) -> dict[str, Places]:
-    """Reads film id -> places, of films that have any, from a folder of records."""
+    """Reads image id -> places, of images that have any, from a folder of records."""
     circles: dict[str, list[tuple[int, ...]]] = {}
     for row in _rows(records / "sources.csv"):
         for text in filter(None, row["lesions"].split(";")):
-            circles.setdefault(row["film_id"], []).append(_numbers(text))
+            circles.setdefault(row["image_id"], []).append(_numbers(text))
     boxes: dict[str, list[tuple[int, ...]]] = {}
     masks: dict[str, list[str]] = {}
     path = records / "lesions.csv"  # only some data sets have it
     for row in _rows(path) if path.is_file() else []:
         if row["box"]:
-            boxes.setdefault(row["film_id"], []).append(_numbers(row["box"]))
+            boxes.setdefault(row["image_id"], []).append(_numbers(row["box"]))
         if row["mask"] and row["mask_status"] in ("ok", "swapped"):
-            masks.setdefault(row["film_id"], []).append(row["mask"])
+            masks.setdefault(row["image_id"], []).append(row["mask"])
     return {
         name: Places(
             tuple(circles.get(name, ())), tuple(boxes.get(name, ())), tuple(masks.get(name, ()))
@@ -56,10 +56,10 @@ def read(records: pathlib.Path) -> dict[str, Places]:
 
 
 def draw(places: Places, shape: tuple[int, ...], data_dir: pathlib.Path) -> NDArray[np.bool_]:
-    """Draws the lesions of a film.
+    """Draws the lesions of an image.
 
     Args:
-        places: of the film.
+        places: of the image.
         shape: its height and width.
         data_dir: folder of the data set, for outlines.
 
@@ -67,7 +67,7 @@ def draw(places: Places, shape: tuple[int, ...], data_dir: pathlib.Path) -> NDAr
         [height, width] bool, true on a lesion.
 
     Raises:
-        UnusableFilm: an outline can't be read or is not as large as the film.
+        UnusableImage: an outline can't be read or is not as large as the image.
     """
     region = np.zeros(shape, np.uint8)
     for column, row, radius in places.circles:
@@ -75,9 +75,9 @@ def draw(places: Places, shape: tuple[int, ...], data_dir: pathlib.Path) -> NDAr
     for left, top, right, bottom in places.boxes:
         region[max(0, top) : bottom, max(0, left) : right] = 1
     for name in places.masks:
-        mask = films.read_mask(data_dir / name)
+        mask = image_file.read_mask(data_dir / name)
         if mask.shape != shape:
-            raise UnusableFilm("damaged_pixels", f"outline of {mask.shape}, the film is {shape}")
+            raise UnusableImage("damaged_pixels", f"outline of {mask.shape}, the image is {shape}")
         region |= mask.astype(np.uint8)
     return region > 0
 

@@ -16,28 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.heat_maps.heat_map import Heat
-from trainer.scores import intervals
+from trainer.metrics import intervals
 
 TOLERANCE = 0.03
-"""How far beside a lesion still counts, share of the film's longer side: the 15 pixels of Zhang et
+"""How far beside a lesion still counts, share of the image's longer side: the 15 pixels of Zhang et
 al. 2018, on pictures 500 pixels wide."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Play:
-    """One film of the game.
+    """One image of the game.
 
     Attributes:
-        film_id: of the film.
-        patient_id: of the film.
-        label: class of the film.
+        image_id: of the image.
+        patient_id: of the image.
+        label: class of the image.
         hit: whether the strongest place of the map lies on a lesion.
         empty: whether the map has no evidence at all, which is a miss.
         chance: share of the breast that counts as lesion: the rate of a guess within the breast.
         middle: whether the middle of the breast lies on a lesion.
     """
 
-    film_id: str
+    image_id: str
     patient_id: str
     label: int
     hit: bool
@@ -47,7 +47,7 @@ class Play:
 
 
 def play(
-    film: dict[str, str],
+    image: dict[str, str],
     label: int,
     *,
     heat: Heat,
@@ -55,23 +55,23 @@ def play(
     lesion: NDArray[np.bool_],
     breast: NDArray[np.bool_],
 ) -> Play:
-    """Plays one film.
+    """Plays one image.
 
     Args:
-        film: row of sources.csv.
-        label: class of the film.
+        image: row of sources.csv.
+        label: class of the image.
         heat: [h, w], of its record.
-        matrix: [3, 3], (column, row, 1) of the record -> of the film.
-        lesion: [height, width], of the film.
-        breast: [height, width], of the film.
+        matrix: [3, 3], (column, row, 1) of the record -> of the image.
+        lesion: [height, width], of the image.
+        breast: [height, width], of the image.
     """
     counted = widen(lesion, TOLERANCE * max(lesion.shape))
     row, column = np.unravel_index(heat.argmax(), heat.shape)
     x, y, _ = matrix @ np.array([column, row, 1])
     rows, columns = np.nonzero(breast)
     return Play(
-        film_id=film["film_id"],
-        patient_id=film["patient_id"],
+        image_id=image["image_id"],
+        patient_id=image["patient_id"],
         label=label,
         hit=bool(heat.any()) and _holds(counted, y, x),
         empty=not heat.any(),
@@ -93,13 +93,13 @@ def _holds(region: NDArray[np.bool_], row: float, column: float) -> bool:
 
 
 def score(plays: Sequence[Play], names: Sequence[str]) -> dict[str, Any]:
-    """Sums up a game: over the films that show what they are asked about, and those of each class.
+    """Sums up a game: over the images that show what they are asked about, and those of each class.
 
-    Films of the lowest class are asked about the second, which they do not show: they count in
+    Images of the lowest class are asked about the second, which they do not show: they count in
     `labels` alone.
 
     Args:
-        plays: one a film.
+        plays: one an image.
         names: of the classes.
 
     Returns:
@@ -125,7 +125,7 @@ def _rates(plays: Sequence[Play]) -> dict[str, Any]:
     }
     patients = np.array([play.patient_id for play in plays], np.str_)
     return {
-        "films": len(plays),
+        "images": len(plays),
         "patients": len(set(patients)),
         "empty_maps": sum(play.empty for play in plays),
         **{name: _mean(np.array(values, float), patients) for name, values in figures.items()},
@@ -133,15 +133,15 @@ def _rates(plays: Sequence[Play]) -> dict[str, Any]:
 
 
 def _mean(values: intervals.Floats, patients: NDArray[np.str_]) -> dict[str, Any]:
-    """Means over films, with the interval of whole patients drawn again."""
+    """Means over images, with the interval of whole patients drawn again."""
     if not len(values):
-        return intervals.undefined("no film of this kind has a lesion whose place is known")
+        return intervals.undefined("no image of this kind has a lesion whose place is known")
     if len(set(values)) == 1:
         return {
             "value": float(values[0]),
             "low": None,
             "high": None,
-            "interval_not_defined_because": f"all {len(values)} films have the same value",
+            "interval_not_defined_because": f"all {len(values)} images have the same value",
         }
     samples = np.concatenate(
         [

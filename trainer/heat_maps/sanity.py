@@ -2,7 +2,7 @@
 
 Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018, section 3: weights are randomised
 from the output down, and each step's maps are compared with those of the trained network by rank
-correlation. Maps that stay the same show edges of the film, not what the network knows.
+correlation. Maps that stay the same show edges of the image, not what the network knows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from trainer.heat_maps.heat_map import Heat, HeatMapper
-from trainer.models import BASE_LAYER
+from trainer.model.network import BASE_LAYER
 
 _PARTS = 4  # of the base, randomised one after the other
 _SEED = 0
@@ -38,13 +38,13 @@ def check(
     Args:
         model: the trained network.
         kind: of its target.
-        images: [films, height, width, 1] uint16.
+        images: [images, height, width, 1] uint16.
         method: of `heat_map.METHODS`.
         report: called with (steps done, steps in all).
 
     Returns:
         content of sanity.json: for each step the mean of Spearman's rank correlation, and of how
-        many films; films where one of the two maps has no evidence have none.
+        many images; images where one of the two maps has no evidence have none.
     """
     trained = HeatMapper(model, kind, method=method)
     before = trained.draw(images)
@@ -63,20 +63,20 @@ def check(
                 report(done, len(steps))
     finally:
         model.set_weights(kept)
-    return {"method": method, "films": len(images), "steps": described}
+    return {"method": method, "images": len(images), "steps": described}
 
 
 def compare(before: Heat, after: Heat) -> dict[str, Any]:
-    """Means the rank correlation of maps [films, height, width] over films that have both."""
+    """Means the rank correlation of maps [images, height, width] over images that have both."""
     both = [(a, b) for a, b in zip(before, after, strict=True) if np.ptp(a) > 0 and np.ptp(b) > 0]
     if not both:
         return {
             "rank_correlation": None,
-            "films": 0,
-            "not_defined_because": "no film has a map with evidence before and after",
+            "images": 0,
+            "not_defined_because": "no image has a map with evidence before and after",
         }
     found = [stats.spearmanr(a.ravel(), b.ravel()).statistic for a, b in both]
-    return {"rank_correlation": float(np.mean(found)), "films": len(both)}
+    return {"rank_correlation": float(np.mean(found)), "images": len(both)}
 
 
 def _steps(model: keras.Model) -> Iterator[tuple[str, Sequence[keras.layers.Layer]]]:

@@ -1,9 +1,9 @@
-"""Films with damaged bytes: every one must give an image or a reason, in bounded time and memory.
+"""Images with damaged bytes: every one must give an image or a reason, in bounded time and memory.
 
     python tests/beam_jobs/imaging/fuzz.py --seconds=240 [--seed=1]
 
-Damaged films are decoded in child processes, so that a codec that crashes, hangs or eats memory
-is caught and the case named: `--case=NUMBER` runs one again, in this process. Films are made here,
+Damaged images are decoded in child processes, so that a codec that crashes, hangs or eats memory
+is caught and the case named: `--case=NUMBER` runs one again, in this process. Images are made here,
 a small one of every kind, and all under 300 kB of the real ones where MAMMOGRAM_DATA has them.
 """
 
@@ -28,67 +28,70 @@ from pydicom.encaps import encapsulate
 
 from beam_jobs.imaging import decode
 
-SECONDS_A_FILM = 10
+SECONDS_A_IMAGE = 10
 MEMORY = 2 << 30
 _INTERESTING = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
-def make_films() -> dict[str, bytes]:
-    """Makes a small film of every kind that can be decoded."""
+def make_images() -> dict[str, bytes]:
+    """Makes a small image of every kind that can be decoded."""
     path = pathlib.Path(__file__).parents[2] / "dicom_factory.py"
     spec = importlib.util.spec_from_file_location("dicom_factory", path)
     factory = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(factory)
     generator = np.random.default_rng(0)
     smooth = cv2.GaussianBlur(generator.integers(0, 4096, (41, 29)).astype(np.float32), (0, 0), 2)
-    film = smooth.astype(np.uint16)
-    film8 = (film >> 4).astype(np.uint8)
-    films = {
-        syntax.keyword: factory.make_dicom(film, bits_stored=12, syntax=syntax)
+    image = smooth.astype(np.uint16)
+    image8 = (image >> 4).astype(np.uint8)
+    images = {
+        syntax.keyword: factory.make_dicom(image, bits_stored=12, syntax=syntax)
         for syntax in (
             uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
             uid.DeflatedExplicitVRLittleEndian,
         )
     }  # fmt: skip
-    films["rle"] = factory.make_dicom(film, bits_stored=12, rle=True)
+    images["rle"] = factory.make_dicom(image, bits_stored=12, rle=True)
     streams = {
-        uid.JPEGBaseline8Bit: imagecodecs.jpeg8_encode(film8, level=90),
-        uid.JPEGExtended12Bit: imagecodecs.jpeg8_encode(film, level=90, bitspersample=12),
+        uid.JPEGBaseline8Bit: imagecodecs.jpeg8_encode(image8, level=90),
+        uid.JPEGExtended12Bit: imagecodecs.jpeg8_encode(image, level=90, bitspersample=12),
         uid.JPEGLosslessSV1: imagecodecs.jpeg8_encode(
-            film, lossless=True, predictor=1, bitspersample=12
+            image, lossless=True, predictor=1, bitspersample=12
         ),
-        uid.JPEGLSLossless: imagecodecs.jpegls_encode(film),
+        uid.JPEGLSLossless: imagecodecs.jpegls_encode(image),
         uid.JPEG2000Lossless: imagecodecs.jpeg2k_encode(
-            film, level=0, codecformat="J2K", reversible=True, bitspersample=12
+            image, level=0, codecformat="J2K", reversible=True, bitspersample=12
         ),
-        uid.HTJ2KLossless: imagecodecs.htj2k_encode(film, reversible=True),
+        uid.HTJ2KLossless: imagecodecs.htj2k_encode(image, reversible=True),
     }
     for syntax, stream in streams.items():
-        pixels, bits = (film8, 8) if syntax == uid.JPEGBaseline8Bit else (film, 12)
-        films[syntax.keyword] = factory.make_dicom(
+        pixels, bits = (image8, 8) if syntax == uid.JPEGBaseline8Bit else (image, 12)
+        images[syntax.keyword] = factory.make_dicom(
             pixels, bits_stored=bits, syntax=syntax, PixelData=encapsulate([bytes(stream)]),
             WindowCenter=[2000, 900], WindowWidth=[3000, 40], RescaleSlope=2, RescaleIntercept=-9,
             PixelPaddingValue=0,
         )  # fmt: skip
-    films["pgm"] = b"P5 29 41 255\n" + film8.tobytes()
-    films["png8"], films["png16"] = imagecodecs.png_encode(film8), imagecodecs.png_encode(film << 4)
-    films["jpeg"] = imagecodecs.jpeg8_encode(film8, level=90)
-    films["jpeg_progressive"] = cv2.imencode(".jpg", film8, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
+    images["pgm"] = b"P5 29 41 255\n" + image8.tobytes()
+    images["png8"], images["png16"] = (
+        imagecodecs.png_encode(image8),
+        imagecodecs.png_encode(image << 4),
+    )
+    images["jpeg"] = imagecodecs.jpeg8_encode(image8, level=90)
+    images["jpeg_progressive"] = cv2.imencode(".jpg", image8, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1]
     for name, method in (("none", 1), ("lzw", 5), ("deflate", 8), ("packbits", 32773)):
-        coded = cv2.imencode(".tiff", film << 4, [cv2.IMWRITE_TIFF_COMPRESSION, method])[1]
-        films[f"tiff_{name}"] = coded
-    return {name: bytes(data) for name, data in films.items()}
+        coded = cv2.imencode(".tiff", image << 4, [cv2.IMWRITE_TIFF_COMPRESSION, method])[1]
+        images[f"tiff_{name}"] = coded
+    return {name: bytes(data) for name, data in images.items()}
 
 
-def read_films() -> dict[str, bytes]:
-    """Reads the small ones among the real films."""
+def read_images() -> dict[str, bytes]:
+    """Reads the small ones among the real images."""
     folder = pathlib.Path(os.environ.get("MAMMOGRAM_DATA", "/nonexistent")) / "dicom"
     files = sorted(folder.glob("*.dcm"))
     return {path.name: path.read_bytes() for path in files if path.stat().st_size < 300_000}
 
 
 def damage(data: bytes, other: bytes, generator: random.Random) -> bytes:
-    """Damages a film in one to four places."""
+    """Damages an image in one to four places."""
     damaged = bytearray(data)
     for _ in range(generator.choice((1, 1, 2, 4))):
         # headers lie at both ends of a small file; most of it is pixels
@@ -117,12 +120,14 @@ def damage(data: bytes, other: bytes, generator: random.Random) -> bytes:
     return bytes(damaged)
 
 
-def make_case(films: dict[str, bytes], seed: int, number: int) -> tuple[str, bytes, decode.Options]:
-    """Makes the damaged film of a number, the same in every process."""
+def make_case(
+    images: dict[str, bytes], seed: int, number: int
+) -> tuple[str, bytes, decode.Options]:
+    """Makes the damaged image of a number, the same in every process."""
     generator = random.Random(f"{seed}/{number}")
-    names = sorted(films)
+    names = sorted(images)
     name = names[number % len(names)]
-    data = damage(films[name], films[generator.choice(names)], generator)
+    data = damage(images[name], images[generator.choice(names)], generator)
     options = decode.Options(
         max_pixels=generator.choice((10_000, 100_000_000)),
         window=generator.choice(("none", "none", "first", "1")),
@@ -131,12 +136,12 @@ def make_case(films: dict[str, bytes], seed: int, number: int) -> tuple[str, byt
     return name, data, options
 
 
-def try_case(films: dict[str, bytes], seed: int, number: int) -> str | None:
-    """Decodes one damaged film; returns what is wrong with the outcome, None if nothing."""
-    name, data, options = make_case(films, seed, number)
+def try_case(images: dict[str, bytes], seed: int, number: int) -> str | None:
+    """Decodes one damaged image; returns what is wrong with the outcome, None if nothing."""
+    name, data, options = make_case(images, seed, number)
     try:
         pixels = decode.decode(data, options=options)
-    except decode.UnusableFilm:
+    except decode.UnusableImage:
         return None
     except Exception as error:
         return f"{name}: {type(error).__name__}: {error}"
@@ -152,8 +157,8 @@ def peak_memory() -> int:
 
 
 def work(seed: int, first: int, step: int, seconds: float) -> int:
-    """Decodes damaged films until the time is up; prints the number of each before it begins."""
-    films = make_films() | read_films()
+    """Decodes damaged images until the time is up; prints the number of each before it begins."""
+    images = make_images() | read_images()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # kills, even within a codec
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with open("/proc/self/statm", encoding="ascii") as file:
@@ -162,8 +167,8 @@ def work(seed: int, first: int, step: int, seconds: float) -> int:
     number, end = first, time.monotonic() + seconds
     while time.monotonic() < end:
         os.pwrite(1, f"{number:12d}\n".encode(), 0)
-        signal.alarm(SECONDS_A_FILM)
-        wrong = try_case(films, seed, number)
+        signal.alarm(SECONDS_A_IMAGE)
+        wrong = try_case(images, seed, number)
         signal.alarm(0)
         if wrong is None and peak_memory() > MEMORY:
             wrong = "more than 2 GiB of memory"
@@ -178,7 +183,7 @@ def run(seed: int, seconds: float, workers: int, folder: pathlib.Path) -> tuple[
     """Runs workers until the time is up, each begun again after what it found.
 
     Returns:
-        How many films were tried, and what was wrong, a line each.
+        How many images were tried, and what was wrong, a line each.
     """
     found: list[str] = []
     tried = 0
@@ -216,14 +221,14 @@ def main() -> int:
     if asked.work:
         return work(asked.seed, *asked.work, asked.seconds)
     if asked.case is not None:
-        wrong = try_case(make_films() | read_films(), asked.seed, asked.case)
+        wrong = try_case(make_images() | read_images(), asked.seed, asked.case)
         print(wrong or "nothing wrong")
         return int(wrong is not None)
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         tried, found = run(asked.seed, asked.seconds, os.cpu_count() or 1, pathlib.Path(folder))
-    print("\n".join([*found, f"{tried} damaged films, {len(found)} findings"]))
+    print("\n".join([*found, f"{tried} damaged images, {len(found)} findings"]))
     return int(bool(found))
 
 

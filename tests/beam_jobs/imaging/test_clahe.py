@@ -14,10 +14,10 @@ from beam_jobs.imaging import clahe, decode
 
 
 @pytest.fixture(scope="module")
-def real(cbis_films) -> np.ndarray:
-    path = sorted(cbis_films.glob("*/*.dcm"))[1]
+def real(cbis_images) -> np.ndarray:
+    path = sorted(cbis_images.glob("*/*.dcm"))[1]
     return cv2.resize(
-        decode.read_film(path, options=decode.Options(max_pixels=10**8)),
+        decode.read_image(path, options=decode.Options(max_pixels=10**8)),
         (240, 320),
         interpolation=cv2.INTER_AREA,
     )
@@ -49,12 +49,12 @@ def test_levels_between_the_bins_survive(real):
 
 @pytest.mark.parametrize("size", [(224, 144), (1024, 656)])
 def test_means_the_same_at_every_size(size, real):
-    """The same film at another size gets the same contrast, which OpenCV's 16 bits do not give."""
-    film = cv2.resize(real, size[::-1], interpolation=cv2.INTER_LINEAR)
-    one = clahe.equalise_adaptively(film, clip=2, tiles=8)
+    """The same image at another size gets the same contrast, which OpenCV's 16 bits do not give."""
+    image = cv2.resize(real, size[::-1], interpolation=cv2.INTER_LINEAR)
+    one = clahe.equalise_adaptively(image, clip=2, tiles=8)
     other = clahe.equalise_adaptively(real, clip=2, tiles=8)
     assert one.std() == pytest.approx(other.std(), rel=0.03)
-    assert one.std() > 1.1 * film.std()
+    assert one.std() > 1.1 * image.std()
 
 
 @settings(deadline=None, max_examples=60)

@@ -15,13 +15,13 @@ from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels import get_decoder
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableFilm
+from beam_jobs.imaging.decode import Options, UnusableImage
 
 LIMIT = 100_000_000
 
 
 def smooth(bits: int, shape: tuple[int, int] = (61, 47)) -> np.ndarray:
-    """A film of so many bits, both extremes in it."""
+    """An image of so many bits, both extremes in it."""
     noise = np.random.default_rng(bits).normal(size=shape)
     values = cv2.GaussianBlur(noise, (0, 0), 2)
     values = (values - values.min()) / (values.max() - values.min()) * (2**bits - 1)
@@ -57,7 +57,7 @@ ENCODERS = {
 }  # fmt: skip
 
 
-def film_of(make_dicom, pixels, streams, syntax, *, bits, **tags) -> bytes:
+def image_of(make_dicom, pixels, streams, syntax, *, bits, **tags) -> bytes:
     return make_dicom(
         pixels,
         bits_stored=bits,
@@ -71,7 +71,7 @@ def read(data: bytes, **options) -> np.ndarray:
 
 
 def reason_of(data: bytes, **options) -> str:
-    with pytest.raises(UnusableFilm) as caught:
+    with pytest.raises(UnusableImage) as caught:
         read(data, **options)
     return caught.value.reason
 
@@ -85,7 +85,7 @@ def full_scale(values: np.ndarray, bits: int) -> np.ndarray:
 def test_lossless_syntaxes_give_what_went_in(name, bits, make_dicom):
     syntax, encode = ENCODERS[name]
     pixels = smooth(bits)
-    data = film_of(make_dicom, pixels, [encode(pixels, bits)], syntax, bits=bits)
+    data = image_of(make_dicom, pixels, [encode(pixels, bits)], syntax, bits=bits)
     np.testing.assert_array_equal(read(data), full_scale(pixels, bits))
 
 
@@ -110,10 +110,10 @@ LOSSY = {
 def test_lossy_syntaxes_equal_another_decoder(name, make_dicom):
     syntax, bits, encode = LOSSY[name]
     pixels = smooth(bits)
-    data = film_of(make_dicom, pixels, [encode(pixels)], syntax, bits=bits)
+    data = image_of(make_dicom, pixels, [encode(pixels)], syntax, bits=bits)
     plugin = "pyjpegls" if syntax == uid.JPEGLSNearLossless else "pylibjpeg"
-    film = pydicom.dcmread(io.BytesIO(data))
-    wanted = get_decoder(syntax).as_array(film, raw=True, decoding_plugin=plugin)[0]
+    image = pydicom.dcmread(io.BytesIO(data))
+    wanted = get_decoder(syntax).as_array(image, raw=True, decoding_plugin=plugin)[0]
     assert np.abs(wanted.astype(int) - pixels).max() > 0  # it is lossy
     got = np.rint(read(data) * ((2.0**bits - 1) / 65535))
     # the standard lets inverse DCTs (ITU-T T.83) and irreversible wavelets differ by rounding
@@ -125,7 +125,7 @@ def test_twelve_bit_jpeg_against_tensorflow(make_dicom):
     tfio = pytest.importorskip("tensorflow_io")
     pixels = smooth(12)
     stream = imagecodecs.jpeg8_encode(pixels, level=90, bitspersample=12)
-    data = film_of(make_dicom, pixels, [stream], uid.JPEGExtended12Bit, bits=12)
+    data = image_of(make_dicom, pixels, [stream], uid.JPEGExtended12Bit, bits=12)
     wanted = tfio.image.decode_dicom_image(data, on_error="strict", scale="preserve").numpy()
     got = np.rint(read(data) * (4095 / 65535))
     assert np.abs(got - wanted[0, :, :, 0]).max() <= 2
@@ -133,13 +133,13 @@ def test_twelve_bit_jpeg_against_tensorflow(make_dicom):
 
 
 def test_the_twelve_bit_jpeg_mammogram(shared_data):
-    """pydicom's plugins all fail on it; the same film was also stored as lossy JPEG 2000."""
+    """pydicom's plugins all fail on it; the same image was also stored as lossy JPEG 2000."""
     tfio = pytest.importorskip("tensorflow_io")
     folder = shared_data / "dicom"
     options = Options(max_pixels=LIMIT)
     path = folder / "mg_wg04_jpegext51_12bit_4664x3064.dcm"
-    jpeg = decode.read_film(path, options=options)
-    wavelet = decode.read_film(folder / "mg_wg04_j2k91_12bit_4664x3064.dcm", options=options)
+    jpeg = decode.read_image(path, options=options)
+    wavelet = decode.read_image(folder / "mg_wg04_j2k91_12bit_4664x3064.dcm", options=options)
     assert jpeg.shape == wavelet.shape == (4664, 3064)
     part = (slice(None, None, 7), slice(None, None, 5))
     assert np.corrcoef(jpeg[part].ravel(), wavelet[part].ravel())[0, 1] > 0.999
@@ -160,7 +160,7 @@ def test_signed_values(name, bits, make_dicom):
         syntax, stream = uid.JPEG2000Lossless, jpeg2000(signed, bits)
     else:
         syntax, stream = ENCODERS[name][0], ENCODERS[name][1](pattern, bits)
-    data = film_of(make_dicom, signed, [stream], syntax, bits=bits, signed=True)
+    data = image_of(make_dicom, signed, [stream], syntax, bits=bits, signed=True)
     np.testing.assert_array_equal(read(data), full_scale(pixels, bits))
 
 
@@ -173,12 +173,12 @@ def test_stream_and_header_disagree_as_in_pydicom(
     pixels = smooth(precision)
     coded = (pixels.astype(np.int32) - 2 ** (precision - 1)).astype(np.int16)
     stream = jpeg2000(coded if signed_stream else pixels, precision)
-    data = film_of(
+    data = image_of(
         make_dicom, pixels, [stream], uid.JPEG2000Lossless, bits=12, signed=signed_header
     )
-    film = pydicom.dcmread(io.BytesIO(data))
+    image = pydicom.dcmread(io.BytesIO(data))
     wanted = get_decoder(uid.JPEG2000Lossless).as_array(
-        film, raw=True, decoding_plugin="pylibjpeg"
+        image, raw=True, decoding_plugin="pylibjpeg"
     )[0]
     wanted = wanted.astype(np.int64) + (2048 if signed_header else 0)
     np.testing.assert_array_equal(read(data), full_scale(wanted, 12))
@@ -186,7 +186,7 @@ def test_stream_and_header_disagree_as_in_pydicom(
 
 def test_eight_bit_stream_in_sixteen_bit_cells(make_dicom):
     pixels = smooth(8)
-    data = film_of(
+    data = image_of(
         make_dicom, pixels.astype(np.uint16), [jpeg_lossless(1)(pixels, 8)], uid.JPEGLosslessSV1,
         bits=8,
     )  # fmt: skip
@@ -196,15 +196,15 @@ def test_eight_bit_stream_in_sixteen_bit_cells(make_dicom):
 def test_a_stream_of_larger_values_than_the_header_allows(make_dicom):
     pixels = smooth(12)
     stream = jpeg_lossless(1)(pixels, 12)
-    data = film_of(make_dicom, pixels, [stream], uid.JPEGLosslessSV1, bits=10)
-    with pytest.raises(UnusableFilm, match="damaged_pixels: values of more than 10 bits"):
+    data = image_of(make_dicom, pixels, [stream], uid.JPEGLosslessSV1, bits=10)
+    with pytest.raises(UnusableImage, match="damaged_pixels: values of more than 10 bits"):
         read(data)
 
 
 def test_whole_cells_with_an_old_overlay_above_the_bits_stored(make_dicom):
     pixels = smooth(12)
     stream = jpeg_lossless(1)(pixels | 0x8000, 16)
-    data = film_of(make_dicom, pixels, [stream], uid.JPEGLosslessSV1, bits=12)
+    data = image_of(make_dicom, pixels, [stream], uid.JPEGLosslessSV1, bits=12)
     np.testing.assert_array_equal(read(data), full_scale(pixels, 12))
 
 
@@ -214,8 +214,8 @@ def test_fragments_of_one_frame(fragments, offsets, make_dicom):
     pixels = smooth(12)
     syntax, encode = ENCODERS["jpeg_2000_90"]
     data = encapsulate([encode(pixels, 12)], fragments_per_frame=fragments, has_bot=offsets)
-    film = make_dicom(pixels, bits_stored=12, syntax=syntax, PixelData=data)
-    np.testing.assert_array_equal(read(film), full_scale(pixels, 12))
+    image = make_dicom(pixels, bits_stored=12, syntax=syntax, PixelData=data)
+    np.testing.assert_array_equal(read(image), full_scale(pixels, 12))
 
 
 @pytest.mark.parametrize("table", ["basic", "empty", "extended"])
@@ -245,7 +245,7 @@ def test_a_frame_of_a_cut_stack_is_right_or_rejected(name, offsets, make_dicom):
         for index, frame in enumerate(frames):
             try:
                 seen = read(data[:cut], frame=index)
-            except UnusableFilm:
+            except UnusableImage:
                 outcomes.add("rejected")
                 continue
             outcomes.add("right")
@@ -259,11 +259,11 @@ def test_frames_of_an_uncompressed_stack(kind, syntax, make_dicom):
     bits = 8 * np.dtype(kind).itemsize
     frames = np.random.default_rng(0).integers(0, 2**bits, (3, 7, 6)).astype(kind)
     data = make_dicom(frames, bits_stored=bits, syntax=syntax)
-    film = pydicom.dcmread(io.BytesIO(data))
-    film["PixelData"].VR = "OW" if bits == 16 else "OB"
+    image = pydicom.dcmread(io.BytesIO(data))
+    image["PixelData"].VR = "OW" if bits == 16 else "OB"
     for index in range(3):
         np.testing.assert_array_equal(
-            read(data, frame=index), full_scale(film.pixel_array[index], bits)
+            read(data, frame=index), full_scale(image.pixel_array[index], bits)
         )
 
 
@@ -276,20 +276,20 @@ def test_eight_bits_in_big_endian_words(columns, make_dicom):
         PixelData=words.astype(">u2").tobytes(),
     )  # fmt: skip
     data = data.replace(b"\x7f\xe0\x00\x10OB", b"\x7f\xe0\x00\x10OW")
-    film = pydicom.dcmread(io.BytesIO(data))
-    np.testing.assert_array_equal(film.pixel_array, pixels)
+    image = pydicom.dcmread(io.BytesIO(data))
+    np.testing.assert_array_equal(image.pixel_array, pixels)
     np.testing.assert_array_equal(read(data), full_scale(pixels, 8))
 
 
 def test_one_frame_of_real_stacks_equals_pydicom(shared_data):
     for name, frame in (("multiframe_mr_10x64.dcm", 7), ("mg_tomo_j2k90_4frames_128.dcm", 2)):
         path = shared_data / "dicom" / name
-        film = pydicom.dcmread(path)
-        stored = film.pixel_array[frame]
-        wanted = full_scale(stored, film.BitsStored)
-        if "PixelPaddingValue" in film:
-            wanted[stored <= film.PixelPaddingRangeLimit] = 0
-        pixels = decode.read_film(path, options=Options(max_pixels=LIMIT, frame=frame))
+        image = pydicom.dcmread(path)
+        stored = image.pixel_array[frame]
+        wanted = full_scale(stored, image.BitsStored)
+        if "PixelPaddingValue" in image:
+            wanted[stored <= image.PixelPaddingRangeLimit] = 0
+        pixels = decode.read_image(path, options=Options(max_pixels=LIMIT, frame=frame))
         np.testing.assert_array_equal(pixels, wanted)
 
 
@@ -313,7 +313,7 @@ def test_a_stream_with_a_part_of_its_pixels_is_rejected(name, share, ending, mak
     pixels = smooth(bits)
     stream = bytes(encode(pixels, bits))
     stream = stream[: int(share * len(stream))].rstrip(b"\xff") + ending
-    data = film_of(make_dicom, pixels, [stream], syntax, bits=bits)
+    data = image_of(make_dicom, pixels, [stream], syntax, bits=bits)
     assert reason_of(data) in ("truncated", "damaged_pixels")
 
 
@@ -323,26 +323,26 @@ def test_a_black_lower_part_is_no_missing_part(make_dicom):
         syntax, _, encode = STREAMS[name]
         pixels = smooth(bits)
         pixels[30:] = 0
-        data = film_of(make_dicom, pixels, [encode(pixels, bits)], syntax, bits=bits)
+        data = image_of(make_dicom, pixels, [encode(pixels, bits)], syntax, bits=bits)
         assert not read(data)[45:].any()
 
 
-def test_a_film_that_pydicom_reads_as_an_empty_data_set(shared_data):
+def test_a_image_that_pydicom_reads_as_an_empty_data_set(shared_data):
     """Compressed pixels without their end: no error from pydicom, and nothing in it."""
     data = (shared_data / "dicom" / "j2k90_dx_mono1_966_fixed.dcm").read_bytes()[:600_000]
     assert len(pydicom.dcmread(io.BytesIO(data))) == 0
     assert reason_of(data) == "truncated"
 
 
-def test_a_real_film_with_14_percent_of_its_pixels(shared_data):
+def test_a_real_image_with_14_percent_of_its_pixels(shared_data):
     path = shared_data / "dicom" / "jpegLL70_cr_10bit_2140x1760.dcm"
-    film = pydicom.dcmread(path)
-    (whole,) = pydicom.encaps.generate_frames(film.PixelData, number_of_frames=1)
+    image = pydicom.dcmread(path)
+    (whole,) = pydicom.encaps.generate_frames(image.PixelData, number_of_frames=1)
     cut = whole[: int(0.14 * len(whole))].rstrip(b"\xff") + b"\xff\xd9"
     assert imagecodecs.jpeg8_decode(cut).shape == (2140, 1760)  # a full image, says libjpeg
-    film.PixelData = encapsulate([cut])
+    image.PixelData = encapsulate([cut])
     stream = io.BytesIO()
-    film.save_as(stream)
+    image.save_as(stream)
     assert reason_of(stream.getvalue()) == "truncated"
 
 
@@ -366,18 +366,18 @@ def test_a_stream_of_another_size_is_rejected_unseen(name, size, message, make_d
     else:
         at = stream.index(struct.pack(">HH", 61, 47))
         stream[at : at + 4] = struct.pack(">HH", *size)
-    data = film_of(make_dicom, pixels, [stream], syntax, bits=bits)
-    with pytest.raises(UnusableFilm, match=message):
+    data = image_of(make_dicom, pixels, [stream], syntax, bits=bits)
+    with pytest.raises(UnusableImage, match=message):
         read(data)
 
 
-def test_colour_in_the_stream_of_a_grey_film(make_dicom):
+def test_colour_in_the_stream_of_a_grey_image(make_dicom):
     colour = np.random.default_rng(0).integers(0, 256, (61, 47, 3)).astype(np.uint8)
     for syntax, stream in (
         (uid.JPEGBaseline8Bit, imagecodecs.jpeg8_encode(colour)),
         (uid.JPEG2000Lossless, jpeg2000(colour, 8)),
     ):
-        assert reason_of(film_of(make_dicom, smooth(8), [stream], syntax, bits=8)) == (
+        assert reason_of(image_of(make_dicom, smooth(8), [stream], syntax, bits=8)) == (
             "not_greyscale"
         )
 
@@ -388,7 +388,7 @@ def test_jpeg_2000_wrapped_in_a_jp2_file(make_dicom):
         pixels, level=0, codecformat="JP2", reversible=True, bitspersample=12
     )
     assert bytes(stream[4:8]) == b"jP  "
-    data = film_of(make_dicom, pixels, [stream], uid.JPEG2000Lossless, bits=12)
+    data = image_of(make_dicom, pixels, [stream], uid.JPEG2000Lossless, bits=12)
     np.testing.assert_array_equal(read(data), full_scale(pixels, 12))
 
 
@@ -401,7 +401,7 @@ def test_high_bit(make_dicom):
     ):
         np.testing.assert_array_equal(read(data), full_scale(pixels, 12))
     stream = jpeg_lossless(1)(pixels << 4, 16)
-    data = film_of(make_dicom, pixels, [stream], uid.JPEGLosslessSV1, bits=12, HighBit=15)
+    data = image_of(make_dicom, pixels, [stream], uid.JPEGLosslessSV1, bits=12, HighBit=15)
     assert reason_of(data) == "unsupported_bits"
     assert reason_of(make_dicom(pixels, bits_stored=12, HighBit=10)) == "unsupported_bits"
     assert reason_of(make_dicom(pixels, bits_stored=12, HighBit=16)) == "unsupported_bits"
@@ -410,11 +410,11 @@ def test_high_bit(make_dicom):
 def test_a_deflated_bomb_is_not_inflated(make_dicom):
     data = make_dicom(np.zeros((4000, 4000), np.uint16), syntax=uid.DeflatedExplicitVRLittleEndian)
     assert len(data) < 40_000
-    with pytest.raises(UnusableFilm, match="too_large: the file inflates to more than"):
+    with pytest.raises(UnusableImage, match="too_large: the file inflates to more than"):
         decode.decode(data, options=Options(max_pixels=10_000))
 
 
-def test_rle_segments_longer_than_the_film(make_dicom):
-    """A segment may unpack to 64 times its size; no more than the film's is taken."""
+def test_rle_segments_longer_than_the_image(make_dicom):
+    """A segment may unpack to 64 times its size; no more than the image's is taken."""
     data = make_dicom(np.zeros((300, 300), np.uint8), rle=True, bits_stored=8, Rows=2)
     assert reason_of(data) == "damaged_pixels"

@@ -24,7 +24,7 @@ from pydicom.uid import (
 )
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableFilm
+from beam_jobs.imaging.decode import Options, UnusableImage
 
 LIMIT = 100_000_000
 OPTIONS = Options(max_pixels=LIMIT)
@@ -114,7 +114,7 @@ def steps(stored: np.ndarray, header: pydicom.Dataset) -> np.ndarray:
     return np.rint(values * 65535).astype(np.uint16)
 
 
-# this film's 12-bit JPEG is beyond all plugins of pydicom; test_codecs.py has its references
+# this image's 12-bit JPEG is beyond all plugins of pydicom; test_codecs.py has its references
 BEYOND_PYDICOM = "mg_wg04_jpegext51_12bit_4664x3064.dcm"
 DECODED = [name for name, reason in REAL_FILES.items() if not reason and name != BEYOND_PYDICOM]
 
@@ -133,7 +133,7 @@ def test_real_file_equals_pydicom(name, shared_data, real_files):
     assert stored.shape == tuple(int(side) for side in shape.split(","))
     assert (stored.min(), stored.max()) == (int(lowest), int(highest))
 
-    pixels = decode.read_film(path, options=OPTIONS)
+    pixels = decode.read_image(path, options=OPTIONS)
 
     assert pixels.dtype == np.uint16
     assert pixels.flags.c_contiguous
@@ -162,7 +162,7 @@ def test_real_file_in_its_first_window_equals_pydicom(name, shared_data):
     if "PixelPaddingValue" in header:
         limit = header.get("PixelPaddingRangeLimit", header.PixelPaddingValue)
         wanted[(stored >= header.PixelPaddingValue) & (stored <= limit)] = 0
-    pixels = decode.read_film(
+    pixels = decode.read_image(
         shared_data / "dicom" / name, options=Options(max_pixels=LIMIT, window="first")
     )
     difference = np.abs(pixels - wanted)
@@ -174,17 +174,17 @@ def test_real_file_in_its_first_window_equals_pydicom(name, shared_data):
     ("name", "reason"), [(name, reason) for name, reason in REAL_FILES.items() if reason]
 )
 def test_real_file_is_rejected_with_its_reason(name, reason, shared_data):
-    with pytest.raises(UnusableFilm) as caught:
-        decode.read_film(shared_data / "dicom" / name, options=OPTIONS)
+    with pytest.raises(UnusableImage) as caught:
+        decode.read_image(shared_data / "dicom" / name, options=OPTIONS)
     assert caught.value.reason == reason
     assert str(caught.value) == f"{reason}: {caught.value.detail}"
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_real_film_equals_pydicoms_own_rle_decoder(number, cbis_films):
-    path = sorted(cbis_films.glob("*/*.dcm"))[number]
+def test_real_image_equals_pydicoms_own_rle_decoder(number, cbis_images):
+    path = sorted(cbis_images.glob("*/*.dcm"))[number]
     wanted = pixel_array(path, decoding_plugin="pydicom")  # 16 bits, MONOCHROME2: as stored
-    np.testing.assert_array_equal(decode.read_film(path, options=OPTIONS), wanted)
+    np.testing.assert_array_equal(decode.read_image(path, options=OPTIONS), wanted)
 
 
 SYNTAXES = {
@@ -197,7 +197,7 @@ SYNTAXES = {
 
 
 def stored_values(bits: int, signed: bool, shape: tuple[int, int] = (7, 5)) -> np.ndarray:
-    """Values of a film: extremes, zero, and noise in between."""
+    """Values of an image: extremes, zero, and noise in between."""
     low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
     values = np.random.default_rng(bits).integers(low, high + 1, shape)
     values.flat[:4] = low, high, 0, low + 1
@@ -262,7 +262,7 @@ def test_padding_of_an_odd_number_of_bytes(make_dicom):
 
 
 def reason_of(data: bytes, max_pixels: int = LIMIT) -> str:
-    with pytest.raises(UnusableFilm) as caught:
+    with pytest.raises(UnusableImage) as caught:
         decode.decode(data, options=Options(max_pixels=max_pixels))
     return caught.value.reason
 
@@ -277,7 +277,7 @@ def test_no_half_image_comes_out_of_a_cut_file(rle, make_dicom):
     for length in range(len(data)):
         try:
             pixels = read_data(data[:length])
-        except UnusableFilm as unusable:
+        except UnusableImage as unusable:
             reasons.add(unusable.reason)
         else:
             np.testing.assert_array_equal(pixels, stored, err_msg=f"cut at {length}")
@@ -288,8 +288,8 @@ def test_no_half_image_comes_out_of_a_cut_file(rle, make_dicom):
 
 @pytest.mark.filterwarnings("ignore:End of file reached")
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-def test_a_real_film_cut_short_is_rejected(share, cbis_films):
-    data = min(cbis_films.glob("*/*.dcm"), key=lambda path: path.stat().st_size).read_bytes()
+def test_a_real_image_cut_short_is_rejected(share, cbis_images):
+    data = min(cbis_images.glob("*/*.dcm"), key=lambda path: path.stat().st_size).read_bytes()
     assert reason_of(data[: int(share * len(data))]) == "truncated"
 
 
@@ -306,11 +306,11 @@ def test_a_real_film_cut_short_is_rejected(share, cbis_films):
     ],
     ids=["empty", "text", "random", "png", "colour_ppm", "only_preamble", "preamble_and_noise"],
 )
-def test_what_is_no_film(data, reason):
+def test_what_is_no_image(data, reason):
     assert reason_of(data) == reason
 
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
 
 @pytest.mark.parametrize(
@@ -337,15 +337,15 @@ FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
 )
-def test_headers_that_make_no_film(changes, reason, detail, make_dicom):
-    with pytest.raises(UnusableFilm, match=detail) as caught:
-        read_data(make_dicom(FILM, **changes))
+def test_headers_that_make_no_image(changes, reason, detail, make_dicom):
+    with pytest.raises(UnusableImage, match=detail) as caught:
+        read_data(make_dicom(IMAGE, **changes))
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("rle", [False, True], ids=["uncompressed", "rle"])
 def test_no_memory_is_taken_for_what_a_header_claims(rle, make_dicom):
-    data = make_dicom(FILM, rle=rle, Rows=60000, Columns=60000)
+    data = make_dicom(IMAGE, rle=rle, Rows=60000, Columns=60000)
     tracemalloc.start()
     assert reason_of(data) == "too_large"
     _, peak = tracemalloc.get_traced_memory()
@@ -354,8 +354,8 @@ def test_no_memory_is_taken_for_what_a_header_claims(rle, make_dicom):
 
 
 def test_max_pixels_is_inclusive(make_dicom):
-    data = make_dicom(FILM)
-    np.testing.assert_array_equal(decode.decode(data, options=Options(max_pixels=6)), FILM)
+    data = make_dicom(IMAGE)
+    np.testing.assert_array_equal(decode.decode(data, options=Options(max_pixels=6)), IMAGE)
     assert reason_of(data, max_pixels=5) == "too_large"
     assert reason_of(b"P5 3 2 255\n" + bytes(range(6)), max_pixels=5) == "too_large"
 
@@ -366,7 +366,7 @@ def test_one_grey_level(photometric, make_dicom):
     assert reason_of(data) == "one_grey_level"
 
 
-def test_a_pixel_over_the_rle_film_is_rejected(make_dicom):
+def test_a_pixel_over_the_rle_image_is_rejected(make_dicom):
     """The header says one row more than the RLE segments hold."""
     data = make_dicom(stored_values(16, False), rle=True, Rows=8)
     assert reason_of(data) == "damaged_pixels"
@@ -442,26 +442,26 @@ def test_damaged_pgm(data, reason):
 
 
 def test_pgm_values_over_its_maximum_are_damage():
-    with pytest.raises(UnusableFilm, match="a pixel of 101, the header says 100") as caught:
+    with pytest.raises(UnusableImage, match="a pixel of 101, the header says 100") as caught:
         read_data(b"P5 3 1 100\n" + bytes([0, 100, 101]))
     assert caught.value.reason == "damaged_pixels"
 
 
-def test_mini_mias_film_is_its_bytes(mini_mias_folder):
+def test_mini_mias_image_is_its_bytes(mini_mias_folder):
     data = (mini_mias_folder / "mdb001.pgm").read_bytes()
     wanted = np.frombuffer(data[-1024 * 1024 :], np.uint8).reshape(1024, 1024)
     np.testing.assert_array_equal(read_data(data), wanted * np.uint16(257))
 
 
 def test_unreadable_file(tmp_path):
-    with pytest.raises(UnusableFilm, match="No such file") as caught:
-        decode.read_film(tmp_path / "SMITH.dcm", options=OPTIONS)
+    with pytest.raises(UnusableImage, match="No such file") as caught:
+        decode.read_image(tmp_path / "SMITH.dcm", options=OPTIONS)
     assert caught.value.reason == "unreadable"
     assert "SMITH" not in caught.value.detail
 
 
-def test_unusable_film_survives_pickle():
-    before = UnusableFilm("truncated", "5 of 6 bytes")
+def test_unusable_image_survives_pickle():
+    before = UnusableImage("truncated", "5 of 6 bytes")
     after = pickle.loads(pickle.dumps(before))
     assert (after.reason, after.detail, str(after)) == ("truncated", "5 of 6 bytes", str(before))
 
@@ -485,9 +485,9 @@ SECRET = "SMITH^JANE"
     ids="+".join,
 )
 def test_detail_has_no_text_from_the_file(changes, make_dicom):
-    data = make_dicom(FILM, patient_id=SECRET, PatientName=SECRET, **changes)
+    data = make_dicom(IMAGE, patient_id=SECRET, PatientName=SECRET, **changes)
     assert SECRET.encode() in data
-    with pytest.raises(UnusableFilm) as caught:
+    with pytest.raises(UnusableImage) as caught:
         read_data(data)
     assert "SMITH" not in str(caught.value)
 
@@ -499,8 +499,8 @@ def test_detail_has_no_text_from_the_file(changes, make_dicom):
 def test_a_transfer_syntax_nobody_knows(syntax, make_dicom):
     known = ExplicitVRLittleEndian.encode()
     assert len(known) == 19
-    data = make_dicom(FILM, PatientName=SECRET).replace(known, syntax.encode().ljust(19, b"\0"), 1)
-    with pytest.raises(UnusableFilm, match="unsupported_compression") as caught:
+    data = make_dicom(IMAGE, PatientName=SECRET).replace(known, syntax.encode().ljust(19, b"\0"), 1)
+    with pytest.raises(UnusableImage, match="unsupported_compression") as caught:
         read_data(data)
     assert "SMITH" not in str(caught.value)
     assert syntax not in str(caught.value)
@@ -524,8 +524,8 @@ def test_a_transfer_syntax_nobody_knows(syntax, make_dicom):
         max_size=4,
     )
 )
-def test_damage_gives_a_film_or_a_reason(rle, edits, make_dicom):
-    """Whatever happens to the bytes: an image of the stated kind, or UnusableFilm."""
+def test_damage_gives_a_image_or_a_reason(rle, edits, make_dicom):
+    """Whatever happens to the bytes: an image of the stated kind, or UnusableImage."""
     data = bytearray(make_dicom(stored_values(12, False, (6, 4)), rle=rle, bits_stored=12))
     for kind, where, new in edits:
         # the preamble and the file's identity matter less than header and pixels
@@ -542,7 +542,7 @@ def test_damage_gives_a_film_or_a_reason(rle, edits, make_dicom):
             data[at : at + len(new)] = bytes(len(data[at : at + len(new)]))
     try:
         pixels = decode.decode(bytes(data), options=Options(max_pixels=10_000))
-    except UnusableFilm:
+    except UnusableImage:
         return
     assert pixels.dtype == np.uint16
     assert pixels.ndim == 2
@@ -553,10 +553,10 @@ def test_damage_gives_a_film_or_a_reason(rle, edits, make_dicom):
 
 @settings(max_examples=200, deadline=None)
 @given(header=st.text("P5 \n#0123456789-x", max_size=30), body=st.binary(max_size=40))
-def test_any_pgm_gives_a_film_or_a_reason(header, body):
+def test_any_pgm_gives_a_image_or_a_reason(header, body):
     try:
         pixels = decode.decode(b"P5" + header.encode() + body, options=Options(max_pixels=10_000))
-    except UnusableFilm:
+    except UnusableImage:
         return
     assert pixels.dtype == np.uint16
     assert pixels.ndim == 2
@@ -566,13 +566,13 @@ def test_any_pgm_gives_a_film_or_a_reason(header, body):
     "data", [b"", b"text", bytes(128) + b"DICM" + bytes(9)], ids=["empty", "text", "damaged"]
 )
 def test_what_is_not_dicom_is_nobody(data, tmp_path):
-    path = tmp_path / "film.dcm"
+    path = tmp_path / "image.dcm"
     path.write_bytes(data)
     assert decode.read_identity(path) == decode.NOBODY
 
 
 def test_identity_needs_no_pixels(tmp_path, make_dicom):
-    data = make_dicom(FILM, series_uid="1.2.3")
+    data = make_dicom(IMAGE, series_uid="1.2.3")
     path = tmp_path / "cut.dcm"
     path.write_bytes(data[:-8])
     assert decode.read_identity(path).series_uid == "1.2.3"

@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.exposure import rescale_intensity
 
 from beam_jobs.imaging import decode, enhance
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging.decode import UnusableImage
 
 images = hnp.arrays(
     np.uint16,
@@ -23,14 +23,14 @@ images = hnp.arrays(
 
 
 @pytest.fixture(scope="module")
-def real_films(cbis_films) -> list[np.ndarray]:
-    """Parts of two real films: background, skin line and tissue."""
-    paths = sorted(cbis_films.glob("*/*.dcm"))
-    films = [
-        decode.read_film(path, options=decode.Options(max_pixels=100_000_000))
+def real_images(cbis_images) -> list[np.ndarray]:
+    """Parts of two real images: background, skin line and tissue."""
+    paths = sorted(cbis_images.glob("*/*.dcm"))
+    images = [
+        decode.read_image(path, options=decode.Options(max_pixels=100_000_000))
         for path in (paths[0], paths[6])
     ]
-    return [film[::6, ::5] for film in films]
+    return [image[::6, ::5] for image in images]
 
 
 def blur_by_scipy(pixels: np.ndarray) -> np.ndarray:
@@ -88,10 +88,10 @@ def test_blur_mirrors_the_edge():
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_blur_of_a_real_film(number, real_films):
-    film = real_films[number]
-    got = enhance.blur_gaussian(film, kernel=11, sigma=0.5)
-    assert np.abs(got - blur_by_scipy(film)).max() <= 2
+def test_blur_of_a_real_image(number, real_images):
+    image = real_images[number]
+    got = enhance.blur_gaussian(image, kernel=11, sigma=0.5)
+    assert np.abs(got - blur_by_scipy(image)).max() <= 2
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_equalise_keeps_order(pixels):
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_equalise_a_real_film(number, real_films):
-    film = real_films[number]
-    np.testing.assert_array_equal(enhance.equalise_histogram(film), equalise_by_hand(film))
+def test_equalise_a_real_image(number, real_images):
+    image = real_images[number]
+    np.testing.assert_array_equal(enhance.equalise_histogram(image), equalise_by_hand(image))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_stretch_by_numbers(pixels, wanted):
 @given(images)
 def test_stretch_is_exact(pixels):
     if pixels.min() == pixels.max():
-        with pytest.raises(UnusableFilm, match="one_grey_level"):
+        with pytest.raises(UnusableImage, match="one_grey_level"):
             enhance.stretch_range(pixels)
     else:
         np.testing.assert_array_equal(enhance.stretch_range(pixels), stretch_by_hand(pixels))
@@ -166,13 +166,13 @@ def test_stretch_is_exact_for_every_value():
 
 
 @pytest.mark.parametrize("number", [0, 1])
-def test_stretch_a_real_film(number, real_films):
-    film = real_films[number] // 3 + 1000
-    np.testing.assert_array_equal(enhance.stretch_range(film), stretch_by_hand(film))
+def test_stretch_a_real_image(number, real_images):
+    image = real_images[number] // 3 + 1000
+    np.testing.assert_array_equal(enhance.stretch_range(image), stretch_by_hand(image))
 
 
 def test_stretch_of_one_grey_level():
-    with pytest.raises(UnusableFilm, match="every pixel is 77 after the recipe") as caught:
+    with pytest.raises(UnusableImage, match="every pixel is 77 after the recipe") as caught:
         enhance.stretch_range(np.full((3, 5), 77, np.uint16))
     assert caught.value.reason == "one_grey_level"
 
@@ -202,7 +202,7 @@ def test_equalise_the_breast_alone(pixels):
 
 
 def test_equalise_the_breast_of_a_black_image():
-    with pytest.raises(UnusableFilm, match="no_breast_found"):
+    with pytest.raises(UnusableImage, match="no_breast_found"):
         enhance.equalise_histogram(np.zeros((3, 4), np.uint16), breast=True)
 
 
@@ -216,18 +216,18 @@ def percentiles_by_numpy(pixels, low, high, darkest):
 @pytest.mark.parametrize("number", [0, 1])
 @pytest.mark.parametrize(("low", "high"), [(1, 99), (0, 100), (5.5, 97.25)])
 @pytest.mark.parametrize("breast", [False, True], ids=["whole", "breast"])
-def test_percentiles_of_a_real_film(number, low, high, breast, real_films):
-    film = np.where(real_films[number] < 9000, 0, real_films[number])
-    got = enhance.stretch_percentiles(film, low=low, high=high, breast=breast)
+def test_percentiles_of_a_real_image(number, low, high, breast, real_images):
+    image = np.where(real_images[number] < 9000, 0, real_images[number])
+    got = enhance.stretch_percentiles(image, low=low, high=high, breast=breast)
     assert got.dtype == np.uint16
-    np.testing.assert_array_equal(got, percentiles_by_numpy(film, low, high, int(breast)))
+    np.testing.assert_array_equal(got, percentiles_by_numpy(image, low, high, int(breast)))
 
 
-def test_percentiles_equal_scikit_image(real_films):
-    film = real_films[0]
-    low, high = np.percentile(film, [2, 98], method="inverted_cdf")
-    wanted = rescale_intensity(film.astype(float), in_range=(low, high), out_range=(0, 65535))
-    got = enhance.stretch_percentiles(film, low=2, high=98)
+def test_percentiles_equal_scikit_image(real_images):
+    image = real_images[0]
+    low, high = np.percentile(image, [2, 98], method="inverted_cdf")
+    wanted = rescale_intensity(image.astype(float), in_range=(low, high), out_range=(0, 65535))
+    got = enhance.stretch_percentiles(image, low=2, high=98)
     np.testing.assert_array_equal(got, np.rint(wanted))
 
 
@@ -236,7 +236,7 @@ def test_percentiles_equal_scikit_image(real_films):
 def test_laws_of_percentiles(pixels, low, high, breast):
     try:
         got = enhance.stretch_percentiles(pixels, low=low, high=high, breast=breast)
-    except UnusableFilm:  # the tests below
+    except UnusableImage:  # the tests below
         return
     order = np.argsort(pixels, axis=None)
     assert (np.diff(got.ravel()[order].astype(int)) >= 0).all()
@@ -245,7 +245,7 @@ def test_laws_of_percentiles(pixels, low, high, breast):
 
 
 def test_percentiles_that_coincide():
-    with pytest.raises(UnusableFilm, match="one_grey_level: percentiles 1 and 99 are both 7"):
+    with pytest.raises(UnusableImage, match="one_grey_level: percentiles 1 and 99 are both 7"):
         enhance.stretch_percentiles(np.full((4, 4), 7, np.uint16), low=1, high=99)
 
 

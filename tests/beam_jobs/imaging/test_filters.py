@@ -20,10 +20,10 @@ images = hnp.arrays(
 
 
 @pytest.fixture(scope="module")
-def real(cbis_films) -> np.ndarray:
-    path = sorted(cbis_films.glob("*/*.dcm"))[1]
+def real(cbis_images) -> np.ndarray:
+    path = sorted(cbis_images.glob("*/*.dcm"))[1]
     return np.ascontiguousarray(
-        decode.read_film(path, options=decode.Options(max_pixels=10**8))[::6, ::5]
+        decode.read_image(path, options=decode.Options(max_pixels=10**8))[::6, ::5]
     )
 
 

@@ -20,19 +20,19 @@ def fuzz():
     return module
 
 
-def test_the_films_are_whole_before_they_are_damaged(fuzz):
-    films = fuzz.make_films()
-    assert len(films) > 15
-    for name, data in films.items():
+def test_the_images_are_whole_before_they_are_damaged(fuzz):
+    images = fuzz.make_images()
+    assert len(images) > 15
+    for name, data in images.items():
         pixels = decode.decode(data, options=decode.Options(max_pixels=41 * 29))
         assert pixels.shape == (41, 29), name
 
 
 def test_cases_are_the_same_each_time(fuzz):
-    films = fuzz.make_films()
-    cases = [fuzz.make_case(films, 3, number) for number in range(200)]
-    assert cases == [fuzz.make_case(films, 3, number) for number in range(200)]
-    assert sum(data != films[name] for name, data, _ in cases) > 150
+    images = fuzz.make_images()
+    cases = [fuzz.make_case(images, 3, number) for number in range(200)]
+    assert cases == [fuzz.make_case(images, 3, number) for number in range(200)]
+    assert sum(data != images[name] for name, data, _ in cases) > 150
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_cases_are_the_same_each_time(fuzz):
 )
 def test_faults_are_found(fault, said, fuzz, monkeypatch):
     monkeypatch.setattr(fuzz.decode, "decode", lambda data, options: fault())
-    assert said in fuzz.try_case({"film": b"1" * 100}, 0, 0)
+    assert said in fuzz.try_case({"image": b"1" * 100}, 0, 0)
 
 
-def test_damaged_films_give_an_image_or_a_reason(fuzz, tmp_path):
+def test_damaged_images_give_an_image_or_a_reason(fuzz, tmp_path):
     tried, found = fuzz.run(seed=0, seconds=8, workers=1, folder=tmp_path)
     assert found == []
     assert tried > 500

@@ -1,4 +1,4 @@
-"""The way back from a record to its film: a film that shows its own coordinates tells the truth."""
+"""The affine transform from record to image, on images that show their own coordinates."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from beam_jobs.imaging import recipe
 from beam_jobs.imaging.geometry import Trail
-from flags.size import ImageSize
+from records.image_size import ImageSize
 
 RECIPES = [
     "resize:pad",
@@ -29,7 +29,7 @@ def breast(height: int, width: int) -> np.ndarray:
 
 
 def ramps(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two films of one breast, each pixel of it as bright as its column and its row say."""
+    """Two images of one breast, each pixel of it as bright as its column and its row say."""
     rows, columns = np.mgrid[:height, :width]
     inside = breast(height, width)
     return tuple(
@@ -48,14 +48,14 @@ def ramps(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 def test_each_pixel_knows_where_it_came_from(steps, shape, size, mirrored):
     """Where a record shows breast alone, its brightness is the place that the matrix tells.
 
-    The boxes of the two films may differ, so each is measured with its own matrix. The record's
+    The boxes of the two images may differ, so each is measured with its own matrix. The record's
     outermost pixels are left out: what grows repeats its edge.
     """
     height, width = shape
     for axis, ramp in enumerate(ramps(height, width)):
-        film = ramp[:, ::-1].copy() if mirrored else ramp
+        image = ramp[:, ::-1].copy() if mirrored else ramp
         trail = Trail()
-        record = recipe.prepare(film, steps, ImageSize(*size), view="CC", side="left", trail=trail)
+        record = recipe.prepare(image, steps, ImageSize(*size), view="CC", side="left", trail=trail)
         seen = record[:, :, 0].astype(float)
         rows, columns = np.mgrid[: size[0], : size[1]]
         places = trail.matrix @ np.stack([columns.ravel(), rows.ravel(), np.ones(rows.size)])
@@ -102,22 +102,22 @@ def deep_inside(
     ],
 )
 def test_corners_by_hand(steps, size, corner, opposite):
-    film = np.random.default_rng(0).integers(0, 65536, (40, 20), np.uint16)
+    image = np.random.default_rng(0).integers(0, 65536, (40, 20), np.uint16)
     trail = Trail()
-    recipe.prepare(film, steps, ImageSize(*size), side="left", trail=trail)
+    recipe.prepare(image, steps, ImageSize(*size), side="left", trail=trail)
     np.testing.assert_allclose(trail.matrix @ (0, 0, 1), (*corner, 1))
     np.testing.assert_allclose(trail.matrix @ (size[1] - 1, size[0] - 1, 1), (*opposite, 1))
 
 
 def test_dots_are_found_again():
     """Bright dots on a whole recipe, levels changed and all, through halves, box and mirror."""
-    film = np.where(breast(1501, 903), 15000, 100).astype(np.uint16)
+    image = np.where(breast(1501, 903), 15000, 100).astype(np.uint16)
     dots = [(200, 700), (310, 555), (450, 900), (90, 1003)]
     for column, row in dots:
-        film[row - 8 : row + 9, column - 8 : column + 9] = 65000
+        image[row - 8 : row + 9, column - 8 : column + 9] = 65000
     trail = Trail()
     record = recipe.prepare(
-        film, "best_practice", ImageSize(160, 120), view="CC", side="left", trail=trail
+        image, "best_practice", ImageSize(160, 120), view="CC", side="left", trail=trail
     )
     matrix = np.linalg.inv(trail.matrix)
     for column, row in dots:

@@ -14,7 +14,7 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableFilm
+from beam_jobs.imaging.decode import Options, UnusableImage
 
 
 def read(data: bytes, window: str = "none") -> np.ndarray:
@@ -107,9 +107,9 @@ def test_windows_equal_pydicom(function, index, signed, rescale, photometric, *,
     if rescale:
         tags["RescaleSlope"], tags["RescaleIntercept"] = rescale
     data = make_dicom(stored, bits_stored=12, signed=signed, photometric=photometric, **tags)
-    film = pydicom.dcmread(io.BytesIO(data))
-    values = apply_windowing(apply_modality_lut(stored, film), film, index=index)
-    ends = apply_modality_lut(np.array([stored.min(), stored.max()]), film)
+    image = pydicom.dcmread(io.BytesIO(data))
+    values = apply_windowing(apply_modality_lut(stored, image), image, index=index)
+    ends = apply_modality_lut(np.array([stored.min(), stored.max()]), image)
     wanted = (values - ends[0]) / (ends[1] - ends[0])
     if photometric == "MONOCHROME1":
         wanted = 1 - wanted
@@ -148,7 +148,7 @@ def test_which_window(make_dicom):
     assert (read(windows, "first") != read(windows, "1")).any()
     np.testing.assert_array_equal(read(plain, "first"), read(plain))
     for data, window, count in ((windows, "3", 3), (plain, "0", 0)):
-        with pytest.raises(UnusableFilm, match=f"no_such_window: window {window} of {count}"):
+        with pytest.raises(UnusableImage, match=f"no_such_window: window {window} of {count}"):
             read(data, window)
 
 
@@ -161,12 +161,12 @@ def test_voi_luts_go_before_windows(index, photometric, make_dicom):
         stored, bits_stored=12, signed=True, photometric=photometric, VOILUTSequence=tables,
         **WINDOWS,
     )  # fmt: skip
-    film = pydicom.dcmread(io.BytesIO(data))
-    wanted = apply_voi_lut(stored, film, index=index) / [4095, 1023][index]
+    image = pydicom.dcmread(io.BytesIO(data))
+    wanted = apply_voi_lut(stored, image, index=index) / [4095, 1023][index]
     if photometric == "MONOCHROME1":
         wanted = 1 - wanted
     assert np.abs(read(data, str(index)) - wanted * 65535).max() <= 0.5
-    with pytest.raises(UnusableFilm, match="no_such_window"):
+    with pytest.raises(UnusableImage, match="no_such_window"):
         read(data, "2")
 
 
@@ -204,7 +204,7 @@ def test_padding_is_black(photometric, window, make_dicom):
     np.testing.assert_array_equal(ranged[stored > 30], plain[stored > 30])
 
 
-def test_padding_of_signed_films_and_beyond_the_range(make_dicom):
+def test_padding_of_signed_images_and_beyond_the_range(make_dicom):
     stored = every_value(12, True)
     plain = read(make_dicom(stored, bits_stored=12, signed=True))
     padded = read(make_dicom(stored, bits_stored=12, signed=True, PixelPaddingValue=-2000))
@@ -229,7 +229,7 @@ def test_padding_of_signed_films_and_beyond_the_range(make_dicom):
     ids=lambda value: "_".join(value) if isinstance(value, dict) else None,
 )
 def test_headers_that_contradict_themselves(tags, window, make_dicom):
-    with pytest.raises(UnusableFilm, match="damaged_header") as caught:
+    with pytest.raises(UnusableImage, match="damaged_header") as caught:
         read(make_dicom(every_value(8, False), bits_stored=8, **tags), window)
     assert "SMITH" not in str(caught.value)
 
@@ -259,7 +259,7 @@ def test_windows_keep_the_order_of_values(center, width, function, slope, make_d
     )  # fmt: skip
     try:
         pixels = read(data, "0")
-    except UnusableFilm as unusable:  # all of it may lie outside of the window
+    except UnusableImage as unusable:  # all of it may lie outside of the window
         if unusable.reason != "one_grey_level":
             raise
         return
@@ -267,7 +267,7 @@ def test_windows_keep_the_order_of_values(center, width, function, slope, make_d
 
 
 def test_grey_levels_of_frames(make_dicom):
-    """Enhanced and tomosynthesis films state rescale and windows in functional groups."""
+    """Enhanced and tomosynthesis images state rescale and windows in functional groups."""
     pixels = np.arange(2 * 4 * 6, dtype=np.uint16).reshape(2, 4, 6) * 80
 
     def group(center: float) -> Dataset:

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from beam_jobs.imaging import decode
 from beam_jobs.imaging.decode import Identity
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
 
 def code(meaning: str) -> Dataset:
@@ -21,7 +21,7 @@ def code(meaning: str) -> Dataset:
 def test_identity(tmp_path, write_dicom):
     path = write_dicom(
         tmp_path / "1-1.dcm",
-        FILM,
+        IMAGE,
         series_uid="1.2.3",
         patient_id="D1-0001",
         ImageLaterality="R",
@@ -36,9 +36,9 @@ def test_identity(tmp_path, write_dicom):
 
 def test_absent_and_empty_elements(tmp_path, write_dicom):
     sizes = {"rows": 2, "columns": 3}
-    path = write_dicom(tmp_path / "1.dcm", FILM, series_uid=None, patient_id=None)
+    path = write_dicom(tmp_path / "1.dcm", IMAGE, series_uid=None, patient_id=None)
     assert decode.read_identity(path) == Identity("", "", **sizes)
-    path = write_dicom(tmp_path / "2.dcm", FILM, series_uid="", patient_id="", ViewCodeSequence=[])
+    path = write_dicom(tmp_path / "2.dcm", IMAGE, series_uid="", patient_id="", ViewCodeSequence=[])
     assert decode.read_identity(path) == Identity("", "", **sizes)
     path = write_dicom(tmp_path / "3.dcm", None, series_uid=None, patient_id=None)
     assert decode.read_identity(path) == decode.NOBODY
@@ -48,10 +48,10 @@ def test_absent_and_empty_elements(tmp_path, write_dicom):
     ("position", "view"), [("MLO", "MLO"), ("XCCL", "XCCL"), ("SMITH^JANE", ""), ("", "")]
 )
 def test_view_position_where_there_is_no_code(position, view, tmp_path, write_dicom):
-    path = write_dicom(tmp_path / "1.dcm", FILM, ViewPosition=position)
+    path = write_dicom(tmp_path / "1.dcm", IMAGE, ViewPosition=position)
     assert decode.read_identity(path).view == view
     coded = {"ViewPosition": position, "ViewCodeSequence": [code("medio-lateral")]}
-    path = write_dicom(tmp_path / "2.dcm", FILM, **coded)
+    path = write_dicom(tmp_path / "2.dcm", IMAGE, **coded)
     assert decode.read_identity(path).view == "ML"
 
 
@@ -67,7 +67,7 @@ def test_view_position_where_there_is_no_code(position, view, tmp_path, write_di
 def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
     path = write_dicom(
         tmp_path / "1.dcm",
-        FILM,
+        IMAGE,
         ImageLaterality="B",
         ViewCodeSequence=[code(meaning)],
         SeriesDescription="mammogram of Jane Smith",
@@ -88,7 +88,7 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
 )
 def test_origin(tags, side, medium, tmp_path, write_dicom):
     """CBIS-DDSM is secondary capture with a Laterality; computed radiography is neither medium."""
-    path = write_dicom(tmp_path / "1.dcm", FILM, StudyInstanceUID="1.2.9", **tags)
+    path = write_dicom(tmp_path / "1.dcm", IMAGE, StudyInstanceUID="1.2.9", **tags)
     assert decode.read_origin(path) == decode.Origin("1.2.9", side, medium)
     (tmp_path / "2.dcm").write_bytes(path.read_bytes()[:200])
     assert decode.read_origin(tmp_path / "2.dcm") == decode.Origin()

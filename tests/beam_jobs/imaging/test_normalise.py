@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage, stats
 
-from beam_jobs.imaging import decode, film, normalise
-from beam_jobs.imaging.decode import UnusableFilm
+from beam_jobs.imaging import clean_and_crop, decode, normalise
+from beam_jobs.imaging.decode import UnusableImage
 
 images = hnp.arrays(
     np.uint16, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=14)
@@ -18,10 +18,12 @@ images = hnp.arrays(
 
 
 @pytest.fixture(scope="module")
-def cleaned(cbis_films) -> np.ndarray:
-    path = sorted(cbis_films.glob("*/*.dcm"))[1]
+def cleaned(cbis_images) -> np.ndarray:
+    path = sorted(cbis_images.glob("*/*.dcm"))[1]
     return np.ascontiguousarray(
-        film.clean(decode.read_film(path, options=decode.Options(max_pixels=10**8)))[::7, ::8]
+        clean_and_crop.clean(decode.read_image(path, options=decode.Options(max_pixels=10**8)))[
+            ::7, ::8
+        ]
     )
 
 
@@ -101,7 +103,7 @@ def test_local_of_a_flat_image_is_mid_grey():
 
 @pytest.mark.parametrize("value", [0, 5])
 def test_one_grey_level(value):
-    with pytest.raises(UnusableFilm, match="one_grey_level"):
+    with pytest.raises(UnusableImage, match="one_grey_level"):
         normalise.normalise_globally(np.full((4, 5), value, np.uint16), span=3)
 
 
@@ -110,5 +112,5 @@ def test_all_black():
         lambda image: normalise.normalise_globally(image, span=3, breast=True),
         lambda image: normalise.normalise_locally(image, sigma=2, span=3, breast=True),
     ):
-        with pytest.raises(UnusableFilm, match="no_breast_found"):
+        with pytest.raises(UnusableImage, match="no_breast_found"):
             step(np.zeros((4, 5), np.uint16))

@@ -1,4 +1,4 @@
-"""Tests of films that are no DICOM: PNG, JPEG and TIFF (PGM is in test_decode.py)."""
+"""Tests of images that are no DICOM: PNG, JPEG and TIFF (PGM is in test_decode.py)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import tifffile
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableFilm
+from beam_jobs.imaging.decode import Options, UnusableImage
 
 GREY8 = np.random.default_rng(0).integers(0, 256, (31, 22)).astype(np.uint8)
 GREY16 = np.random.default_rng(1).integers(0, 65536, (31, 22)).astype(np.uint16)
@@ -26,7 +26,7 @@ def read(data: bytes, max_pixels: int = 100_000, frame: int | None = None) -> np
 
 
 def reason_of(data: bytes, **options) -> str:
-    with pytest.raises(UnusableFilm) as caught:
+    with pytest.raises(UnusableImage) as caught:
         read(data, **options)
     return caught.value.reason
 
@@ -173,7 +173,7 @@ def test_no_half_image_comes_out_of_a_cut_file(name):
     for length in range(0, len(data), 3):
         try:
             pixels = read(data[:length])
-        except UnusableFilm:
+        except UnusableImage:
             continue
         np.testing.assert_array_equal(pixels, whole, err_msg=f"cut at {length}")
         assert length > len(data) - 600  # what OpenCV and tifffile write last is no pixel
@@ -226,6 +226,6 @@ def test_exif_orientation(kind, order, orientation):
 
 
 def test_pgm_of_several_images():
-    film = b"P5\n22 31\n%d\n" % 255 + GREY8.tobytes()
-    np.testing.assert_array_equal(read(film + b"\n"), GREY8 * np.uint16(257))
-    assert reason_of(film + b"\n" + film) == "not_one_frame"
+    image = b"P5\n22 31\n%d\n" % 255 + GREY8.tobytes()
+    np.testing.assert_array_equal(read(image + b"\n"), GREY8 * np.uint16(257))
+    assert reason_of(image + b"\n" + image) == "not_one_frame"

@@ -11,8 +11,8 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableFilm
-from flags.errors import CallerError
+from beam_jobs.imaging.decode import Options, UnusableImage
+from records.errors import CallerError
 
 pytest.importorskip("tensorflow_io")
 LOSSY_JPEG = {"mg_wg04_jpegext51_12bit_4664x3064.dcm"}
@@ -21,7 +21,7 @@ LOSSY_JPEG = {"mg_wg04_jpegext51_12bit_4664x3064.dcm"}
 def read_by(decoder: str, data: bytes) -> np.ndarray | str:
     try:
         return decode.decode(data, options=Options(max_pixels=10**8, decoder=decoder))
-    except UnusableFilm as unusable:
+    except UnusableImage as unusable:
         return unusable.reason
 
 
@@ -42,8 +42,8 @@ def test_real_files(shared_data):
 
 
 @pytest.mark.parametrize("number", range(8))
-def test_real_films(number, cbis_films):
-    data = sorted(cbis_films.glob("*/*.dcm"))[number].read_bytes()
+def test_real_images(number, cbis_images):
+    data = sorted(cbis_images.glob("*/*.dcm"))[number].read_bytes()
     np.testing.assert_array_equal(read_by("auto", data), read_by("tfio", data))
 
 

@@ -14,9 +14,9 @@ from sklearn.model_selection import train_test_split
 from beam_jobs import splits
 from beam_jobs.sources import cbis_ddsm
 from flags import catalogue
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 NAMES = [name for name, _ in cbis_ddsm.TABLES]
 
 
@@ -45,7 +45,7 @@ def labels_by_series(rows: list[dict[str, str]]) -> dict[str, set[str]]:
 
 
 def series_of(rows: list[dict[str, str]]) -> dict[str, str]:
-    """Series -> film folder."""
+    """Series -> image folder."""
     return {
         row["image file path"].split("/")[2]: row["image file path"].split("/")[0] for row in rows
     }
@@ -62,39 +62,41 @@ def published(official_tables, tmp_path_factory):
 
 
 def test_counts(merged):
-    assert len(merged) == catalogue.DATASETS["cbis_ddsm"].films == 3032
-    assert len({film.film_id for film in merged}) == 3032
-    patients = {film.patient_id for film in merged}
+    assert len(merged) == catalogue.DATASETS["cbis_ddsm"].images == 3032
+    assert len({image.image_id for image in merged}) == 3032
+    patients = {image.patient_id for image in merged}
     assert len(patients) == catalogue.DATASETS["cbis_ddsm"].patients == 1566
-    assert sum(";" in film.copies for film in merged) == 71
-    assert sum(film.abnormalities for film in merged) == 2864 + 704
-    assert collections.Counter(film.official_split for film in merged)["train+test"] == 29
-    assert {film.side for film in merged} == {"left", "right"}
-    assert {film.view for film in merged} == {"CC", "MLO"}
-    assert not any(film.excluded or film.path for film in merged)
+    assert sum(";" in image.copies for image in merged) == 71
+    assert sum(image.abnormalities for image in merged) == 2864 + 704
+    assert collections.Counter(image.official_split for image in merged)["train+test"] == 29
+    assert {image.side for image in merged} == {"left", "right"}
+    assert {image.view for image in merged} == {"CC", "MLO"}
+    assert not any(image.excluded or image.path for image in merged)
 
 
-def test_films_are_views_and_malignant_if_any_row_is(merged, official_tables):
+def test_images_are_views_and_malignant_if_any_row_is(merged, official_tables):
     views = collections.defaultdict(list)
     for row in raw_rows(official_tables, "train") + raw_rows(official_tables, "test"):
         key = f"{row['patient_id']}_{row['left or right breast']}_{row['image view']}"
         views[key].append(row)
-    assert {film.film_id for film in merged} == views.keys()
-    for film in merged:
-        rows = views[film.film_id]
+    assert {image.image_id for image in merged} == views.keys()
+    for image in merged:
+        rows = views[image.image_id]
         malignant = any(row["pathology"] == "MALIGNANT" for row in rows)
-        assert film.pathology == ("malignant" if malignant else "benign")
-        assert film.abnormalities == len(rows)
-        assert film.assessment == max(row["assessment"] for row in rows)
+        assert image.pathology == ("malignant" if malignant else "benign")
+        assert image.abnormalities == len(rows)
+        assert image.assessment == max(row["assessment"] for row in rows)
         densities = {row.get("breast_density", row.get("breast density")) for row in rows}
-        assert film.density == max(densities).replace("0", "")
-        assert set(film.copies.split(";")) == {row["image file path"].split("/")[0] for row in rows}
+        assert image.density == max(densities).replace("0", "")
+        assert set(image.copies.split(";")) == {
+            row["image file path"].split("/")[0] for row in rows
+        }
 
 
-def test_one_film_in_full(merged):
-    film = next(film for film in merged if film.film_id == "P_00001_LEFT_CC")
-    assert film.clinical() == {
-        "film_id": "P_00001_LEFT_CC",
+def test_one_image_in_full(merged):
+    image = next(image for image in merged if image.image_id == "P_00001_LEFT_CC")
+    assert image.clinical() == {
+        "image_id": "P_00001_LEFT_CC",
         "patient_id": "P_00001",
         "side": "left",
         "view": "CC",
@@ -113,24 +115,24 @@ def test_one_film_in_full(merged):
 
 
 def test_nothing_not_available_is_kept(merged):
-    for film in merged:
-        assert "N/A" not in str(film)
-        assert film.subtlety != "0"
-        assert film.density != "0"
+    for image in merged:
+        assert "N/A" not in str(image)
+        assert image.subtlety != "0"
+        assert image.density != "0"
 
 
 def test_paper_policy_counts(published):
     assert len(published) == 3103
-    assert sum(bool(film.excluded) for film in published) == 17
-    kept = [film for film in published if not film.excluded]
-    counts = collections.Counter((film.official_split, film.pathology) for film in kept)
+    assert sum(bool(image.excluded) for image in published) == 17
+    kept = [image for image in published if not image.excluded]
+    counts = collections.Counter((image.official_split, image.pathology) for image in kept)
     assert counts == {
         ("train", "benign"): 1347,
         ("train", "malignant"): 1098,
         ("test", "benign"): 381,
         ("test", "malignant"): 260,
     }
-    assert len({film.film_id for film in published}) == 3103
+    assert len({image.image_id for image in published}) == 3103
 
 
 def test_published_protocol_is_exact(published, official_tables):
@@ -142,7 +144,7 @@ def test_published_protocol_is_exact(published, official_tables):
         list(series), test_size=0.25, stratify=list(series.values()), random_state=111
     )
     folder_of = series_of(rows)
-    films = splits.assign(
+    images = splits.assign(
         published,
         split_policy="image",
         leak_policy="keep",
@@ -151,13 +153,13 @@ def test_published_protocol_is_exact(published, official_tables):
         seed=111,
     )
     by_split = collections.defaultdict(set)
-    for film in films:
-        by_split[film.split].add(film.film_id)
+    for image in images:
+        by_split[image.split].add(image.image_id)
     assert by_split["fold0"] == {folder_of[uid] for uid in validation}
     others = by_split["fold1"] | by_split["fold2"] | by_split["fold3"]
     assert others == {folder_of[uid] for uid in train}
     assert (len(others), len(by_split["fold0"]), len(by_split["test"])) == (1833, 612, 641)
-    labels = collections.Counter(f.pathology for f in films if f.split == "fold0")
+    labels = collections.Counter(f.pathology for f in images if f.split == "fold0")
     assert labels == {"benign": 337, "malignant": 275}
 
 
@@ -167,7 +169,7 @@ def test_default_protocol_drops_leaked_patients(merged, official_tables):
     leaked = in_train & in_test
     assert len(leaked) == 31
     assert splits.find_leaked_patients(merged) == sorted(leaked)
-    films = splits.assign(
+    images = splits.assign(
         merged,
         split_policy="official",
         leak_policy="drop_from_train",
@@ -175,20 +177,20 @@ def test_default_protocol_drops_leaked_patients(merged, official_tables):
         test_fraction=0.2,
         seed=111,
     )
-    dropped = {film.patient_id for film in films if film.excluded}
+    dropped = {image.patient_id for image in images if image.excluded}
     assert dropped <= leaked
-    for film in films:
-        if film.patient_id in leaked:
-            assert film.split in ("", "test")
-        assert (film.split == "test") == ("test" in film.official_split)
+    for image in images:
+        if image.patient_id in leaked:
+            assert image.split in ("", "test")
+        assert (image.split == "test") == ("test" in image.official_split)
     groups = collections.defaultdict(set)
-    for film in films:
-        if film.split:
-            groups[film.patient_id].add(film.split)
+    for image in images:
+        if image.split:
+            groups[image.patient_id].add(image.split)
     assert all(len(found) == 1 for found in groups.values())
 
 
-# a data set of two patients: three films in the mass tables, one in a calc table
+# a data set of two patients: three images in the mass tables, one in a calc table
 COLUMNS = [
     "patient_id",
     "breast_density",
@@ -245,35 +247,35 @@ def data(tmp_path) -> pathlib.Path:
     return write_tables(tmp_path / "data", tables())
 
 
-def paths(films) -> dict[str, str]:
-    return {film.film_id: film.path for film in films}
+def paths(images) -> dict[str, str]:
+    return {image.image_id: image.path for image in images}
 
 
 IDS = ["P_00001_LEFT_CC", "P_00001_LEFT_MLO", "P_00002_LEFT_CC", "P_00002_RIGHT_CC"]
 
 
 def test_match_by_series_whatever_the_names(data, tmp_path, write_dicom):
-    write_dicom(data / "1-1.dcm", FILM, series_uid="1.3", patient_id="SMITH")
-    write_dicom(data / "x" / "1-1.dcm", FILM, series_uid="1.1", patient_id=None)
-    write_dicom(data / "x" / "film", FILM, series_uid="1.4", patient_id=None)
-    # another film's folder does not matter where a series is stated
-    write_dicom(data / "Mass-Test_P_00002_RIGHT_CC" / "IM7.DCM", FILM, series_uid="1.2")
-    films = read(data, tmp_path)
-    assert paths(films) == dict(
+    write_dicom(data / "1-1.dcm", IMAGE, series_uid="1.3", patient_id="SMITH")
+    write_dicom(data / "x" / "1-1.dcm", IMAGE, series_uid="1.1", patient_id=None)
+    write_dicom(data / "x" / "image", IMAGE, series_uid="1.4", patient_id=None)
+    # another image's folder does not matter where a series is stated
+    write_dicom(data / "Mass-Test_P_00002_RIGHT_CC" / "IM7.DCM", IMAGE, series_uid="1.2")
+    images = read(data, tmp_path)
+    assert paths(images) == dict(
         zip(
             IDS,
-            ["x/1-1.dcm", "Mass-Test_P_00002_RIGHT_CC/IM7.DCM", "1-1.dcm", "x/film"],
+            ["x/1-1.dcm", "Mass-Test_P_00002_RIGHT_CC/IM7.DCM", "1-1.dcm", "x/image"],
             strict=True,
         )
     )
-    assert films[0].bytes == (data / "x" / "1-1.dcm").stat().st_size
+    assert images[0].bytes == (data / "x" / "1-1.dcm").stat().st_size
     assert "SMITH" not in (tmp_path / "cache" / "headers.csv").read_text()
 
 
 def test_match_by_folder_without_series(data, tmp_path, write_dicom):
     folder = data / "CBIS-DDSM" / "Calc-Training_P_00001_LEFT_CC" / "07-20-2016" / "1.000-full"
-    write_dicom(folder / "1-1.dcm", FILM, series_uid=None, patient_id=None)
-    write_dicom(data / "9.9" / "1.4" / "1-1.dcm", FILM, series_uid=None, patient_id=None)
+    write_dicom(folder / "1-1.dcm", IMAGE, series_uid=None, patient_id=None)
+    write_dicom(data / "9.9" / "1.4" / "1-1.dcm", IMAGE, series_uid=None, patient_id=None)
     got = paths(read(data, tmp_path))
     assert got[IDS[0]].startswith("CBIS-DDSM/Calc-Training_P_00001_LEFT_CC/")
     assert got[IDS[3]] == "9.9/1.4/1-1.dcm"
@@ -281,49 +283,49 @@ def test_match_by_folder_without_series(data, tmp_path, write_dicom):
 
 
 def test_match_by_patient_without_series_and_folder(data, tmp_path, write_dicom):
-    write_dicom(data / "a.dcm", FILM, series_uid=None, patient_id="Mass-Training_P_00001_LEFT_MLO")
-    write_dicom(data / "b.dcm", FILM, series_uid=None, patient_id="P_00002")
+    write_dicom(data / "a.dcm", IMAGE, series_uid=None, patient_id="Mass-Training_P_00001_LEFT_MLO")
+    write_dicom(data / "b.dcm", IMAGE, series_uid=None, patient_id="P_00002")
     got = paths(read(data, tmp_path))
     assert got == dict(zip(IDS, ["", "a.dcm", "", ""], strict=True))
 
 
-def test_crops_and_masks_are_not_films(data, tmp_path, write_dicom):
+def test_crops_and_masks_are_not_images(data, tmp_path, write_dicom):
     for number, series in enumerate(("5.1", "5.2")):
         write_dicom(
             data / "Calc-Training_P_00001_LEFT_CC_1" / f"1-{number}.dcm",
-            FILM,
+            IMAGE,
             series_uid=series,
             patient_id="Calc-Training_P_00001_LEFT_CC_1",
         )
         write_dicom(
             data / "Calc-Training_P_00001_LEFT_CC" / f"1-{number}.dcm",
-            FILM,
+            IMAGE,
             series_uid=series,
             patient_id="Calc-Training_P_00001_LEFT_CC",
         )
     write_dicom(
         data / "Calc-Training_P_00001_LEFT_CC_1" / "1-3.dcm",
-        FILM,
+        IMAGE,
         series_uid=None,
         patient_id="Calc-Training_P_00001_LEFT_CC_1",
     )
     assert not any(paths(read(data, tmp_path)).values())
 
 
-def test_real_films_are_found(official_tables, cbis_films, tmp_path):
+def test_real_images_are_found(official_tables, cbis_images, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(official_tables, data)
-    (data / "films").symlink_to(cbis_films)
-    found = {film.film_id: film for film in read(data, tmp_path) if film.path}
+    (data / "images").symlink_to(cbis_images)
+    found = {image.image_id: image for image in read(data, tmp_path) if image.path}
     assert sorted(found) == [
         f"P_{patient}_{side}_{view}"
         for patient in ("00173", "00820")
         for side in ("LEFT", "RIGHT")
         for view in ("CC", "MLO")
     ]
-    assert found["P_00820_RIGHT_CC"].path == "films/sfm-malign-0/1-282.dcm"
+    assert found["P_00820_RIGHT_CC"].path == "images/sfm-malign-0/1-282.dcm"
     assert found["P_00820_RIGHT_CC"].pathology == "benign"
-    assert {film.official_split for film in found.values()} == {"test"}
+    assert {image.official_split for image in found.values()} == {"test"}
 
 
 def test_tables_may_lie_anywhere_and_twice(data, tmp_path):
@@ -373,7 +375,7 @@ def test_missing_column(column, data, tmp_path):
         ("subtlety", "9", "subtlety '9' is not one of"),
         ("breast_density", "x", "breast density 'x' is not 0 to 5"),
         ("abnormality type", "cyst", "abnormality type 'cyst' is not one of calc"),
-        ("image file path", "a/b/c", "image file path is not <film>/<study>/<series>/<file>"),
+        ("image file path", "a/b/c", "image file path is not <image>/<study>/<series>/<file>"),
         ("image file path", "", "image file path is not"),
         ("patient_id", "", "no patient_id"),
     ],
@@ -412,7 +414,7 @@ def test_values_are_stripped(data, tmp_path):
     content[NAMES[0]] = [{key: f" {value}\n" for key, value in first.items()}]
     write_tables(data, content)
     # header cells as they are: only values are stripped
-    assert read(data, tmp_path)[0].film_id == IDS[0]
+    assert read(data, tmp_path)[0].image_id == IDS[0]
 
 
 def test_extra_columns_and_byte_order_mark(data, tmp_path):
@@ -424,7 +426,7 @@ def test_extra_columns_and_byte_order_mark(data, tmp_path):
     for name in NAMES:
         path = data / name
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert [film.film_id for film in read(data, tmp_path)] == IDS
+    assert [image.image_id for image in read(data, tmp_path)] == IDS
 
 
 @pytest.mark.parametrize(
@@ -454,9 +456,9 @@ def test_a_lost_quote_does_not_swallow_records(data, tmp_path):
 
 def test_tables_without_records(data, tmp_path):
     write_tables(data, {NAMES[0]: []})
-    assert [film.film_id for film in read(data, tmp_path)] == IDS[1:]
+    assert [image.image_id for image in read(data, tmp_path)] == IDS[1:]
     write_tables(data, {name: [] for name in NAMES})
-    with pytest.raises(CallerError, match="0 films can't be split"):
+    with pytest.raises(CallerError, match="0 images can't be split"):
         splits.assign(
             read(data, tmp_path),
             split_policy="official",
@@ -477,18 +479,20 @@ def test_tables_of_another_data_set(data, tmp_path):
         read(data, tmp_path, patient_prefix="PHANTOM_")
 
 
-def test_copies_of_a_view_are_one_film(data, tmp_path, write_dicom):
+def test_copies_of_a_view_are_one_image(data, tmp_path, write_dicom):
     content = tables()
     content[NAMES[1]].append(
         row("Mass-Training_P_00001_LEFT_CC", "1.7", pathology="MALIGNANT", breast_density="4")
     )
     write_tables(data, content)
-    write_dicom(data / "second.dcm", FILM, series_uid="1.7")
-    film = read(data, tmp_path)[0]
-    assert film.copies == "Calc-Training_P_00001_LEFT_CC;Mass-Training_P_00001_LEFT_CC"
-    assert (film.pathology, film.density, film.path) == ("malignant", "4", "second.dcm")
-    assert film.abnormality == "calcification+mass"
+    write_dicom(data / "second.dcm", IMAGE, series_uid="1.7")
+    image = read(data, tmp_path)[0]
+    assert image.copies == "Calc-Training_P_00001_LEFT_CC;Mass-Training_P_00001_LEFT_CC"
+    assert (image.pathology, image.density, image.path) == ("malignant", "4", "second.dcm")
+    assert image.abnormality == "calcification+mass"
     published = read(data, tmp_path, "paper")
     assert len(published) == 5
-    assert [film.film_id for film in published if film.path] == ["Mass-Training_P_00001_LEFT_CC"]
-    assert not any(film.excluded for film in published)
+    assert [image.image_id for image in published if image.path] == [
+        "Mass-Training_P_00001_LEFT_CC"
+    ]
+    assert not any(image.excluded for image in published)

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from beam_jobs.sources import cbis_ddsm
-from beam_jobs.sources import film as film_table
+from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.cbis_files import RoiPath
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(40 * 20, dtype=np.uint16).reshape(40, 20)
+IMAGE = np.arange(40 * 20, dtype=np.uint16).reshape(40, 20)
 MASK = np.zeros((40, 20), np.uint8)
 MASK[5:9, 7:12] = 255
-CROP = FILM[5:9, 7:12]
+CROP = IMAGE[5:9, 7:12]
 MISFIT = np.zeros((46, 23), np.uint8)
 FOLDER = "Mass-Training_P_00001_LEFT_CC"
 HEADER = [
@@ -59,12 +59,12 @@ def write_tables(folder: pathlib.Path, rows) -> pathlib.Path:
 
 @pytest.fixture
 def read(tmp_path, write_dicom):
-    """`read(rows, files)`: rois of the film, of files as (path, pixels, series, description)."""
+    """`read(rows, files)`: rois of the image, of files as (path, pixels, series, description)."""
 
-    def read(rows, files, film=FILM):
+    def read(rows, files, image=IMAGE):
         data = write_tables(tmp_path / "data", rows)
-        if film is not None:
-            write_dicom(data / FOLDER / "1-1.dcm", film, series_uid="1.1", patient_id=FOLDER)
+        if image is not None:
+            write_dicom(data / FOLDER / "1-1.dcm", image, series_uid="1.1", patient_id=FOLDER)
         for path, pixels, series, description in files:
             write_dicom(
                 data / path,
@@ -145,16 +145,16 @@ def test_missing(read):
     assert outcome(read([row(1)], [])[0]) == ("", "missing", "")
     (roi,) = read([row(1)], [("x/1-1.dcm", CROP, "5.1", IS_CROP)])
     assert outcome(roi) == ("", "missing", "x/1-1.dcm")
-    (roi,) = read([row(1)], [("x/1-1.dcm", MASK, "5.1", None)])  # as large as its film
+    (roi,) = read([row(1)], [("x/1-1.dcm", MASK, "5.1", None)])  # as large as its image
     assert roi.mask == "x/1-1.dcm"
     assert roi.crop == ""
 
 
-def test_without_the_film_sizes_can_not_be_checked(read):
+def test_without_the_image_sizes_can_not_be_checked(read):
     (roi,) = read(
         [row(1)],
         [("x/1-1.dcm", CROP, "5.1", IS_CROP), ("x/1-2.dcm", MASK, "5.1", IS_MASK)],
-        film=None,
+        image=None,
     )
     assert outcome(roi) == ("x/1-2.dcm", "unchecked", "x/1-1.dcm")
 
@@ -182,27 +182,27 @@ def test_a_second_download_changes_nothing(read):
 def test_one_row_a_lesion(read, tmp_path):
     rows = [row(1), row(2, pathology="MALIGNANT", assessment="5")]
     read(rows, [("y/1-1.dcm", CROP, "5.2", IS_CROP), ("y/1-2.dcm", MASK, "5.2", IS_MASK)])
-    films = cbis_ddsm.read(
+    images = cbis_ddsm.read(
         tmp_path / "data", label_policy="any_malignant", cache=tmp_path / "headers.csv"
     )
-    film_table.write_lesions(tmp_path / "lesions.csv", films)
+    image_table.write_lesions(tmp_path / "lesions.csv", images)
     with (tmp_path / "lesions.csv").open(newline="") as stream:
         got = list(csv.DictReader(stream))
-    assert [(r["film_id"], r["lesion_id"], r["pathology"], r["mask_status"]) for r in got] == [
+    assert [(r["image_id"], r["lesion_id"], r["pathology"], r["mask_status"]) for r in got] == [
         ("P_00001_LEFT_CC", "1", "benign", "missing"),
         ("P_00001_LEFT_CC", "2", "malignant", "ok"),
     ]
     assert got[1]["path"] == f"{FOLDER}/1-1.dcm"
     assert got[1]["mask"] == "y/1-2.dcm"
     assert (got[1]["assessment"], got[1]["mask_height"], got[1]["mask_width"]) == ("5", "40", "20")
-    assert films[0].pathology == "malignant"
+    assert images[0].pathology == "malignant"
 
 
 def test_official_tables_name_a_mask_and_a_crop_for_every_lesion(official_tables, tmp_path):
-    films = cbis_ddsm.read(
+    images = cbis_ddsm.read(
         official_tables, label_policy="any_malignant", cache=tmp_path / "headers.csv"
     )
-    rois = [roi for film in films for roi in film.rois]
+    rois = [roi for image in images for roi in image.rois]
     assert len(rois) == 2864 + 704
     assert {roi.mask_status for roi in rois} == {"missing"}
     assert len({(roi.copy, roi.lesion_id, roi.lesion.abnormality) for roi in rois}) == 3568

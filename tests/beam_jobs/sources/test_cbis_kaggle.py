@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from beam_jobs.sources import cbis_ddsm, cbis_kaggle
-from flags.errors import CallerError
+from records.errors import CallerError
 
 STATED = (
     "image_path",
@@ -57,14 +57,16 @@ def write_info(data: pathlib.Path, rows) -> None:
 
 
 def test_real_rows(real):
-    films = read(real)
-    assert len(films) == 3032
-    found = [film for film in films if film.path]
-    assert [(film.film_id, film.path[-10:]) for film in found] == [
+    images = read(real)
+    assert len(images) == 3032
+    found = [image for image in images if image.path]
+    assert [(image.image_id, image.path[-10:]) for image in found] == [
         ("P_01754_RIGHT_CC", "/1-249.jpg")
     ]
-    rois = {(film.film_id, roi.lesion_id): roi for film in films for roi in film.rois if roi.mask}
-    # no film of these lesions is in the sample, so sizes can't be checked
+    rois = {
+        (image.image_id, roi.lesion_id): roi for image in images for roi in image.rois if roi.mask
+    }
+    # no image of these lesions is in the sample, so sizes can't be checked
     assert {key: roi.mask_status for key, roi in rois.items()} == {
         ("P_00181_RIGHT_CC", "1"): "swapped+unchecked",
         ("P_00562_LEFT_CC", "2"): "unchecked",
@@ -76,11 +78,11 @@ def test_real_rows(real):
     calc = rois["P_00181_RIGHT_CC", "1"]
     assert (calc.mask[-9:], calc.crop[-9:]) == ("2-270.jpg", "1-034.jpg")
     # a crop without its mask
-    (lone,) = [roi for film in films for roi in film.rois if roi.crop and not roi.mask]
+    (lone,) = [roi for image in images for roi in image.rois if roi.crop and not roi.mask]
     assert (lone.crop[-9:], lone.mask_status) == ("1-172.jpg", "missing")
 
 
-def test_the_tables_are_read_as_those_of_the_dicom_films(real, official_tables, tmp_path):
+def test_the_tables_are_read_as_those_of_the_dicom_images(real, official_tables, tmp_path):
     for policy in ("any_malignant", "paper"):
         theirs = cbis_ddsm.read(
             official_tables, label_policy=policy, cache=tmp_path / "headers.csv"
@@ -96,7 +98,7 @@ def test_nobody_is_named(real, sample):
 def test_listed_but_absent_and_present_but_not_listed(real, sample):
     for path in real.rglob("1-249.jpg"):
         path.rename(path.with_name("1-250.jpg"))
-    assert not any(film.path for film in read(real))
+    assert not any(image.path for image in read(real))
 
 
 @pytest.mark.parametrize(

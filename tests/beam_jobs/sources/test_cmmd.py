@@ -1,4 +1,4 @@
-"""Tests of CMMD on its real workbook, and on made films."""
+"""Tests of CMMD on its real workbook, and on made images."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from pydicom.dataset import Dataset
 from beam_jobs import splits
 from beam_jobs.sources import cmmd
 from flags import catalogue
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(6, dtype=np.uint8).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint8).reshape(2, 3)
 HEADER = ("ID1", "LeftRight", "Age", "number", "abnormality", "classification", "subtype")
 ROWS = [
     ("D1-0001", "R", 44, 2, "calcification", "Benign", None),
@@ -38,8 +38,8 @@ def workbook(shared_data) -> pathlib.Path:
 
 
 @pytest.fixture
-def write_film(tmp_path, write_dicom):
-    """`write_film(patient, number, side, view)` in the layout of the download."""
+def write_image(tmp_path, write_dicom):
+    """`write_image(patient, number, side, view)` in the layout of the download."""
 
     def write(patient: str, number: int, side: str | None, view: str | None, **how):
         code = Dataset()
@@ -50,7 +50,7 @@ def write_film(tmp_path, write_dicom):
         folder = tmp_path / "data" / "CMMD" / patient / "07-18-2010-NA-NA-49231"
         return write_dicom(
             folder / "1.000000-NA-45313" / f"1-{number}.dcm",
-            FILM,
+            IMAGE,
             **{
                 "bits_stored": 8,
                 "series_uid": f"1.2.{int(patient[1:2])}.{int(patient[-4:])}",
@@ -88,31 +88,31 @@ def test_published_counts(workbook, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     shutil.copy(workbook, data)
-    films = read(data, tmp_path)
-    assert len(films) == catalogue.DATASETS["cmmd"].films == 2 * len(cells)
-    patients = {film.patient_id for film in films}
+    images = read(data, tmp_path)
+    assert len(images) == catalogue.DATASETS["cmmd"].images == 2 * len(cells)
+    patients = {image.patient_id for image in images}
     assert patients == {row[0] for row in cells}
     assert len(patients) == catalogue.DATASETS["cmmd"].patients == 1775
-    sides = {(film.patient_id, film.side): film for film in films}
+    sides = {(image.patient_id, image.side): image for image in images}
     assert len(sides) == 1872
-    pathologies = collections.Counter(film.pathology for film in sides.values())
+    pathologies = collections.Counter(image.pathology for image in sides.values())
     assert pathologies == {"malignant": 1316, "benign": 556}
-    kinds = collections.Counter(film.abnormality for film in sides.values())
+    kinds = collections.Counter(image.abnormality for image in sides.values())
     assert kinds == {"mass": 1149, "mass+calcification": 461, "calcification": 262}
     for row in cells:
-        film = sides[row[0], {"L": "left", "R": "right"}[row[1]]]
-        assert film.pathology == row[5].lower()
-    assert len({film.film_id for film in films}) == len(films)
+        image = sides[row[0], {"L": "left", "R": "right"}[row[1]]]
+        assert image.pathology == row[5].lower()
+    assert len({image.image_id for image in images}) == len(images)
 
 
-def test_films_without_a_row_by_the_published_digest(workbook, tmp_path):
-    """The download has 5,202 films: 3,744 of breasts in the table, the others have no label."""
+def test_images_without_a_row_by_the_published_digest(workbook, tmp_path):
+    """The download has 5,202 images: 3,744 of breasts in the table, the others have no label."""
     with (workbook.parent / "metadata.csv").open(newline="") as file:
         images = {row["Subject ID"]: int(row["Number of Images"]) for row in csv.DictReader(file)}
     data = tmp_path / "data"
     data.mkdir()
     shutil.copy(workbook, data)
-    listed = collections.Counter(film.patient_id for film in read(data, tmp_path))
+    listed = collections.Counter(image.patient_id for image in read(data, tmp_path))
     assert listed.keys() == images.keys()
     assert sum(images.values()) == 5202
     without = {patient: images[patient] - listed[patient] for patient in images}
@@ -120,79 +120,81 @@ def test_films_without_a_row_by_the_published_digest(workbook, tmp_path):
     assert sum(without.values()) == 1458
 
 
-def test_labels_go_by_breast(data, tmp_path, write_film):
-    write_film("D1-0087", 1, "L", "CC")
-    write_film("D1-0087", 2, "L", "MLO")
-    write_film("D1-0087", 3, "R", "CC")
-    write_film("D1-0087", 4, "R", "MLO")
-    films = {film.film_id: film for film in read(data, tmp_path) if film.path}
-    assert {name: (film.pathology, film.path[-7:]) for name, film in films.items()} == {
+def test_labels_go_by_breast(data, tmp_path, write_image):
+    write_image("D1-0087", 1, "L", "CC")
+    write_image("D1-0087", 2, "L", "MLO")
+    write_image("D1-0087", 3, "R", "CC")
+    write_image("D1-0087", 4, "R", "MLO")
+    images = {image.image_id: image for image in read(data, tmp_path) if image.path}
+    assert {name: (image.pathology, image.path[-7:]) for name, image in images.items()} == {
         "D1-0087_L_CC": ("benign", "1-1.dcm"),
         "D1-0087_L_MLO": ("benign", "1-2.dcm"),
         "D1-0087_R_CC": ("malignant", "1-3.dcm"),
         "D1-0087_R_MLO": ("malignant", "1-4.dcm"),
     }
-    assert films["D1-0087_R_CC"].abnormality == "mass+calcification"
-    assert films["D1-0087_R_CC"].side == "right"
-    assert films["D1-0087_R_CC"].view == "CC"
+    assert images["D1-0087_R_CC"].abnormality == "mass+calcification"
+    assert images["D1-0087_R_CC"].side == "right"
+    assert images["D1-0087_R_CC"].view == "CC"
 
 
-def test_films_without_label_are_listed_and_left_out(data, tmp_path, write_film):
-    write_film("D2-0032", 1, "L", "CC")
-    write_film("D2-0032", 2, "R", "CC")
-    write_film("D2-0032", 3, None, "MLO")
-    write_film("D9-0001", 1, "R", "MLO")
-    films = {film.path.rpartition("CMMD/")[2]: film for film in read(data, tmp_path) if film.path}
-    reasons = {path[:7] + path[-8:]: film.excluded for path, film in films.items()}
+def test_images_without_label_are_listed_and_left_out(data, tmp_path, write_image):
+    write_image("D2-0032", 1, "L", "CC")
+    write_image("D2-0032", 2, "R", "CC")
+    write_image("D2-0032", 3, None, "MLO")
+    write_image("D9-0001", 1, "R", "MLO")
+    images = {
+        image.path.rpartition("CMMD/")[2]: image for image in read(data, tmp_path) if image.path
+    }
+    reasons = {path[:7] + path[-8:]: image.excluded for path, image in images.items()}
     assert reasons == {
         "D2-0032/1-1.dcm": "",
         "D2-0032/1-2.dcm": "table: no row for this breast",
         "D2-0032/1-3.dcm": "header: no ImageLaterality (0020,0062)",
         "D9-0001/1-1.dcm": "table: no row for this patient",
     }
-    assert all(film.pathology == "" for film in films.values() if film.excluded)
+    assert all(image.pathology == "" for image in images.values() if image.excluded)
     # a patient the workbook does not know may be a name
     assert "D9-0001" not in (tmp_path / "cache" / "headers.csv").read_text().replace("D9-0001/", "")
 
 
-def test_missing_films_are_listed(data, tmp_path, write_film):
-    write_film("D1-0001", 1, "R", "MLO")
-    films = [film for film in read(data, tmp_path) if film.patient_id == "D1-0001"]
-    assert [(film.film_id, bool(film.path)) for film in films] == [
+def test_missing_images_are_listed(data, tmp_path, write_image):
+    write_image("D1-0001", 1, "R", "MLO")
+    images = [image for image in read(data, tmp_path) if image.patient_id == "D1-0001"]
+    assert [(image.image_id, bool(image.path)) for image in images] == [
         ("D1-0001_R_MLO", True),
         ("D1-0001_R_CC", False),
     ]
 
 
-def test_two_films_of_one_view_and_a_second_download(data, tmp_path, write_film):
-    write_film("D1-0001", 1, "R", "MLO")
-    write_film("D1-0001", 2, "R", "MLO")
+def test_two_images_of_one_view_and_a_second_download(data, tmp_path, write_image):
+    write_image("D1-0001", 1, "R", "MLO")
+    write_image("D1-0001", 2, "R", "MLO")
     shutil.copytree(tmp_path / "data" / "CMMD", tmp_path / "data" / "again")
-    films = [film for film in read(data, tmp_path) if film.patient_id == "D1-0001"]
-    assert [(film.film_id, film.path[:4], film.path[-7:]) for film in films] == [
+    images = [image for image in read(data, tmp_path) if image.patient_id == "D1-0001"]
+    assert [(image.image_id, image.path[:4], image.path[-7:]) for image in images] == [
         ("D1-0001_R_MLO", "CMMD", "1-1.dcm"),
         ("D1-0001_R_MLO_2", "CMMD", "1-2.dcm"),
     ]
 
 
-def test_a_view_the_header_does_not_state(data, tmp_path, write_film):
-    write_film("D1-0001", 1, "R", None)
-    write_film("D1-0001", 2, "R", "JANE SMITH")
-    films = [film for film in read(data, tmp_path) if film.patient_id == "D1-0001"]
-    assert [(f.film_id, f.view, f.pathology) for f in films] == [
+def test_a_view_the_header_does_not_state(data, tmp_path, write_image):
+    write_image("D1-0001", 1, "R", None)
+    write_image("D1-0001", 2, "R", "JANE SMITH")
+    images = [image for image in read(data, tmp_path) if image.patient_id == "D1-0001"]
+    assert [(f.image_id, f.view, f.pathology) for f in images] == [
         ("D1-0001_R", "", "benign"),
         ("D1-0001_R_2", "", "benign"),
     ]
 
 
-def test_nobody_is_named(data, tmp_path, write_film):
-    write_film("D1-0001", 1, "R", "CC", patient_id="SMITH^JANE", PatientName="SMITH^JANE")
-    films = read(data, tmp_path)
-    assert "SMITH" not in str(films) + (tmp_path / "cache" / "headers.csv").read_text()
+def test_nobody_is_named(data, tmp_path, write_image):
+    write_image("D1-0001", 1, "R", "CC", patient_id="SMITH^JANE", PatientName="SMITH^JANE")
+    images = read(data, tmp_path)
+    assert "SMITH" not in str(images) + (tmp_path / "cache" / "headers.csv").read_text()
 
 
-def test_headers_are_read_once(data, tmp_path, write_film):
-    write_film("D1-0001", 1, "R", "CC")
+def test_headers_are_read_once(data, tmp_path, write_image):
+    write_image("D1-0001", 1, "R", "CC")
     seen = []
     first = read(data, tmp_path, report=lambda *n: seen.append(n))
     assert read(data, tmp_path, report=lambda *n: seen.append(n)) == first
@@ -203,7 +205,7 @@ def test_patients_are_never_split(workbook, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     shutil.copy(workbook, data)
-    films = splits.assign(
+    images = splits.assign(
         read(data, tmp_path),
         split_policy="patient",
         leak_policy="fail",
@@ -212,11 +214,11 @@ def test_patients_are_never_split(workbook, tmp_path):
         seed=111,
     )
     by_patient = collections.defaultdict(set)
-    for film in films:
-        by_patient[film.patient_id].add(film.split)
+    for image in images:
+        by_patient[image.patient_id].add(image.split)
     assert all(len(found) == 1 for found in by_patient.values())
-    test = [film.pathology for film in films if film.split == "test"]
-    assert len(test) / len(films) == pytest.approx(0.2, abs=0.01)
+    test = [image.pathology for image in images if image.split == "test"]
+    assert len(test) / len(images) == pytest.approx(0.2, abs=0.01)
     assert test.count("malignant") / len(test) == pytest.approx(1316 / 1872, abs=0.02)
 
 

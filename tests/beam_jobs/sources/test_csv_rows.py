@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from beam_jobs.sources import csv_rows, files
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 def lines_of(path, **how):

@@ -11,9 +11,9 @@ import pytest
 from beam_jobs.imaging.decode import Identity
 from beam_jobs.sources import files
 from beam_jobs.sources.files import DataFile
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
 
 def scan(folder: pathlib.Path, cache: pathlib.Path, *, allowed=("Mass-Test_P_1",), report=None):
@@ -38,7 +38,7 @@ def test_list_is_sorted_and_relative(tmp_path):
 
 def test_links(tmp_path):
     (tmp_path / "real").mkdir()
-    (tmp_path / "real" / "1.dcm").write_text("film")
+    (tmp_path / "real" / "1.dcm").write_text("image")
     (tmp_path / "elsewhere.dcm").symlink_to(tmp_path / "real" / "1.dcm")
     (tmp_path / "dangling.dcm").symlink_to(tmp_path / "gone.dcm")
     (tmp_path / "itself.dcm").symlink_to(tmp_path / "itself.dcm")
@@ -49,10 +49,10 @@ def test_links(tmp_path):
 
 def test_a_linked_folder_outside_is_followed(tmp_path):
     (tmp_path / "store").mkdir()
-    (tmp_path / "store" / "1.dcm").write_text("film")
+    (tmp_path / "store" / "1.dcm").write_text("image")
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "films").symlink_to(tmp_path / "store")
-    assert [file.path for file in files.list_files(tmp_path / "data")] == ["films/1.dcm"]
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "store")
+    assert [file.path for file in files.list_files(tmp_path / "data")] == ["images/1.dcm"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
@@ -67,15 +67,15 @@ def test_not_a_folder(kind, tmp_path):
 @pytest.fixture
 def folder(tmp_path, write_dicom) -> pathlib.Path:
     folder = tmp_path / "data"
-    write_dicom(folder / "1.dcm", FILM, series_uid="1.1", patient_id="Mass-Test_P_1")
-    write_dicom(folder / "2.dcm", FILM, series_uid="1.2", patient_id="SMITH^JANE")
-    (folder / "notes.txt").write_text("no film")
+    write_dicom(folder / "1.dcm", IMAGE, series_uid="1.1", patient_id="Mass-Test_P_1")
+    write_dicom(folder / "2.dcm", IMAGE, series_uid="1.2", patient_id="SMITH^JANE")
+    (folder / "notes.txt").write_text("no image")
     (folder / "empty.dcm").write_bytes(b"")
     return folder
 
 
 def identity(series_uid: str, patient_id: str) -> Identity:
-    return Identity(series_uid, patient_id, rows=FILM.shape[0], columns=FILM.shape[1])
+    return Identity(series_uid, patient_id, rows=IMAGE.shape[0], columns=IMAGE.shape[1])
 
 
 HEADER = b"path,bytes,modified_ns,series_uid,patient_id,side,view,content,rows,columns\n"
@@ -120,9 +120,9 @@ def test_changed_files_are_read_again(change, folder, tmp_path, make_dicom):
     scan(folder, cache)
     path = folder / "2.dcm"
     if change == "size":
-        path.write_bytes(make_dicom(FILM, series_uid="1.2.33", patient_id="X"))
+        path.write_bytes(make_dicom(IMAGE, series_uid="1.2.33", patient_id="X"))
     else:
-        path.write_bytes(make_dicom(FILM, series_uid="1.9", patient_id="SMITH^JANE"))
+        path.write_bytes(make_dicom(IMAGE, series_uid="1.9", patient_id="SMITH^JANE"))
         os.utime(path, ns=(0, 1_000_000_001))
     seen = []
     got = scan(folder, cache, report=lambda *n: seen.append(n))
@@ -135,7 +135,7 @@ def test_gone_and_new_files(folder, tmp_path, write_dicom):
     cache = tmp_path / "headers.csv"
     scan(folder, cache)
     (folder / "1.dcm").unlink()
-    write_dicom(folder / "3.dcm", FILM, series_uid="1.3", patient_id=None)
+    write_dicom(folder / "3.dcm", IMAGE, series_uid="1.3", patient_id=None)
     got = scan(folder, cache)
     assert got == {"2.dcm": identity("1.2", ""), "3.dcm": identity("1.3", "")}
     assert "1.dcm" not in cache.read_text()
@@ -174,7 +174,7 @@ def test_a_file_that_can_not_be_read_is_tried_again(folder, tmp_path):
 
 def test_file_names_need_not_be_utf8(folder, tmp_path, make_dicom):
     name = os.fsdecode(b"mamograf\xeda.dcm")
-    (folder / name).write_bytes(make_dicom(FILM, series_uid="1.5", patient_id=None))
+    (folder / name).write_bytes(make_dicom(IMAGE, series_uid="1.5", patient_id=None))
     cache = tmp_path / "headers.csv"
     assert scan(folder, cache) == {**WANTED, name: identity("1.5", "")}
     seen = []

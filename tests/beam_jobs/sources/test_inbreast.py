@@ -9,9 +9,9 @@ import pytest
 
 from beam_jobs import splits
 from beam_jobs.sources import inbreast
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 HEADER = "Patient ID;Patient age;Laterality;View;Acquisition date;File Name;ACR;Bi-Rads"
 ROWS = (
     "removed;removed;R;CC;201001;22678622;4;1",
@@ -32,7 +32,7 @@ def data(tmp_path, write_dicom) -> pathlib.Path:
         "24055445_ac3185e18ffdc7b6_MG_L_ML_ANON",
         "99999999_ac3185e18ffdc7b6_MG_L_ML_ANON",
     ):
-        write_dicom(folder / "AllDICOMs" / f"{name}.dcm", FILM, series_uid=None, patient_id=None)
+        write_dicom(folder / "AllDICOMs" / f"{name}.dcm", IMAGE, series_uid=None, patient_id=None)
     write_table(folder, *ROWS)
     return tmp_path
 
@@ -41,20 +41,22 @@ def write_table(folder: pathlib.Path, *rows: str, header: str = HEADER) -> None:
     (folder / "INbreast.csv").write_bytes("".join(f"{r}\r\n" for r in (header, *rows)).encode())
 
 
-def test_films(data):
-    films = inbreast.read(data)
-    assert [(f.film_id, f.patient_id, f.side, f.view, f.density, f.assessment) for f in films] == [
+def test_images(data):
+    images = inbreast.read(data)
+    assert [
+        (f.image_id, f.patient_id, f.side, f.view, f.density, f.assessment) for f in images
+    ] == [
         ("22678622", "61b13c59bcba149e", "right", "CC", "4", "1"),
         ("22678646", "61b13c59bcba149e", "left", "CC", "4", "3"),
         ("24055445", "ac3185e18ffdc7b6", "left", "MLO", "1", "4c"),
-        ("53582540", "film_53582540", "right", "MLO", "", "1"),
-        ("50994300", "film_50994300", "right", "FB", "3", "2"),
-        ("53581406", "film_53581406", "right", "MLO", "1", "6"),
+        ("53582540", "image_53582540", "right", "MLO", "", "1"),
+        ("50994300", "image_50994300", "right", "FB", "3", "2"),
+        ("53581406", "image_53581406", "right", "MLO", "1", "6"),
     ]
-    assert films[0].path.endswith("AllDICOMs/22678622_61b13c59bcba149e_MG_R_CC_ANON.dcm")
-    assert [bool(film.path) for film in films] == [True, True, True, False, False, False]
-    assert {film.pathology for film in films} == {""}
-    assert {film.abnormalities for film in films} == {0}
+    assert images[0].path.endswith("AllDICOMs/22678622_61b13c59bcba149e_MG_R_CC_ANON.dcm")
+    assert [bool(image.path) for image in images] == [True, True, True, False, False, False]
+    assert {image.pathology for image in images} == {""}
+    assert {image.abnormalities for image in images} == {0}
 
 
 def test_breasts_of_a_patient_stay_together(tmp_path, write_dicom):
@@ -66,7 +68,7 @@ def test_breasts_of_a_patient_stay_together(tmp_path, write_dicom):
         name = f"{20000000 + number}_{key}_MG_{side}_{view}_ANON.dcm"
         (tmp_path / name).write_bytes(b"")
     write_table(tmp_path, *rows)
-    films = splits.assign(
+    images = splits.assign(
         inbreast.read(tmp_path),
         split_policy="patient",
         leak_policy="fail",
@@ -74,12 +76,12 @@ def test_breasts_of_a_patient_stay_together(tmp_path, write_dicom):
         test_fraction=0.2,
         seed=1,
     )
-    assert {film.film_id: film.patient_id for film in films} == key_of
-    assert {film.split for film in films} == {"fold0", "fold1", "fold2", "fold3", "test"}
+    assert {image.image_id: image.patient_id for image in images} == key_of
+    assert {image.split for image in images} == {"fold0", "fold1", "fold2", "fold3", "test"}
     for key in key_of.values():
-        assert len({film.split for film in films if film.patient_id == key}) == 1
-    # every grade stands in the test set, though no film has a pathology
-    assert {film.label for film in films if film.split == "test"} == {
+        assert len({image.split for image in images if image.patient_id == key}) == 1
+    # every grade stands in the test set, though no image has a pathology
+    assert {image.label for image in images if image.split == "test"} == {
         f"BI-RADS {grade}" for grade in range(1, 6)
     }
 
@@ -115,7 +117,7 @@ def test_bad_tables(data):
         inbreast.read(data)
 
 
-def test_renamed_films_have_lost_their_patient(data, write_dicom):
-    write_dicom(data / "films" / "50994300.dcm", FILM)
-    with pytest.raises(CallerError, match=r"films/50994300.dcm and 0 more are not named as dis"):
+def test_renamed_images_have_lost_their_patient(data, write_dicom):
+    write_dicom(data / "images" / "50994300.dcm", IMAGE)
+    with pytest.raises(CallerError, match=r"images/50994300.dcm and 0 more are not named as dis"):
         inbreast.read(data)

@@ -7,8 +7,8 @@ import pytest
 from beam_jobs.sources import listing
 from flags import catalogue
 from flags.conversion import ConversionConfig
-from flags.errors import CallerError
-from flags.size import ImageSize
+from records.errors import CallerError
+from records.image_size import ImageSize
 
 
 @pytest.mark.parametrize("name", catalogue.DATASETS)
@@ -23,4 +23,4 @@ def test_every_data_set_says_what_a_wrong_folder_lacks(name, tmp_path):
         split_policy="patient",
     )
     with pytest.raises(CallerError, match=r"/data holds (no|0) .*; \S+"):
-        listing.list_films(config, cache=tmp_path / "headers.csv", report=lambda *_: None)
+        listing.list_images(config, cache=tmp_path / "headers.csv", report=lambda *_: None)

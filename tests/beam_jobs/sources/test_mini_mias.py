@@ -7,39 +7,39 @@ import collections
 import pytest
 
 from beam_jobs.sources import mini_mias
-from flags.errors import CallerError
+from records.errors import CallerError
 
 
 @pytest.fixture(scope="module")
-def films(mini_mias_folder):
+def images(mini_mias_folder):
     return {
-        film.film_id: film
-        for film in mini_mias.read(mini_mias_folder, label_policy="any_malignant")
+        image.image_id: image
+        for image in mini_mias.read(mini_mias_folder, label_policy="any_malignant")
     }
 
 
-def test_counts(films):
-    assert len(films) == 322
-    counts = collections.Counter(film.pathology for film in films.values())
+def test_counts(images):
+    assert len(images) == 322
+    counts = collections.Counter(image.pathology for image in images.values())
     assert counts == {"normal": 207, "benign": 63, "malignant": 51 + 1}  # mdb144 is both
-    assert len({film.patient_id for film in films.values()}) == 161
-    assert sum(film.abnormalities for film in films.values()) == 330 - 207
-    assert {film.view for film in films.values()} == {"MLO"}
-    assert {film.official_split for film in films.values()} == {""}
-    assert collections.Counter(film.density for film in films.values()).keys() == {"F", "G", "D"}
+    assert len({image.patient_id for image in images.values()}) == 161
+    assert sum(image.abnormalities for image in images.values()) == 330 - 207
+    assert {image.view for image in images.values()} == {"MLO"}
+    assert {image.official_split for image in images.values()} == {""}
+    assert collections.Counter(image.density for image in images.values()).keys() == {"F", "G", "D"}
 
 
-def test_paper_policy_leaves_out_the_film_that_is_both(mini_mias_folder):
-    films = mini_mias.read(mini_mias_folder, label_policy="paper")
-    assert [film.film_id for film in films if film.excluded] == ["mdb144"]
-    assert len(films) == 322
+def test_paper_policy_leaves_out_the_image_that_is_both(mini_mias_folder):
+    images = mini_mias.read(mini_mias_folder, label_policy="paper")
+    assert [image.image_id for image in images if image.excluded] == ["mdb144"]
+    assert len(images) == 322
 
 
-def test_films_found(films):
-    missing = [name for name, film in films.items() if not film.path]
+def test_images_found(images):
+    missing = [name for name, image in images.items() if not image.path]
     assert missing == [f"mdb{number:03d}" for number in range(263, 323)]
-    assert films["mdb001"].path == "mdb001.pgm"
-    assert films["mdb262"].bytes == 1024 * 1024 + len(b"P5\n1024 1024\n255\n")
+    assert images["mdb001"].path == "mdb001.pgm"
+    assert images["mdb262"].bytes == 1024 * 1024 + len(b"P5\n1024 1024\n255\n")
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_films_found(films):
         ("mdb322", "patient161", "left"),
     ],
 )
-def test_pairs(name, patient, side, films):
-    assert (films[name].patient_id, films[name].side) == (patient, side)
+def test_pairs(name, patient, side, images):
+    assert (images[name].patient_id, images[name].side) == (patient, side)
 
 
 @pytest.mark.parametrize(
@@ -68,18 +68,18 @@ def test_pairs(name, patient, side, films):
         ("mdb245", ""),
     ],
 )
-def test_circles(name, lesions, films):
-    assert films[name].lesions == lesions
+def test_circles(name, lesions, images):
+    assert images[name].lesions == lesions
 
 
-def test_kinds(films):
-    assert films["mdb059"].abnormality == "circumscribed mass"
-    assert films["mdb059"].pathology == "benign"
-    assert films["mdb233"].abnormality == "calcification"
-    assert films["mdb003"].abnormality == ""
-    assert films["mdb144"].pathology == "malignant"
-    # films with lesions and no circle: mdb059 and three with note 3
-    without = [n for n, film in films.items() if film.abnormalities and not film.lesions]
+def test_kinds(images):
+    assert images["mdb059"].abnormality == "circumscribed mass"
+    assert images["mdb059"].pathology == "benign"
+    assert images["mdb233"].abnormality == "calcification"
+    assert images["mdb003"].abnormality == ""
+    assert images["mdb144"].pathology == "malignant"
+    # images with lesions and no circle: mdb059 and three with note 3
+    without = [n for n, image in images.items() if image.abnormalities and not image.lesions]
     assert without == ["mdb059", "mdb216", "mdb233", "mdb245"]
 
 
@@ -119,10 +119,10 @@ def test_one_table(copies, tmp_path):
         mini_mias.read(tmp_path, label_policy="any_malignant")
 
 
-def test_films_in_folders_below(tmp_path):
+def test_images_in_folders_below(tmp_path):
     (tmp_path / "Info.txt").write_text("mdb002 D NORM\r\nmdb001 F SPIC M 10 1000 5\r\n")
     (tmp_path / "pgm").mkdir()
     (tmp_path / "pgm" / "mdb001.pgm").write_bytes(b"P5")
     left, right = mini_mias.read(tmp_path, label_policy="any_malignant")
-    assert (left.film_id, left.path, left.density) == ("mdb002", "", "D")
+    assert (left.image_id, left.path, left.density) == ("mdb002", "", "D")
     assert (right.path, right.bytes, right.lesions) == ("pgm/mdb001.pgm", 2, "10,24,5")

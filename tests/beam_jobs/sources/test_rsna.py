@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from beam_jobs.sources import rsna
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 HEADER = (
     "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,invasive,BIRADS,implant,density,"
     "machine_id,difficult_negative_case\n"
@@ -27,16 +27,16 @@ ROWS = """\
 @pytest.fixture
 def data(tmp_path, write_dicom) -> pathlib.Path:
     folder = tmp_path / "rsna-breast-cancer-detection"
-    write_dicom(folder / "train_images" / "10006" / "462822612.dcm", FILM)
-    write_dicom(folder / "train_images" / "10130" / "1360338805.dcm", FILM)
-    write_dicom(folder / "test_images" / "10008" / "736471439.dcm", FILM)
+    write_dicom(folder / "train_images" / "10006" / "462822612.dcm", IMAGE)
+    write_dicom(folder / "train_images" / "10130" / "1360338805.dcm", IMAGE)
+    write_dicom(folder / "test_images" / "10008" / "736471439.dcm", IMAGE)
     (folder / "train.csv").write_text(HEADER + ROWS)
     return tmp_path
 
 
-def test_films(data):
-    films = rsna.read(data)
-    got = [(f.film_id, f.side, f.view, f.pathology, f.assessment, f.density) for f in films]
+def test_images(data):
+    images = rsna.read(data)
+    got = [(f.image_id, f.side, f.view, f.pathology, f.assessment, f.density) for f in images]
     assert got == [
         ("10006_462822612", "left", "CC", "no cancer", "", ""),
         ("10006_1459541791", "left", "MLO", "no cancer", "", ""),
@@ -44,16 +44,16 @@ def test_films(data):
         ("10130_1360338805", "left", "MLO", "malignant", "0", "B"),
         ("10432_1672636630", "right", "LMO", "no cancer", "2", "D"),
     ]
-    assert [film.path.rpartition("train_images/")[2] for film in films] == [
+    assert [image.path.rpartition("train_images/")[2] for image in images] == [
         "10006/462822612.dcm",
         "",
         "",
         "10130/1360338805.dcm",
         "",
     ]
-    assert not any(film.official_split for film in films)
-    # a film no row lists, of the test set, has no label
-    assert not any("736471439" in film.path for film in films)
+    assert not any(image.official_split for image in images)
+    # an image no row lists, of the test set, has no label
+    assert not any("736471439" in image.path for image in images)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Tests of any table of films: mapping, merging, and all that is refused."""
+"""Tests of any table of images: mapping, merging, and all that is refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from beam_jobs.sources import table, table_cells
-from flags.errors import CallerError
+from records.errors import CallerError
 
 OWN = """\
 path,patient_id,side,view,pathology,density
@@ -34,13 +34,13 @@ def read(folder: pathlib.Path, *, columns=(), values=(), name=None, label_policy
 
 @pytest.fixture
 def write(tmp_path):
-    """`write(text, name="films.csv")`: the data folder, with three films in it."""
+    """`write(text, name="images.csv")`: the data folder, with three images in it."""
 
-    def write(text: str | bytes, name: str = "films.csv") -> pathlib.Path:
-        for film in ("a/1.dcm", "a/2.dcm", "c/4.dcm"):
-            path = tmp_path / film
+    def write(text: str | bytes, name: str = "images.csv") -> pathlib.Path:
+        for image in ("a/1.dcm", "a/2.dcm", "c/4.dcm"):
+            path = tmp_path / image
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(b"film")
+            path.write_bytes(b"image")
         data = text if isinstance(text, bytes) else text.encode()
         (tmp_path / name).write_bytes(data)
         return tmp_path
@@ -49,16 +49,16 @@ def write(tmp_path):
 
 
 def test_own_names(write):
-    films = read(write(OWN))
-    assert [(f.film_id, f.patient_id, f.side, f.view, f.pathology, f.density) for f in films] == [
+    images = read(write(OWN))
+    assert [(f.image_id, f.patient_id, f.side, f.view, f.pathology, f.density) for f in images] == [
         ("a/1.dcm", "p1", "left", "CC", "benign", "2"),
         ("a/2.dcm", "p1", "right", "MLO", "malignant", ""),
         ("b/3.dcm", "p2", "", "", "normal", "3"),
     ]
     # listed but missing; present but not listed
-    assert [film.path for film in films] == ["a/1.dcm", "a/2.dcm", ""]
-    assert films[0].bytes == 4
-    assert [film.abnormalities for film in films] == [1, 1, 0]
+    assert [image.path for image in images] == ["a/1.dcm", "a/2.dcm", ""]
+    assert images[0].bytes == 4
+    assert [image.abnormalities for image in images] == [1, 1, 0]
 
 
 def test_mapped_names_and_values(write):
@@ -68,7 +68,7 @@ def test_mapped_names_and_values(write):
         "a/2.dcm;7;R;0;0;;nonsense\n"
         "b/3.dcm;8;R;;1;2;nonsense\n"
     )
-    films = read(
+    images = read(
         folder,
         columns={
             "path": "file",
@@ -88,7 +88,7 @@ def test_mapped_names_and_values(write):
             ("split", "1"): "test",
         },
     )
-    got = [(f.path, f.side, f.pathology, f.assessment, f.official_split) for f in films]
+    got = [(f.path, f.side, f.pathology, f.assessment, f.official_split) for f in images]
     assert got == [
         ("a/1.dcm", "left", "malignant", "4a", "train"),
         ("a/2.dcm", "right", "benign", "", "train"),
@@ -102,28 +102,28 @@ def test_a_split_is_never_taken_unless_named(write):
     assert read(folder, columns={"split": "split"})[0].official_split == "test"
 
 
-def test_rows_of_a_film_are_its_lesions(write):
+def test_rows_of_a_image_are_its_lesions(write):
     text = (
-        "film_id,path,patient_id,pathology,abnormality,assessment\n"
+        "image_id,path,patient_id,pathology,abnormality,assessment\n"
         "f1,a/1.dcm,p1,benign,mass,2\n"
         "f2,a/2.dcm,p2,benign,,3\n"
         "f1,a/1.dcm,p1,malignant,calcification,5\n"
     )
     first, second = read(write(text))
-    assert (first.film_id, first.pathology, first.abnormality) == (
+    assert (first.image_id, first.pathology, first.abnormality) == (
         "f1",
         "malignant",
         "mass+calcification",
     )
     assert (first.assessment, first.abnormalities, first.excluded) == ("5", 2, "")
-    assert (second.film_id, second.abnormalities) == ("f2", 1)
+    assert (second.image_id, second.abnormalities) == ("f2", 1)
     published = read(write(text), label_policy="paper")
-    assert [bool(film.excluded) for film in published] == [True, False]
+    assert [bool(image.excluded) for image in published] == [True, False]
 
 
-def test_graded_films_need_no_pathology(write):
-    films = read(write("path,patient_id,assessment\na/1.dcm,p1,4\nb/3.dcm,p2,1\n"))
-    assert [(f.pathology, f.assessment, f.abnormalities) for f in films] == [
+def test_graded_images_need_no_pathology(write):
+    images = read(write("path,patient_id,assessment\na/1.dcm,p1,4\nb/3.dcm,p2,1\n"))
+    assert [(f.pathology, f.assessment, f.abnormalities) for f in images] == [
         ("", "4", 0),
         ("", "1", 0),
     ]
@@ -131,16 +131,16 @@ def test_graded_films_need_no_pathology(write):
         read(write("path,patient_id,assessment\na/1.dcm,p1,\n"))
 
 
-def test_every_film_its_own_patient_only_if_said(write):
+def test_every_image_its_own_patient_only_if_said(write):
     folder = write("path,pathology\na/1.dcm,benign\na/2.dcm,benign\n")
     with pytest.raises(
         CallerError,
-        match=r"films.csv has no column 'patient_id'; its header is path, pathology; say which by "
-        r"--columns=patient_id=COLUMN, or --columns=patient_id= if every film is of another",
+        match=r"images.csv has no column 'patient_id'; its header is path, pathology; say which by "
+        r"--columns=patient_id=COLUMN, or --columns=patient_id= if every image is of another",
     ):
         read(folder)
-    films = read(folder, columns={"patient_id": ""})
-    assert [film.patient_id for film in films] == ["a/1.dcm", "a/2.dcm"]
+    images = read(folder, columns={"patient_id": ""})
+    assert [image.patient_id for image in images] == ["a/1.dcm", "a/2.dcm"]
 
 
 def test_parquet_is_read_as_csv(write, tmp_path):
@@ -152,19 +152,21 @@ def test_parquet_is_read_as_csv(write, tmp_path):
         "density": [2.0, None, math.nan],
         "side": pa.array(["left", "right", "left"]).dictionary_encode(),
     }
-    parquet.write_table(pa.table(columns), folder / "films.parquet")
-    films = read(folder)
-    assert [(f.path, f.patient_id, f.pathology, f.density, f.side) for f in films] == [
+    parquet.write_table(pa.table(columns), folder / "images.parquet")
+    images = read(folder)
+    assert [(f.path, f.patient_id, f.pathology, f.density, f.side) for f in images] == [
         ("a/1.dcm", "7", "benign", "2", "left"),
         ("a/2.dcm", "7", "malignant", "", "right"),
         ("", "8", "normal", "", "left"),
     ]
     columns["pathology"][1] = "cancer"
-    parquet.write_table(pa.table(columns), folder / "films.parquet")
-    with pytest.raises(CallerError, match=r"films.parquet row 2: pathology 'cancer' is not one of"):
+    parquet.write_table(pa.table(columns), folder / "images.parquet")
+    with pytest.raises(
+        CallerError, match=r"images.parquet row 2: pathology 'cancer' is not one of"
+    ):
         read(folder)
-    (folder / "films.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(CallerError, match=r"films.parquet is not a Parquet file: "):
+    (folder / "images.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(CallerError, match=r"images.parquet is not a Parquet file: "):
         read(folder)
 
 
@@ -174,7 +176,7 @@ def test_delimiters_and_quoted_newlines(delimiter, write):
         'path,patient_id,pathology,remark\r\na/1.dcm,p1,benign,"one\r\ntwo"\r\na/2.dcm,p1,?,x\r\n'
     )
     folder = write(b"\xef\xbb\xbf" + text.replace(",", delimiter).encode())
-    with pytest.raises(CallerError, match=r"films.csv line 4: pathology '\?' is not one of"):
+    with pytest.raises(CallerError, match=r"images.csv line 4: pathology '\?' is not one of"):
         read(folder)
 
 
@@ -197,13 +199,13 @@ def test_delimiters_and_quoted_newlines(delimiter, write):
         ("a/1", "a\\1", r"line 2: path 'a\\\\1.dcm' is not a path"),
         ("a/1", "C:/1", "line 2: path 'C:/1.dcm' is not a path"),
         ("a/1.dcm", "", "line 2: path '' is not a path"),
-        ("a/2", "a/1", "line 3: film a/1.dcm has side 'right' here and 'left' above; it can have"),
+        ("a/2", "a/1", "line 3: image a/1.dcm has side 'right' here and 'left' above; it can have"),
         ("MLO,", "MLO,,", "line 3: 7 cells under a header of 6; put cells that hold a ',' in doub"),
     ],
 )
 def test_bad_rows(old, new, message, write):
     assert old in OWN
-    with pytest.raises(CallerError, match=f"films.csv {message}"):
+    with pytest.raises(CallerError, match=f"images.csv {message}"):
         read(write(OWN.replace(old, new, 1)))
 
 
@@ -213,9 +215,11 @@ def test_all_bad_rows_are_counted(write):
         read(write(text))
 
 
-def test_two_films_of_one_file(write):
-    text = "film_id,path,patient_id,pathology\nf1,a/1.dcm,p,benign\nf2,a/1.dcm,p,benign\n"
-    with pytest.raises(CallerError, match=r"line 3: a/1.dcm is film f2 here and another film abov"):
+def test_two_images_of_one_file(write):
+    text = "image_id,path,patient_id,pathology\nf1,a/1.dcm,p,benign\nf2,a/1.dcm,p,benign\n"
+    with pytest.raises(
+        CallerError, match=r"line 3: a/1.dcm is image f2 here and another image abov"
+    ):
         read(write(text))
 
 
@@ -248,7 +252,7 @@ def test_which_table(write, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "path,patient_id,pathology\n"], ids=["empty", "header"])
 def test_no_rows(text, write):
-    with pytest.raises(CallerError, match=r"films.csv has no rows; a table has a header"):
+    with pytest.raises(CallerError, match=r"images.csv has no rows; a table has a header"):
         read(write(text))
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from beam_jobs import splits
-from beam_jobs.sources import film as film_table
+from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources import vindr
-from flags.errors import CallerError
+from records.errors import CallerError
 
-FILM = np.arange(6, dtype=np.uint16).reshape(2, 3)
+IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 BREASTS = """\
 study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,breast_density,split
 s1,r1,i1,R,CC,3518,2800,BI-RADS 2,DENSITY C,training
@@ -40,37 +40,37 @@ i5,s2,r2,L,MLO,3580,2706,BI-RADS 1,DENSITY A,['Skin Thickening'],,10,20,30,40,te
 @pytest.fixture
 def data(tmp_path, write_dicom) -> pathlib.Path:
     folder = tmp_path / "1.0.0"
-    write_dicom(folder / "images" / "s1" / "i2.dicom", FILM)
-    write_dicom(folder / "images" / "s9" / "i9.dicom", FILM)
+    write_dicom(folder / "images" / "s1" / "i2.dicom", IMAGE)
+    write_dicom(folder / "images" / "s9" / "i9.dicom", IMAGE)
     (folder / "breast-level_annotations.csv").write_text(BREASTS)
     (folder / "finding_annotations.csv").write_text(FINDINGS)
     return tmp_path
 
 
-def test_films(data):
-    films = {film.film_id: film for film in vindr.read(data)}
-    assert len(films) == 7
-    assert {film.pathology for film in films.values()} == {""}
-    film = films["i2"]
-    assert (film.patient_id, film.side, film.view, film.official_split) == (
+def test_images(data):
+    images = {image.image_id: image for image in vindr.read(data)}
+    assert len(images) == 7
+    assert {image.pathology for image in images.values()} == {""}
+    image = images["i2"]
+    assert (image.patient_id, image.side, image.view, image.official_split) == (
         "s1",
         "left",
         "CC",
         "train",
     )
-    assert (film.assessment, film.density, film.label) == ("4", "C", "BI-RADS 4")
-    assert (film.abnormality, film.abnormalities) == ("mass+calcification", 2)
-    assert film.path == "1.0.0/images/s1/i2.dicom"
-    assert (films["i1"].abnormality, films["i1"].abnormalities) == ("", 0)
-    assert (films["i5"].official_split, films["i5"].abnormality) == ("test", "skin thickening")
-    assert (films["i7"].density, films["i7"].path) == ("", "")
+    assert (image.assessment, image.density, image.label) == ("4", "C", "BI-RADS 4")
+    assert (image.abnormality, image.abnormalities) == ("mass+calcification", 2)
+    assert image.path == "1.0.0/images/s1/i2.dicom"
+    assert (images["i1"].abnormality, images["i1"].abnormalities) == ("", 0)
+    assert (images["i5"].official_split, images["i5"].abnormality) == ("test", "skin thickening")
+    assert (images["i7"].density, images["i7"].path) == ("", "")
 
 
 def test_boxes_stand_in_the_table_of_lesions(data, tmp_path):
-    film_table.write_lesions(tmp_path / "lesions.csv", vindr.read(data))
+    image_table.write_lesions(tmp_path / "lesions.csv", vindr.read(data))
     with (tmp_path / "lesions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [(r["film_id"], r["lesion_id"], r["abnormality"], r["assessment"]) for r in rows] == [
+    assert [(r["image_id"], r["lesion_id"], r["abnormality"], r["assessment"]) for r in rows] == [
         ("i2", "1", "mass", "4"),
         ("i2", "2", "calcification+mass", "3"),
         ("i5", "1", "skin thickening", ""),
@@ -83,7 +83,7 @@ def test_boxes_stand_in_the_table_of_lesions(data, tmp_path):
 
 
 def test_official_split(data):
-    films = splits.assign(
+    images = splits.assign(
         vindr.read(data),
         split_policy="official",
         leak_policy="fail",
@@ -91,9 +91,9 @@ def test_official_split(data):
         test_fraction=0.2,
         seed=1,
     )
-    assert [film.film_id for film in films if film.split == "test"] == ["i5"]
-    assert len({film.split for film in films if film.patient_id == "s1"}) == 1
-    plan = splits.summarise(films, split_policy="official", record_bytes=1)
+    assert [image.image_id for image in images if image.split == "test"] == ["i5"]
+    assert len({image.split for image in images if image.patient_id == "s1"}) == 1
+    plan = splits.summarise(images, split_policy="official", record_bytes=1)
     labels = sum(
         (collections.Counter(split["labels"]) for split in plan["splits"].values()),
         collections.Counter(),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.errors import CallerError
+from records.errors import CallerError
 from trainer.exports import card_scores, model_card
 
 
@@ -18,7 +18,7 @@ def figure(value, low=None, high=None):
     return {"value": value, "low": low, "high": high}
 
 
-SPLIT = {"films": 138, "patients": 59, "left_out": 3, "filtered": 0, "damaged": 1, "epoch": 138}
+SPLIT = {"images": 138, "patients": 59, "left_out": 3, "filtered": 0, "damaged": 1, "epoch": 138}
 RUN = {
     "dataset": "cbis_ddsm",
     "dataset_title": "CBIS-DDSM",
@@ -48,14 +48,14 @@ RUN = {
 }
 SCORES = {
     "split": "test",
-    "films": 94,
+    "images": 94,
     "patients": 34,
     "labels": {"benign": 54, "malignant": 40},
     "threshold": 0.5,
     "majority_baseline": 0.5745,
     "auc": {**figure(0.875, 0.773, 0.954), "delong": {"low": 0.801, "high": 0.949, "se": 0.038}},
     "accuracy": figure(0.798, 0.682, 0.904),
-    "precision": {"value": None, "not_defined_because": "no film is called malignant"},
+    "precision": {"value": None, "not_defined_because": "no image is called malignant"},
     "confusion_matrix": [[53, 1], [19, 21]],
     "interval": "95 % percentile bootstrap over patients",
     "predicts_one_class": False,
@@ -67,25 +67,25 @@ JUDGED = {
     "chosen_threshold": {"thresholds": [0.3125], "recall": figure(0.775, 0.6, 0.9)},
     "levels": {
         "breast": {
-            "note": "a breast is malignant if any of its films is",
+            "note": "a breast is malignant if any of its images is",
             "mean": {"groups": 47, "patients": 34, "auc": figure(0.911, 0.8, 0.98)},
             "max": {"not_defined_because": "no reason to"},
         },
-        "patient": {"not_defined_because": "3 of 94 films do not state their side"},
+        "patient": {"not_defined_because": "3 of 94 images do not state their side"},
     },
     "subgroups": {
-        "view": [{"value": "CC", "films": 47, "patients": 34, "auc": figure(0.86, 0.7, 0.96)}],
+        "view": [{"value": "CC", "images": 47, "patients": 34, "auc": figure(0.86, 0.7, 0.96)}],
         "density": [
             {
                 "value": "4|<b>",
-                "films": 3,
+                "images": 3,
                 "patients": 2,
-                "auc": {"value": None, "not_defined_because": "no film is malignant"},
+                "auc": {"value": None, "not_defined_because": "no image is malignant"},
             }
         ],
     },
 }
-CALIBRATION = {"used": "temperature", "films": 48, "patients": 20, "temperature": 1.7}
+CALIBRATION = {"used": "temperature", "images": 48, "patients": 20, "temperature": 1.7}
 
 
 @pytest.fixture
@@ -113,19 +113,21 @@ def test_numbers_stand_where_they_belong(write_run):
     rows = rows_of(text)
     assert rows["AUC"] == "| AUC | 0.875 (0.773 to 0.954) |"
     assert rows["AUC, interval by DeLong's method"].endswith("| 0.875 (0.801 to 0.949) |")
-    assert rows["precision"] == "| precision | not defined: no film is called malignant |"
+    assert rows["precision"] == "| precision | not defined: no image is called malignant |"
     assert rows["train (fold1)"] == "| train (fold1) | 138 | 59 | 80 | 58 | 4 |"
     assert rows["malignant"] == "| malignant | 19 | 21 |"
-    assert "| breast | mean of its films | 47 | 0.911 (0.800 to 0.980) | not measured |" in text
-    assert "| breast | max of its films |  | not defined: no reason to |" in text
-    assert "| patient | mean of its films |  | not defined: 3 of 94 films do not state" in text
-    assert "\n\na breast is malignant if any of its films is.\n" in text
+    assert "| breast | mean of its images | 47 | 0.911 (0.800 to 0.980) | not measured |" in text
+    assert "| breast | max of its images |  | not defined: no reason to |" in text
+    assert "| patient | mean of its images |  | not defined: 3 of 94 images do not state" in text
+    assert "\n\na breast is malignant if any of its images is.\n" in text
     assert rows["view"].startswith("| view | CC | 47 | 34 | 0.860 (0.700 to 0.960) | not measured")
-    assert rows["density"].startswith(r"| density | 4\|&lt;b> | 3 | 2 | not defined: no film is ma")
+    assert rows["density"].startswith(
+        r"| density | 4\|&lt;b> | 3 | 2 | not defined: no image is ma"
+    )
     assert "Threshold chosen on validation: 0.3125" in text
-    assert "Calibration: temperature, fitted on 48 validation films of 20 patients" in text
+    assert "Calibration: temperature, fitted on 48 validation images of 20 patients" in text
     assert "| Brier score | 0.210 (0.180 to 0.250) | 0.170 (0.140 to 0.200) |" in text
-    assert "43 % of the judged films are malignant" in text
+    assert "43 % of the judged images are malignant" in text
     for said in ("CC BY 3.0", "Lee et al. 2017", "f9ee5d", "1,082,529", "0.8625, 1.1897", "0.575"):
         assert said in text
     assert "Research use only, not for diagnosis" in text
@@ -151,7 +153,7 @@ def test_what_is_absent_is_not_measured(write_run):
 def test_a_run_that_was_not_judged(write_run):
     text = write_run()
     assert "Not measured: the run was not judged." in text
-    assert "It has not been judged on any film." in text
+    assert "It has not been judged on any image." in text
     assert "AUC" not in text.split("## Limits")[0].split("## Scores")[1]
 
 
@@ -193,12 +195,12 @@ def test_what_must_be_warned_of(write_run):
     for warning in (
         "synthetic phantoms",
         "RANDOM weights",
-        "No film was D",
+        "No image was D",
         "2 damaged records",
         "view == 'CC'",
         "--tta=flip",
-        "patients of the validation films were trained on",
-        "one answer for every film",
+        "patients of the validation images were trained on",
+        "one answer for every image",
         "AUC includes 0.5",
         "accuracy includes 0.575",
     ):
@@ -237,12 +239,12 @@ def test_the_preparation_in_full(write_run):
     steps = "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq:whole,minmax"
     text = write_run(run={**RUN, "preparation": {"recipe": steps}})
     assert f"recipe `paper`, in full `{steps}`" in text
-    assert "shape [films, 512, 384, 1], 0 black to 65535 white" in text
+    assert "shape [images, 512, 384, 1], 0 black to 65535 white" in text
 
 
 def test_a_damaged_file_is_named(write_run, tmp_path):
     write_run(metrics=SCORES)
-    (tmp_path / "metrics.json").write_text('{"films": ')
+    (tmp_path / "metrics.json").write_text('{"images": ')
     with pytest.raises(CallerError, match=r"metrics.json is damaged"):
         model_card.write(tmp_path, tmp_path)
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from trainer.data import image_file
+from trainer.data.image_file import UnusableImage
 from trainer.heat_maps import lesions, pointing
 from trainer.heat_maps.lesions import Places
-from trainer.new_films import films
-from trainer.new_films.films import UnusableFilm
 
-FILM = {"film_id": "a", "patient_id": "p"}
+IMAGE = {"image_id": "a", "patient_id": "p"}
 
 
 def square(shape, top, left, side):
@@ -23,14 +23,14 @@ def square(shape, top, left, side):
 
 
 def play(row: int, column: int, *, matrix=None, lesion=None, strength=1.0) -> pointing.Play:
-    """A record of 20x20 that is hottest in one place, of a film of 200x100 unless told."""
+    """A record of 20x20 that is hottest in one place, of an image of 200x100 unless told."""
     heat = np.full((20, 20), 0.2 * strength, np.float32)
     heat[row, column] = strength
     if matrix is None:
         matrix = np.array([[5, 0, 1], [0, 10, 4], [0, 0, 1]])
     shape = (200, 100)
     return pointing.play(
-        FILM,
+        IMAGE,
         1,
         heat=heat,
         matrix=matrix,
@@ -55,7 +55,7 @@ def test_hits_lie_within_3_percent_of_the_longer_side(row, column, hit):
     assert play(row, column).hit is hit
 
 
-def test_a_place_beside_the_film_is_a_miss():
+def test_a_place_beside_the_image_is_a_miss():
     matrix = np.array([[5, 0, -300], [0, 10, 4.5], [0, 0, 1]])
     assert not play(7, 9, matrix=matrix).hit
 
@@ -79,36 +79,36 @@ def test_guesses_that_know_no_network():
 
 
 def test_rates_by_hand():
-    """Films of the lowest class are asked about what they do not show: not in the sum."""
+    """Images of the lowest class are asked about what they do not show: not in the sum."""
     plays = [
         pointing.Play(f"f{n}", f"p{n}", int(n < 12), n < 9 or n == 12, False, 0.25, n == 0)
         for n in range(13)
     ]
     scores = pointing.score(plays, ("benign", "malignant"))
-    assert scores["films"] == 12
+    assert scores["images"] == 12
     assert scores["hit_rate"]["value"] == pytest.approx(0.75)
-    # one film a patient: hits among 12 drawn are binomial
+    # one image a patient: hits among 12 drawn are binomial
     low, high = stats.binom.ppf([0.025, 0.975], 12, 0.75) / 12
     assert scores["hit_rate"]["low"] == pytest.approx(low)
     assert scores["hit_rate"]["high"] == pytest.approx(high)
     assert scores["chance"]["value"] == 0.25
-    assert scores["chance"]["interval_not_defined_because"] == "all 12 films have the same value"
+    assert scores["chance"]["interval_not_defined_because"] == "all 12 images have the same value"
     assert scores["middle"]["value"] == pytest.approx(1 / 12)
     assert scores["gain"]["value"] == pytest.approx(0.5)
-    assert scores["labels"]["benign"]["films"] == 1
+    assert scores["labels"]["benign"]["images"] == 1
     assert scores["labels"]["malignant"]["hit_rate"] == scores["hit_rate"]
 
 
-def test_no_film_has_a_lesion():
+def test_no_image_has_a_lesion():
     scores = pointing.score([], ("benign", "malignant"))
     assert scores["hit_rate"]["value"] is None
-    assert "no film of this kind" in scores["hit_rate"]["not_defined_because"]
+    assert "no image of this kind" in scores["hit_rate"]["not_defined_because"]
 
 
 def write_tables(folder, circles: str, rows: list[dict[str, str]]) -> None:
-    (folder / "sources.csv").write_text(f'film_id,lesions\na,"{circles}"\nb,\n')
+    (folder / "sources.csv").write_text(f'image_id,lesions\na,"{circles}"\nb,\n')
     with (folder / "lesions.csv").open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, ["film_id", "box", "mask", "mask_status"])
+        writer = csv.DictWriter(stream, ["image_id", "box", "mask", "mask_status"])
         writer.writeheader()
         writer.writerows(rows)
 
@@ -118,9 +118,9 @@ def test_places_of_the_tables(tmp_path):
         tmp_path,
         "5,6,3;20,10,2",
         [
-            {"film_id": "a", "box": "1,2,3.0,4", "mask": "", "mask_status": ""},
-            {"film_id": "c", "box": "", "mask": "m.pgm", "mask_status": "ok"},
-            {"film_id": "c", "box": "", "mask": "n.pgm", "mask_status": "size_misfit"},
+            {"image_id": "a", "box": "1,2,3.0,4", "mask": "", "mask_status": ""},
+            {"image_id": "c", "box": "", "mask": "m.pgm", "mask_status": "ok"},
+            {"image_id": "c", "box": "", "mask": "n.pgm", "mask_status": "size_misfit"},
         ],
     )
     assert lesions.read(tmp_path) == {
@@ -141,16 +141,16 @@ def test_drawn_lesions(tmp_path):
     assert not region[(circle > 4.6) & (columns < 19)].any()
     assert region[3:6, 20:24].all()
     np.testing.assert_array_equal(region[:, 26:], outline[:, 26:] > 0)
-    with pytest.raises(UnusableFilm, match="outline"):
+    with pytest.raises(UnusableImage, match="outline"):
         lesions.draw(places, (30, 41), tmp_path)
 
 
-def test_breast_of_a_real_film(mini_mias_folder):
+def test_breast_of_a_real_image(mini_mias_folder):
     (path,) = mini_mias_folder.rglob("mdb001.pgm")
     data = path.read_bytes()
     pixels = np.frombuffer(data, np.uint8, 1024 * 1024, len(data) - 1024 * 1024)
     pixels = pixels.reshape(1024, 1024).astype(np.uint16) * 257
-    breast = films.find_breast(pixels)
+    breast = image_file.find_breast(pixels)
     assert breast.shape == (1024, 1024)
     assert 0.2 < breast.mean() < 0.5
     assert breast[599, 535]  # the lesion of Info.txt

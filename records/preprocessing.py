@@ -1,0 +1,56 @@
+"""How images became the pixels of records: what the manifest says of it, kept with every run.
+
+preparation = Preparation.from_manifest(manifest)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from records.image_size import ImageSize
+
+
+@dataclasses.dataclass(frozen=True)
+class Preparation:
+    """All that decides the pixels of a record, beside the image itself, its view and its side.
+
+    Attributes:
+        recipe: its canonical text, `flags.recipe.canonical`.
+        size: of a record.
+        max_pixels: images whose header claims more are refused.
+        window: which grey-level window a DICOM image is seen through, `flags.catalogue.WINDOWS`.
+        frame: which frame of a multi-frame file, from 0; None refuses such files.
+        decoder: what decodes DICOM pixels, `flags.catalogue.DECODERS`.
+        versions: of the libraries whose version may change a pixel.
+    """
+
+    recipe: str
+    size: ImageSize
+    max_pixels: int
+    window: str = "none"
+    frame: int | None = None
+    decoder: str = "auto"
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def from_manifest(cls, manifest: Mapping[str, Any]) -> Preparation:
+        """Takes it from manifest.json, which leaves out what stands at its default."""
+        return cls(
+            recipe=manifest["steps"],
+            size=ImageSize.parse(manifest["size"]),
+            max_pixels=manifest["max_pixels"],
+            versions=manifest["versions"],
+            **{key: manifest[key] for key in ("window", "frame", "decoder") if key in manifest},
+        )
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Preparation:
+        """Takes back what `to_json` made."""
+        return cls(**{**content, "size": ImageSize.parse(content["size"])})
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns every field, as run.json has it."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**fields, "size": str(self.size), "versions": dict(self.versions)}

@@ -1,0 +1,131 @@
+"""What a record holds: one table drives the writer, the reader and TFDS's features.json.
+
+for feature in FEATURES: print(feature.key, feature.kind, feature.doc)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any, Literal
+
+from records.errors import CallerError
+from records.image_size import ImageSize
+
+SCHEMA_VERSION = "2.0.0"
+"""Version of record and folder layout; a reader refuses another major version."""
+
+TEST_SPLIT = "test"
+FULL_SCALE = 65535
+"""Largest pixel value, white; 0 is black."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Feature:
+    """One column of a record.
+
+    Attributes:
+        key: name in the tf.train.Example.
+        kind: "image" is raw little-endian uint16 bytes of shape [height, width, 1]; "text" is
+            UTF-8, "" where the data set does not state the value; "integer" is int64.
+        doc: meaning, unit and values.
+    """
+
+    key: str
+    kind: Literal["image", "text", "integer"]
+    doc: str
+
+
+FEATURES = (
+    Feature("image", "image", "pixels after the recipe, 0 (black) to 65535 (white)"),
+    Feature("image_id", "text", "unique name of the image within the data set"),
+    Feature("patient_id", "text", "patient; no patient stands in two splits by default"),
+    Feature("side", "text", "breast: left or right"),
+    Feature("view", "text", "projection: CC, MLO or another code of DICOM CID 4014"),
+    Feature(
+        "pathology", "text", "normal, no cancer, benign or malignant; the worst of the lesions"
+    ),
+    Feature("abnormality", "text", "kinds of lesion joined by '+': mass, calcification, ..."),
+    Feature("density", "text", "breast density by the data set's own grades: 1-4, A-D, or F, G, D"),
+    Feature("assessment", "text", "BI-RADS assessment 0-6, 4a-4c; the highest of the lesions"),
+    Feature("subtlety", "text", "1 (subtle) to 5 (obvious); the highest of the image's lesions"),
+    Feature("mass_shape", "text", "shapes of the masses, joined by '+'"),
+    Feature("mass_margins", "text", "margins of the masses, joined by '+'"),
+    Feature("calc_type", "text", "types of the calcifications, joined by '+'"),
+    Feature("calc_distribution", "text", "distributions of the calcifications, joined by '+'"),
+    Feature("official_split", "text", "train or test by the data set's own tables, or ''"),
+    Feature("abnormalities", "integer", "number of lesions the tables list on the image"),
+    Feature("original_height", "integer", "rows of the image before the recipe, in pixels"),
+    Feature("original_width", "integer", "columns of the image before the recipe, in pixels"),
+)
+
+CLINICAL_KEYS = tuple(
+    feature.key
+    for feature in FEATURES
+    if feature.kind != "image" and not feature.key.startswith("original_")
+)
+"""Columns that come from the tables, in record order; the rest come from the pixels."""
+
+
+def fold_name(fold: int) -> str:
+    """Names the split of one fold of the training images, counted from 0."""
+    return f"fold{fold}"
+
+
+def shard_name(dataset: str, split: str, index: int, count: int) -> str:
+    """Names a shard as TFDS does: `cbis_ddsm-fold0.tfrecord-00000-of-00008`."""
+    return f"{dataset}-{split}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+def split_of_shard(name: str) -> str:
+    """Reads the split back from a name made by `shard_name`."""
+    match = re.fullmatch(r".+-([a-z0-9]+)\.tfrecord-\d{5}-of-\d{5}", name)
+    assert match is not None, name
+    return match[1]
+
+
+def check_schema_version(version: object, where: str) -> None:
+    """Refuses a folder written under another major version of the schema.
+
+    Raises:
+        CallerError: the version differs; the line names the folder and the remedy.
+    """
+    if str(version).partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
+        raise CallerError(
+            f"{where} has schema version {version}, this program reads {SCHEMA_VERSION}; "
+            "convert the images again with this version of beam_jobs.tfrecords"
+        )
+
+
+def features_json(size: ImageSize) -> dict[str, Any]:
+    """Builds the content of TFDS's features.json for records of one size."""
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "image": (
+            "tensor_feature.Tensor",
+            {
+                "tensor": {
+                    "shape": {"dimensions": [str(size.height), str(size.width), "1"]},
+                    "dtype": "uint16",
+                    "encoding": "bytes",
+                }
+            },
+        ),
+        "text": ("text_feature.Text", {"text": {}}),
+        "integer": (
+            "scalar.Scalar",
+            {"tensor": {"shape": {}, "dtype": "int64", "encoding": "none"}},
+        ),
+    }
+    package = "tensorflow_datasets.core.features"
+    return {
+        "pythonClassName": f"{package}.features_dict.FeaturesDict",
+        "featuresDict": {
+            "features": {
+                feature.key: {
+                    "pythonClassName": f"{package}.{kinds[feature.kind][0]}",
+                    **kinds[feature.kind][1],
+                }
+                for feature in FEATURES
+            }
+        },
+    }

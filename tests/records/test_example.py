@@ -1,0 +1,62 @@
+"""Records are byte for byte what TensorFlow's protobuf makes of the same values."""
+
+import dataclasses
+
+import hypothesis
+import numpy as np
+import tensorflow as tf
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from beam_jobs.sources.source_row import SourceRow
+from records import example, schema
+
+IMAGE = SourceRow("f1", "p1", side="left", view="CC", pathology="benign")
+
+
+def serialize_by_tensorflow(
+    image: SourceRow, pixels: np.ndarray, original: tuple[int, int]
+) -> bytes:
+    message = tf.train.Example()
+    values = {
+        **image.clinical(),
+        "image": pixels.tobytes(),
+        "original_height": original[0],
+        "original_width": original[1],
+    }
+    for key, value in values.items():
+        feature = message.features.feature[key]
+        if isinstance(value, int):
+            feature.int64_list.value.append(value)
+        else:
+            feature.bytes_list.value.append(value if isinstance(value, bytes) else value.encode())
+    return message.SerializeToString(deterministic=True)
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(
+    image=arrays.arrays(np.uint16, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(1))),
+    texts=st.lists(st.text(max_size=300), min_size=3, max_size=3),
+    numbers=st.tuples(*[st.integers(0, 2**40)] * 3),
+)
+def test_bytes_are_those_of_tensorflow(pixels, texts, numbers):
+    image = dataclasses.replace(
+        IMAGE, patient_id=texts[0], density=texts[1], view=texts[2], abnormalities=numbers[0]
+    )
+    assert example.encode(image, pixels, numbers[1:]) == serialize_by_tensorflow(
+        image, pixels, numbers[1:]
+    )
+
+
+def test_a_big_endian_or_strided_image_is_stored_little_endian_in_rows():
+    image = np.arange(60, dtype=np.uint16).reshape(10, 6, 1)
+    plain = example.encode(IMAGE, image, (1, 1))
+    assert example.encode(IMAGE, np.asfortranarray(image), (1, 1)) == plain
+    wide = np.repeat(image, 2, axis=1)[:, ::2]
+    assert example.encode(IMAGE, wide, (1, 1)) == plain
+
+
+def test_every_feature_of_the_schema_is_there():
+    record = example.encode(IMAGE, np.zeros((4, 3, 1), np.uint16), (1, 1))
+    parsed = tf.train.Example.FromString(record).features.feature
+    assert set(parsed) == {feature.key for feature in schema.FEATURES}

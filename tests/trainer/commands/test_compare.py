@@ -1,0 +1,349 @@
+"""The comparison: what it says, its page, the command, and the experiments that end in it."""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from flags.judging import JudgingConfig
+from records.errors import CallerError
+from tests.trainer.finished_runs import PAPER, make_images, write_run
+from trainer.commands import compare, experiments
+from trainer.evaluation import compared_run
+from trainer.reports import comparison_words
+
+ROOT = pathlib.Path(__file__).parents[3]
+HEAD = """# Experiment {letter} (Jaamour et al. 2023, PLOS ONE): MobileNetV2 with <weights>. More.
+# Published accuracy: {published}
+--dataset_dir=data/tfrecords/cbis_ddsm/512x512/plain
+--dropout=0.2
+"""
+RIGHT = [0.1, 0.9] * 10
+MIXED = [0.1, 0.2] * 4 + [0.7, 0.9] * 6
+WRONG = [1 - answer for answer in RIGHT]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    for name, answers in (("right", RIGHT), ("mixed", MIXED), ("wrong", WRONG)):
+        write_run(tmp_path / "runs" / name, make_images(answers))
+    return tmp_path / "runs"
+
+
+def ask(runs: pathlib.Path, *names: str) -> dict:
+    """Compares runs by name; returns comparison.json."""
+    where = [str(runs / name) for name in names]
+    config = JudgingConfig("compare", tuple(where), output_dir=str(runs / "page"))
+    assert compare.run(config) == 0
+    return json.loads((runs / "page" / "comparison.json").read_text())
+
+
+def start(*arguments: object, cwd: pathlib.Path, module: str = "trainer"):
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=cwd,
+    )
+
+
+def test_the_command(runs):
+    done = start("--mode=compare", "runs/mixed", "runs/right", cwd=runs.parent)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["images", "accuracy", "precision", "recall", "F1", "AUC"]
+    assert lines[1].split()[:3] == ["mixed", "20", "0.500"]
+    assert lines[2].split()[:4] == ["right", "20", "1.000", "+0.500*"]
+    assert "right against mixed, the same 20 images of 10 patients: more than noise: " in lines[4]
+    page = runs.parent / "runs" / "comparison" / "comparison.html"
+    assert lines[-1] == f"comparison: {page}"
+    assert page.is_file()
+    assert (page.parent / "comparison.json").is_file()
+
+
+def test_it_needs_no_tensorflow():
+    program = (
+        "import sys, trainer.commands.compare; "
+        "sys.exit(any(n.split('.')[0] in ('tensorflow', 'keras') for n in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["mixed", "nowhere"], "runs/nowhere is not a folder; name folders of finished runs"),
+        (["mixed", "empty"], "runs/empty/predictions.csv does not exist"),
+        (["mixed", "mixed"], "runs/mixed is named twice; name every run once"),
+        (["mixed", "right/../mixed"], "is named twice"),
+        (["mixed"], "--mode=compare needs two or more folders"),
+        (["mixed", "nan"], "runs/nan/predictions.csv record 2: image 'image1' has probability nan"),
+        (["mixed", "double"], "image 'image0' stands in record 1 already"),
+        (["mixed", "none"], "runs/none/predictions.csv holds no image"),
+        (["mixed", "stale"], "metrics.json (accuracy 0.5) is not of these predictions (1.000)"),
+        (["mixed", "torn"], "runs/torn/run.json is damaged"),
+        (["mixed", "other"], "other and mixed can't be compared: their question is"),
+    ],
+    ids=lambda value: "-".join(value).replace("/", "_") if isinstance(value, list) else "",
+)
+def test_what_can_not_be_compared_is_one_line(runs, names, words):
+    (runs / "empty").mkdir()
+    for name in ("nan", "double", "none", "stale", "torn"):
+        shutil.copytree(runs / "right", runs / name)
+    rows = (runs / "right" / "predictions.csv").read_text().splitlines()
+    for name, changed in (
+        ("nan", [*rows[:2], rows[2].replace("0.9", "nan"), *rows[3:]]),
+        ("double", [*rows, rows[1]]),
+        ("none", rows[:1]),
+    ):
+        (runs / name / "predictions.csv").write_text("\n".join(changed) + "\n")
+    shutil.copy(runs / "mixed" / "metrics.json", runs / "stale" / "metrics.json")
+    (runs / "torn" / "run.json").write_text('{"target": "path')
+    write_run(runs / "other", make_images(RIGHT), target="abnormal")
+    with pytest.raises(CallerError) as refused:
+        ask(runs, *names)
+    assert comparison_words in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not (runs / "page").exists()
+
+
+def test_the_command_refuses_in_one_line(runs):
+    done = start("--mode=compare", "runs/mixed", "runs/nowhere", cwd=runs.parent)
+    assert done.returncode == 2
+    assert done.stderr == "error: runs/nowhere is not a folder; name folders of finished runs\n"
+
+
+def test_a_folder_that_can_not_be_written(runs):
+    (runs / "page").write_text("a file")
+    with pytest.raises(CallerError, match=r"page can't be written: .*another --output_dir"):
+        ask(runs, "mixed", "right")
+
+
+def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
+    first, better, _ = ask(runs, "mixed", "right", "wrong")["said"]
+    assert first == "Of 2 runs 2 differ from mixed by more than noise in any figure: right, wrong."
+    assert better.startswith("right against mixed, the same 20 images of 10 patients: more than ")
+    assert "F1 +0.455 (95 % +0.357 to +0.625)" in better
+    write_run(runs / "alike", make_images([*MIXED[:-2], 0.2, 0.9]))
+    (alike,) = ask(runs, "mixed", "alike")["said"]
+    assert ": no difference is more than noise; no difference shown in accuracy, " in alike
+    assert "which does not make them equal: in AUC anything from " in alike
+    first = ask(runs, "mixed", "alike", "right")["said"][0]
+    assert first == "Of 2 runs 1 differs from mixed by more than noise in any figure: right."
+    shutil.copytree(runs / "mixed", runs / "copy")
+    (copy,) = ask(runs, "mixed", "copy")["said"]
+    assert copy.endswith(": every figure is the same, in nearly every resample.")
+
+
+def test_words_of_what_counts_only_alone():
+    figure = {"value": 0.1, "low": 0.02, "high": 0.18, "p": 0.02, "more_than_noise": False}
+    made = {"run": "b", "images": 1, "patients": 1, "same_images": False}
+    assert comparison_words.signed(-0.0004) == "+0.000"
+    said = comparison_words.say({**made, "figures": {"auc": figure, "f1": {"p": None}}}, "a")
+    assert said == (
+        "b against a, the only common 1 image of 1 patient: no difference is more than noise; "
+        "AUC +0.100 (95 % +0.020 to +0.180) might count if no other test had been made, not among "
+        "all of this comparison; nothing can be said of F1."
+    )
+
+
+def test_one_image(runs):
+    for name, answer in (("low", 0.2), ("high", 0.9)):
+        write_run(runs / name, make_images([answer]))
+    content = ask(runs, "low", "high")
+    assert content["said"] == [
+        "high against low, the same 1 image of 1 patient: nothing can be said of accuracy, "
+        "precision, recall, F1 and AUC."
+    ]
+    page = (runs / "page" / "comparison.html").read_text()
+    assert 'aria-label="AUC less that of low: high not defined."' in page
+
+
+def test_common_images_are_counted(runs):
+    write_run(runs / "later", make_images(RIGHT, first=10))
+    content = ask(runs, "mixed", "later")
+    assert content["comparisons"][0]["images"] == 10
+    assert "the only common 10 images of 5 patients" in content["said"][0]
+    assert content["same_images"] == [
+        {"images": 20, "runs": ["mixed"]},
+        {"images": 20, "runs": ["later"]},
+    ]
+
+
+def test_who_is_right_on_images_all_were_judged_on(runs):
+    content = ask(runs, "right", "mixed", "wrong")
+    assert content["agreement"] == {"images": 20, "all_right": 0, "all_wrong": 0, "divided": 20}
+    content = ask(runs, "right", "mixed")
+    assert content["agreement"] == {"images": 20, "all_right": 10, "all_wrong": 0, "divided": 10}
+    assert content["same_images"] == [{"images": 20, "runs": ["right", "mixed"]}]
+
+
+def test_folders_of_one_name_are_told_apart(runs):
+    write_run(runs / "again" / "mixed", make_images(RIGHT))
+    content = ask(runs, "mixed", "again/mixed")
+    assert [run["name"] for run in content["runs"]] == [
+        "runs/mixed",
+        "again/mixed",
+    ]
+
+
+def test_the_page_stands_alone_and_is_escaped(runs):
+    shutil.copytree(runs / "right", runs / "<b>bold")
+    ask(runs, "mixed", "<b>bold", "wrong")
+    page = (runs / "page" / "comparison.html").read_text()
+    for outside in ("http://", "https://", "<script", "<link", "src=", "<b>bold"):
+        assert outside not in page
+    assert "&lt;b&gt;bold" in page
+    assert page.count("<figure>") == 5
+    assert "not defined" not in page
+    names = re.findall(r'\bid="([^"]*)"', page)
+    assert len(names) == len(set(names))
+    assert 'aria-label="Accuracy less that of mixed: ' in page
+    first = (runs / "page" / "comparison.html").read_bytes()
+    ask(runs, "mixed", "<b>bold", "wrong")
+    assert (runs / "page" / "comparison.html").read_bytes() == first
+
+
+def test_phantoms_are_called_phantoms(runs):
+    write_run(runs / "phantoms", make_images(MIXED), synthetic=True)
+    assert ask(runs, "mixed", "phantoms")["synthetic"]
+    assert "Synthetic phantoms, not mammograms" in (runs / "page" / "comparison.html").read_text()
+
+
+@pytest.fixture
+def flagfiles(tmp_path):
+    folder = tmp_path / "flags"
+    folder.mkdir()
+    for letter, published in (("c", "66.46 % (S)"), ("g", "61.62 % (D)"), ("j", "none")):
+        text = HEAD.format(letter=letter.upper(), published=published)
+        (folder / f"{letter}.flags").write_text(text)
+    (folder / "demo.flags").write_text("# The demo.\n--dropout=0.1\n")
+    return {path.stem: path for path in sorted(folder.glob("*.flags"))}
+
+
+def test_the_page_puts_figures_beside_the_published_ones(flagfiles, tmp_path):
+    root = tmp_path / "runs"
+    plain = {"config": {"dropout": 0.2}}
+    write_run(root / "c", make_images(RIGHT), policies=PAPER, **plain)
+    write_run(root / "g", make_images(MIXED), policies=PAPER, dataset="inbreast", **plain)
+    made = [compared_run.read(root / n, name=n, flagfile=flagfiles[n]) for n in "cg"]
+    failed = compare.published.read(flagfiles["j"])
+    content = compare.write(root, made, unfinished=[(failed, "--dataset_dir=x is not a folder")])
+    page = (root / "comparison.html").read_text()
+    assert '<a href="c/report.html">c</a><small>MobileNetV2 with &lt;weights&gt;</small>' in page
+    assert "66.46 %" in page
+    assert "+33.5" in page  # 100 % here
+    # 50 % here, 61.62 published
+    assert '-11.6<small class="notes" title="other data">other data</small>' in page
+    assert "3.5</td>" in page  # minutes
+    assert "is 1.9 points" in page  # sqrt(0.65 * 0.35 / 641)
+    assert "<strong>c</strong>: the same" not in page
+    assert "MobileNetV2 with &lt;weights&gt;): --dataset_dir=x is not a folder" in page
+    (apart,) = content["not_compared"].values()
+    assert apart.startswith("g and c can't be compared: their data set is inbreast and cbis_ddsm")
+    assert content["comparisons"] == []
+
+
+def test_a_page_without_a_finished_run(flagfiles, tmp_path):
+    failed = compare.published.read(flagfiles["c"])
+    compare.write(tmp_path, [], unfinished=[(failed, "not finished")])
+    assert "published 66.46 %): not finished" in (tmp_path / "comparison.html").read_text()
+
+
+def test_choice_and_order(flagfiles):
+    assert experiments.choose(flagfiles, []) == ["c", "g", "j"]
+    assert experiments.choose(flagfiles, ["j", "c"]) == ["j", "c"]
+    with pytest.raises(CallerError, match=r"--only=demos is not one of .*did you mean demo\?"):
+        experiments.choose(flagfiles, ["demos"])
+    with pytest.raises(CallerError, match="holds no experiment"):
+        experiments.choose({"demo": flagfiles["demo"]}, [])
+    with flagfiles["c"].open("a") as file:
+        file.write("--init_from=runs/experiments/demo\n")
+    assert experiments.choose(flagfiles, ["g", "c"]) == ["g", "demo", "c"]
+
+
+def test_a_run_begins_from_the_one_beside_it(flagfiles):
+    """Wherever --runs puts them: the flagfile names the default folder."""
+    with flagfiles["c"].open("a") as file:
+        file.write("--init_from=runs/experiments/demo\n")
+    root = pathlib.Path("elsewhere")
+    beside = [f"--flagfile={flagfiles['c']}", "--run_dir=elsewhere/c", "--init_from=elsewhere/demo"]
+    assert experiments.flags_of("c", flagfiles, root) == beside
+    assert experiments.flags_of("g", flagfiles, root)[1:] == ["--run_dir=elsewhere/g"]
+
+
+def test_runs_do_not_share_a_folder(tmp_path):
+    run = start("--run_dir=mine", cwd=tmp_path, module="trainer.commands.experiments")
+    assert run.returncode == 2
+    assert run.stderr.startswith("error: --run_dir: every experiment has a folder of its own; --ru")
+
+
+def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path):
+    """The one named baseline, wherever it stands among them; else the first."""
+    root, given = tmp_path / "runs", [f"--flagfiles={tmp_path / 'flags'}", "--only=g"]
+    path = tmp_path / "flags" / "baseline.flags"
+    path.write_text(HEAD.format(letter="Base", published="61.80 % (S)"))
+    for name, answers in (("baseline", MIXED), ("c", RIGHT), ("g", RIGHT)):
+        write_run(root / name, make_images(answers))
+        (root / f"{name}.command").write_text(
+            f"--flagfile={tmp_path / 'flags' / name}.flags --run_dir={root / name}"
+        )
+    done = start(*given, f"--runs={root}", cwd=tmp_path, module="trainer.commands.experiments")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "experiment g",
+        f"{root / 'g'} is finished",
+        f"comparison: {root / 'comparison.html'}",
+    ]
+    content = json.loads((root / "comparison.json").read_text())
+    assert content["baseline"] == "baseline"
+    assert [one["run"] for one in content["comparisons"]] == ["c", "g"]
+    shutil.rmtree(root / "baseline")
+    start(*given, f"--runs={root}", cwd=tmp_path, module="trainer.commands.experiments")
+    assert json.loads((root / "comparison.json").read_text())["baseline"] == "c"
+
+
+@pytest.mark.slow
+def test_one_failure_stops_no_other(records_dir, tmp_path):
+    folder = tmp_path / "flags"
+    folder.mkdir()
+    head = HEAD.format(letter="X", published="60.00 % (S)")
+    (folder / "a.flags").write_text(f"{head}--dataset_dir=nowhere\n")
+    (folder / "b.flags").write_text(f"{head}--dataset_dir={records_dir}\n--phase2_epochs=0\n")
+    chained = (folder / "b.flags").read_text() + "--init_from=runs/experiments/b\n"
+    (folder / "c.flags").write_text(chained)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess:
+        short = ["--base=mobilenet", "--alpha=0.25", "--weights=random", "--phase1_epochs=1"]
+        where = [f"--flagfiles={folder}", f"--runs={tmp_path / 'runs'}"]
+        return start(
+            *where, *short, *arguments, cwd=tmp_path, module="trainer.commands.experiments"
+        )
+
+    first = run()
+    assert first.returncode == 1, first.stderr
+    assert first.stderr.splitlines()[-1] == (
+        "failed: a: --dataset_dir=nowhere is not a folder (exit code 2)"
+    )
+    page = tmp_path / "runs" / "comparison.html"
+    assert first.stdout.splitlines()[-1] == f"comparison: {page}"
+    assert (tmp_path / "runs" / "b" / "report.html").is_file()
+    description = json.loads((tmp_path / "runs" / "c" / "run.json").read_text())
+    assert description["weights"].startswith(f"all of {tmp_path / 'runs' / 'b'} ")
+    assert "--dataset_dir=nowhere is not a folder (exit code 2)" in page.read_text()
+    content = json.loads((tmp_path / "runs" / "comparison.json").read_text())
+    assert [one["run"] for one in content["comparisons"]] == ["c"]
+    again = run("--only=b")
+    assert again.returncode == 0, again.stderr
+    assert f"{tmp_path / 'runs' / 'b'} is finished" in again.stdout
+    changed = run("--only=b", "--dropout=0.5")
+    assert changed.returncode == 1
+    assert "failed: b: " in changed.stderr
+    assert "holds a run with other dropout" in changed.stderr

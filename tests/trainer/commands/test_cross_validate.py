@@ -1,0 +1,243 @@
+"""Cross-validation end to end, on 36 small images in three folds and no test split."""
+
+import csv
+import dataclasses
+import json
+import pathlib
+import shutil
+import statistics
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from flags.training import TrainingConfig
+from records.errors import CallerError, OutOfTime
+from tests.trainer.conftest import convert, edit_manifest, make_images
+from trainer.commands import cross_validate, summary, train
+from trainer.data import run_folder
+from trainer.metrics import predictions
+
+FOLDS = ("fold0", "fold1", "fold2")
+
+
+@pytest.fixture(scope="module")
+def folds_dir(tmp_path_factory):
+    return convert(
+        tmp_path_factory.mktemp("folds"),
+        make_images(36),
+        split_policy="patient",
+        folds=3,
+        test_fraction=0,
+    )
+
+
+def config(records: pathlib.Path, run_dir: pathlib.Path, **options) -> TrainingConfig:
+    small = {"weights": "random", "deterministic": True, "batch_size": 5}
+    small |= {"base": "mobilenet", "alpha": 0.25}  # half the layers of MobileNetV2
+    short = {"phase1_epochs": 1, "phase2_epochs": 0, "mode": "cross_validate"}
+    return TrainingConfig(
+        dataset_dir=str(records), run_dir=str(run_dir), **{**small, **short, **options}
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(folds_dir, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("run") / "folds"
+    return cross_validate.cross_validate(config(folds_dir, run_dir))
+
+
+def read_json(path: pathlib.Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def test_every_image_is_judged_once_by_the_run_that_never_saw_it(finished, folds_dir):
+    with (folds_dir / "sources.csv").open(newline="") as file:
+        rows = {row["image_id"]: row for row in csv.DictReader(file)}
+    pooled = predictions.read(finished / "predictions.csv")
+    assert len(pooled) == len(rows) == 36
+    assert {image.split for image in pooled} == {"out-of-fold"}
+    by_image = {image.image_id: image for image in pooled}
+    for image_id, row in rows.items():
+        assert by_image[image_id].label == (row["pathology"] == "malignant")
+    for fold in FOLDS:
+        own = predictions.read(finished / fold / "predictions.csv")
+        assert {image.image_id for image in own} == {
+            image_id for image_id, row in rows.items() if row["split"] == fold
+        }
+        for image in own:
+            assert by_image[image.image_id] == dataclasses.replace(image, split="out-of-fold")
+
+
+@pytest.mark.parametrize(
+    ("judged", "validating", "training"),
+    [("fold0", "fold1", "fold2"), ("fold1", "fold2", "fold0"), ("fold2", "fold0", "fold1")],
+)
+def test_one_fold_is_judged_the_next_validates_the_rest_train(
+    finished, judged, validating, training
+):
+    run = read_json(finished / judged / "run.json")
+    assert {name: split["folds"] for name, split in run["splits"].items()} == {
+        "train": [training],
+        "validation": [validating],
+        judged: [judged],
+    }
+
+
+def test_scores_are_those_of_scikit_learn_on_all_images(finished):
+    scores = read_json(finished / "metrics.json")
+    pooled = predictions.read(finished / "predictions.csv")
+    labels = [image.label for image in pooled]
+    answers = np.array([image.probability for image in pooled])
+    assert scores["images"] == 36
+    assert scores["patients"] == 18
+    assert scores["auc"]["value"] == pytest.approx(roc_auc_score(labels, answers), abs=1e-12)
+    assert scores["accuracy"]["value"] == accuracy_score(labels, answers > 0.5)
+    assert scores["auc"]["low"] <= scores["auc"]["value"] <= scores["auc"]["high"]
+
+
+def test_mean_and_deviation_over_the_folds(finished):
+    areas = []
+    for fold in FOLDS:
+        images = predictions.read(finished / fold / "predictions.csv")
+        areas.append(roc_auc_score([f.label for f in images], [f.probability for f in images]))
+    found = read_json(finished / "metrics.json")["over_folds"]["auc"]
+    assert found["mean"] == pytest.approx(statistics.mean(areas), abs=1e-12)
+    assert found["sd"] == pytest.approx(statistics.stdev(areas), abs=1e-12)
+    assert found["folds"] == 3
+
+
+def test_undefined_figures_are_left_out_of_the_mean():
+    fold = [{"auc": {"value": value}, "images": 3} for value in (0.5, None, 0.75)]
+    assert cross_validate.summarise(fold) == {
+        "auc": {"mean": 0.625, "sd": pytest.approx(0.1767767), "folds": 2}
+    }
+    assert cross_validate.summarise(fold[:2])["auc"] == {"mean": 0.5, "sd": None, "folds": 1}
+    older = {"auc": {"value": 0.75}}
+    both = cross_validate.summarise([{**fold[0], "mcc": {"value": 0.25}}, older])
+    assert list(both) == ["auc"]
+    assert cross_validate.summarise(fold[1:2])["auc"] == {"mean": None, "sd": None, "folds": 0}
+
+
+def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir):
+    kept = (finished / "fold0" / "model.keras").stat()
+    pooled = (finished / "predictions.csv").read_bytes()
+    shutil.rmtree(finished / "fold2")
+    (finished / "predictions.csv").unlink()
+    cross_validate.cross_validate(config(folds_dir, finished))
+    assert (finished / "fold0" / "model.keras").stat() == kept
+    assert (finished / "predictions.csv").read_bytes() == pooled
+
+
+def test_a_fold_judged_before_there_was_calibration_is_judged_again(finished, folds_dir, tmp_path):
+    """Nothing is trained again; the other folds are left alone."""
+    run = shutil.copytree(finished, tmp_path / "run")
+    (run / "fold1" / "calibration.json").unlink()
+    (run / "fold1" / "validation_predictions.csv").unlink()
+    files = ("fold0/report.html", "fold1/model.keras", "fold2/report.html")
+    before = [(run / file).stat().st_mtime_ns for file in files]
+    cross_validate.cross_validate(config(folds_dir, run))
+    assert [(run / file).stat().st_mtime_ns for file in files] == before
+    for file in ("fold1/calibration.json", "fold1/validation_predictions.csv", "predictions.csv"):
+        assert (run / file).read_bytes() == (finished / file).read_bytes()
+
+
+def test_each_fold_has_a_calibration_and_a_threshold_of_its_own(finished):
+    described = read_json(finished / "run.json")["folds"]
+    pooled = {image.image_id: image for image in predictions.read(finished / "predictions.csv")}
+    for fold, of_fold in zip(FOLDS, described, strict=True):
+        fitted = read_json(finished / fold / "calibration.json")
+        assert of_fold["calibration"]["threshold"] == fitted["threshold"]
+        for image in predictions.read(finished / fold / "predictions.csv"):
+            assert pooled[image.image_id].threshold == fitted["threshold"]["value"]
+    assert not (finished / "calibration.json").exists()
+
+
+def test_the_report_lists_the_folds(finished):
+    page = (finished / "report.html").read_text()
+    scores = read_json(finished / "metrics.json")
+    for fold in FOLDS:
+        assert f'<a href="{fold}/report.html">{fold}</a>' in page
+        assert f"{read_json(finished / fold / 'metrics.json')['auc']['value']:.3f}" in page
+    assert "The test split was left alone." in page
+    assert f"{scores['over_folds']['auc']['sd']:.3f}" in page
+
+
+def test_the_last_lines_give_the_pooled_score_and_the_folds(finished, capsys):
+    summary.print_scores(finished)
+    first, second, last = capsys.readouterr().out.splitlines()
+    folds = read_json(finished / "metrics.json")["over_folds"]["auc"]
+    assert first.startswith("out-of-fold AUC ")
+    assert "on 36 images of 18 patients" in first
+    assert second == (
+        f"mean of the folds' AUC {folds['mean']:.3f}, standard deviation {folds['sd']:.3f}, 3 folds"
+    )
+    assert last == f"report: {(finished / 'report.html').resolve()}"
+
+
+def test_the_folder_is_no_single_run(finished, folds_dir):
+    with pytest.raises(CallerError, match="holds a whole cross_validate; give the folder of one"):
+        run_folder.read_config(finished)
+    with pytest.raises(CallerError, match=r"holds a run with other mode .*, test_fold .*; give"):
+        train.train(config(folds_dir, finished, mode="train", test_fold=1))
+    of_fold, _ = run_folder.read_config(finished / "fold1")
+    assert (of_fold.mode, of_fold.test_fold, of_fold.fold) == ("train", 1, 2)
+
+
+def test_the_test_split_is_left_alone(records_dir, listed, tmp_path):
+    data = train.open_data(config(records_dir, tmp_path, mode="train", test_fold=3, fold=0))
+    parts = {data.train.name: data.train, "validation": data.validation, "judged": data.test}
+    images = {name: {image["image_id"] for image in part.images} for name, part in parts.items()}
+    folds = {name: {listed[image]["split"] for image in names} for name, names in images.items()}
+    assert folds == {"train": {"fold1", "fold2"}, "validation": {"fold0"}, "judged": {"fold3"}}
+
+
+def test_records_without_a_test_split_are_refused_by_a_plain_run(folds_dir, tmp_path):
+    with pytest.raises(CallerError, match=r"has no test split; give --mode=cross_validate, or"):
+        train.train(config(folds_dir, tmp_path / "run", mode="train"))
+    with pytest.raises(CallerError, match=r"--test_fold=3: .* has folds 0 to 2"):
+        train.train(config(folds_dir, tmp_path / "run", mode="train", test_fold=3))
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_fold_begins_out_of_time(folds_dir, tmp_path):
+    with pytest.raises(OutOfTime, match=r"are over before .*fold0; give the same command again"):
+        cross_validate.cross_validate(config(folds_dir, tmp_path / "run", max_minutes=1e-9))
+    assert not (tmp_path / "run" / "fold0").exists()
+
+
+def test_what_a_later_fold_lacks_is_said_before_the_first_trains(records_dir, tmp_path):
+    """Of four folds the last has no malignant image; it validates when fold 2 is judged."""
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    with (copy / "sources.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    with (copy / "sources.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(table[0]))
+        writer.writeheader()
+        for row in table:
+            cleared = row["split"] == "fold3" and row["pathology"] == "malignant"
+            writer.writerow({**row, "pathology": ""} if cleared else row)
+    with pytest.raises(CallerError, match=r"validation images \(fold3\) .* none that is malignant"):
+        cross_validate.cross_validate(config(copy, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_lost_since_their_fold_was_judged_are_no_secret(finished, folds_dir, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    copy = shutil.copytree(folds_dir, tmp_path / "copy")
+    shard = sorted(copy.glob("*fold0.tfrecord*"))[0]
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(
+        CallerError, match=r"judged 36 images, now 35 can be read; records were dam"
+    ):
+        cross_validate.cross_validate(config(copy, run, skip_damaged=True))
+
+
+def test_two_folds_are_too_few(folds_dir, tmp_path):
+    copy = shutil.copytree(folds_dir, tmp_path / "copy")
+    edit_manifest(copy, folds=2)
+    with pytest.raises(CallerError, match=r"needs 3 folds .*has 2; convert again with --folds=4"):
+        cross_validate.cross_validate(config(copy, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,286 @@
+"""Exported models, run by their own runtimes, against what the run's Keras model said."""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import pathlib
+import shutil
+import sys
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tensorflow as tf
+
+from flags.judging import JudgingConfig
+from flags.training import TrainingConfig
+from records.errors import CallerError
+from records.image_size import ImageSize
+from tests.trainer.conftest import SIZE
+from tests.trainer.test_main import assert_one_line, run_trainer
+from trainer.commands import export, train
+from trainer.exports import check, formats
+from trainer.model import network
+
+OPTIONS = {"base": "mobilenet", "alpha": 0.25, "weights": "random", "hidden": "8"}
+ALL = ("saved_model", "onnx", "litert")
+
+
+def wake(model: keras.Model, images: np.ndarray) -> None:
+    """Fits batch statistics to images: with those of new layers every image gets one answer."""
+    for layer in (*model.layers, *model.get_layer("base").layers):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(images, training=True)
+
+
+@pytest.fixture(scope="module")
+def run_dir(records_dir, test_images, tmp_path_factory) -> pathlib.Path:
+    """A run that tells images apart."""
+    config = TrainingConfig(
+        dataset_dir=str(records_dir),
+        run_dir=str(tmp_path_factory.mktemp("export") / "run"),
+        phase1_epochs=1,
+        phase2_epochs=0,
+        **OPTIONS,
+    )
+    directory = train.train(config)
+    keras.utils.set_random_seed(1)
+    model, _ = network.build(config, SIZE)
+    wake(model, np.stack(list(test_images.values())))
+    model.save(directory / "model.keras")
+    return train.train(config)  # judges the model that is there
+
+
+@pytest.fixture(scope="module")
+def exported(run_dir):
+    """What the command leaves, and what it says."""
+    done = run_trainer("--mode=export", f"--run={run_dir}", cwd=run_dir.parent)
+    assert done.returncode == 0, done.stderr
+    return run_dir / "export", done
+
+
+@pytest.fixture(scope="module")
+def test_images(records_dir) -> dict[str, np.ndarray]:
+    """Pixels of the test images, read from the records by name."""
+    images = {}
+    for shard in sorted(records_dir.glob("*-test.tfrecord-*")):
+        for record in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+            features = tf.train.Example.FromString(record).features.feature
+            pixels = np.frombuffer(features["image"].bytes_list.value[0], "<u2")
+            name = features["image_id"].bytes_list.value[0].decode()
+            images[name] = pixels.reshape(SIZE.height, SIZE.width, 1)
+    return images
+
+
+def said(run_dir: pathlib.Path) -> dict[str, float]:
+    with (run_dir / "predictions.csv").open(newline="") as file:
+        return {row["image_id"]: float(row["probability"]) for row in csv.DictReader(file)}
+
+
+def ask_saved_model(path, pixels):
+    loaded = tf.saved_model.load(str(path / "saved_model"))
+    return loaded.signatures["serving_default"](pixels=tf.constant(pixels))["probability"].numpy()
+
+
+def ask_onnx(path, pixels):
+    session = onnxruntime.InferenceSession(str(path / "model.onnx"))
+    return session.run(["probability"], {"pixels": pixels})[0]
+
+
+def ask_litert(path, pixels):
+    interpreter = tf.lite.Interpreter(str(path / "model.tflite"))
+    (given,), (answer,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], pixels.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], pixels)
+    interpreter.invoke()
+    return interpreter.get_tensor(answer["index"])
+
+
+@pytest.mark.parametrize("ask", [ask_saved_model, ask_onnx, ask_litert])
+def test_stored_pixels_in_the_runs_probabilities_out(run_dir, exported, test_images, ask):
+    expected = said(run_dir)
+    assert set(expected) == set(test_images)
+    assert np.ptp(list(expected.values())) > 0.05  # else anything would agree
+    pixels = np.stack([test_images[name] for name in expected])
+    assert pixels.dtype == np.uint16
+    assert pixels.max() > np.iinfo(np.int16).max
+    answers = ask(exported[0], pixels)
+    np.testing.assert_allclose(answers[:, 0], list(expected.values()), rtol=0, atol=1e-4)
+
+
+def test_what_is_said_of_the_files_is_so(run_dir, exported):
+    folder, done = exported
+    described = json.loads((folder / "export.json").read_text())
+    model = (run_dir / "model.keras").read_bytes()
+    assert described["model_sha256"] == hashlib.sha256(model).hexdigest()
+    assert described["input"]["shape"] == [None, SIZE.height, SIZE.width, 1]
+    assert list(described["formats"]) == list(ALL)
+    for one in described["formats"].values():
+        for name, digest in one["sha256"].items():
+            assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+        assert one["bytes"] == sum((folder / name).stat().st_size for name in one["sha256"])
+        assert one["largest_difference"] <= 1e-4
+        assert one["checked_on"]["images"] == 16
+        assert one["checked_on"]["source"] == "test images of the run"
+        assert f"{one['file']}: " in done.stdout
+    opsets = {o.domain: o.version for o in onnx.load(folder / "model.onnx").opset_import}
+    assert described["formats"]["onnx"]["opset"] == opsets[""] == 17
+    assert len(done.stderr.splitlines()) < 5, done.stderr
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"saved_model", "model.onnx", "model.tflite", "export.json", "model_card.md"}
+    card = (folder / "model_card.md").read_text()
+    assert "opset 17" in card
+    assert described["model_sha256"] in card
+
+
+def test_litert_takes_no_operations_of_tensorflow(exported):
+    interpreter = tf.lite.Interpreter(str(exported[0] / "model.tflite"))
+    names = {detail["op_name"] for detail in interpreter._get_ops_details()}
+    assert "CONV_2D" in names
+    assert not [name for name in names if name.startswith("Flex")]
+
+
+def test_nothing_is_written_over(run_dir, exported, tmp_path):
+    again = JudgingConfig(mode="export", run=str(run_dir), formats="onnx")
+    with pytest.raises(CallerError, match=r"model.onnx is there already; remove it or give anoth"):
+        export.run(again)
+    (tmp_path / "export.json").write_text('{"model_sha256": "0"}')
+    elsewhere = dataclasses.replace(again, output_dir=str(tmp_path))
+    with pytest.raises(CallerError, match=r"export.json describes another model; give another --o"):
+        export.run(elsewhere)
+    assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--run=RUN", "--formats=onx"], ["--formats=onx is not one of", "did you mean onnx?"]),
+        (["--run=RUN", "--formats="], ["--formats= is not one of saved_model, onnx, litert"]),
+        (["--run=RUN", "onnx"], ["'onnx' is not a flag"]),
+        (["--run=nowhere"], ["--run=nowhere holds no config.json; give the folder of a finished"]),
+        (["--run=unfinished"], ["--run=unfinished holds no model.keras"]),
+        (["--run=folds"], ["--run=folds holds no network of its own; give the folder of one"]),
+        (["--run=damaged"], ["config.json is damaged"]),
+        (["--run=RUN", "--output_dir=a_file"], ["a_file can't be written", "another --output_dir"]),
+        ([], ["--mode=export needs --run"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_callers_mistake_is_one_line(run_dir, tmp_path, arguments, words):
+    for name, mode in (("unfinished", "train"), ("folds", "cross_validate")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps({"mode": mode}))
+        (tmp_path / name / "run.json").write_text("{}")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{")
+    (tmp_path / "a_file").write_text("")
+    arguments = [argument.replace("RUN", str(run_dir)) for argument in arguments]
+    assert_one_line(run_trainer("--mode=export", *arguments, cwd=tmp_path), *words)
+
+
+def test_a_package_that_can_not_be_loaded(monkeypatch, tmp_path):
+    (tmp_path / "tf2onnx.py").write_text("raise ImportError('no tf2onnx here')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "tf2onnx", raising=False)
+    with pytest.raises(CallerError) as error:
+        formats.check_packages("onnx")
+    assert str(error.value) == (
+        "--formats=onnx needs tf2onnx, which can't be loaded (no tf2onnx here); "
+        "pip install -c constraints.txt -e '.[export]', or leave onnx out of --formats"
+    )
+
+
+def test_what_can_not_be_converted_is_one_line(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"no network")
+    with pytest.raises(CallerError, match=r"^--formats=litert: this network can't be converted \("):
+        formats.write("litert", tmp_path / "model.keras", tmp_path / "model.tflite")
+    assert not (tmp_path / "model.tflite").exists()
+
+
+def test_a_network_too_large_for_one_file(monkeypatch, tmp_path):
+    small = dataclasses.replace(formats.FORMATS["onnx"], largest=100)
+    monkeypatch.setitem(formats.FORMATS, "onnx", small)
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(20)])  # 480 bytes
+    with pytest.raises(ValueError, match=r"GB of weights, one file holds"):
+        formats.convert("onnx", model, tmp_path / "model.onnx")
+
+
+HEADS = {
+    "classes": ({"activation": "prelu", "batch_norm": True}, "classes", (0.5, 0.3, 0.2)),
+    "ordinal": ({"activation": "leaky_relu", "augment": "paper"}, "ordinal", (0.4, 0.3, 0.2, 0.1)),
+    "flatten": ({"head": "flatten", "input_scaling": "paper"}, "binary", (0.5, 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_all_kinds_of_networks(name, tmp_path):
+    options, kind, shares = HEADS[name]
+    keras.utils.set_random_seed(1)
+    config = TrainingConfig(**{**OPTIONS, **options})
+    model, _ = network.build(config, ImageSize(64, 48), kind=kind, shares=shares)
+    images = check.make_up_images(ImageSize(64, 48))
+    wake(model, images)
+    expected = model.predict(images, verbose=0)
+    assert expected.shape[1] == {"classes": 3, "ordinal": 3, "binary": 1}[kind]
+    assert np.ptp(expected, axis=0).max() > 0.01
+    for ask, how in ((ask_onnx, "onnx"), (ask_litert, "litert")):  # this one by a SavedModel
+        formats.convert(how, model, tmp_path / formats.FORMATS[how].file)
+        np.testing.assert_allclose(ask(tmp_path, images), expected, rtol=0, atol=1e-4)
+
+
+def reference(expected: np.ndarray) -> check.Reference:
+    images = np.zeros((len(expected), 4, 2, 1), np.uint16)
+    images[:, 0, 0, 0] = np.arange(len(images))
+    return check.Reference(None, images, "images", expected, 1.0)
+
+
+@pytest.mark.parametrize(("by", "kept"), [(0.9e-4, True), (1.1e-4, False), (np.nan, False)])
+def test_how_much_may_differ(by, kept):
+    """One image of five differs; each answer is looked up by the image's first pixel."""
+    expected = np.linspace(0.1, 0.9, 5)[:, np.newaxis]
+    given = expected.copy()
+    given[4] += by
+
+    def answer(pixels):
+        return given[pixels[:, 0, 0, 0]]
+
+    if kept:
+        entry = check.check(answer, reference(expected), what="model.onnx")
+        assert entry["largest_difference"] == pytest.approx(by)
+    else:
+        with pytest.raises(CallerError, match=r"model.onnx gives other probabilities than model.k"):
+            check.check(answer, reference(expected), what="model.onnx")
+
+
+def test_images_in_one_batch_are_compared_too():
+    """A file that takes one image at a time alone is of no use."""
+    expected = np.linspace(0.1, 0.9, 5)[:, np.newaxis]
+
+    def answer(pixels):
+        return np.repeat(expected[pixels[:1, 0, 0, 0]], len(pixels), axis=0)
+
+    with pytest.raises(CallerError, match="gives other probabilities"):
+        check.check(answer, reference(expected), what="model.onnx")
+
+
+@pytest.mark.parametrize("change", ["gone", "others"])
+def test_images_are_made_up_where_the_runs_are_gone(run_dir, tmp_path, change):
+    copy = shutil.copytree(run_dir, tmp_path / "run", ignore=shutil.ignore_patterns("export"))
+    config = json.loads((copy / "config.json").read_text())
+    if change == "gone":
+        config["dataset_dir"] = "no/such/folder"
+    else:
+        config["data_fingerprint"] = "0" * 64
+    (copy / "config.json").write_text(json.dumps(config))
+    made = check.open_reference(copy)
+    assert made.source == "made-up images, because the run's could not be read"  # no path
+    assert made.images.shape[1:] == (SIZE.height, SIZE.width, 1)
+    assert made.images.dtype == np.uint16
+    assert (made.images.min(), made.images.max()) == (0, 65535)
+    model = keras.models.load_model(copy / "model.keras", compile=False)
+    np.testing.assert_allclose(made.expected, model.predict(made.images, verbose=0), atol=1e-6)

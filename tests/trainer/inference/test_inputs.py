@@ -1,0 +1,130 @@
+"""Tests of which images are asked about, and which of them show the same breast."""
+
+import dataclasses
+import os
+
+import pytest
+
+from records.errors import CallerError
+from trainer.data.image_file import NOBODY, Origin
+from trainer.inference import inputs
+from trainer.inference.exams import Exams, Place
+from trainer.inference.inputs import Asked
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b/2.PNG", "b/1.dcm", "a/c/x.tiff", "notes.txt", ".hidden.png", "out/map.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    (tmp_path / "a" / "IM0001").write_bytes(b"\0" * 128 + b"DICM")
+    (tmp_path / "a" / "IM0002").write_bytes(b"\0" * 127 + b"DICM")
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+def names(images, folder):
+    return [image.path.relative_to(folder).as_posix() for image in images]
+
+
+def test_folders_are_searched_to_the_bottom(folder):
+    """Known suffixes and DICOM of any name, in order of name, but for the folder of outputs."""
+    found = inputs.find([str(folder)], output_dir=folder / "out")
+    assert names(found, folder) == ["a/IM0001", "a/c/x.tiff", "b/1.dcm", "b/2.PNG"]
+
+
+def test_a_image_is_asked_about_once_and_files_are_taken_whatever_they_are(folder):
+    arguments = [folder / "notes.txt", folder / "b", folder / "b" / ".." / "b" / "1.dcm"]
+    found = inputs.find(list(map(str, arguments)), output_dir=folder / "out")
+    assert names(found, folder) == ["notes.txt", "b/1.dcm", "b/2.PNG"]
+
+
+def test_a_table_tells_what_files_do_not(folder):
+    table = folder / "images.csv"
+    table.write_text("path,exam,side,view\nb/1.dcm,anna,LEFT,cc\nb/2.PNG,,,\n")
+    one, two = inputs.find([], output_dir=folder / "out", table=str(table))
+    assert (one.exam, one.side, one.view) == ("anna", "left", "CC")
+    assert (two.exam, two.side, two.view) == ("", "", "")
+    both = inputs.find([str(folder / "b")], output_dir=folder / "out", table=str(table))
+    assert both == [one, two]
+    assert names([one, two], folder) == ["b/1.dcm", "b/2.PNG"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image\nx.png\n", r"has columns 'image', wanted path and any of exam, side, view$"),
+        ("path,name\nx.png,n\n", r"has columns 'path, name', wanted path"),
+        ("path\nb/1.dcm\nb/../b/1.dcm\n", r"record 2: .*1.dcm stands there twice$"),
+        ("", r"has columns '', wanted path"),
+        ("path,side\nb/1.dcm,middle\n", r"record 1: side 'middle' is not left or right$"),
+        ("path\nb/1.dcm\nb/9.dcm\n", r"record 2: .*b/9.dcm is not there; paths are relative"),
+        ("path,side\nb/1.dcm,left,CC\n", r"record 1 is no image: wanted a path and no more"),
+        ("path,side\n,left\n", r"record 1 is no image"),
+        ('path\n"x\n', r"is not a CSV file"),
+    ],
+)
+def test_a_table_that_is_not_usable(folder, text, message):
+    table = folder / "images.csv"
+    table.write_text(text)
+    with pytest.raises(CallerError, match=rf"^--images=\S*images.csv.*{message}"):
+        inputs.find([], output_dir=folder / "out", table=str(table))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "table", "message"),
+    [
+        ([], None, r"--mode=predict needs images: python -m trainer"),
+        (["nowhere.dcm"], None, r"nowhere.dcm is not there; give images or folders of images$"),
+        (["empty"], None, r"empty holds no image; wanted DICOM files, or others that end in .pgm"),
+        ([], "nowhere.csv", r"--images=nowhere.csv can't be read: No such file or directory$"),
+    ],
+)
+def test_nothing_to_ask_about(folder, monkeypatch, arguments, table, message):
+    monkeypatch.chdir(folder)
+    with pytest.raises(CallerError, match=message):
+        inputs.find(arguments, output_dir=folder / "out", table=table)
+
+
+def header(patient: str, study: str = "", side: str = "", view: str = ""):
+    return dataclasses.replace(NOBODY, patient_id=patient, side=side, view=view), Origin(study)
+
+
+UNKNOWN = (NOBODY, Origin())
+
+
+def test_exams_are_numbered_without_a_name(tmp_path):
+    exams = Exams()
+    image = Asked(tmp_path / "1.dcm")
+    assert exams.place(image, *header("Anna", "1.2", "left", "CC")) == Place(1, "left", "CC")
+    assert exams.place(image, *header("Bert", "1.3", "left", "CC")) == Place(2, "left", "CC")
+    assert exams.place(image, *header("Anna", "1.2", "right", "MLO")) == Place(1, "right", "MLO")
+    # a year later
+    assert exams.place(image, *header("Anna", "1.4", "left", "CC")) == Place(3, "left", "CC")
+    assert exams.place(image, *header("", "1.4", "left", "CC")) == Place(None, "left", "CC")
+    assert exams.place(image, NOBODY, Origin(side="right")) == Place(None, "right", "")
+
+
+def test_the_table_goes_before_the_header(tmp_path):
+    exams = Exams()
+    told = Asked(tmp_path / "1.pgm", exam="e", side="right", view="MLO")
+    assert exams.place(told, *header("Anna", "1.2", "left", "CC")) == Place(1, "right", "MLO")
+    assert exams.place(told, *UNKNOWN) == Place(1, "right", "MLO")
+    # a name of the table is no PatientID
+    assert exams.place(Asked(tmp_path / "2.pgm"), *header("e")) == Place(2, "", "")
+
+
+def test_names_of_cbis_ddsm_tell_patient_side_and_view(tmp_path):
+    exams = Exams()
+    left = Asked(tmp_path / "Calc-Test_P_00038_LEFT_CC" / "1.2" / "1.3" / "1-1.dcm")
+    right = Asked(tmp_path / "Mass-Training_P_00038_RIGHT_MLO_1.png")
+    other = Asked(tmp_path / "P_00039_LEFT_CC.png")
+    of_header = header("Mass-Test_P_00039_LEFT_MLO", study="its own")
+    assert exams.place(left, *UNKNOWN) == Place(1, "left", "CC")
+    assert exams.place(right, *UNKNOWN) == Place(1, "right", "MLO")
+    assert exams.place(other, *UNKNOWN) == Place(2, "left", "CC")
+    assert exams.place(Asked(tmp_path / "1-1.dcm"), *of_header) == Place(2, "left", "MLO")
+    # a header that names a patient is believed, not the folder
+    assert exams.place(left, *header("Anna", "1.2")) == Place(3, "", "")

@@ -1,0 +1,26 @@
+"""Which epoch is best, and how long ago it was, in either direction."""
+
+import pytest
+
+from trainer.training.checkpoints import Monitor
+
+VALUES = {3: 0.5, 4: 0.9, 5: 0.2, 6: 0.9, 7: 0.2}
+
+
+@pytest.mark.parametrize(("mode", "best", "since"), [("min", 5, 2), ("max", 4, 3)])
+def test_the_first_of_equals_is_best(mode, best, since):
+    monitor = Monitor("val_auc", mode)
+    assert monitor.best_epoch(VALUES) == best
+    assert monitor.epochs_since_best(VALUES) == since
+
+
+def test_before_the_first_epoch():
+    assert Monitor().epochs_since_best({}) == 0
+
+
+@pytest.mark.parametrize(("mode", "better"), [("min", 0.3), ("max", 0.7)])
+def test_better_by_more_than_so_much(mode, better):
+    monitor = Monitor("val_auc", mode)
+    assert monitor.better(better, 0.5, by=0.1)
+    assert not monitor.better(better, 0.5, by=0.3)
+    assert not monitor.better(1 - better, 0.5)

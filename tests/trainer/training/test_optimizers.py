@@ -1,0 +1,165 @@
+"""Optimizers and learning rates against NumPy, on a model of one weight matrix."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from flags.training import TrainingConfig
+from trainer.training import optimizers
+
+IMAGES = np.random.default_rng(3).normal(size=(8, 3)).astype(np.float32)
+TRUTH = IMAGES @ np.array([[1.0], [-2.0], [0.5]], np.float32)
+
+
+def one_layer() -> keras.Model:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.array([[0.1], [0.2], [0.3]], np.float32)])
+    return model
+
+
+def train(config, *, rate=0.01, batch=8, epochs=1, callbacks=()):
+    model = one_layer()
+    model.compile(optimizers.make(config, rate=rate), "mse")
+    model.fit(
+        IMAGES,
+        TRUTH,
+        batch_size=batch,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=list(callbacks),
+    )
+    return model
+
+
+def gradient(weights):
+    x, y = IMAGES.astype(float), TRUTH.astype(float)
+    return 2 * x.T @ (x @ weights - y) / len(x)
+
+
+START = np.array([[0.1], [0.2], [0.3]])
+
+
+def test_sgd_with_momentum_and_decay():
+    config = TrainingConfig(optimizer="sgd", momentum=0.9, weight_decay=0.1)
+    weights, velocity = START, 0
+    for _ in range(3):
+        velocity = 0.9 * velocity - 0.01 * gradient(weights)
+        weights = weights * (1 - 0.01 * 0.1) + velocity
+    np.testing.assert_allclose(train(config, epochs=3).get_weights()[0], weights, rtol=1e-4)
+
+
+def test_adam_and_adamw():
+    def adam(decay):
+        weights, m, v = START, 0, 0
+        for step in (1, 2, 3):
+            slope = gradient(weights)
+            m, v = 0.9 * m + 0.1 * slope, 0.999 * v + 0.001 * slope**2
+            ahead = (m / (1 - 0.9**step)) / (np.sqrt(v / (1 - 0.999**step)) + 1e-7)
+            weights = weights * (1 - 0.01 * decay) - 0.01 * ahead
+        return weights
+
+    plain = train(TrainingConfig(), epochs=3).get_weights()[0]
+    np.testing.assert_allclose(plain, adam(0), rtol=1e-4)
+    decayed = train(TrainingConfig(optimizer="adamw", weight_decay=0.2), epochs=3)
+    np.testing.assert_allclose(decayed.get_weights()[0], adam(0.2), rtol=1e-4)
+
+
+@pytest.mark.parametrize(("given", "decay"), [(None, 0.004), (0.0, 0.0)])
+def test_decay_of_adamw_that_is_not_given_is_that_of_keras(given, decay):
+    mine = train(TrainingConfig(optimizer="adamw", weight_decay=given), rate=0.1, epochs=20)
+    theirs = one_layer()
+    theirs.compile(keras.optimizers.AdamW(0.1, weight_decay=decay), "mse")
+    theirs.fit(IMAGES, TRUTH, batch_size=8, epochs=20, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(mine.get_weights()[0], theirs.get_weights()[0])
+
+
+def test_rmsprop_and_adagrad():
+    slope = gradient(START)
+    rmsprop = train(TrainingConfig(optimizer="rmsprop")).get_weights()[0]
+    np.testing.assert_allclose(
+        rmsprop, START - 0.01 * slope / np.sqrt(0.1 * slope**2 + 1e-7), rtol=1e-4
+    )
+    adagrad = train(TrainingConfig(optimizer="adagrad")).get_weights()[0]
+    np.testing.assert_allclose(
+        adagrad, START - 0.01 * slope / np.sqrt(0.1 + slope**2 + 1e-7), rtol=1e-4
+    )
+
+
+def test_two_accumulated_batches_are_one_of_twice_the_size():
+    twice = train(TrainingConfig(accumulate=2), batch=4, epochs=3)
+    once = train(TrainingConfig(), batch=8, epochs=3)
+    np.testing.assert_allclose(twice.get_weights()[0], once.get_weights()[0], rtol=1e-5)
+    assert abs(once.get_weights()[0] - START).max() > 0.01
+
+
+def test_average_of_weights():
+    """Without callbacks Keras leaves the average in the model when training ends."""
+    weights, average = START, None
+    for _ in range(4):
+        weights = weights - 0.1 * gradient(weights)
+        average = weights if average is None else 0.75 * average + 0.25 * weights
+    model = train(TrainingConfig(optimizer="sgd", ema=0.75), rate=0.1, epochs=4)
+    np.testing.assert_allclose(model.get_weights()[0], average, rtol=1e-5)
+
+
+class Rates(keras.callbacks.Callback):
+    """Notes the learning rate of every batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(float(self.model.optimizer.learning_rate))
+
+
+def rates(config, *, epochs, start=0, between=()):
+    seen = Rates()
+    follow = optimizers.follow(config, rate=0.01, start=start, epochs=epochs, batches=2)
+    model = one_layer()
+    model.compile(optimizers.make(config, rate=0.01), "mse")
+    model.fit(
+        IMAGES,
+        TRUTH,
+        batch_size=4,
+        initial_epoch=start,
+        epochs=start + epochs,
+        verbose=0,
+        callbacks=[*follow, *between, seen],
+    )
+    return seen.seen
+
+
+def each_twice(values):
+    return list(itertools.chain.from_iterable((v, v) for v in values))
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_a_schedule_counts_from_the_first_epoch_of_its_phase(start):
+    config = TrainingConfig(schedule="linear")
+    expected = each_twice([0.01, 0.0075, 0.005, 0.0025])
+    assert rates(config, epochs=4, start=start) == pytest.approx(expected)
+
+
+def test_warm_up_rises_by_batches_then_the_schedule_begins():
+    config = TrainingConfig(schedule="step:factor=0.1:every=1", warmup_epochs=2)
+    expected = [0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01, 0.001, 0.001]
+    assert rates(config, epochs=4, start=3) == pytest.approx(expected)
+
+
+def test_a_plateau_stays_cut_under_a_schedule():
+    """A loss that never falls by 1000 is on a plateau from the second epoch on."""
+    plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=1000)
+    config = TrainingConfig(schedule="exponential:rate=0.5")
+    expected = each_twice([0.01, 0.005, 0.00025, 0.0000125])
+    assert rates(config, epochs=4, between=[plateau]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_cut_in_the_warm_up_is_forgotten():
+    plateau = keras.callbacks.ReduceLROnPlateau("loss", factor=0.1, patience=1, min_delta=1000)
+    config = TrainingConfig(warmup_epochs=2)
+    seen = rates(config, epochs=3, between=[plateau])
+    assert seen == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])

@@ -1,0 +1,170 @@
+"""Cross-validation over the stored folds: every image judged by a network that never saw it.
+
+Fold k is judged, fold k + 1 validates (cyclic), the others train: early stopping and the choice of
+the best epoch never see the judged fold (Cawley & Talbot, On over-fitting in model selection,
+JMLR 11:2079-2107, 2010). Each fold is a run folder like any other, fold<k>/, with a calibration
+and a threshold of its own; an image keeps those of the network that judged it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import math
+import pathlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+
+from flags import catalogue, tta
+from flags.training import TrainingConfig
+from records import schema
+from records.errors import CallerError, OutOfTime
+from trainer.commands import train
+from trainer.data import run_folder
+from trainer.data.dataset import Records, Split, find_directory, open_records, select, settle
+from trainer.evaluation import calibration
+from trainer.metrics import compute, predictions
+from trainer.metrics.over_folds import summarise
+from trainer.metrics.predictions import Prediction
+from trainer.model import feature_cache
+from trainer.reports import gallery, report
+
+MIN_FOLDS = 3
+"""One is judged, one validates, one trains."""
+POOLED = "out-of-fold"
+"""Name of the images of all folds, each with the prediction of the run that never saw it."""
+_OF_A_FOLD = ("throughput", "dead_units")
+
+
+def cross_validate(config: TrainingConfig) -> pathlib.Path:
+    """Trains once for each fold and scores all predictions together; finished folds are kept.
+
+    Returns:
+        the folder, which holds predictions.csv, metrics.json, report.html and the folds' runs.
+
+    Raises:
+        CallerError: data, weights or run folder do not fit the configuration.
+        OutOfTime: --max_minutes are over before the last fold is finished.
+    """
+    records = open_records(
+        find_directory(config.dataset_dir),
+        condition=config.where,
+        skip_damaged=config.skip_damaged,
+    )
+    if records.folds < MIN_FOLDS:
+        raise CallerError(
+            f"--mode=cross_validate needs {MIN_FOLDS} folds (one judged, one validating, one "
+            f"training), {records.directory} has {records.folds}; convert again with --folds=4"
+        )
+    name = config.target or catalogue.DATASETS[records.dataset].target
+    target = settle(records, catalogue.TARGETS[name])
+    folds = [schema.fold_name(fold) for fold in range(records.folds)]
+    pooled = select(records, POOLED, folds, target)
+    directory, content = run_folder.check_run(config, records, name)
+    configs = [_configure(config, records, directory, fold) for fold in range(records.folds)]
+    for of_fold in configs:  # what the last one lacks is not to be found out hours later
+        train.divide(records, of_fold)
+    run_folder.open_run(directory, content)
+    end = time.monotonic() + (60 * config.max_minutes or math.inf)
+    runs = [_run_fold(of_fold, len(folds), end) for of_fold in configs]
+    predicted = [
+        dataclasses.replace(prediction, split=POOLED)
+        for run in runs
+        for prediction in predictions.read(run / "predictions.csv")
+    ]
+    _check_images(directory, predicted, pooled)
+    predictions.write(directory / "predictions.csv", predicted)
+    scores = compute.score(
+        predicted, split=POOLED, label_names=target.names, ordinal=target.kind == "ordinal"
+    )
+    over_folds = summarise([run_folder.read_json(run / "metrics.json") for run in runs])
+    run_folder.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
+    one_class = {"predicts_one_class": scores["predicts_one_class"]}
+    run_folder.write_json(
+        directory / "run.json", {**_describe(runs, pooled, target.names), **one_class}
+    )
+    gallery.gather(directory, runs, predicted, ordinal=target.kind == "ordinal")
+    report.write(directory)
+    feature_cache.discard(directory)
+    return directory
+
+
+def _configure(
+    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int
+) -> TrainingConfig:
+    """Makes the configuration of one fold: a training run like any other."""
+    return dataclasses.replace(
+        config,
+        mode="train",
+        run_dir=str(directory / schema.fold_name(fold)),
+        dataset_dir=str(records.directory),
+        test_fold=fold,
+        fold=(fold + 1) % records.folds,
+        feature_dir=config.feature_dir or str(feature_cache.folder_of(directory)),
+    )
+
+
+def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
+    """Trains and judges one fold, unless it is finished; returns its run folder.
+
+    A fold that was judged another way, or before there was calibration, is only judged again.
+    """
+    assert config.run_dir is not None
+    run = pathlib.Path(config.run_dir)
+    fitted = calibration.read(run) or {}
+    same_views = fitted.get("test_time_augmentation") == (config.tta or tta.NONE)
+    if same_views and (run / "report.html").is_file():  # written last
+        logging.info("%s is finished", run)
+        return run
+    left = (end - time.monotonic()) / 60
+    if left <= 0:
+        raise OutOfTime(
+            f"--max_minutes={config.max_minutes:g} are over before {run}; give the same command "
+            "again to go on"
+        )
+    logging.info("%s, one of %d", run, folds)
+    keras.backend.clear_session()  # names of layers, as in a process of its own
+    gc.collect()
+    return train.train(dataclasses.replace(config, max_minutes=left if config.max_minutes else 0.0))
+
+
+def _check_images(directory: pathlib.Path, predicted: Sequence[Prediction], pooled: Split) -> None:
+    """Makes sure that every image was judged once: damage may have come, or gone, in between."""
+    judged = sorted(prediction.image_id for prediction in predicted)
+    if judged != sorted(image["image_id"] for image in pooled.images):
+        raise CallerError(
+            f"{directory}: its folds judged {len(judged)} images, now {len(pooled.images)} can be "
+            "read; records were damaged or restored in between, give another --run_dir"
+        )
+
+
+def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> dict[str, Any]:
+    """Says what was trained on what: run.json of the first fold, with what differs among folds."""
+    described = [run_folder.read_json(run / "run.json") for run in runs]
+    minutes = [sum(run["minutes"].values()) for run in described]
+    return {
+        **{key: value for key, value in described[0].items() if key not in _OF_A_FOLD},
+        "splits": {POOLED: pooled.describe(names)},
+        "class_weights": np.mean([run["class_weights"] for run in described], axis=0).tolist(),
+        "minutes": {"all folds": round(sum(minutes), 3)},
+        "images_per_second": float(np.mean([run["images_per_second"] for run in described])),
+        "folds": [
+            {
+                "run": run.name,
+                "minutes": spent,
+                "splits": description["splits"],
+                "metrics": run_folder.read_json(run / "metrics.json"),
+                "calibration": _without_curve(calibration.read(run)),
+            }
+            for run, description, spent in zip(runs, described, minutes, strict=True)
+        ],
+    }
+
+
+def _without_curve(fitted: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (fitted or {}).items() if key != "isotonic"}

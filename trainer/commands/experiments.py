@@ -1,0 +1,150 @@
+"""Runs the published experiments one after the other, and compares them on one page.
+
+  python -m trainer.commands.experiments --only="c h" --phase1_epochs=5
+
+Flags that are not its own go on to every run. A finished run is kept, an interrupted one goes on;
+one that fails is named and the others go on. Exit code 1 if any failed.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+from absl import flags
+
+from flags import catalogue, command_line, comparison
+from records.errors import CallerError
+
+BASELINE = "baseline"
+
+
+def main() -> None:
+    """Runs the program with the flags of the command line."""
+    command_line.run(run, comparison.define, pass_unknown=True)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs what is to be run and writes the comparison; returns the exit code.
+
+    Raises:
+        CallerError: there is no such experiment, or the runs are to share a folder.
+    """
+    values = flags.FLAGS
+    if any(argument.lstrip("-").startswith("run_dir") for argument in arguments):
+        raise CallerError(
+            "--run_dir: every experiment has a folder of its own; --runs names the one of all"
+        )
+    flagfiles = {path.stem: path for path in sorted(pathlib.Path(values.flagfiles).glob("*.flags"))}
+    names = choose(flagfiles, values.only.split())
+    root = pathlib.Path(values.runs)
+    errors: dict[str, str] = {}
+    for name in names:
+        print(f"experiment {name}", flush=True)
+        error = run_one(root / name, [*flags_of(name, flagfiles, root), *arguments])
+        if error is not None:
+            errors[name] = error
+    shown = [name for name in flagfiles if name in names or _is_finished(root / name)]
+    _compare(root, {name: flagfiles[name] for name in shown}, errors)
+    for name, error in errors.items():
+        print(f"failed: {name}: {error}", file=sys.stderr)
+    return 1 if errors else 0
+
+
+def choose(flagfiles: dict[str, pathlib.Path], only: Sequence[str]) -> list[str]:
+    """Lists what to run: the names given, else all experiments; before each what it begins from.
+
+    Raises:
+        CallerError: a name is unknown, or there is no experiment at all.
+    """
+    for name in only:
+        catalogue.check_name("only", name, flagfiles)
+    chosen = only or [name for name, path in flagfiles.items() if "\n# Published" in _text(path)]
+    if not chosen:
+        raise CallerError("--flagfiles holds no experiment; give the folder flags/experiments")
+    ordered: list[str] = []
+    for name in chosen:
+        source = source_of(flagfiles[name], flagfiles)
+        ordered += [source, name] if source else [name]
+    return list(dict.fromkeys(ordered))
+
+
+def source_of(flagfile: pathlib.Path, flagfiles: Mapping[str, pathlib.Path]) -> str | None:
+    """Names the flagfile whose run this one begins from (--init_from), if there is one."""
+    for line in _text(flagfile).splitlines():
+        name = pathlib.PurePath(line.removeprefix("--init_from=")).name
+        if line.startswith("--init_from=") and name in flagfiles:
+            return name
+    return None
+
+
+def flags_of(name: str, flagfiles: Mapping[str, pathlib.Path], root: pathlib.Path) -> list[str]:
+    """Lists the flags of an experiment; it begins from a run below `root`, as it is one itself."""
+    source = source_of(flagfiles[name], flagfiles)
+    begins = [f"--init_from={root / source}"] if source else []
+    return [f"--flagfile={flagfiles[name]}", f"--run_dir={root / name}", *begins]
+
+
+def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
+    """Runs one experiment in a process of its own; returns the line that says why it failed."""
+    path = directory.with_name(f"{directory.name}.command")
+    if (
+        _is_finished(directory)
+        and path.is_file()
+        and path.read_text(encoding="utf-8") == shlex.join(given)
+    ):
+        print(f"{directory} is finished", flush=True)
+        return None
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(shlex.join(given), encoding="utf-8")
+    last = ""
+    with subprocess.Popen(
+        [sys.executable, "-m", "trainer", *given], stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            last = line.strip() or last
+    if process.returncode == 0:
+        return None
+    path.unlink()
+    return f"{last.removeprefix('error: ')} (exit code {process.returncode})"
+
+
+def _compare(
+    root: pathlib.Path, flagfiles: Mapping[str, pathlib.Path], errors: Mapping[str, str]
+) -> None:
+    """Writes the comparison; the baseline is the published one if it is finished, else the first.
+
+    Args:
+        root: folder of the runs, each under its experiment's name.
+        flagfiles: name -> flagfile of those that were to run now, and of finished ones.
+        errors: name -> why it failed.
+    """
+    from trainer.commands import compare
+    from trainer.evaluation import compared_run, published
+
+    runs, unfinished = [], []
+    for name in sorted(flagfiles, key=lambda name: name != BASELINE):
+        path = flagfiles[name]
+        if name in errors or not _is_finished(root / name):
+            unfinished.append((published.read(path), errors.get(name, "not finished")))
+        else:
+            runs.append(compared_run.read(root / name, name=name, flagfile=path))
+    compare.write(root, runs, unfinished=unfinished)
+    print(f"comparison: {(root / 'comparison.html').resolve()}")
+
+
+def _is_finished(directory: pathlib.Path) -> bool:
+    return (directory / "report.html").is_file()  # written last
+
+
+def _text(path: pathlib.Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

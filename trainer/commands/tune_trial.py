@@ -1,0 +1,40 @@
+"""One trial of a search, in a process of its own: python -m trainer.commands.tune_trial.
+
+Reads its configuration, one line of JSON, from standard input, trains, and judges nothing. It ends
+when standard input does: a trial never outlives the search that began it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+
+from flags import command_line
+from flags.training import TrainingConfig
+from records import memory
+from records.errors import CallerError
+
+
+def main() -> None:
+    """Trains what standard input says."""
+    config = TrainingConfig(**json.loads(sys.stdin.readline()))
+    threading.Thread(target=_watch, daemon=True).start()
+    memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
+    from trainer.commands import train
+
+    try:
+        train.train(config, judge=False)
+    except CallerError as error:
+        command_line.end(str(error))
+
+
+def _watch() -> None:
+    """Waits for the other end of standard input to be closed, by whatever end the search took."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

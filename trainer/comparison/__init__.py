@@ -1,1 +1,0 @@
-"""Runs beside each other: paired tests, what was published, and how it is said."""

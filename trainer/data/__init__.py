@@ -1,0 +1,1 @@
+"""Records and image files as tf.data and arrays: selection, sampling, damage, run folders."""

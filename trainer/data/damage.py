@@ -1,0 +1,103 @@
+"""Damaged shards: where the damage is, and a copy of what is sound around it.
+
+with damage.named(directory, shards):  # a damaged record becomes one line with shard and byte
+    model.fit(...)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+import struct
+from collections.abc import Iterable, Iterator
+
+import google_crc32c
+import tensorflow as tf
+
+from records.errors import CallerError
+
+_HEAD, _FOOT = 12, 4
+"""Bytes around the data: its length and that one's CRC; its CRC (tensorflow.org, TFRecord)."""
+_MASK_DELTA = 0xA282EAD8
+"""tensorflow/core/lib/hash/crc32c.h: a stored CRC is rotated right by 15 bits, then this added."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Stretch:
+    """Bytes start..end-1 of a shard: one record, or all that follows a length that is damaged.
+
+    Attributes:
+        record: its number in the shard, from 1.
+        sound: whether both checksums agree.
+    """
+
+    record: int
+    start: int
+    end: int
+    sound: bool
+
+
+def walk(path: pathlib.Path) -> Iterator[Stretch]:
+    """Yields the records of a shard in order; one of them is in memory at a time."""
+    size = path.stat().st_size
+    start, record = 0, 0
+    with path.open("rb") as file:
+        while start < size:
+            record += 1
+            head = file.read(_HEAD)
+            if len(head) < _HEAD or not _agrees(head[:8], head[8:]):
+                yield Stretch(record, start, size, sound=False)
+                return
+            end = start + _HEAD + struct.unpack("<Q", head[:8])[0] + _FOOT
+            if end > size:
+                yield Stretch(record, start, size, sound=False)
+                return
+            data, foot = file.read(end - start - _HEAD - _FOOT), file.read(_FOOT)
+            yield Stretch(record, start, end, sound=_agrees(data, foot))
+            start = end
+
+
+def find(path: pathlib.Path) -> list[Stretch]:
+    """Lists the damaged stretches of a shard."""
+    return [stretch for stretch in walk(path) if not stretch.sound]
+
+
+def describe(path: pathlib.Path, stretch: Stretch) -> str:
+    """Names a damaged stretch: shard, record and byte."""
+    return f"{path.name} record {stretch.record} (from byte {stretch.start})"
+
+
+def copy_sound(path: pathlib.Path, copy: pathlib.Path) -> None:
+    """Writes the sound records of a shard, as they lie there, to another file."""
+    with path.open("rb") as file, copy.open("wb") as sound:
+        for stretch in walk(path):
+            if stretch.sound:
+                file.seek(stretch.start)
+                sound.write(file.read(stretch.end - stretch.start))
+
+
+@contextlib.contextmanager
+def named(directory: pathlib.Path, shards: Iterable[str]) -> Iterator[None]:
+    """Turns TensorFlow's error at a damaged record into one line that names it.
+
+    Raises:
+        CallerError: shard, record and byte of the first damage of each damaged shard.
+    """
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        damaged = {name: found[0] for name in shards if (found := find(directory / name))}
+        said = [describe(directory / name, first) for name, first in damaged.items()]
+        raise CallerError(
+            f"{directory}: {', '.join(said) or 'a record'} is damaged; remove the shard and give "
+            "the command of the conversion again, then this one, or go on without such records "
+            "with --skip_damaged"
+        ) from error
+
+
+def _agrees(data: bytes, stored: bytes) -> bool:
+    """Compares the masked CRC32C of some bytes with the four bytes stored after them."""
+    crc: int = google_crc32c.value(data)
+    masked = (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
+    return stored == struct.pack("<I", masked)

@@ -1,0 +1,184 @@
+"""An image file -> the very pixels its record would hold, and where on the image they lie.
+
+preparation = images.read_preparation(pathlib.Path("runs/a"))
+image = images.prepare(pathlib.Path("image.dcm"), preparation)
+answers = model.predict(image.record[None])
+
+The one place where this program decodes images.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import pathlib
+
+import cv2
+import numpy as np
+from absl import logging
+from numpy.typing import NDArray
+
+from beam_jobs.imaging import breast, decode, recipe
+from beam_jobs.imaging.decode import NOBODY, Identity, Origin, UnusableImage
+from beam_jobs.imaging.geometry import Trail
+from flags import recipe as language
+from records.errors import CallerError
+from records.preprocessing import Preparation
+from trainer.data import run_folder
+
+__all__ = [
+    "NOBODY",
+    "Identity",
+    "Origin",
+    "PreparedImage",
+    "UnusableImage",
+    "find_breast",
+    "identify",
+    "prepare",
+    "read_mask",
+    "read_preparation",
+]
+
+
+_LARGEST_MASK = 100_000_000
+_HALF = 32767  # of full scale
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedImage:
+    """An image as it is and as a network takes it.
+
+    Attributes:
+        path: of its file.
+        pixels: [height, width] uint16, decoded, 0 black to 65535 white.
+        record: [h, w, 1] uint16, as a record holds it.
+        matrix: [3, 3] float64, (column, row, 1) of a record's pixel -> of the image, see
+            `beam_jobs.imaging.geometry.Trail`.
+        view: CC, MLO or another projection: as given, else as the DICOM header says; "" if neither.
+        side: left or right, likewise.
+    """
+
+    path: pathlib.Path
+    pixels: NDArray[np.uint16]
+    record: NDArray[np.uint16]
+    matrix: NDArray[np.float64]
+    view: str
+    side: str
+
+
+def read_preparation(directory: pathlib.Path) -> Preparation:
+    """Reads how the images of a run were prepared; warns where libraries differ by now.
+
+    Raises:
+        CallerError: the folder holds no run, or one that does not say it.
+    """
+    preparation = _find_preparation(directory)
+    for name, then in preparation.versions.items():
+        now = importlib.metadata.version(name)
+        if now != then:
+            logging.warning(
+                "%s %s prepared the images that %s learned from, here it is %s: pixels may differ",
+                name,
+                then,
+                directory,
+                now,
+            )
+    return preparation
+
+
+def _find_preparation(directory: pathlib.Path) -> Preparation:
+    """Takes it from run.json; of a run that lacks it, from its records if they are there."""
+    path = directory / "run.json"
+    if not path.is_file():
+        raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
+    description = run_folder.read_json(path)
+    if "preparation" in description:
+        return Preparation.from_json(description["preparation"])
+    records = pathlib.Path(description.get("dataset_dir", "")) / "manifest.json"
+    if records.is_file():
+        manifest = run_folder.read_json(records)
+        if manifest.get("data_fingerprint") == description.get("data_fingerprint"):
+            return Preparation.from_manifest(manifest)
+    raise CallerError(
+        f"{path} does not say how its images were prepared, and {records} is not of the records it "
+        "learned from; train again"
+    )
+
+
+def identify(path: pathlib.Path) -> tuple[Identity, Origin]:
+    """Reads whose image a DICOM header says it is, and whence; nothing of what is no DICOM.
+
+    Raises:
+        UnusableImage: the file can't be read.
+    """
+    try:
+        return decode.read_identity(path), decode.read_origin(path)
+    except OSError as error:
+        raise UnusableImage("unreadable", error.strerror or type(error).__name__) from error
+
+
+def prepare(
+    path: pathlib.Path, preparation: Preparation, *, view: str = "", side: str = ""
+) -> PreparedImage:
+    """Decodes an image and makes of it what the conversion would write.
+
+    Args:
+        path: DICOM, PGM, PNG, JPEG or TIFF.
+        preparation: of the run that is asked.
+        view: projection, such as MLO; "" takes it from the DICOM header.
+        side: left or right; "" takes it from the DICOM header.
+
+    Raises:
+        UnusableImage: the image can't be used, or the recipe needs a view or side nobody tells.
+    """
+    if not (view and side):
+        identity, origin = identify(path)
+        view, side = view or identity.view, side or identity.side or origin.side
+    pixels = decode.read_image(
+        path,
+        options=decode.Options(
+            max_pixels=preparation.max_pixels,
+            window=preparation.window,
+            frame=preparation.frame,
+            decoder=preparation.decoder,
+        ),
+    )
+    _check_told(preparation, view=view, side=side)  # what is no image at all said so before
+    trail = Trail()
+    record = recipe.prepare(
+        pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
+    )
+    return PreparedImage(path, pixels, record, trail.matrix, view, side)
+
+
+def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
+    """Refuses an image the recipe would treat as another than the network learned from."""
+    for step in language.parse(preparation.recipe):
+        if step.name == "pectoral" and not view:
+            raise UnusableImage(
+                "view_unknown", "the recipe's pectoral needs the view, the header does not say it"
+            )
+        if ("by", "side") in step.parameters and not side:
+            raise UnusableImage(
+                "side_unknown", "the recipe's orient needs the side, the header does not say it"
+            )
+
+
+def find_breast(pixels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Finds the breast on a decoded image; returns [height, width], true on it.
+
+    Raises:
+        UnusableImage: nothing on the image is as large as a breast.
+    """
+    found = breast.find(breast.shrink(pixels)).astype(np.uint8)
+    height, width = pixels.shape
+    return cv2.resize(found, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def read_mask(path: pathlib.Path) -> NDArray[np.bool_]:
+    """Reads the outline of a lesion, an image of two values; returns [height, width].
+
+    Raises:
+        UnusableImage: the file can't be read, or nothing is drawn in it.
+    """
+    return decode.read_image(path, options=decode.Options(max_pixels=_LARGEST_MASK)) > _HALF

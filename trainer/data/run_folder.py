@@ -1,0 +1,203 @@
+"""The folder of a run: whose it is, and what it says of itself.
+
+config.json  every flag, the target taken and the fingerprint of the data
+run.json     what was trained on what, for the report
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+from absl import logging
+
+from flags.training import TrainingConfig
+from records import lock
+from records.errors import CallerError
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Records
+
+DEFAULT_ROOT = pathlib.Path("runs")
+_LOCK = ".lock"
+# these do not change what is learned, so a run may be taken up with others
+_INCIDENTAL = (
+    "run_dir",
+    "dataset_dir",
+    "cache",
+    "skip_damaged",
+    "max_minutes",
+    "profile",
+    "feature_dir",
+    "feature_gb",
+    "space",
+    "trials",
+    "processes",
+    "tta",
+)
+
+
+def check_run(
+    config: TrainingConfig, records: Records, target: str
+) -> tuple[pathlib.Path, dict[str, Any]]:
+    """Names the run folder, and makes sure that it is free or holds this very run.
+
+    Returns:
+        the folder, and the content of its config.json.
+
+    Raises:
+        CallerError: the folder holds a run of another configuration or other data, or something
+            else.
+    """
+    decisive = {key: value for key, value in config.to_json().items() if key not in _INCIDENTAL}
+    decisive["target"] = target
+    decisive["data_fingerprint"] = records.manifest["data_fingerprint"]
+    directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
+    path = directory / "config.json"
+    if path.is_file():
+        found = {**TrainingConfig().to_json(), **read_json(path)}  # it may lack a later flag
+        changed = [
+            f"{key} ({found.get(key)}, now {value})"
+            for key, value in decisive.items()
+            if found.get(key) != value
+        ]
+        if changed:
+            raise CallerError(
+                f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
+            )
+        logging.info("%s: taking up this run where it stopped", directory)
+    elif directory.is_dir() and any(path.name != _LOCK for path in directory.iterdir()):
+        raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
+    return directory, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)}
+
+
+def hold(directory: pathlib.Path) -> contextlib.AbstractContextManager[None]:
+    """Keeps other trainings out of a run folder.
+
+    Raises:
+        CallerError: another one is at work there, or the folder can't be written.
+    """
+    busy = f"{directory} is being trained by another program; wait, or give another --run_dir"
+    return lock.hold(directory / _LOCK, busy=busy)
+
+
+def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:
+    """Makes the run folder and writes config.json.
+
+    Raises:
+        CallerError: the folder can't be written.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / "config.json", content)
+    except OSError as error:
+        raise CallerError(f"{directory} can't be written: {error.strerror}") from error
+
+
+def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
+    """Reads the configuration of a finished run, and the fingerprint of the data it learned from.
+
+    Raises:
+        CallerError: the folder holds no run, or one that is not finished.
+    """
+    path = directory / "config.json"
+    if not path.is_file():
+        raise CallerError(f"{directory} holds no config.json; give the folder of a run")
+    content = read_json(path)
+    if content["mode"] != "train":
+        raise CallerError(
+            f"{directory} holds a whole {content['mode']}; give the folder of one of its "
+            "runs, or the command that began it again"
+        )
+    if not (directory / "model.keras").is_file():
+        raise CallerError(
+            f"{directory} holds no model.keras: its training is not finished; "
+            "give the command that began it again"
+        )
+    fingerprint = content.pop("data_fingerprint")
+    return TrainingConfig(**content), fingerprint
+
+
+def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pathlib.Path]:
+    """Lists the run folders of one network each that a run consists of.
+
+    Args:
+        directory: folder of a run, a cross-validation or an ensemble.
+        description: its run.json.
+    """
+    if "members" in description:
+        return [directory / member for member in description["members"]]
+    folds = [directory / fold["run"] for fold in description.get("folds", [])]
+    return folds or [directory]
+
+
+def check_given(given: TrainingConfig, trained: TrainingConfig) -> None:
+    """Refuses what an evaluation is told otherwise than its run was; flags may be left out.
+
+    Raises:
+        CallerError: names the flag.
+    """
+    default, was = TrainingConfig().to_json(), trained.to_json()
+    for key, value in given.to_json().items():
+        if key not in (*_INCIDENTAL, "mode") and value not in (default[key], was[key]):
+            raise CallerError(
+                f"--{key}={value}: --mode=evaluate judges the run as it was trained, with "
+                f"--{key}={was[key]}; leave the flag out"
+            )
+
+
+def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:
+    """Writes run.json.
+
+    Raises:
+        CallerError: the run began from other weights than can be had now.
+    """
+    path = directory / "run.json"
+    earlier = read_json(path) if path.is_file() else {}
+    began = earlier.get("weights", description["weights"])
+    if began != description["weights"]:
+        raise CallerError(
+            f"{directory} began with {began} weights, now they are {description['weights']}; "
+            "give those again with --weights, or another --run_dir"
+        )
+    write_json(path, {**earlier, **description})
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        CallerError: there is no such file, or it is damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CallerError(f"{path} does not exist; name the folder of a finished run") from None
+    except ValueError as error:
+        raise CallerError(f"{path} is damaged ({error}); name another run folder") from error
+    if not isinstance(content, dict):
+        raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
+    return content
+
+
+def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
+    """Writes JSON whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
+    default = TrainingConfig().to_json()
+    # flags at their default are left out, so that names outlive new flags
+    told = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    recipe = records.manifest["recipe"]
+    mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
+    return DEFAULT_ROOT / (
+        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{mode}-{digest[:8]}"
+    )

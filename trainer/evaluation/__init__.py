@@ -1,0 +1,1 @@
+"""Predictions of a saved model: test-time augmentation, calibration, threshold, comparison."""

@@ -1,0 +1,246 @@
+"""How much a probability is worth: learned on the validation images, told of every image.
+
+content = fit(validated, label_names=("benign", "malignant"))  # calibration.json
+images = apply(content, predicted)
+
+A network's probabilities order images better than they say how often it is right (Guo et al., On
+calibration of modern neural networks, ICML 2017). Two cures, both fitted on images that did not
+train the network and do not judge it:
+
+temperature  softmax(log p / T), one number T for any number of classes; keeps the order of images
+isotonic     the best curve that never falls; two classes. It bends further and follows chance too,
+             so it is used from ISOTONIC_IMAGES images on
+
+Nothing is made up where the images do not tell: then "not_defined_because" says why.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize, special
+from sklearn.isotonic import IsotonicRegression
+
+from trainer.data import run_folder
+from trainer.evaluation import threshold as thresholds
+from trainer.metrics import compute, multiclass
+from trainer.metrics.intervals import Floats
+from trainer.metrics.predictions import Prediction
+
+FILE = "calibration.json"
+MIN_IMAGES = 5
+"""Images that a second class needs: Vittinghoff & McCulloch, Relaxing the rule of ten events per
+variable, American Journal of Epidemiology 165, 2007: below five a variable trouble is common."""
+ISOTONIC_IMAGES = 1000
+"""Niculescu-Mizil & Caruana, Predicting good probabilities with supervised learning, ICML 2005:
+where data are scarce the curve overfits; scikit-learn's CalibratedClassifierCV names the number."""
+NO_IMAGES = "there are no validation images"
+_LEAST = 1e-7
+"""What a probability of 0 counts as, as in Keras's losses: its logarithm must be finite."""
+
+Labels = NDArray[np.int64]
+
+
+def fit(
+    validated: Sequence[Prediction],
+    *,
+    label_names: Sequence[str],
+    if_none: str = NO_IMAGES,
+) -> dict[str, Any]:
+    """Learns temperature, isotonic curve and threshold: the content of calibration.json.
+
+    Args:
+        validated: images that neither trained the network nor judge it; may be empty.
+        label_names: name of each class.
+        if_none: why there are no images, if there are none.
+
+    Returns:
+        "images", "patients"; "temperature" and "isotonic" ({"x", "y"}), None where not defined;
+        "used", "temperature" or "isotonic" and "why", or None and "not_defined_because";
+        "threshold", what `threshold.choose` returns.
+    """
+    labels = np.array([image.label for image in validated], np.int64)
+    probabilities = matrix_of(validated, len(label_names))
+    temperature = isotonic = None
+    reason = _why_not(labels, label_names) if len(labels) else if_none
+    threshold = {"value": None, "not_defined_because": reason}
+    if reason is None:
+        temperature, reason = fit_temperature(probabilities, labels)
+        several = "there are more than two classes"
+        threshold = {"value": None, "not_defined_because": several}
+        if len(label_names) == 2:
+            isotonic = fit_isotonic(probabilities[:, 1], labels)
+            threshold = thresholds.choose(probabilities[:, 1], labels)
+    return {
+        "images": len(labels),
+        "patients": len({image.patient_id for image in validated}),
+        "temperature": temperature,
+        "isotonic": isotonic,
+        **_choose(len(labels), temperature, isotonic, reason),
+        "threshold": threshold,
+    }
+
+
+def read(directory: pathlib.Path) -> dict[str, Any] | None:
+    """Reads what a run has learned of its probabilities; None if it was judged before that was."""
+    path = directory / FILE
+    return run_folder.read_json(path) if path.is_file() else None
+
+
+def apply(content: dict[str, Any], predicted: Sequence[Prediction]) -> list[Prediction]:
+    """Adds calibrated probabilities and the threshold to predictions, where they are defined.
+
+    Args:
+        content: what `fit` returned.
+        predicted: of the same network, seen the same way.
+    """
+    threshold = content["threshold"]["value"]
+    several = bool(predicted) and len(predicted[0].probabilities)
+    calibrated = calibrate(content, matrix_of(predicted, several or 2))
+    if calibrated is None:
+        return [dataclasses.replace(image, threshold=threshold) for image in predicted]
+    return [
+        dataclasses.replace(
+            image,
+            calibrated=float(np.minimum(1.0, row[1:].sum())),
+            calibrated_probabilities=tuple(map(float, row)) if several else (),
+            threshold=threshold,
+        )
+        for image, row in zip(predicted, calibrated, strict=True)
+    ]
+
+
+def calibrate(content: dict[str, Any], probabilities: Floats) -> Floats | None:
+    """Turns probabilities of the classes into calibrated ones, both [images, K], 0..1.
+
+    Returns:
+        None if the network could not be calibrated.
+    """
+    if content["used"] == "temperature":
+        scaled: Floats = special.softmax(_logits(probabilities) / content["temperature"], axis=1)
+        return scaled
+    if content["used"] == "isotonic":
+        curve = content["isotonic"]
+        positive = np.interp(probabilities[:, 1], curve["x"], curve["y"])
+        return np.stack([1 - positive, positive], axis=1)
+    return None
+
+
+def answer_of(image: Prediction, *, ordinal: bool = False) -> int:
+    """Says which class an image is called: of two by its network's threshold, 0.5 if it has none.
+
+    Args:
+        image: what was predicted.
+        ordinal: whether each class is above the one before; of more than two.
+    """
+    if image.probabilities:
+        row = np.array([image.probabilities])
+        return int(multiclass.answers_of(row, ordinal=ordinal)[0])
+    threshold = compute.THRESHOLD if image.threshold is None else image.threshold
+    return int(image.probability > threshold)
+
+
+def confidence_of(image: Prediction, answer: int) -> float | None:
+    """Says how sure an answer is: its calibrated probability, 0..1; None if there is none.
+
+    Jaamour et al. 2023 ask for it. Where the threshold is not 0.5 it may be below a half.
+    """
+    if image.calibrated_probabilities:
+        return image.calibrated_probabilities[answer]
+    if image.calibrated is None or image.probabilities:
+        return None
+    return image.calibrated if answer else 1 - image.calibrated
+
+
+def matrix_of(images: Sequence[Prediction], classes: int) -> Floats:
+    """Takes the probability of each class out of predictions, [images, classes]."""
+    rows = [image.probabilities or (1 - image.probability, image.probability) for image in images]
+    return np.array(rows, np.float64).reshape(-1, classes)
+
+
+def fit_temperature(probabilities: Floats, labels: Labels) -> tuple[float | None, str | None]:
+    """Finds the temperature that makes the labels likeliest (Guo et al. 2017, section 4.2).
+
+    The mean log loss is convex in 1 / T. It falls at 0 unless the true classes have no better
+    logits than all classes on average, and in the end rises unless every true class has the
+    highest one; so one of three things holds.
+
+    Args:
+        probabilities: [images, K], 0..1.
+        labels: [images], 0..K-1.
+
+    Returns:
+        the temperature, above 0, or None and why there is none.
+    """
+    logits = _logits(probabilities)
+    margins: Floats = logits - logits[np.arange(len(labels)), labels][:, None]
+
+    def slope(inverse: float) -> float:
+        return float((special.softmax(inverse * margins, axis=1) * margins).sum(axis=1).mean())
+
+    if slope(0) >= 0:
+        return None, "on the validation images the true classes do not get the higher probabilities"
+    if margins.max() <= 0:
+        return None, (
+            "every validation image has its true class likeliest, so they do not tell how "
+            "often it would be wrong"
+        )
+    high = 1.0
+    while slope(high) < 0:
+        high *= 2
+    return 1 / optimize.brentq(slope, 0, high, xtol=1e-12, rtol=1e-12), None
+
+
+def fit_isotonic(probabilities: Floats, labels: Labels) -> dict[str, list[float]]:
+    """Finds the curve that never falls and is nearest to the labels (Zadrozny & Elkan, KDD 2002).
+
+    It stays as far from 0 and 1 as the number of images allows (rule of succession of Laplace): no
+    image is certain because n others were right.
+
+    Args:
+        probabilities: [images] of label 1, 0..1.
+        labels: [images], 0 or 1.
+
+    Returns:
+        corners "x" and "y" of the curve, straight in between and level outside.
+    """
+    least = 1 / (len(labels) + 2)
+    curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
+    curve.fit(probabilities, labels)
+    return {"x": curve.X_thresholds_.tolist(), "y": curve.y_thresholds_.tolist()}
+
+
+def _logits(probabilities: Floats) -> Floats:
+    """Logarithms of probabilities: what the softmax made them of, but for a constant an image."""
+    return np.log(np.clip(probabilities, _LEAST, 1 - _LEAST))
+
+
+def _why_not(labels: Labels, label_names: Sequence[str]) -> str | None:
+    """Says why these images can't teach; None if they can."""
+    sizes = np.bincount(labels, minlength=len(label_names))
+    commonest, second = np.argsort(-sizes, kind="stable")[:2]
+    if sizes[second] == 0:
+        return f"all validation images are {label_names[commonest]}"
+    if sizes[second] < MIN_IMAGES:
+        return (
+            f"only {sizes[second]} of {len(labels)} validation images are {label_names[second]}, "
+            f"wanted {MIN_IMAGES} or more"
+        )
+    return None
+
+
+def _choose(
+    images: int, temperature: float | None, isotonic: dict[str, Any] | None, reason: str | None
+) -> dict[str, Any]:
+    """Says which of the two is used and why."""
+    if isotonic is not None and images >= ISOTONIC_IMAGES:
+        return {"used": "isotonic", "why": f"{ISOTONIC_IMAGES} validation images or more"}
+    if temperature is None:
+        return {"used": None, "not_defined_because": reason}
+    why = "more than two classes" if isotonic is None else f"fewer than {ISOTONIC_IMAGES} images"
+    return {"used": "temperature", "why": why}

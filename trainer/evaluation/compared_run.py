@@ -1,0 +1,172 @@
+"""A finished run as it is compared: its predictions, and what they are of.
+
+run = read(pathlib.Path("runs/a"), name="a")
+baseline, *others = read_all([pathlib.Path("runs/a"), pathlib.Path("runs/b")])
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from records.errors import CallerError
+from trainer.data import run_folder
+from trainer.evaluation import published
+from trainer.evaluation.published import Published
+from trainer.metrics import compute, decisions, multiclass, predictions, ranking, scoring
+from trainer.metrics.columns import Judged, Labels
+from trainer.metrics.intervals import Floats
+from trainer.metrics.predictions import Prediction
+
+MEASURES = ("accuracy", "precision", "recall", "f1", "auc")
+"""Those of the paper's table of experiments (Jaamour et al. 2023, Fig 8)."""
+MEASURES_OF_CLASSES = ("accuracy", "macro_precision", "balanced_accuracy", "macro_f1", "auc")
+"""The same of more than two classes; balanced accuracy is their mean recall."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedRun:
+    """A finished run, a cross-validation or an ensemble.
+
+    Attributes:
+        name: how it is called here.
+        directory: its folder.
+        scores: metrics.json.
+        run: run.json.
+        images: image id -> prediction.
+        experiment: the published experiment it is one of, if it is.
+    """
+
+    name: str
+    directory: pathlib.Path
+    scores: dict[str, Any]
+    run: dict[str, Any]
+    images: dict[str, Prediction]
+    experiment: Published | None
+
+    @property
+    def question(self) -> str:
+        """What the model tells apart."""
+        return f"{self.run['target']} ({' or '.join(self.run['label_names'])})"
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """Names of the figures that are compared."""
+        return MEASURES if len(self.run["label_names"]) == 2 else MEASURES_OF_CLASSES
+
+    @property
+    def minutes(self) -> float:
+        """All phases and the evaluation; 0 where it is not told."""
+        return sum(self.run.get("minutes", {}).values())
+
+    def judged(self, image_ids: Sequence[str]) -> Judged:
+        """Makes columns of some images, in that order."""
+        images = [self.images[image_id] for image_id in image_ids]
+        ordinal = self.run.get("kind") == "ordinal"
+        return Judged.of(images, self.run["label_names"], ordinal=ordinal)
+
+    def measure(self, images: Judged, weights: Floats) -> dict[str, Floats]:
+        """Computes the figures of images for every row of weights [rows, images]: [rows] each."""
+        labels, probabilities = images.labels, images.probabilities
+        if images.several:
+            figures = multiclass.measure(
+                labels, probabilities, weights, ordinal=images.ordinal, names=self.measures
+            )
+        else:
+            answers = answers_of(images) == 1
+            figures = {
+                **decisions.measure(labels == 1, answers, weights),
+                **ranking.measure(labels, probabilities[:, 1], weights, names=("auc",)),
+            }
+        return {name: figures[name] for name in self.measures}
+
+
+def answers_of(images: Judged) -> Labels:
+    """Says which class each image is called, [images]; of two classes at metrics.THRESHOLD."""
+    return scoring.answers_of(images, compute.THRESHOLD)
+
+
+def read_all(directories: Sequence[pathlib.Path]) -> list[ComparedRun]:
+    """Reads finished runs.
+
+    Raises:
+        CallerError: a folder is named twice, or one can't be read.
+    """
+    names = _names(directories)
+    return [read(one, name=name) for one, name in zip(directories, names, strict=True)]
+
+
+def read(
+    directory: pathlib.Path, *, name: str, flagfile: pathlib.Path | None = None
+) -> ComparedRun:
+    """Reads a finished run.
+
+    Args:
+        directory: its folder.
+        name: how to call it.
+        flagfile: that of its experiment, if it is known.
+
+    Raises:
+        CallerError: a file is missing or damaged, or they are not of one evaluation.
+    """
+    if not directory.is_dir():
+        raise CallerError(f"{directory} is not a folder; name folders of finished runs")
+    images = predictions.read(directory / "predictions.csv")
+    if not images:
+        raise CallerError(f"{directory}/predictions.csv holds no image; evaluate the run again")
+    scores, run = (run_folder.read_json(directory / file) for file in ("metrics.json", "run.json"))
+    config_file = directory / "config.json"
+    config = run_folder.read_json(config_file) if config_file.is_file() else {}
+    missing = {"target", "label_names", "policies"} - run.keys()
+    if missing:
+        raise CallerError(
+            f"{directory}/run.json lacks {', '.join(sorted(missing))}; evaluate the run again"
+        )
+    experiment = (
+        published.beside(flagfile, config, run)
+        if flagfile
+        else published.of_run(directory.resolve(), config, run)
+    )
+    made = ComparedRun(
+        name, directory, scores, run, {image.image_id: image for image in images}, experiment
+    )
+    _check(made)
+    return made
+
+
+def _names(directories: Sequence[pathlib.Path]) -> list[str]:
+    """Names runs by their folders, with as much of the path as tells them apart.
+
+    Raises:
+        CallerError: a folder is named twice.
+    """
+    places = [directory.resolve() for directory in directories]
+    for place, directory in zip(places, directories, strict=True):
+        if places.count(place) > 1:
+            raise CallerError(f"{directory} is named twice; name every run once")
+    for parts in range(1, max(len(place.parts) for place in places)):
+        names = ["/".join(place.parts[-parts:]) for place in places]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _check(run: ComparedRun) -> None:
+    """Refuses scores that are not those of the predictions, and labels that are no class."""
+    classes = len(run.run["label_names"])
+    for image in run.images.values():
+        if max(2, len(image.probabilities)) != classes:
+            raise CallerError(
+                f"{run.directory}: run.json names {classes} classes, predictions.csv has "
+                f"{max(2, len(image.probabilities))}; evaluate the run again"
+            )
+    images = run.judged(list(run.images))
+    accuracy = float((answers_of(images) == images.labels).mean())
+    said = run.scores.get("accuracy", {}).get("value")
+    if said is None or abs(said - accuracy) > 1e-9 or not set(run.measures) <= run.scores.keys():
+        raise CallerError(
+            f"{run.directory}: metrics.json (accuracy {said}) is not of these predictions "
+            f"({accuracy:.3f}), or old; score them again with --mode=report --run={run.directory}"
+        )

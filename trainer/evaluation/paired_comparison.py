@@ -1,0 +1,202 @@
+"""Two runs compared on the images both were judged on.
+
+comparisons = compare(baseline, [other, third])
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from records.errors import CallerError
+from trainer.evaluation.compared_run import ComparedRun, answers_of
+from trainer.metrics import intervals, paired
+from trainer.metrics.columns import Judged
+from trainer.metrics.delong import MIN_IMAGES
+from trainer.metrics.intervals import Draws, Floats
+
+ALPHA = 0.05
+"""Risk of calling any difference of the page more than noise where none is."""
+RESAMPLES_PER_TEST = 200
+"""Of so many the smallest p, 2 / (resamples + 1), times the number of tests is below 0.01."""
+
+
+def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[str, Any]]:
+    """Compares each run with the baseline, figure by figure; adjusts all p values together.
+
+    Of each figure there is the difference, run less baseline, with its 95 % interval over
+    patients, the same draws for both. Its p is that of the bootstrap; for accuracy, recall and AUC
+    the larger of it and that of McNemar's or DeLong's test, which take the images of one patient
+    for independent. Figures and p values that are not defined say why.
+
+    Returns:
+        for each of `others` what comparison.json holds of it.
+
+    Raises:
+        CallerError: two runs can't be compared: names them and why.
+    """
+    draws = draws_for(baseline, others)
+    known: dict[tuple[str, ...], dict[str, Floats]] = {}
+    comparisons = [_compare(baseline, other, draws, known) for other in others]
+    figures = [one for made in comparisons for one in made["figures"].values()]
+    tested = [figure for figure in figures if figure["p"] is not None]
+    adjusted = paired.holm([figure["p"] for figure in tested])
+    for figure, p in zip(tested, adjusted, strict=True):
+        figure.update(p_holm=p, more_than_noise=p < ALPHA)
+    return comparisons
+
+
+def draws_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> Draws:
+    """Says how patients are drawn: so often that the smallest p survives its correction."""
+    tests = len(baseline.measures) * len(others)
+    return Draws(max(intervals.RESAMPLES, RESAMPLES_PER_TEST * tests))
+
+
+def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
+    """Lists the images both runs were judged on, by name.
+
+    Raises:
+        CallerError: they ask different questions, label images differently, or share no image.
+    """
+    for what, one, two in (
+        ("data set", baseline.run.get("dataset"), other.run.get("dataset")),
+        ("question", baseline.question, other.question),
+        ("label policy", *(r.run["policies"].get("label_policy") for r in (baseline, other))),
+    ):
+        if one != two:
+            raise CallerError(
+                f"{other.name} and {baseline.name} can't be compared: their {what} is {two} and "
+                f"{one}; compare runs of one {what}"
+            )
+    common = sorted(baseline.images.keys() & other.images.keys())
+    if not common:
+        raise CallerError(
+            f"{other.name} and {baseline.name} can't be compared: none of their "
+            f"{len(other.images)} and {len(baseline.images)} images is the same; "
+            "judge both on the same split"
+        )
+    for what, of in (("label", "label"), ("patient", "patient_id")):
+        differing = [
+            image
+            for image in common
+            if getattr(other.images[image], of) != getattr(baseline.images[image], of)
+        ]
+        if differing:
+            raise CallerError(
+                f"{other.name} and {baseline.name} can't be compared: they name another {what} on "
+                f"{len(differing)} of their {len(common)} common images, "
+                f"first on {differing[0]!r}; "
+                "judge both on records of one conversion"
+            )
+    return common
+
+
+def _compare(
+    baseline: ComparedRun,
+    other: ComparedRun,
+    draws: Draws,
+    known: dict[tuple[str, ...], dict[str, Floats]],
+) -> dict[str, Any]:
+    """Compares two runs; p values are not adjusted yet.
+
+    Args:
+        baseline: one of them.
+        other: the other.
+        draws: how patients are drawn.
+        known: images -> the baseline's figures in every resample, filled here.
+    """
+    common = common_images(baseline, other)
+    one, two = baseline.judged(common), other.judged(common)
+    patients = len(np.unique(one.patients))
+    once = np.ones((1, len(common)))
+    before, after = baseline.measure(one, once), other.measure(two, once)
+    key = tuple(common)
+    if key not in known:
+        known[key] = draws.sample(lambda weights: baseline.measure(one, weights), one.patients)
+    drawn = draws.sample(lambda weights: other.measure(two, weights), one.patients)
+    samples = {name: drawn[name] - known[key][name] for name in drawn}
+    mcnemar, delong = _mcnemar(one, two), _delong(one, two)
+    by_image = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
+    if not one.several:  # recall is the accuracy on images of class 1
+        positive = one.labels == 1
+        by_image["recall"] = _mcnemar(one.take(positive), two.take(positive))["p"]
+    return {
+        "run": other.name,
+        "images": len(common),
+        "patients": patients,
+        "same_images": len(common) == len(baseline.images) == len(other.images),
+        "figures": {
+            name: _figure(
+                name,
+                [float(before[name][0]), float(after[name][0])],
+                samples[name],
+                by_image=by_image.get(name),
+                patients=patients,
+            )
+            for name in baseline.measures
+        },
+        "mcnemar": mcnemar,
+        "delong": delong,
+    }
+
+
+def _figure(
+    name: str, values: list[float], samples: Floats, *, by_image: float | None, patients: int
+) -> dict[str, Any]:
+    """Puts a difference together: values of both, interval, p by patient, by image, and the larger.
+
+    Args:
+        name: of the figure.
+        values: baseline's and run's.
+        samples: [resamples], differences.
+        by_image: p of McNemar's or DeLong's test, if there is one.
+        patients: whose images they are.
+    """
+    one, two = (None if math.isnan(value) else value for value in values)
+    pair = {"baseline": one, "run": two}
+    if one is None or two is None:
+        who = "both" if one is two else "the baseline" if one is None else "the run"
+        reason = f"{name} is not defined for {who} on these images"
+        return {**pair, **intervals.undefined(reason), "p": None}
+    figure = intervals.figure(two - one, samples, patients=patients)
+    if figure["low"] is None:
+        return {**pair, **figure, "p": None}
+    by_patient = paired.bootstrap_p(samples[~np.isnan(samples)])
+    p = by_patient if by_image is None else max(by_patient, by_image)
+    return {**pair, **figure, "p_by_patient": by_patient, "p_by_image": by_image, "p": p}
+
+
+def _mcnemar(baseline: Judged, other: Judged) -> dict[str, Any]:
+    """Counts images by who calls them right, and tests whether either does so more often."""
+    one, two = (answers_of(images) == images.labels for images in (baseline, other))
+    counts = {
+        "both_right": int((one & two).sum()),
+        "baseline_alone": int((one & ~two).sum()),
+        "run_alone": int((~one & two).sum()),
+        "both_wrong": int((~one & ~two).sum()),
+    }
+    p = paired.mcnemar(first_alone=counts["baseline_alone"], second_alone=counts["run_alone"])
+    return {**counts, "p": p}
+
+
+def _delong(baseline: Judged, other: Judged) -> dict[str, Any]:
+    """Tests the difference of the areas, or says why not."""
+    if baseline.several:
+        return {"not_defined_because": "DeLong's test is of two classes"}
+    labels = baseline.labels
+    if min(np.bincount(labels, minlength=2)) < MIN_IMAGES:
+        return {"not_defined_because": f"a class has fewer than {MIN_IMAGES} images"}
+    scores = (images.probabilities[:, 1] for images in (baseline, other))
+    difference, error, p = paired.delong_difference(labels, *scores)
+    figure = {
+        "difference": difference,
+        "standard_error": error,
+        "low": difference - 1.96 * error,
+        "high": difference + 1.96 * error,
+    }
+    if math.isnan(p):
+        return {**figure, "p_not_defined_because": "the areas do not vary from image to image"}
+    return {**figure, "p": p}

@@ -1,0 +1,154 @@
+"""What was published for an experiment, and which experiment a run is one of.
+
+published = of_run(run_dir, config, run)  # config.json and run.json; None if it is none of them
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+import flags
+from flags import catalogue
+from flags.training import TrainingConfig
+from records.errors import CallerError
+
+FLAGFILES = pathlib.Path(flags.__file__).with_name("experiments")
+SOURCES = {
+    "S": "stated in the paper",
+    "D": "the first author's dissertation",
+    "P": "a co-author's list of results",
+    "I": "inferred",
+}
+IMAGES = 641
+"""Test images of Jaamour et al. 2023."""
+POLICIES = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
+"""How the authors made their labels and splits."""
+_ANOTHER_SPLIT = "another split"
+# where things lie, how fast, and by which draw: a run of an experiment may differ in them
+_FREE = {
+    *("run_dir", "dataset_dir", "feature_cache", "feature_dir", "feature_gb"),
+    *("cache", "skip_damaged", "max_minutes", "profile", "strategy", "seed", "deterministic"),
+    *("target", "space", "sampler", "pruner", "trials", "processes"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What a flagfile says of its experiment.
+
+    Attributes:
+        name: that of the flagfile.
+        about: first sentence of its head comment.
+        accuracy: as published, in percent; None if none is.
+        source: where, a key of SOURCES, or "".
+        notes: in what the run beside it is not the published experiment.
+    """
+
+    name: str
+    about: str
+    accuracy: float | None
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def of_run(
+    directory: pathlib.Path, config: dict[str, Any], run: dict[str, Any]
+) -> Published | None:
+    """Finds the experiment of a run.
+
+    `trainer.commands.experiments` leaves the command of a run beside its folder, and the command
+    names the flagfile. Of any other run the configuration has to be that of the flagfile, on
+    records of the same data set, size and recipe; where several files say the same, the folder's
+    name decides.
+
+    Args:
+        directory: the run folder.
+        config: its config.json; empty if it has none.
+        run: its run.json.
+    """
+    command = directory.with_name(f"{directory.name}.command")
+    if command.is_file():
+        given = shlex.split(command.read_text(encoding="utf-8"))
+        for path in (one.removeprefix("--flagfile=") for one in given if "--flagfile=" in one):
+            if pathlib.Path(path).is_file():
+                return beside(pathlib.Path(path), config, run)
+    if not config or "members" in run:
+        return None
+    files = [path for path in sorted(FLAGFILES.glob("*.flags")) if is_experiment(path)]
+    found = [beside(path, config, run) for path in files]
+    same = [one for one in found if not set(one.notes) - {_ANOTHER_SPLIT}]
+    named = [one for one in same if one.name == directory.name]
+    return next(iter(named or (same if len(same) == 1 else [])), None)
+
+
+def beside(flagfile: pathlib.Path, config: dict[str, Any], run: dict[str, Any]) -> Published:
+    """Reads what a flagfile says, and in what a run with config.json and run.json differs."""
+    return dataclasses.replace(read(flagfile), notes=tuple(_differences(flagfile, config, run)))
+
+
+def read(flagfile: pathlib.Path) -> Published:
+    """Reads the head comment: what is tested, and `# Published accuracy: 67.40 % (S)` or `none`.
+
+    Raises:
+        CallerError: the line of the published accuracy says something else.
+    """
+    text = flagfile.read_text(encoding="utf-8")
+    head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    about = " ".join(line for line in head if not line.startswith("Published"))
+    about = re.sub(r"^[^:(]*\([^)]*\): ", "", about)  # "Experiment H (source): "
+    about = re.split(r"[.;](?:\s|$)", about, maxsplit=1)[0]
+    line = re.search(r"^# Published accuracy:(.*)$", text, re.MULTILINE)
+    if line is None or line[1].strip() == "none":
+        return Published(flagfile.stem, about, None, "")
+    match = re.fullmatch(r"\s*([\d.]+) % \(([A-Z])\)\s*", line[1])
+    if match is None or match[2] not in SOURCES:
+        raise CallerError(
+            f"{flagfile}: {line[0]!r} is not '# Published accuracy: 67.40 % (S)' or 'none'; "
+            f"sources are {', '.join(SOURCES)}"
+        )
+    return Published(flagfile.stem, about, float(match[1]), match[2])
+
+
+def is_experiment(flagfile: pathlib.Path) -> bool:
+    """Whether a flagfile states a published accuracy, or that there is none."""
+    return "\n# Published" in flagfile.read_text(encoding="utf-8")
+
+
+def _differences(
+    flagfile: pathlib.Path, config: dict[str, Any], run: dict[str, Any]
+) -> Iterable[str]:
+    """Names in what a run is not the experiment of the flagfile."""
+    lines = flagfile.read_text(encoding="utf-8").splitlines()
+    said = dict(line[2:].split("=", 1) for line in lines if re.match("--[^=]+=", line))
+    default = TrainingConfig().to_json()
+    expected = TrainingConfig(
+        **{name: _typed(text, default[name]) for name, text in said.items() if name in default}
+    )
+    for name, wanted in expected.to_json().items():
+        pair = [config.get(name, wanted), wanted]
+        if name == "init_from":  # wherever that run lies
+            pair = [one and pathlib.PurePath(one).name for one in pair]
+        if name not in _FREE and pair[0] != pair[1]:
+            yield f"other {name}"
+    data = [run.get(name) for name in ("dataset", "size", "recipe")]
+    told = pathlib.PurePath(said.get("dataset_dir", "")).parts[-3:]
+    for name, value, wanted in zip(("data", "size", "recipe"), data, told, strict=False):
+        if value != wanted:
+            yield f"other {name}"
+    question = expected.target or catalogue.DATASETS["cbis_ddsm"].target
+    if run.get("target") != question:
+        yield "other target"
+    if run.get("policies") != POLICIES:
+        yield _ANOTHER_SPLIT
+
+
+def _typed(text: str, default: Any) -> Any:
+    """Reads a flag's text as its default's type."""
+    if isinstance(default, bool):
+        return text.lower() in ("true", "1")
+    return type(default)(text) if isinstance(default, int | float) else text

@@ -1,0 +1,75 @@
+"""Test-time augmentation: an image is judged by the mean of what the network says of its views.
+
+probabilities = predict(model, batches, target, views("flip", size))
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from flags import tta
+from flags.catalogue import Target
+from records.image_size import ImageSize
+from trainer.metrics.intervals import Floats
+from trainer.model import losses
+
+View = Callable[[Any], Any]
+"""Turns a batch [images, height, width, 1], an array or tensor, into one of the same shape."""
+_ROWS, _COLUMNS = 1, 2
+
+
+def views(name: str, size: ImageSize) -> list[View]:
+    """Lists the views of an image, the image itself first.
+
+    Args:
+        name: a key of `flags.tta.VIEWS`. The dihedral group of a square has eight members,
+            that of another rectangle four: those that keep its frame.
+        size: of the images.
+    """
+    flips: dict[str, list[tuple[int, ...]]] = {
+        tta.NONE: [()],
+        "flip": [(), (_COLUMNS,)],
+        "dihedral": [(), (_COLUMNS,), (_ROWS,), (_ROWS, _COLUMNS)],
+    }
+    turns = [False, True] if name == "dihedral" and size.height == size.width else [False]
+    return [
+        functools.partial(_see, flipped=flipped, transposed=transposed)
+        for transposed, flipped in itertools.product(turns, flips[name])
+    ]
+
+
+def predict(
+    model: keras.Model, batches: tf.data.Dataset, target: Target, seen: Sequence[View]
+) -> Floats:
+    """Asks the model about every view of every image.
+
+    Args:
+        model: its outputs are those `trainer.model.losses` describes.
+        batches: pixels [images, height, width, 1] uint16.
+        target: the question.
+        seen: the views.
+
+    Returns:
+        mean probability of each class over the views, [images, K].
+    """
+    return np.mean(
+        [
+            losses.class_probabilities(model.predict(batches.map(view), verbose=0), target)
+            for view in seen
+        ],
+        axis=0,
+    )
+
+
+def _see(images: Any, *, flipped: tuple[int, ...], transposed: bool) -> Any:
+    """Transposes rows and columns, then flips axes."""
+    if transposed:
+        images = keras.ops.transpose(images, (0, _COLUMNS, _ROWS, 3))
+    return keras.ops.flip(images, flipped) if flipped else images

@@ -1,0 +1,137 @@
+"""Does an exported model say what model.keras says? Real images, one by one and together.
+
+reference = open_reference(run_dir)
+figures = check(answer, reference, what="model.onnx")
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import statistics
+import time
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from records.errors import CallerError
+from records.image_size import ImageSize
+from records.schema import FULL_SCALE
+from trainer.commands import train
+from trainer.data import input_pipeline
+from trainer.exports.formats import Answer, Floats, Pixels
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability that is allowed."""
+IMAGES = 16
+_TOGETHER = 3
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reference:
+    """What an exported model is held against.
+
+    Attributes:
+        model: the network of model.keras.
+        images: [images, height, width, 1] uint16.
+        source: which images these are.
+        expected: what the network says of them, [images, outputs].
+        milliseconds: it takes for an image alone.
+    """
+
+    model: keras.Model
+    images: Pixels
+    source: str
+    expected: Floats
+    milliseconds: float
+
+
+def open_reference(run_dir: pathlib.Path) -> Reference:
+    """Loads the model of a run and asks it about images its scores were measured on.
+
+    Where the records are gone, or are others now, images are made up, and `source` says so.
+    """
+    model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    try:
+        images, source = _judged_images(run_dir)
+    except (CallerError, OSError, tf.errors.OpError) as error:
+        _, height, width, _ = model.input_shape
+        images = make_up_images(ImageSize(height, width))
+        # why is told here alone: paths of this machine have no place in what is passed on
+        logging.warning("%s: its images can't be read: %s", run_dir, error)
+        source = "made-up images, because the run's could not be read"
+    expected, milliseconds = _ask_one_by_one(model.predict_on_batch, images)
+    return Reference(model, images, source, expected, milliseconds)
+
+
+def check(answer: Answer, reference: Reference, *, what: str) -> dict[str, Any]:
+    """Holds an exported model against its reference, and measures it.
+
+    Returns:
+        for export.json: the largest difference, milliseconds an image, and what was compared.
+
+    Raises:
+        CallerError: it gives other probabilities, or none.
+    """
+    images = reference.images
+    outputs, milliseconds = _ask_one_by_one(answer, images)
+    together = answer(images[:_TOGETHER])
+    differences = (outputs - reference.expected, together - reference.expected[:_TOGETHER])
+    largest = float(np.max([np.abs(difference).max() for difference in differences]))
+    if not largest <= TOLERANCE:  # NaN is not
+        raise CallerError(
+            f"{what} gives other probabilities than model.keras, by up to {largest:.2g} where "
+            f"{TOLERANCE:g} is allowed ({len(images)} {reference.source}), so it was not kept; "
+            "leave this format out of --formats"
+        )
+    return {
+        "largest_difference": largest,
+        "milliseconds_a_image": round(milliseconds, 3),
+        "checked_on": {
+            "images": len(images),
+            "source": reference.source,
+            "keras_milliseconds_a_image": round(reference.milliseconds, 3),
+        },
+    }
+
+
+def make_up_images(size: ImageSize) -> Pixels:
+    """Makes a black image, a white one and some with a breast of noise, the same each time.
+
+    Returns:
+        [images, height, width, 1] uint16.
+    """
+    draw = np.random.default_rng(0)
+    rows, columns = np.mgrid[: size.height, : size.width]
+    images = [np.zeros((size.height, size.width)), np.full((size.height, size.width), FULL_SCALE)]
+    for width in np.linspace(0.3, 0.9, 4):
+        middle, half = 0.5 * size.height, 0.45 * size.height
+        breast = ((rows - middle) / half) ** 2 + (columns / (width * size.width)) ** 2 < 1
+        noise = draw.uniform(0.2, 1, breast.shape)
+        images.append(FULL_SCALE * breast * noise)
+    return np.stack(images)[..., np.newaxis].astype(np.uint16)
+
+
+def _judged_images(run_dir: pathlib.Path) -> tuple[Pixels, str]:
+    """Reads the first images of the judged split, as the network was judged on them."""
+    _, data = train.open_again(run_dir)
+    assert data.test is not None
+    batches = input_pipeline.evaluation_batches(
+        data.test, data.target, data.records.size, batch_size=1
+    )
+    images = np.concatenate([batch.numpy() for batch, _ in batches.take(IMAGES)])
+    return images, f"{data.test.name} images of the run"
+
+
+def _ask_one_by_one(answer: Answer, images: Pixels) -> tuple[Floats, float]:
+    """Returns the outputs, [images, outputs], and the median of milliseconds an image takes."""
+    answer(images[:1])  # the first call prepares much
+    outputs, seconds = [], []
+    for image in images[:, np.newaxis]:
+        start = time.perf_counter()
+        outputs.append(answer(image))
+        seconds.append(time.perf_counter() - start)
+    return np.concatenate(outputs), 1000 * statistics.median(seconds)

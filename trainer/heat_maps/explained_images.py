@@ -1,0 +1,161 @@
+"""The images that --mode=explain looks at: files, or images that the run was judged on."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from flags.catalogue import Target
+from records.preprocessing import Preparation
+from trainer.commands import train
+from trainer.data import image_file, input_pipeline
+from trainer.data.dataset import Records, Split
+from trainer.data.image_file import UnusableImage
+from trainer.metrics import predictions
+from trainer.metrics.predictions import Prediction
+
+SPLITS = {"test": "predictions.csv", "validation": "validation_predictions.csv"}
+"""What may be looked at, and what the run said of it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExplainedImage:
+    """An image to be looked at.
+
+    Attributes:
+        name: path of its file, or its id.
+        pixels: [height, width] uint16, what the heat map is laid over.
+        record: [h, w, 1] uint16, what the network takes.
+        matrix: [3, 3], (column, row, 1) of the record -> of `pixels`.
+        truth: name of its class, "" if not known.
+    """
+
+    name: str
+    pixels: NDArray[np.uint16]
+    record: NDArray[np.uint16]
+    matrix: NDArray[np.float64]
+    truth: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """What a run was judged on.
+
+    Attributes:
+        records: that it learned from.
+        split: the images.
+        target: the question.
+        batch_size: images read at a time.
+    """
+
+    records: Records
+    split: Split
+    target: Target
+    batch_size: int
+
+
+def of_files(
+    paths: Sequence[str], preparation: Preparation, bad: Callable[[str, UnusableImage], None]
+) -> Iterator[ExplainedImage]:
+    """Prepares images one by one; `bad` is told of those that can't be used."""
+    for path in paths:
+        try:
+            image = image_file.prepare(pathlib.Path(path), preparation)
+        except UnusableImage as unusable:
+            bad(path, unusable)
+            continue
+        yield ExplainedImage(path, image.pixels, image.record, image.matrix)
+
+
+def open_judged(directory: pathlib.Path, name: str, *, dataset_dir: str | None) -> Judged:
+    """Opens the test or validation images of a run.
+
+    Args:
+        directory: the run folder.
+        name: key of SPLITS.
+        dataset_dir: folder of the records if they have moved.
+
+    Raises:
+        CallerError: they are not there, or are not those the run learned from.
+    """
+    config, data = train.open_again(directory, dataset_dir=dataset_dir)
+    split = data.test if name == "test" else data.validation
+    assert split is not None
+    return Judged(data.records, split, data.target, config.batch_size)
+
+
+def of_split(
+    directory: pathlib.Path, name: str, judged: Judged, *, worst: int
+) -> Iterator[ExplainedImage]:
+    """Reads images of a split from their records.
+
+    Args:
+        directory: the run folder.
+        name: key of SPLITS.
+        judged: its images.
+        worst: how many, those first whose truth the model found least likely; 0: all of them, in
+            the order of the shards.
+
+    Raises:
+        CallerError: the run did not say what it predicted of them.
+    """
+    if not worst:
+        yield from _stream(judged)
+        return
+    path = directory / SPLITS[name]
+    chosen = choose_worst(predictions.read(path), worst)
+    wanted = {image.image_id: place for place, image in enumerate(chosen)}
+    found = [image for image in _stream(judged) if image.name in wanted]
+    yield from sorted(found, key=lambda image: wanted[image.name])
+
+
+def choose_worst(predicted: Sequence[Prediction], count: int) -> list[Prediction]:
+    """Takes the images whose truth the model found least likely, the worst first."""
+    return sorted(predicted, key=lambda image: (image.probability_of_truth, image.image_id))[:count]
+
+
+def on_originals(
+    shown: Iterable[ExplainedImage],
+    judged: Judged,
+    preparation: Preparation,
+    data_dir: pathlib.Path,
+    bad: Callable[[str, UnusableImage], None],
+) -> Iterator[ExplainedImage]:
+    """Lays images of a split out on the images that their records were made from.
+
+    Args:
+        shown: as `of_split` yields them.
+        judged: what they are images of.
+        preparation: how they became records.
+        data_dir: folder of the images, as the conversion had it.
+        bad: told of images that can't be used.
+    """
+    rows = {row["image_id"]: row for row in judged.split.images}
+    for image in shown:
+        row = rows[image.name]
+        path = data_dir / row["path"]
+        try:
+            made = image_file.prepare(path, preparation, view=row["view"], side=row["side"])
+        except UnusableImage as unusable:
+            bad(str(path), unusable)
+            continue
+        yield dataclasses.replace(image, pixels=made.pixels, record=made.record, matrix=made.matrix)
+
+
+def _stream(judged: Judged) -> Iterator[ExplainedImage]:
+    split, target = judged.split, judged.target
+    both = tf.data.Dataset.zip(
+        input_pipeline.evaluation_batches(
+            split, target, judged.records.size, batch_size=judged.batch_size
+        ),
+        input_pipeline.metadata_batches(split, target, batch_size=judged.batch_size),
+    )
+    for (images, _), (metadata, labels) in both.as_numpy_iterator():
+        for image, name, label in zip(images, metadata["image_id"], labels, strict=True):
+            truth = target.names[int(label)]
+            yield ExplainedImage(name.decode(), image[:, :, 0], image, np.eye(3), truth)

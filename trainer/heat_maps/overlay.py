@@ -1,0 +1,67 @@
+"""An image beside what a network looked at, as one PNG."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+
+import cv2
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from trainer.heat_maps import heat_map
+from trainer.heat_maps.heat_map import Heat
+
+_LETTERS = 11  # of a title, an inch
+SIDE = 1000
+"""Pixels; larger images are drawn smaller."""
+
+
+def write(
+    path: pathlib.Path, image: NDArray[np.uint16], heat: Heat, *, title: str, of: str
+) -> None:
+    """Draws the image left, the image under its heat map right, and what the colours mean.
+
+    Args:
+        path: of the PNG, which appears whole or not at all.
+        image: [height, width] uint16.
+        heat: [height, width], 0..1; a map that is all 0 is told as such.
+        title: line above both; of a long one the end is shown.
+        of: what the heat map shows evidence for.
+    """
+    small = shrink(image, SIDE)
+    fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
+    height, width = small.shape
+    tall = 6.0
+    figure = Figure(figsize=(2 * tall * width / height + 1.4, tall + 0.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(small, cmap="gray", vmin=0, vmax=255)
+    right.imshow(heat_map.overlay(small, fitting))
+    for axes in (left, right):
+        axes.set_axis_off()
+    if heat.any():
+        bar = figure.colorbar(ScalarMappable(cmap="inferno"), ax=[left, right], ticks=[0, 1])
+        bar.ax.set_yticklabels(["none", "most"])
+        bar.set_label(f"evidence for {of}, within this image")
+    else:
+        right.set_title(f"no evidence for {of}", fontsize=10)
+    room = int(_LETTERS * figure.get_figwidth())
+    shown = title if len(title) <= room else f"\u2026{title[1 - room :]}"
+    figure.suptitle(shown, fontsize=10, parse_math=False)
+    save(figure, path)
+
+
+def shrink(image: NDArray[np.uint16], side: int) -> NDArray[np.uint8]:
+    """Makes an 8-bit picture of an image [height, width], at most `side` pixels high and wide."""
+    scale = min(1.0, side / max(image.shape))
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return (small // 256).astype(np.uint8)
+
+
+def save(figure: Figure, path: pathlib.Path) -> None:
+    """Writes a figure as PNG so that no reader ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+    os.replace(temporary, path)

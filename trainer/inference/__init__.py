@@ -1,0 +1,1 @@
+"""Images handed to a finished run: inputs, network, predictions."""

@@ -1,0 +1,206 @@
+"""Predictions of images handed to a network: rows, averages of a breast, files and lines.
+
+write(output_dir, answers, about)   # predictions.json, predictions.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.data import run_folder
+from trainer.evaluation import calibration
+from trainer.metrics import compute, predictions
+from trainer.metrics.predictions import Prediction
+
+NOTICE = "research use only, not for diagnosis"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageAnswer:
+    """One image and what came of it.
+
+    Attributes:
+        image: path of its file, as asked.
+        error: why there is no prediction, "" if there is one.
+        exam: running number of the examination, None where nobody tells it.
+        side: left or right, "" if not known.
+        view: CC, MLO or another projection, "" if not known.
+        size: (rows, columns) of the image, None if it could not be decoded.
+        prediction: of the network, None if there is none; its label is not known and is 0.
+        distance: from the training images, see `familiarity`; None if not known.
+        distance_limit: largest distance that is no news; None if not known.
+        unlike: how it differs from the images the network learned from, empty if it does not.
+        heat_map: file of the picture, relative to the output folder; "" if there is none.
+    """
+
+    image: str
+    error: str = ""
+    exam: int | None = None
+    side: str = ""
+    view: str = ""
+    size: tuple[int, int] | None = None
+    prediction: Prediction | None = None
+    unlike: tuple[str, ...] = ()
+    distance: float | None = None
+    distance_limit: float | None = None
+    heat_map: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before the prediction is read."""
+        if not self.unlike:
+            return ()
+        return (f"unlike the images the network learned from: {'; '.join(self.unlike)}",)
+
+
+def average(predicted: Sequence[Prediction]) -> Prediction:
+    """Means predictions: of several networks on one image, or of one breast's images.
+
+    A figure that one of them lacks is left out. Thresholds are averaged as well: networks have
+    each their own, images of a breast the same.
+    """
+
+    def mean(values: list[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return float(np.mean(known)) if len(known) == len(values) else None
+
+    def means(rows: list[tuple[float, ...]]) -> tuple[float, ...]:
+        return tuple(map(float, np.mean(rows, axis=0))) if all(rows) else ()
+
+    return dataclasses.replace(
+        predicted[0],
+        probability=float(np.mean([p.probability for p in predicted])),
+        calibrated=mean([p.calibrated for p in predicted]),
+        threshold=mean([p.threshold for p in predicted]),
+        probabilities=means([p.probabilities for p in predicted]),
+        calibrated_probabilities=means([p.calibrated_probabilities for p in predicted]),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """Reads predictions of one run: the names of its classes, and whether they are grades."""
+
+    names: tuple[str, ...]
+    ordinal: bool = False
+
+    def describe(self, prediction: Prediction | None) -> dict[str, Any]:
+        """Returns the figures of a prediction, by column; None where one is not defined."""
+        several = self.names if len(self.names) > 2 else ()
+        columns = ("class", "probability", "calibrated", "threshold", "confidence")
+        if prediction is None:
+            return dict.fromkeys((*columns, *(f"probability of {name}" for name in several)))
+        label = calibration.answer_of(prediction, ordinal=self.ordinal)
+        threshold = compute.THRESHOLD if prediction.threshold is None else prediction.threshold
+        figures = (
+            self.names[label],
+            prediction.probability,
+            prediction.calibrated,
+            None if several else threshold,
+            calibration.confidence_of(prediction, label),
+        )
+        of_classes = zip(several, prediction.probabilities, strict=True)
+        return {
+            **dict(zip(columns, figures, strict=True)),
+            **{f"probability of {name}": share for name, share in of_classes},
+        }
+
+    def say(self, prediction: Prediction) -> str:
+        """Writes a prediction for people."""
+        told = self.describe(prediction)
+        if len(self.names) > 2:
+            shares = (f"{name} {told[f'probability of {name}']:.3f}" for name in self.names)
+            parts = [", ".join(shares)]
+        else:
+            parts = [f"probability of {self.names[1]} {told['probability']:.3f}"]
+            if told["calibrated"] is not None:
+                parts.append(f"calibrated {told['calibrated']:.3f}")
+            parts.append(f"threshold {told['threshold']:.3f}")
+        if told["confidence"] is not None:
+            parts.append(f"confidence {told['confidence']:.2f}")
+        return f"{told['class']} ({'; '.join(parts)})"
+
+
+def breasts(answers: Sequence[ImageAnswer]) -> list[tuple[list[ImageAnswer], Prediction]]:
+    """Averages the images of each breast: those of one examination and side, in order."""
+    groups: dict[tuple[int, str], list[ImageAnswer]] = {}
+    for answer in answers:
+        if answer.prediction is not None and answer.exam is not None and answer.side:
+            groups.setdefault((answer.exam, answer.side), []).append(answer)
+    return [
+        (images, average([image.prediction for image in images if image.prediction is not None]))
+        for images in groups.values()
+    ]
+
+
+def write(
+    output_dir: pathlib.Path, answers: Sequence[ImageAnswer], reader: Reader, about: dict[str, Any]
+) -> None:
+    """Writes predictions.json and predictions.csv, whole or not at all.
+
+    Args:
+        output_dir: an existing folder.
+        answers: one an image.
+        reader: of the run asked.
+        about: of the run; its "warnings" hold for every image.
+    """
+    together = breasts(answers)
+    of_breast = {image.image: (len(images), mean) for images, mean in together for image in images}
+    rows = [
+        _describe(answer, reader, *of_breast.get(answer.image, (0, None))) for answer in answers
+    ]
+    content = {
+        "notice": NOTICE,
+        **about,
+        "images": rows,
+        "breasts": [
+            {
+                "exam": images[0].exam,
+                "side": images[0].side,
+                "images": [image.image for image in images],
+                "views": [image.view for image in images],
+                **reader.describe(mean),
+            }
+            for images, mean in together
+        ],
+    }
+    run_folder.write_json(output_dir / "predictions.json", content)
+    text = io.StringIO()
+    table = csv.DictWriter(text, [*rows[0], "notice"], lineterminator="\n")
+    table.writeheader()
+    for row in rows:
+        warnings = "; ".join((*about["warnings"], *row["warnings"]))
+        table.writerow({**row, "warnings": warnings, "notice": NOTICE})
+    predictions.write_whole(output_dir / "predictions.csv", text.getvalue())
+
+
+def _describe(
+    answer: ImageAnswer, reader: Reader, images: int, breast: Prediction | None
+) -> dict[str, Any]:
+    """Returns the row of an image, the same columns for every image of a run."""
+    height, width = answer.size or (None, None)
+    of_breast = reader.describe(breast)
+    return {
+        "image": answer.image,
+        "error": answer.error,
+        "exam": answer.exam,
+        "side": answer.side,
+        "view": answer.view,
+        "height": height,
+        "width": width,
+        **reader.describe(answer.prediction),
+        "breast_images": images,
+        **{f"breast_{key}": of_breast[key] for key in ("class", "probability", "calibrated")},
+        "unlike": bool(answer.unlike) if answer.prediction else None,
+        "distance": answer.distance,
+        "distance_limit": answer.distance_limit,
+        "heat_map": answer.heat_map,
+        "warnings": list(answer.warnings),
+    }

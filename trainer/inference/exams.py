@@ -1,0 +1,61 @@
+"""Which images show the same breast, without ever telling whose it is.
+
+exams = Exams()
+place = exams.place(asked, identity, origin)   # exam 1, left, CC
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from trainer.data.image_file import Identity, Origin
+from trainer.inference.inputs import Asked
+
+_CBIS = re.compile(
+    r"(?:(?:Mass|Calc)-(?:Training|Test)_)?(\w+?)_(LEFT|RIGHT)_(CC|MLO)(?:_\d+)?(?:\.\w+)?"
+)
+"""CBIS-DDSM names PatientID, folders and files so, and the phantoms after it. Each image there is a
+patient and a study of its own."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """What an image shows: the running number of its examination (None: unknown), side and view."""
+
+    exam: int | None
+    side: str
+    view: str
+
+
+class Exams:
+    """Numbers examinations in the order in which they are met."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def place(self, asked: Asked, identity: Identity, origin: Origin) -> Place:
+        """Says what an image shows: by the table, else its DICOM header, else CBIS-DDSM's names.
+
+        Images of one patient from two studies (StudyInstanceUID) are two examinations: breasts
+        change.
+        """
+        match = _match_cbis(asked, identity)
+        name, side, view = match.groups() if match else ("", "", "")
+        key: tuple[str, ...] = ()
+        if asked.exam:
+            key = ("table", asked.exam)
+        elif name:
+            key = ("name", name)
+        elif identity.patient_id:
+            key = ("header", identity.patient_id, origin.study_uid)
+        return Place(
+            self._numbers.setdefault(key, len(self._numbers) + 1) if key else None,
+            asked.side or identity.side or origin.side or side.lower(),
+            asked.view or identity.view or view,
+        )
+
+
+def _match_cbis(asked: Asked, identity: Identity) -> re.Match[str] | None:
+    names = [identity.patient_id] if identity.patient_id else reversed(asked.path.parts)
+    return next((match for name in names if (match := _CBIS.fullmatch(name))), None)

@@ -1,0 +1,226 @@
+"""A finished run as something to ask: its networks, how sure they may be, what they learned from.
+
+run = open_run(pathlib.Path("runs/a"))
+prediction = run.ask(image.record)
+
+A run is one network, or several that are averaged: a cross-validation's folds, an ensemble's
+members.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+from typing import Any
+
+import keras
+import numpy as np
+from absl import logging
+from numpy.typing import NDArray
+
+from flags import catalogue
+from flags import tta as test_time_flags
+from flags.catalogue import Target
+from records.errors import CallerError
+from records.preprocessing import Preparation
+from trainer.commands import train
+from trainer.data import image_file, run_folder, training_images, training_statistics
+from trainer.data.training_statistics import Finding
+from trainer.evaluation import calibration, tta
+from trainer.inference import answers
+from trainer.inference.answers import Reader
+from trainer.metrics.predictions import Prediction
+from trainer.model import losses
+
+_SYNTHETIC = "the network learned from synthetic phantoms: of real images it knows nothing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """One network of a run.
+
+    Attributes:
+        model: [batch, height, width, 1] uint16 -> its outputs.
+        calibration: content of calibration.json, None if it was judged before that was.
+        known: what `familiarity.judge` needs, None if nothing is known of its training images.
+    """
+
+    model: keras.Model
+    calibration: dict[str, Any] | None
+    known: dict[str, Any] | None
+
+
+@dataclasses.dataclass(frozen=True)
+class FinishedRun:
+    """What can be asked.
+
+    Attributes:
+        directory: the run folder.
+        description: content of its run.json.
+        preparation: how its images became pixels.
+        target: the question its networks answer.
+        networks: those that are averaged.
+        calibration: of the average, None where each network has its own.
+    """
+
+    directory: pathlib.Path
+    description: dict[str, Any]
+    preparation: Preparation
+    target: Target
+    networks: tuple[Network, ...]
+    calibration: dict[str, Any] | None
+
+    @property
+    def reader(self) -> Reader:
+        """Reads its predictions."""
+        return Reader(self.target.names, self.target.kind == "ordinal")
+
+    @property
+    def medium(self) -> str:
+        """What its training images are: film, digital, or "" if not known."""
+        return catalogue.DATASETS[self.description["dataset"]].medium
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to know before any of its predictions is read."""
+        learned = [self.calibration] if self.calibration else [n.calibration for n in self.networks]
+        uncalibrated = {_why_uncalibrated(one) for one in learned} - {None}
+        unknown = {_why_unknown(network.known) for network in self.networks}
+        warnings = []
+        if self.description["synthetic"]:
+            warnings.append(_SYNTHETIC)
+        if uncalibrated:
+            reasons = "; ".join(sorted(map(str, uncalibrated)))
+            warnings.append(f"probabilities are not calibrated: {reasons}")
+        if None not in unknown:
+            reasons = "; ".join(sorted(map(str, unknown)))
+            warnings.append(f"images are not compared with the training images: {reasons}")
+        return tuple(warnings)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what predictions.json says of it."""
+        keys = ("dataset", "synthetic", "size", "recipe", "data_fingerprint", "target")
+        return {
+            **{key: self.description[key] for key in keys},
+            "classes": list(self.target.names),
+            "networks": len(self.networks),
+        }
+
+    def ask(self, record: NDArray[np.uint16]) -> Prediction:
+        """Predicts one image, [height, width, 1] uint16; its label is not known and stands at 0.
+
+        Raises:
+            CallerError: a network gives no number for it.
+        """
+        predicted = [self._ask(network, record) for network in self.networks]
+        if self.calibration is not None:
+            return calibration.apply(self.calibration, [answers.average(predicted)])[0]
+        return answers.average(
+            [
+                calibration.apply(network.calibration, [one])[0] if network.calibration else one
+                for network, one in zip(self.networks, predicted, strict=True)
+            ]
+        )
+
+    def _ask(self, network: Network, record: NDArray[np.uint16]) -> Prediction:
+        told = self.description.get("test_time_augmentation", test_time_flags.NONE)
+        outputs = [
+            network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
+            for view in tta.views(told, self.preparation.size)
+        ]
+        row = losses.class_probabilities(np.concatenate(outputs), self.target).mean(axis=0)
+        return Prediction(
+            image_id="asked",
+            patient_id="asked",
+            label=0,
+            probability=float(np.minimum(1.0, row[1:].sum())),  # NaN stays NaN
+            probabilities=tuple(map(float, row)) if len(row) > 2 else (),
+        )
+
+    def compare(self, record: NDArray[np.uint16], native_size: tuple[int, int]) -> Finding | None:
+        """Says how unlike the training images an image is: of several networks, the least unlike.
+
+        Returns:
+            None if nothing is known of the training images.
+        """
+        measured = training_statistics.measure(record)
+        findings = [
+            training_statistics.judge(network.known, measured, native_size)
+            for network in self.networks
+            if network.known is not None
+        ]
+        return min(findings, key=lambda one: (len(one.reasons), one.distance or 0), default=None)
+
+
+def open_run(directory: pathlib.Path) -> FinishedRun:
+    """Loads the networks of a run folder, a cross-validation's or an ensemble's.
+
+    Raises:
+        CallerError: the folder holds no run, one that is not finished, or one that does not say how
+            its images were prepared.
+    """
+    preparation = image_file.read_preparation(directory)
+    description = run_folder.read_json(directory / "run.json")
+    members = run_folder.members_of(directory, description)
+    for member in members:
+        if not (member / "model.keras").is_file():
+            raise CallerError(
+                f"--run={directory}: {member} holds no model.keras, its training is not finished; "
+                "give the command that began it again"
+            )
+    return FinishedRun(
+        directory,
+        description,
+        preparation,
+        target_of(description),
+        tuple(_load(member) for member in members),
+        calibration.read(directory),
+    )
+
+
+def target_of(description: dict[str, Any]) -> Target:
+    """Returns the question of a run, as it was settled for its images; its run.json is given."""
+    target = catalogue.TARGETS[description["target"]]
+    return dataclasses.replace(
+        target,
+        names=tuple(description["label_names"]),
+        kind=description.get("kind", target.kind),
+    )
+
+
+def _why_uncalibrated(content: dict[str, Any] | None) -> str | None:
+    if content is None:
+        return (
+            "it was judged before calibration was known; judge it again with --mode=evaluate, a "
+            "cross-validation with the command that began it"
+        )
+    return None if content["used"] else str(content["not_defined_because"])
+
+
+def _why_unknown(known: dict[str, Any] | None) -> str | None:
+    """Says why images can't be compared with a network's training images; None if they can."""
+    if known is None:
+        return "nothing is known of them, their records are gone"
+    reason: str | None = known["cloud"].get("not_defined_because")
+    return reason
+
+
+def _load(directory: pathlib.Path) -> Network:
+    return Network(
+        keras.models.load_model(directory / "model.keras", compile=False),
+        calibration.read(directory),
+        _read_training_images(directory),
+    )
+
+
+def _read_training_images(directory: pathlib.Path) -> dict[str, Any] | None:
+    """Reads what the training images look like; measures them if their records are still there."""
+    path = directory / training_images.FILE
+    if not path.is_file():
+        try:
+            _, data = train.open_again(directory, judge=False)
+        except CallerError as error:
+            logging.info("%s: its training images can't be measured: %s", directory, error)
+            return None
+        training_images.write(directory, data.train, data.records.size)
+    return run_folder.read_json(path)

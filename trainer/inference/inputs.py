@@ -1,0 +1,142 @@
+"""Which images are asked about: files, folders searched to the bottom, and a table of images.
+
+images = find(["exam", "image.pgm"], table="images.csv")
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Sequence
+
+from records.errors import CallerError
+
+SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+"""Of files taken from folders, beside DICOM files of any name; a file named is always taken."""
+TABLE_COLUMNS = ("path", "exam", "side", "view")
+_SIDES = ("", "left", "right")
+_MAGIC_AT, _MAGIC = 128, b"DICM"
+"""PS3.10 7.1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """An image asked about, with what the table says of it; "" where it says nothing.
+
+    Attributes:
+        path: of its file.
+        exam: any name of the examination; images of one and the same side are averaged.
+        side: left or right.
+        view: CC, MLO or another projection.
+    """
+
+    path: pathlib.Path
+    exam: str = ""
+    side: str = ""
+    view: str = ""
+
+
+def find(
+    arguments: Sequence[str], *, output_dir: pathlib.Path, table: str | None = None
+) -> list[Asked]:
+    """Lists images: those of the arguments in order, each once, or those of the table alone.
+
+    Args:
+        arguments: files and folders.
+        output_dir: folder that is not searched: heat maps are no images.
+        table: CSV with the columns path (relative to the table), exam, side and view, of which
+            only path is needed; arguments that stand in it are taken with what it says.
+
+    Raises:
+        CallerError: something is not there, a folder holds no image, nothing is asked about, or the
+            table is not usable.
+    """
+    told = _read_table(pathlib.Path(table)) if table else []
+    if not arguments:
+        if not told:
+            raise CallerError(
+                "--mode=predict needs images: python -m trainer --mode=predict --run=RUN "
+                "IMAGE_OR_FOLDER..."
+            )
+        return told
+    known = {image.path.resolve(): image for image in told}
+    found: dict[pathlib.Path, Asked] = {}
+    for argument in arguments:
+        for path in _expand(pathlib.Path(argument), output_dir.resolve()):
+            found.setdefault(path.resolve(), known.get(path.resolve(), Asked(path)))
+    return list(found.values())
+
+
+def _expand(path: pathlib.Path, output_dir: pathlib.Path) -> list[pathlib.Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise CallerError(f"{path} is not there; give images or folders of images")
+    images = [file for file in _walk(path, output_dir) if _is_image(file)]
+    if not images:
+        raise CallerError(
+            f"{path} holds no image; wanted DICOM files, or others that end in "
+            + " ".join(SUFFIXES[2:])
+        )
+    return images
+
+
+def _walk(folder: pathlib.Path, left_out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yields the files of a folder and all below it but one, by name."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if pathlib.Path(root, name).resolve() != left_out
+        )
+        for name in sorted(names):
+            yield pathlib.Path(root, name)
+
+
+def _is_image(path: pathlib.Path) -> bool:
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            file.seek(_MAGIC_AT)
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def _read_table(path: pathlib.Path) -> list[Asked]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            header, rows = reader.fieldnames or [], list(reader)
+    except OSError as error:
+        raise CallerError(f"--images={path} can't be read: {error.strerror}") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CallerError(f"--images={path} is not a CSV file in UTF-8: {error}") from error
+    if "path" not in header or set(header) - set(TABLE_COLUMNS):
+        raise CallerError(
+            f"--images={path} has columns {', '.join(header)!r}, wanted path and any of "
+            + ", ".join(TABLE_COLUMNS[1:])
+        )
+    images: dict[pathlib.Path, Asked] = {}
+    for number, row in enumerate(rows, start=1):
+        image = _read_row(path, number, row)
+        if images.setdefault(image.path.resolve(), image) is not image:
+            raise CallerError(f"--images={path} record {number}: {image.path} stands there twice")
+    return list(images.values())
+
+
+def _read_row(table: pathlib.Path, number: int, row: dict[str, str]) -> Asked:
+    told = {key: (row.get(key) or "").strip() for key in TABLE_COLUMNS}
+    where = f"--images={table} record {number}"
+    if None in row or not told["path"]:
+        raise CallerError(f"{where} is no image: wanted a path and no more cells than columns")
+    side = told["side"].lower()
+    if side not in _SIDES:
+        raise CallerError(f"{where}: side {told['side']!r} is not left or right")
+    image = table.parent / told["path"]
+    if not image.is_file():
+        raise CallerError(f"{where}: {image} is not there; paths are relative to the table")
+    return Asked(image, told["exam"], side, told["view"].upper())

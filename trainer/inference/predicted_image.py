@@ -1,0 +1,137 @@
+"""One image handed to a run: decoded, placed, predicted, compared with the training images, drawn.
+
+asker = Asker(finished_run, pathlib.Path("predictions/heat_maps"))
+answer = asker.ask(asker.prepare(asked), number=1)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from records.errors import CallerError
+from trainer.data import image_file
+from trainer.data.image_file import PreparedImage, UnusableImage
+from trainer.heat_maps import heat_map, overlay
+from trainer.inference.answers import ImageAnswer
+from trainer.inference.exams import Exams, Place
+from trainer.inference.finished_model import FinishedRun
+from trainer.inference.inputs import Asked
+from trainer.reports import gallery
+
+_LARGEST_PICTURE = 1536
+_TOLD = ("view_unknown", "side_unknown")
+_LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
+_MEDIA = {"digital": "a digital mammogram", "secondary": "a copy or a digitised film"}
+_TRAINED = {"digital": "digital mammograms", "film": "digitised films"}
+_FOREIGN = {("digital", "film"), ("secondary", "digital")}
+"""What a header says an image is, and what the network learned from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """An image asked about, decoded, or why that is not possible."""
+
+    asked: Asked
+    place: Place
+    medium: str
+    image: PreparedImage | None
+    error: str
+
+
+class Asker:
+    """Asks one run about images."""
+
+    def __init__(self, finished: FinishedRun, heat_maps: pathlib.Path | None) -> None:
+        """Takes the run, and the folder of heat maps, None for none."""
+        self._finished = finished
+        self._folder = heat_maps
+        self._exams = Exams()
+        networks = finished.networks if heat_maps else ()
+        kind = finished.target.kind
+        self._mappers = [heat_map.HeatMapper(network.model, kind) for network in networks]
+
+    def prepare(self, asked: Asked) -> Prepared:
+        """Decodes an image and makes the pixels of its record."""
+        origin, place = image_file.Origin(), Place(None, asked.side, asked.view)
+        try:
+            identity, origin = image_file.identify(asked.path)
+            place = self._exams.place(asked, identity, origin)
+            if identity.content in _LESION:
+                raise UnusableImage(
+                    "not_a_mammogram", f"by its header it is {_LESION[identity.content]}"
+                )
+            image = image_file.prepare(
+                asked.path, self._finished.preparation, view=place.view, side=place.side
+            )
+        except UnusableImage as unusable:
+            remedy = "; tell it with --images" if unusable.reason in _TOLD else ""
+            return Prepared(asked, place, origin.medium, None, f"{unusable}{remedy}")
+        return Prepared(asked, place, origin.medium, image, "")
+
+    def ask(self, prepared: Prepared, number: int) -> ImageAnswer:
+        """Predicts an image; its heat map is named after its number."""
+        place = prepared.place
+        answer = ImageAnswer(
+            image=str(prepared.asked.path),
+            error=prepared.error,
+            exam=place.exam,
+            side=place.side,
+            view=place.view,
+        )
+        image = prepared.image
+        if image is None:
+            return answer
+        height, width = image.pixels.shape
+        try:
+            prediction = self._finished.ask(image.record)
+        except CallerError as error:
+            return dataclasses.replace(answer, size=(height, width), error=str(error))
+        found = self._finished.compare(image.record, (height, width))
+        unlike = (*(found.reasons if found else ()), *self._judge_medium(prepared.medium))
+        return dataclasses.replace(
+            answer,
+            size=(height, width),
+            prediction=prediction,
+            unlike=unlike,
+            distance=found.distance if found else None,
+            distance_limit=found.limit if found else None,
+            heat_map=self._draw(image, number),
+        )
+
+    def _judge_medium(self, medium: str) -> tuple[str, ...]:
+        trained = self._finished.medium
+        if (medium, trained) not in _FOREIGN:
+            return ()
+        return (f"it is {_MEDIA[medium]} by its header, they are {_TRAINED[trained]}",)
+
+    def _draw(self, image: PreparedImage, number: int) -> str:
+        """Draws what speaks for the class asked about; returns the file, "" if none is wanted."""
+        if self._folder is None:
+            return ""
+        heats = [mapper.draw(image.record[np.newaxis])[0] for mapper in self._mappers]
+        picture = draw_over(image, np.mean(heats, axis=0, dtype=np.float32))
+        path = self._folder / f"{number:04d}.png"
+        path.write_bytes(gallery.encode(picture))
+        return f"{self._folder.name}/{path.name}"
+
+
+def draw_over(image: PreparedImage, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Lays a record's heat map over its image, shrunk to at most 1536 pixels a side.
+
+    Args:
+        image: with its way from the record.
+        heat: [h, w] of the record, 0..1.
+
+    Returns:
+        [height, width, 3] uint8, red, green, blue.
+    """
+    small = overlay.shrink(image.pixels, _LARGEST_PICTURE)
+    # pixel centres: column c of the image lies at (c + 0.5) * scale - 0.5 of the picture
+    y, x = np.divide(small.shape, image.pixels.shape)
+    shrink = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
+    laid_out = heat_map.to_image(heat, shrink @ image.matrix, small.shape)
+    return heat_map.overlay(small, np.clip(laid_out, 0, 1))

@@ -1,0 +1,74 @@
+"""How far probabilities are from the share of images that truly are so, and how far by chance.
+
+figure = score(images, Draws())  # {"value": 0.19, ..., "by_chance": {"mean": 0.1, "high": 0.15}}
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from trainer.metrics.columns import Judged, Labels
+from trainer.metrics.intervals import Draws, Floats, undefined
+
+BINS = 10
+MIN_IMAGES = 5 * BINS
+"""Below it, bins of fewer than five images would show chance alone."""
+BY_CHANCE_PERCENTILE = 95
+
+
+def score(judged: Judged, draws: Draws) -> dict[str, Any]:
+    """Computes the error, and that of a model whose probabilities are right.
+
+    Expected calibration error (Naeini et al., AAAI 2015): the mean distance of share and
+    probability of label 1, here in ten bins of equally many images, steadier than ones of equal
+    width (Nixon et al., Measuring calibration in deep learning, 2019). Of more than two classes the
+    mean over the classes, each against the rest (Kull et al., NeurIPS 2019).
+
+    Chance alone adds to it, and to each resample once more: of 150 simulated tests of 641 images
+    with an error of 0 the percentile interval held it in none. So it has no interval, but
+    "by_chance": mean and 95th percentile of the error if labels are drawn from the probabilities,
+    image by image (Bröcker & Smith, Weather and Forecasting 22:651-661, 2007). An error below that
+    percentile is no sign that the probabilities are wrong.
+    """
+    images, classes = judged.probabilities.shape
+    if images < MIN_IMAGES:
+        few = f"{images} {judged.unit}s are too few for {BINS} bins, wanted {MIN_IMAGES}"
+        return undefined(few if images else str(judged.lack()))
+    counted = range(classes) if judged.several else (1,)
+    bins = [bins_of(judged.probabilities[:, label]) for label in counted]
+
+    def error(labels: Labels) -> float:
+        sums = [
+            np.bincount(places, (labels == label) - judged.probabilities[:, label])
+            for label, places in zip(counted, bins, strict=True)
+        ]
+        return float(np.mean([np.abs(one).sum() for one in sums])) / images
+
+    generator = np.random.default_rng(draws.seed)
+    edges: Floats = np.cumsum(judged.probabilities, axis=1)[:, :-1]
+    chance = [
+        error(np.count_nonzero(generator.random((images, 1)) >= edges, axis=1))
+        for _ in range(draws.resamples)
+    ]
+    high = float(np.percentile(chance, BY_CHANCE_PERCENTILE))
+    return {
+        "value": error(judged.labels),
+        "low": None,
+        "high": None,
+        "interval_not_defined_because": "chance adds to it in every resample; see by_chance",
+        "by_chance": {"mean": float(np.mean(chance)), "high": high},
+    }
+
+
+def bins_of(probabilities: Floats) -> NDArray[np.int64]:
+    """Deals images into BINS bins of equally many by probability, [images] -> 0..9.
+
+    An image's bin is told by the share of images below it, and half of those that tie with it,
+    itself
+    included: ties share a bin.
+    """
+    return (BINS * (rankdata(probabilities) - 0.5) / len(probabilities)).astype(np.int64)

@@ -1,0 +1,121 @@
+"""Breasts and patients made of their images: one truth and one answer each.
+
+levels = score(predictions, images, Draws(), threshold=0.5)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.metrics import scoring
+from trainer.metrics.columns import Judged, class_columns
+from trainer.metrics.intervals import Draws, Floats
+from trainer.metrics.predictions import Prediction
+
+UNITS = ("breast", "patient")
+HOW = ("mean", "max")
+"""Mean or largest probability of its images."""
+
+
+def score(
+    predictions: Sequence[Prediction], images: Judged, draws: Draws, *, threshold: float
+) -> dict[str, dict[str, Any]]:
+    """Scores breasts and patients, by mean and maximum of their images.
+
+    They have all figures but those of calibration: such a mean, and more so a maximum, is not the
+    probability that any image is positive.
+
+    Args:
+        predictions: the images.
+        images: the same as columns.
+        draws: how patients are drawn.
+        threshold: probability above which label 1 is called.
+
+    Returns:
+        {"breast": {"note", "mean": {"groups", "patients", "labels", figures}, "max": ...},
+        "patient": ...}; "not_defined_because" in the place of what can't be told.
+    """
+    scored: dict[str, dict[str, Any]] = {}
+    for unit in UNITS:
+        keys = keys_of(predictions, unit)
+        if isinstance(keys, str):
+            scored[unit] = {"not_defined_because": keys}
+            continue
+        scored[unit] = {"note": note(images, unit)}
+        for how in HOW:
+            if images.several and how == "max":
+                reason = "the largest probability of each class do not add up to 1"
+                scored[unit][how] = {"not_defined_because": reason}
+                continue
+            groups = group(images, keys, unit=unit, how=how)
+            names = [name for name in scoring.names_of(images) if name not in scoring.CALIBRATION]
+            scored[unit][how] = {
+                "groups": len(groups.labels),
+                **groups.sizes(),
+                **scoring.score(groups, draws, names=names, threshold=threshold),
+            }
+    return scored
+
+
+def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:
+    """Says which breast or patient each image shows, or why that is not known."""
+    if unit == "patient":
+        return [image.patient_id for image in predictions]
+    lacking = sum(not image.side for image in predictions)
+    if lacking:
+        return f"{lacking} of {len(predictions)} images do not state their side"
+    return [f"{image.patient_id}\n{image.side}" for image in predictions]
+
+
+def note(judged: Judged, unit: str) -> str:
+    """Says how the label of a breast or patient follows from its images."""
+    if not judged.several:
+        return f"a {unit} is {judged.names[1]} if any of its images is"
+    if judged.ordinal:
+        return f"a {unit} has the highest grade of its images"
+    return f"each {unit} whose images are of several classes is left out"
+
+
+def group(images: Judged, keys: Sequence[str], *, unit: str, how: str) -> Judged:
+    """Puts images of one breast or patient together.
+
+    Two classes and grades: the highest label of its images. Classes without an order: those whose
+    images agree.
+
+    Args:
+        images: to be put together.
+        keys: [images], names of breasts or patients.
+        unit: which of the two.
+        how: mean or max of the probability of label 1; of several classes mean of each.
+    """
+    names, first, place = np.unique(np.array(keys, np.str_), return_index=True, return_inverse=True)
+    highest, lowest = np.zeros(len(names), np.int64), np.full(len(names), len(images.names))
+    np.maximum.at(highest, place, images.labels)
+    np.minimum.at(lowest, place, images.labels)
+    grouped = dataclasses.replace(
+        images,
+        labels=highest,
+        probabilities=_combine(images.probabilities, place, len(names), how),
+        patients=images.patients[first],
+        unit=unit,
+    )
+    if images.several and not images.ordinal:
+        return dataclasses.replace(grouped.take(highest == lowest), whole=images.whole)
+    return grouped
+
+
+def _combine(probabilities: Floats, place: NDArray[np.intp], count: int, how: str) -> Floats:
+    """Mean or max of the rows of probabilities that share a place 0..count-1."""
+    if how == "max":
+        assert probabilities.shape[1] == 2, probabilities.shape
+        largest = np.zeros(count)
+        np.maximum.at(largest, place, probabilities[:, 1])
+        return class_columns(largest)
+    sums = np.zeros((count, probabilities.shape[1]))
+    np.add.at(sums, place, probabilities)
+    return sums / np.bincount(place, minlength=count)[:, None]

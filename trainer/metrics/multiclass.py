@@ -1,0 +1,165 @@
+"""Figures of more than two classes, each with its interval over patients.
+
+figures = score(images, Draws(), names=ORDINAL_NAMES)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from trainer.metrics import calibration_error, probability_metrics, ranking
+from trainer.metrics.columns import Judged, Labels
+from trainer.metrics.intervals import Draws, Floats, ratio
+
+_ONE_AGAINST_THE_REST = ("auc", "partial_auc", "average_precision")
+NAMES = (
+    *("auc", "accuracy", "balanced_accuracy", "macro_precision", "macro_specificity", "macro_f1"),
+    *("mcc", "partial_auc", "average_precision", "brier", "log_loss", "calibration_error"),
+)
+ORDINAL_NAMES = (*NAMES, "kappa")
+"""kappa: Cohen, Weighted kappa, Psychological Bulletin 70, 1968, with squared distances."""
+_OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
+
+
+def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Computes figures and intervals.
+
+    What is one class against the rest is the mean over the classes; with the macro figures and
+    `balanced_accuracy`, the mean recall, it is defined only where every class has images.
+
+    Args:
+        judged: images, breasts or patients.
+        draws: how patients are drawn.
+        names: of ORDINAL_NAMES.
+    """
+
+    def scored(weights: Floats) -> Mapping[str, Floats]:
+        figures = measure(
+            judged.labels, judged.probabilities, weights, ordinal=judged.ordinal, names=names
+        )
+        return {name: figures[name] for name in names if name != "calibration_error"}
+
+    def why(name: str) -> str:
+        lack = judged.lack()
+        if lack and (len(judged.labels) == 0 or name not in _OF_ANY_CLASS):
+            return lack
+        if name == "kappa":
+            return f"all {judged.unit}s are of one class and called that"
+        if name == "mcc":
+            return f"all {judged.unit}s are of one class, or are called one"
+        if name == "macro_precision":
+            called = set(answers_of(judged.probabilities, ordinal=judged.ordinal))
+            never = [one for label, one in enumerate(judged.names) if label not in called]
+            return f"the model calls no {judged.unit} {' or '.join(never)}"
+        raise AssertionError(name)
+
+    figures = draws.score(scored, judged.patients, why=why)
+    if "calibration_error" in names:
+        figures["calibration_error"] = calibration_error.score(judged, draws)
+    return {name: figures[name] for name in names}
+
+
+def answers_of(probabilities: Floats, *, ordinal: bool) -> Labels:
+    """Says which class each image, a row of probabilities [images, K], is called.
+
+    The likeliest; of grades the median: the first whose successors share no more than a half.
+    """
+    if not ordinal:
+        return probabilities.argmax(axis=1)
+    above = 1 - np.cumsum(probabilities[:, :-1], axis=1)
+    return np.count_nonzero(above > 0.5, axis=1)
+
+
+def confusion_matrix(labels: Labels, answers: Labels, classes: int) -> Labels:
+    """Counts images as [K, K]: a row a label, a column an answer."""
+    cells = np.zeros((classes, classes), np.int64)
+    np.add.at(cells, (labels, answers), 1)
+    return cells
+
+
+def measure(
+    labels: Labels, probabilities: Floats, weights: Floats, *, ordinal: bool, names: Sequence[str]
+) -> dict[str, Floats]:
+    """Computes figures for every row of weights; those of answers always.
+
+    Args:
+        labels: [images], 0..K-1.
+        probabilities: [images, K].
+        weights: [rows, images], how often each image counts; whole numbers.
+        ordinal: whether each class is above the one before.
+        names: of ORDINAL_NAMES.
+
+    Returns:
+        For each name [rows], NaN where it is not defined.
+    """
+    images, classes = probabilities.shape
+    kind = np.zeros((images, classes * classes))
+    kind[np.arange(images), labels * classes + answers_of(probabilities, ordinal=ordinal)] = 1
+    cells: Floats = (weights @ kind).reshape(-1, classes, classes)
+    return {
+        **_of_answers(cells),
+        **_of_classes(labels, probabilities, weights, names),
+        **_of_the_truth(labels, probabilities, weights),
+    }
+
+
+def _of_answers(cells: Floats) -> dict[str, Floats]:
+    """Figures of confusion matrices [rows, K, K]."""
+    right: Floats = np.diagonal(cells, axis1=1, axis2=2)
+    truly, called, total = cells.sum(axis=2), cells.sum(axis=1), cells.sum(axis=(1, 2))
+    others = total[:, None] - truly
+    macro = {
+        "macro_precision": ratio(right, called),
+        "macro_specificity": ratio(others - called + right, others),
+        "macro_f1": ratio(2 * right, truly + called),
+    }
+    every = (truly > 0).all(axis=1)
+    return {
+        "accuracy": ratio(right.sum(axis=1), total),
+        "balanced_accuracy": ratio(right, truly).mean(axis=1),
+        **{name: np.where(every, of.mean(axis=1), np.nan) for name, of in macro.items()},
+        "mcc": _correlation(right.sum(axis=1), truly, called, total),
+        "kappa": _kappa(cells, truly, called, total),
+    }
+
+
+def _of_classes(
+    labels: Labels, probabilities: Floats, weights: Floats, names: Sequence[str]
+) -> dict[str, Floats]:
+    """Means over the classes, each against the rest."""
+    wanted = [name for name in _ONE_AGAINST_THE_REST if name in names]
+    of_class = [
+        ranking.measure((labels == label).astype(np.int64), one, weights, names=wanted)
+        for label, one in enumerate(probabilities.T)
+    ]
+    return {name: np.mean([figures[name] for figures in of_class], axis=0) for name in wanted}
+
+
+def _of_the_truth(labels: Labels, probabilities: Floats, weights: Floats) -> dict[str, Floats]:
+    """Brier score, halved so that of two classes it is the usual one, and log loss."""
+    truth = labels[:, None] == np.arange(probabilities.shape[1])
+    distance = np.square(probabilities - truth).sum(axis=1) / 2
+    of_truth = np.maximum(probabilities[truth], probability_metrics.EPSILON)
+    total = weights.sum(axis=1)
+    return {
+        "brier": ratio(weights @ distance, total),
+        "log_loss": ratio(weights @ -np.log(of_truth), total),
+    }
+
+
+def _correlation(right: Floats, truly: Floats, called: Floats, total: Floats) -> Floats:
+    """Matthews's correlation of K classes: Gorodkin, Comput. Biol. Chem. 28:367-374, 2004."""
+    spread = [total**2 - np.square(one).sum(axis=1) for one in (truly, called)]
+    return ratio(right * total - (truly * called).sum(axis=1), np.sqrt(spread[0] * spread[1]))
+
+
+def _kappa(cells: Floats, truly: Floats, called: Floats, total: Floats) -> Floats:
+    """1 - squared distances seen / squared distances if truth and answer were independent."""
+    grades = np.arange(cells.shape[1])
+    distances = np.square(grades[:, None] - grades).astype(np.float64)
+    seen = (cells * distances).sum(axis=(1, 2)) * total
+    by_chance = np.einsum("ri,ij,rj->r", truly, distances, called)
+    return 1 - ratio(seen, by_chance)

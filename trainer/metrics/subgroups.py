@@ -1,0 +1,72 @@
+"""Images that share a view, side, density, kind of lesion or assessment.
+
+scored = score(predictions, images, Draws(), threshold=0.5)  # {"view": [{"value": "CC", ...}], ...}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.metrics import scoring
+from trainer.metrics.columns import Judged
+from trainer.metrics.intervals import MIN_PATIENTS, Draws, undefined
+from trainer.metrics.predictions import Prediction
+
+COLUMNS = ("view", "side", "density", "abnormality", "assessment")
+NAMES = ("auc", "accuracy", "recall", "specificity")
+NAMES_OF_SEVERAL = ("auc", "accuracy", "balanced_accuracy")
+NOT_STATED = "not stated"
+
+
+def score(
+    predictions: Sequence[Prediction], images: Judged, draws: Draws, *, threshold: float
+) -> dict[str, list[dict[str, Any]]]:
+    """Scores the images of each value of a column.
+
+    Args:
+        predictions: the images.
+        images: the same as columns.
+        draws: how patients are drawn.
+        threshold: probability above which label 1 is called.
+
+    Returns:
+        Column -> [{"value", "images", "patients", "labels", figures}]; of fewer than MIN_PATIENTS
+        patients no figure is defined.
+    """
+    names = NAMES_OF_SEVERAL if images.several else NAMES
+    scored: dict[str, list[dict[str, Any]]] = {column: [] for column in COLUMNS}
+    for column in COLUMNS:
+        for value, rows in divide(predictions, column):
+            part = images.take(rows)
+            sizes = part.sizes()
+            if sizes["patients"] < MIN_PATIENTS:
+                few = f"{sizes['patients']} patients are too few, wanted {MIN_PATIENTS}"
+                figures = {name: undefined(few) for name in names}
+            else:
+                figures = scoring.score(part, draws, names=names, threshold=threshold)
+            scored[column].append({"value": value, "images": len(part.labels), **sizes, **figures})
+    return scored
+
+
+def divide(
+    predictions: Sequence[Prediction], column: str
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Divides images by what stands in one of COLUMNS.
+
+    An image of several kinds of lesion ("mass+calcification") counts with each. Images that state
+    nothing come last; nothing comes of a column in which no image states anything.
+
+    Yields:
+        A value, and which images have it, [images].
+    """
+    of_images = [getattr(image, column) for image in predictions]
+    values = [set(text.split("+")) if column == "abnormality" else {text} for text in of_images]
+    stated = sorted(set().union(*values) - {""})
+    for value in [*stated, ""] if stated else []:
+        rows = np.array([value in of_image for of_image in values], np.bool_)
+        if rows.any():
+            yield value or NOT_STATED, rows

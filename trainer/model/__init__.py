@@ -1,0 +1,1 @@
+"""The network: backbone, head, augmentation, losses, cached CNN features."""

@@ -1,0 +1,124 @@
+"""Features of the base -> probabilities: pooled or flattened, hidden layers, output."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from flags import network
+from flags.training import TrainingConfig
+from records import memory
+from records.errors import CallerError
+
+# Numbers of a weight's size that an optimizer keeps of it, without momentum
+_MOMENTS = {"adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1, "sgd": 0}
+# Keras's 0.99 averages over more steps than a small set of images has
+_MOMENTUM = 0.9
+
+
+def add(
+    features: keras.KerasTensor, config: TrainingConfig, *, kind: str, shares: Sequence[float]
+) -> keras.KerasTensor:
+    """Adds the head that a configuration asks for.
+
+    Args:
+        features: [batch, height, width, channels] of the base.
+        config: which head.
+        kind: "binary" (one sigmoid), "classes" (a softmax of K) or "ordinal" (K - 1 sigmoids).
+        shares: share of each of the K classes in the loss.
+
+    Returns:
+        [batch, outputs] float32 probabilities, of layer `probability`.
+
+    Raises:
+        CallerError: the first layer is too large for this machine.
+    """
+    bias = output_bias(kind, shares)
+    units = network.hidden_units(config.hidden)
+    if config.head == "gap":
+        hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    else:
+        count = math.prod(features.shape[1:])
+        check_memory(config, count, units=(*units, len(bias))[0], available=memory.available())
+        hidden = keras.layers.Flatten(name="flatten")(features)
+    hidden = keras.layers.Dropout(config.dropout, name="dropout")(hidden)
+    for position, width in enumerate(units):
+        repeated = units[:position].count(width)
+        name = f"dense_{width}" + (f"_{repeated + 1}" if repeated else "")
+        hidden = _add_hidden(hidden, width, name, config)
+    return keras.layers.Dense(
+        len(bias),
+        activation="softmax" if kind == "classes" else "sigmoid",
+        bias_initializer=keras.initializers.Constant(bias),
+        kernel_regularizer=penalty(config),
+        dtype="float32",
+        name="probability",
+    )(hidden)
+
+
+def output_bias(kind: str, shares: Sequence[float]) -> list[float]:
+    """Returns the biases with which a network that sees nothing says the shares of the classes.
+
+    Args:
+        kind: as for `add`.
+        shares: of the K classes, all above 0, in any scale.
+    """
+    share = np.asarray(shares, np.float64) / np.sum(shares)
+    assert (share > 0).all(), shares
+    assert kind != "binary" or len(share) == 2
+    if kind == "classes":
+        return np.log(share).tolist()
+    above = 1 - np.cumsum(share)[:-1]  # binary is ordinal with two classes
+    return np.log(above / (1 - above)).tolist()
+
+
+def penalty(config: TrainingConfig) -> keras.regularizers.Regularizer | None:
+    """Makes the penalty on kernels of layers that are not the base's."""
+    return keras.regularizers.L2(config.l2) if config.l2 else None
+
+
+def check_memory(config: TrainingConfig, features: int, *, units: int, available: int) -> None:
+    """Refuses a first layer whose weights, gradients and optimizer can't all be in memory.
+
+    Args:
+        config: which optimizer, and what it averages.
+        features: numbers that the flattened base yields.
+        units: of the first layer.
+        available: bytes.
+
+    Raises:
+        CallerError: says how many GB are needed, and what to do.
+    """
+    copies = 2 + _MOMENTS[config.optimizer]  # the weight and its gradient
+    copies += sum([config.momentum > 0, config.accumulate > 1, config.ema > 0])
+    needed = 4 * copies * features * units
+    if needed > available:
+        raise CallerError(
+            f"--head=flatten: {features:,} features x {units} units need {needed / 1e9:.1f} GB "
+            f"with gradients and what --optimizer={config.optimizer} keeps, {available / 1e9:.1f} "
+            "GB are free; take --head=gap, --downsample_sets, smaller images or fewer "
+            "--hidden units"
+        )
+
+
+def _add_hidden(
+    hidden: keras.KerasTensor, width: int, name: str, config: TrainingConfig
+) -> keras.KerasTensor:
+    """Adds a hidden layer; its activation is a layer of its own where something stands before."""
+    apart = config.batch_norm or config.activation == "prelu"
+    hidden = keras.layers.Dense(
+        width,
+        activation=None if apart else config.activation,
+        kernel_regularizer=penalty(config),
+        name=name,
+    )(hidden)
+    if config.batch_norm:
+        hidden = keras.layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(hidden)
+    if not apart:
+        return hidden
+    if config.activation == "prelu":
+        return keras.layers.PReLU(name=f"{name}_prelu")(hidden)
+    return keras.layers.Activation(config.activation, name=f"{name}_{config.activation}")(hidden)

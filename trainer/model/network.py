@@ -1,0 +1,158 @@
+"""Networks: stored pixels -> [0, 1] -> three channels -> base -> head -> probabilities.
+
+Scaling and channels are layers, so a saved model takes what a record holds. All layers are Keras's
+own: the file opens without this program. Jaamour et al. 2023, CNN architecture and notes zeta and
+eta of its summary table; filters and kernels are those of its public code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from flags.training import TrainingConfig
+from records import schema
+from records.image_size import ImageSize
+from trainer.model import augmentation, backbones, head
+
+BASE_LAYER = "base"
+# Sets of (filters, kernel) before the base, each followed by a 2x2 maximum: paper, note zeta
+_SETS: dict[int, tuple[tuple[tuple[int, int], ...], ...]] = {
+    0: (),
+    1: (((64, 5), (32, 5)),),
+    2: (((16, 7), (16, 7)), ((32, 5), (32, 5))),
+}
+# (filters, kernel) of the convolutions after the base: paper, note eta
+_AFTER = ((1024, 3), (1024, 3))
+
+
+def build(
+    config: TrainingConfig,
+    size: ImageSize,
+    *,
+    kind: str = "binary",
+    shares: Sequence[float] = (0.5, 0.5),
+) -> tuple[keras.Model, backbones.BaseWeights]:
+    """Builds the network of a configuration for images of one size.
+
+    Args:
+        config: which network.
+        size: height and width of an image, pixels.
+        kind: "binary" (one sigmoid), "classes" (a softmax of K) or "ordinal" (K - 1 sigmoids, the
+            probabilities of lying above the first, second, ... class).
+        shares: share of each of the K classes in the loss, all above 0: what a network that has
+            seen nothing says.
+
+    Returns:
+        model of [batch, height, width, 1] uint16 -> [batch, outputs] float32, and where its base's
+        weights came from.
+
+    Raises:
+        CallerError: the weights can't be had or do not fit, the size is too small for the base, or
+            the head is too large for this machine.
+    """
+    sets = downsample_sets(config, size)
+    base, weights = backbones.build(config, ImageSize(size.height >> sets, size.width >> sets))
+    pixels = keras.Input((size.height, size.width, 1), dtype="uint16", name="pixels")
+    # float32 under any precision: 65535 is infinite in float16
+    grey = keras.layers.Rescaling(1 / schema.FULL_SCALE, dtype="float32", name="to_unit_range")(
+        pixels
+    )
+    for layer in augmentation.layers(config):
+        grey = layer(grey)
+    image = keras.layers.Concatenate(dtype="float32", name="to_three_channels")([grey] * 3)
+    if not sets:
+        image = _scale(image, config)
+    elif config.base == "vgg19":
+        base = keras.Model(base.get_layer("block1_conv1").output, base.output)
+        image = _replace_first_layer(_downsample(image, sets, config), config)
+    else:
+        image = _scale(_to_base_channels(_downsample(image, sets, config), config), config)
+    base.name = BASE_LAYER
+    features = base(image)
+    if config.conv_after == "1":
+        features = _convolve(features, _AFTER, "after", config)
+    output = head.add(features, config, kind=kind, shares=shares)
+    return keras.Model(pixels, output, name=config.base), weights
+
+
+def downsample_sets(config: TrainingConfig, size: ImageSize) -> int:
+    """Returns how many sets of convolutions stand before the base."""
+    if config.downsample_sets != "auto":
+        return int(config.downsample_sets)
+    longer = max(size.height, size.width)
+    return 0 if longer < 1024 else 1 if longer < 2048 else 2
+
+
+def freeze_base(model: keras.Model) -> None:
+    """Phase 1: the base is a constant function, its batch normalisation in inference mode.
+
+    Sets before it learn all the same: gradients pass through it.
+    """
+    model.get_layer(BASE_LAYER).trainable = False
+
+
+def unfreeze_base(model: keras.Model, *, pretrained: bool) -> None:
+    """Phase 2: every layer learns.
+
+    Batch normalisation of a pretrained base stays in inference mode: batches of two images would
+    ruin its statistics.
+    """
+    base = model.get_layer(BASE_LAYER)
+    base.trainable = True
+    if pretrained:
+        for layer in backbones.batch_normalisations(base):
+            layer.trainable = False
+
+
+def _scale(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+    if config.input_scaling == "paper":
+        return image
+    factor, offset = backbones.SCALING[config.base]
+    return keras.layers.Rescaling(
+        list(factor), list(offset), dtype="float32", name="to_base_range"
+    )(image)
+
+
+def _downsample(image: keras.KerasTensor, sets: int, config: TrainingConfig) -> keras.KerasTensor:
+    for number, layers in enumerate(_SETS[sets], start=1):
+        image = _convolve(image, layers, f"set{number}", config)
+    return image
+
+
+def _replace_first_layer(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+    """Makes of the last set what VGG19's second layer takes, as published.
+
+    The first layer's 64 filters of 3x3, but to be learned: they find the range themselves.
+    """
+    return keras.layers.Conv2D(
+        64,
+        3,
+        padding="same",
+        activation="relu",
+        kernel_regularizer=head.penalty(config),
+        name="to_base_channels",
+    )(image)
+
+
+def _to_base_channels(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+    """Mixes the last set into a picture of three channels, so that any pretrained base fits."""
+    return keras.layers.Conv2D(
+        3, 1, kernel_regularizer=head.penalty(config), name="to_base_channels"
+    )(image)
+
+
+def _convolve(
+    image: keras.KerasTensor, layers: Sequence[tuple[int, int]], name: str, config: TrainingConfig
+) -> keras.KerasTensor:
+    for number, (filters, kernel) in enumerate(layers, start=1):
+        image = keras.layers.Conv2D(
+            filters,
+            kernel,
+            padding="same",
+            activation="relu",
+            kernel_regularizer=head.penalty(config),
+            name=f"{name}_conv{number}",
+        )(image)
+    return keras.layers.MaxPooling2D(2, name=f"{name}_pool")(image)

@@ -1,1 +1,0 @@
-"""Films that someone hands to a finished run."""

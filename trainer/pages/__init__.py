@@ -1,1 +1,0 @@
-"""Pages people read: their templates, drawings, pictures and words."""

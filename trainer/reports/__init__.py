@@ -1,0 +1,1 @@
+"""Pages people read: templates, plots, pictures and words."""

@@ -1,0 +1,117 @@
+"""The comparison drawn: for each figure, how far every run lies from the baseline.
+
+svg = differences("accuracy", rows, reach=0.2, baseline="h")
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from markupsafe import Markup
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from trainer.reports import svg
+from trainer.reports.comparison_words import heading, signed
+
+STEP = 0.05
+"""The axis reaches a multiple of this to either side."""
+NAME = 40
+"""Letters of a run's name that fit on a panel."""
+
+
+def draw(content: dict[str, Any]) -> list[Markup]:
+    """Draws a panel for each figure, all on one scale; none where nothing is compared.
+
+    Args:
+        content: comparison.json.
+    """
+    published = _published_differences(content["runs"], content["baseline"])
+    rows = {
+        measure: [
+            {
+                **one["figures"][measure],
+                "name": one["run"],
+                "published": published.get(one["run"]) if measure == "accuracy" else None,
+            }
+            for one in content["comparisons"]
+        ]
+        for measure in content["measures"]
+    }
+    ends = [
+        abs(value)
+        for row in itertools.chain(*rows.values())
+        for value in (row["value"], row["low"], row["high"], row["published"])
+        if value is not None
+    ]
+    reach = STEP * math.ceil(max([STEP, *ends]) / STEP + 0.2)
+    return [
+        Markup(_draw(measure, some, reach=reach, baseline=content["baseline"]))
+        for measure, some in rows.items()
+        if some
+    ]
+
+
+def _published_differences(
+    runs: Sequence[dict[str, Any]], baseline: str | None
+) -> dict[str, float]:
+    """Published accuracy of each run less that of the baseline, where both are published."""
+    accuracy = {
+        run["name"]: run["published"]["accuracy"] / 100
+        for run in runs
+        if run["published"] and run["published"]["accuracy"] is not None
+    }
+    if baseline not in accuracy:
+        return {}
+    return {name: value - accuracy[baseline] for name, value in accuracy.items()}
+
+
+def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baseline: str) -> str:
+    """Draws one panel: a line for each run, its name above its interval."""
+    told = "; ".join(f"{row['name']} {_tell(row)}" for row in rows)
+    with style.context(["default", svg.SETTINGS]):
+        figure = Figure(figsize=(3.6, 0.9 + 0.5 * len(rows)))
+        axes = figure.subplots()
+        axes.axvline(0, color=svg.INK, linewidth=1)
+        for place, row in enumerate(rows):
+            _draw_row(axes, place, row)
+            name = row["name"]
+            short = name if len(name) <= NAME else f"\u2026{name[-NAME:]}"
+            axes.text(-reach, place - 0.3, short, fontsize=9).set_in_layout(False)
+        axes.set(xlim=(-reach, reach), ylim=(len(rows) - 0.5, -0.8))
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_title(heading(measure), loc="left", fontsize=10.5, fontweight="bold")
+        return svg.inline_svg(
+            figure,
+            name=f"difference-{measure}",
+            alt=f"{heading(measure)} less that of {baseline}: {told}.",
+        )
+
+
+def _tell(row: dict[str, Any]) -> str:
+    """Writes a difference with its interval."""
+    if row["value"] is None:
+        return "not defined"
+    interval = f" ({signed(row['low'])} to {signed(row['high'])})" if row["low"] is not None else ""
+    return f"{signed(row['value'])}{interval}"
+
+
+def _draw_row(axes: Axes, place: int, row: dict[str, Any]) -> None:
+    """Draws the difference of one run, its interval and the published difference."""
+    if row["value"] is None:
+        axes.text(0, place, " not defined", va="center", fontsize=9, color=svg.MUTED)
+        return
+    sure = row.get("more_than_noise", False)
+    colour = svg.ACCENT if sure else svg.MUTED
+    if row["low"] is not None:
+        axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=2)
+    filled: Literal["full", "none"] = "full" if sure else "none"
+    axes.plot(row["value"], place, "o", color=colour, fillstyle=filled, markersize=7)
+    if row["published"] is not None:
+        other = svg.CLASSES[1]
+        axes.plot(row["published"], place, "D", color=other, fillstyle="none", markersize=7)

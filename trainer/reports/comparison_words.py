@@ -1,0 +1,138 @@
+"""A comparison in words: for the terminal and the top of the page.
+
+lines = [*table(content), *content["said"]]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from trainer.evaluation.paired_comparison import ALPHA
+
+TITLES = {
+    "auc": "AUC",
+    "f1": "F1",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+}
+
+
+def title(measure: str) -> str:
+    """Names a figure as a reader knows it, within a sentence."""
+    return TITLES.get(measure, measure.replace("_", " "))
+
+
+def heading(measure: str) -> str:
+    """Names a figure over a column or a drawing."""
+    return title(measure)[0].upper() + title(measure)[1:]
+
+
+def say(comparison: dict[str, Any], baseline: str) -> str:
+    """Says which differences of a run from the baseline are more than noise, and what is not said.
+
+    Args:
+        comparison: one of `pairs.compare`.
+        baseline: its name.
+    """
+    figures = comparison["figures"]
+    tested = {name: figure for name, figure in figures.items() if figure["p"] is not None}
+    sure = [name for name, figure in tested.items() if figure["more_than_noise"]]
+    alone = [name for name in tested if name not in sure and tested[name]["p"] < ALPHA]
+    same = [name for name in tested if tested[name]["low"] == tested[name]["high"] == 0]
+    open_ = [name for name in tested if name not in (*sure, *alone, *same)]
+    untold = [name for name in figures if name not in tested]
+    said = []
+    if len(same) == len(figures):
+        said.append("every figure is the same, in nearly every resample")
+    elif sure:
+        said.append(f"more than noise: {_differences(sure, figures)}")
+    elif tested:
+        said.append("no difference is more than noise")
+    if alone:
+        said.append(
+            f"{_differences(alone, figures)} might count if no other test had been made, "
+            "not among all of this comparison"
+        )
+    if open_:
+        shown = "auc" if "auc" in open_ else open_[0]
+        low, high = (signed(figures[shown][end]) for end in ("low", "high"))
+        said.append(
+            f"no difference shown in {_list(open_)}, which does not make them equal: in "
+            f"{title(shown)} anything from {low} to {high} fits these images"
+        )
+    if same and len(same) < len(figures):
+        said.append(f"the same in nearly every resample: {_list(same)}")
+    if untold:
+        said.append(f"nothing can be said of {_list(untold)}")
+    return f"{comparison['run']} against {baseline}, {_images(comparison)}: {'; '.join(said)}."
+
+
+def signed(difference: float) -> str:
+    """Writes a difference with its sign; what rounds to nothing has no minus."""
+    return f"{round(difference, 3) + 0.0:+.3f}"
+
+
+def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
+    """Says it of each run; of several, first which differ at all."""
+    sentences = [say(one, baseline) for one in comparisons]
+    if len(comparisons) < 2:
+        return sentences
+    differ = [
+        one["run"]
+        for one in comparisons
+        if any(figure.get("more_than_noise") for figure in one["figures"].values())
+    ]
+    which = f": {', '.join(differ)}" if differ else ""
+    first = (
+        f"Of {len(comparisons)} runs {len(differ) or 'none'} "
+        f"{'differ' if len(differ) > 1 else 'differs'} from {baseline} by more than noise in any "
+        f"figure{which}."
+    )
+    return [first, *sentences]
+
+
+def table(content: dict[str, Any]) -> list[str]:
+    """Lays runs and figures out as lines of text; an asterisk marks what is more than noise."""
+    differences = {one["run"]: one["figures"] for one in content["comparisons"]}
+    rows = [["", "images", *map(title, content["measures"])]]
+    for run in content["runs"]:
+        cells = [
+            _cell(run["scores"][name]["value"], differences.get(run["name"], {}).get(name))
+            for name in content["measures"]
+        ]
+        rows.append([run["name"], str(run["images"]), *cells])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+
+
+def _cell(value: float | None, difference: dict[str, Any] | None) -> str:
+    text = "-" if value is None else f"{value:.3f}"
+    if difference is None or difference["value"] is None:
+        return text
+    return f"{text} {signed(difference['value'])}{'*' if difference.get('more_than_noise') else ''}"
+
+
+def _differences(names: list[str], figures: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{title(name)} {signed(figures[name]['value'])} "
+        f"(95 % {signed(figures[name]['low'])} to {signed(figures[name]['high'])})"
+        for name in names
+    )
+
+
+def _images(comparison: dict[str, Any]) -> str:
+    same = "the same" if comparison["same_images"] else "the only common"
+    images, patients = (
+        f"{comparison[what]} {what if comparison[what] != 1 else what[:-1]}"
+        for what in ("images", "patients")
+    )
+    return f"{same} {images} of {patients}"
+
+
+def _list(names: list[str]) -> str:
+    *first, last = map(title, names)
+    return f"{', '.join(first)} and {last}" if first else last

@@ -1,0 +1,222 @@
+"""What a report draws of a run's predictions and training, with the words for who can't see it."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from records.errors import CallerError
+from trainer.metrics import curves
+from trainer.metrics.columns import Judged
+from trainer.metrics.intervals import Floats
+from trainer.metrics.predictions import Prediction
+from trainer.reports import metric_plots, svg
+from trainer.reports.findings import name_thresholds, percent
+
+MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
+"""Title of a training curve -> column of history.csv; the validation's has val_ before it."""
+
+Drawings = dict[str, Markup | None]
+
+
+def of_scores(
+    scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
+) -> Drawings:
+    """Draws roc, precision_recall, histogram, reliability and calibrated; None what can't be."""
+    drawings: Drawings = dict.fromkeys(
+        ("roc", "precision_recall", "histogram", "reliability", "calibrated")
+    )
+    if not images:
+        return drawings
+    if len(names) > 2:
+        return drawings | _of_classes(scores, images, names)
+    return drawings | _of_two_classes(scores, images, names)
+
+
+def _of_two_classes(
+    scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
+) -> Drawings:
+    judged = Judged.of(images, names)
+    labels, probabilities, patients = judged.labels, judged.probabilities[:, 1], judged.patients
+    drawn: Drawings = {
+        "histogram": Markup(
+            svg.histogram(
+                labels,
+                probabilities,
+                names=names,
+                threshold=scores["threshold"],
+                alt=f"Histograms of the probability of {names[1]}: {(labels == 0).sum()} images "
+                f"that are {names[0]}, {(labels == 1).sum()} that are {names[1]}.",
+            )
+        )
+    }
+    about = f"the probability of {names[1]}", f"images that are {names[1]}"
+    if scores["calibration_error"]["value"] is not None:
+        columns = {"reliability": probabilities, "calibrated": _calibrated(images)}
+        for name, column in columns.items():
+            if column is not None:
+                drawn[name] = _reliability(name, labels == 1, column, patients, about)
+    if scores["auc"]["value"] is None:
+        return drawn
+    points = _points(scores)
+    drawn["roc"] = Markup(
+        metric_plots.roc(
+            labels,
+            probabilities,
+            patients,
+            points={
+                name: (1 - at["specificity"]["value"], at["recall"]["value"])
+                for name, at in points.items()
+            },
+            alt=f"ROC curve of {len(images)} images, area {scores['auc']['value']:.3f}, with its "
+            "95 % band.",
+        )
+    )
+    drawn["precision_recall"] = Markup(
+        metric_plots.precision_recall(
+            labels,
+            probabilities,
+            patients,
+            points={
+                name: (at["recall"]["value"], at["precision"]["value"])
+                for name, at in points.items()
+                if at["precision"]["value"] is not None
+            },
+            alt=f"Precision over recall of {len(images)} images, with its 95 % band; "
+            f"{percent(float(labels.mean()))} of the images are {names[1]}.",
+        )
+    )
+    return drawn
+
+
+def _calibrated(images: Sequence[Prediction]) -> Floats | None:
+    """Takes the calibrated probabilities [images], if all have one."""
+    given = [image.calibrated for image in images if image.calibrated is not None]
+    return np.array(given, np.float64) if len(given) == len(images) else None
+
+
+def _points(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Names what thresholds are marked on the curves, with their scores."""
+    points = {f"threshold {scores['threshold']:g}": scores}
+    chosen = scores["chosen_threshold"]
+    if "thresholds" in chosen:
+        points[f"chosen {name_thresholds(chosen['thresholds'])}"] = chosen
+    return points
+
+
+def _of_classes(
+    scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
+) -> Drawings:
+    """Draws the same of more than two classes: each against the rest, and how sure answers are."""
+    judged = Judged.of(images, names)
+    labels, of_classes, patients = judged.labels, judged.probabilities, judged.patients
+    said = f"of {', '.join(names)}, each against the rest, of {len(images)} images."
+    drawn: Drawings = {
+        "roc": Markup(
+            metric_plots.of_classes(
+                "roc", labels, of_classes, names=names, alt=f"ROC curves {said}"
+            )
+        ),
+        "precision_recall": Markup(
+            metric_plots.of_classes(
+                "pr", labels, of_classes, names=names, alt=f"Precision over recall {said}"
+            )
+        ),
+        "histogram": Markup(
+            svg.histogram_of_classes(
+                labels,
+                of_classes,
+                names=names,
+                alt="Histograms of the probability of the true class: "
+                + ", ".join(f"{(labels == n).sum()} images {name}" for n, name in enumerate(names)),
+            )
+        ),
+    }
+    if scores["calibration_error"]["value"] is None:
+        return drawn
+    after = np.array([image.calibrated_probabilities for image in images])
+    for name, rows in (("reliability", of_classes), ("calibrated", after)):
+        if rows.size:
+            right = rows.argmax(axis=1) == labels
+            about = (
+                "the probability of the likeliest class",
+                "images whose likeliest class is right",
+            )
+            drawn[name] = _reliability(name, right, rows.max(axis=1), patients, about)
+    return drawn
+
+
+def _reliability(
+    name: str,
+    truth: NDArray[np.bool_],
+    probabilities: Floats,
+    patients: NDArray[np.str_],
+    about: tuple[str, str],
+) -> Markup:
+    """Draws a reliability diagram; `about` says what is predicted and what is counted."""
+    bins = curves.reliability(truth, probabilities, patients)
+    told = "; ".join(
+        f"{one.images} images at {percent(one.start)} to {percent(one.end)}: {percent(one.share)}"
+        for one in bins
+    )
+    alt = f"{about[0].capitalize()} and the share of {about[1]}: {told}."
+    labels = about[0].removeprefix("the "), f"share of {about[1]}"
+    return Markup(metric_plots.reliability(bins, name=name, labels=labels, alt=alt))
+
+
+def of_training(path: pathlib.Path) -> list[Markup]:
+    """Draws each measure of history.csv over the epochs; none if no epoch was trained.
+
+    Raises:
+        CallerError: there is no such file, or a value is no number.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        raise CallerError(f"{path} does not exist; --run wants a finished run") from None
+    if not rows:
+        return []
+    epochs = _column(path, rows, "epoch")
+    changes = [
+        (epochs[index] + epochs[index + 1]) / 2
+        for index, (row, after) in enumerate(itertools.pairwise(rows))
+        if row["phase"] != after["phase"]
+    ]
+    drawings = []
+    for title, column in MEASURES.items():
+        training, validation = (_column(path, rows, name) for name in (column, f"val_{column}"))
+        last = (
+            "not stated" if np.isnan(one[-1]) else f"{one[-1]:.3f}"
+            for one in (training, validation)
+        )
+        alt = (
+            "{} over {} epochs; at the last {} on training images, {} on validation images.".format(
+                title, len(rows), *last
+            )
+        )
+        drawing = svg.curve(
+            title,
+            epochs=epochs,
+            training=training,
+            validation=validation,
+            boundaries=changes,
+            alt=alt,
+        )
+        drawings.append(Markup(drawing))
+    return drawings
+
+
+def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> Floats:
+    """Reads a column [epochs] of history.csv, NaN where it is empty."""
+    try:
+        return np.array([float(row[name] or "nan") for row in rows])
+    except (ValueError, TypeError) as error:  # TypeError: the row is too short
+        raise CallerError(f"{path}, column {name!r}, is not all numbers: {error}") from error

@@ -1,0 +1,240 @@
+"""What the scores of a run mean, in sentences a clinician can read.
+
+for finding in describe(scores, ["benign", "malignant"]):
+    print(finding.lead, finding.text)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Figure = Mapping[str, Any]
+Scores = Mapping[str, Any]
+
+SMALL = 30
+"""Images below which a subgroup is called small; a rate of 30 is known to about 18 points."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing the scores say.
+
+    Attributes:
+        lead: the gist.
+        text: sentences that bear it out.
+    """
+
+    lead: str
+    text: str
+
+
+def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
+    """Says what metrics.json says.
+
+    Args:
+        scores: its content, for a split that has images.
+        names: of the classes.
+    """
+    found = [_ranking(scores, names), _majority(scores, names)]
+    if len(names) == 2:
+        found.append(_answers(scores, names))
+    found += [_calibration(scores), *_subgroups(scores), _limits(scores)]
+    return found
+
+
+def compare(figure: Figure, mark: float) -> str:
+    """Says where an interval lies: above or below a mark, around it, or unknown."""
+    if figure["low"] is None:
+        return "unknown"
+    if figure["low"] > mark:
+        return "above"
+    return "below" if figure["high"] < mark else "around"
+
+
+def _rate(figure: Figure, chance: float) -> str:
+    """Does the same with a rate; without an interval: level with chance, or faultless at 1."""
+    if figure["low"] is None:
+        return {1.0: "faultless", chance: "level"}.get(figure["value"], "unknown")
+    return compare(figure, chance)
+
+
+def percent(share: float) -> str:
+    """Writes a share in whole percent, in tenths near the ends."""
+    decimals = 0 if 0.1 <= share <= 0.9 or share in (0, 1) else 1
+    return f"{100 * share:.{decimals}f}\u00a0%"
+
+
+def _interval(figure: Figure) -> str:
+    if figure["low"] is None:
+        return f"no interval: {figure['interval_not_defined_because']}"
+    return f"95 % interval {percent(figure['low'])} to {percent(figure['high'])}"
+
+
+def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
+    """Whether the AUC is better than chance."""
+    auc = scores["auc"]
+    if auc["value"] is None:
+        lead = "Whether it can tell the classes apart is not known."
+        return Finding(lead, f"The AUC is not defined: {auc['not_defined_because']}.")
+    lead = {
+        "above": "It does better than guessing.",
+        "below": "It does worse than guessing: something is wrong.",
+        "around": "It is not shown to do better than guessing.",
+        "unknown": "Whether it does better than guessing can't be said.",
+        "faultless": "It ranks these images without a fault; how it ranks others can't be said.",
+        "level": "It does no better than guessing on these images.",
+    }[_rate(auc, 0.5)]
+    if len(names) == 2:
+        text = f"Of two images, one {names[1]} and one {names[0]}, it gives the {names[1]} one the "
+        text += "higher probability"
+    else:
+        text = "Of two images, one of a class and one of another, it gives the first the higher "
+        text += "probability of its class"
+    said = f"{text} in {percent(auc['value'])} of cases ({_interval(auc)}); guessing gets 50 %."
+    if auc["low"] is not None and auc["high"] - auc["low"] > 0.2:
+        said += " The interval is wide because the images are few."
+    return Finding(lead, said)
+
+
+def _majority(scores: Scores, names: Sequence[str]) -> Finding:
+    """Whether the accuracy is better than one answer for all."""
+    accuracy, baseline = scores["accuracy"], scores["majority_baseline"]
+    sizes = [sum(row) for row in scores["confusion_matrix"]]
+    answer = f"always answering \u201c{names[sizes.index(max(sizes))]}\u201d"
+    lead = {
+        "above": f"It is right more often than {answer}.",
+        "below": f"It is right less often than {answer}.",
+        "around": f"It is not shown to be right more often than {answer}.",
+        "unknown": f"Whether it is right more often than {answer} can't be said.",
+        "faultless": "It calls all these images right; how it does on others can't be said.",
+        "level": f"It is right just as often as {answer}.",
+    }[_rate(accuracy, baseline)]
+    right = f"{percent(accuracy['value'])} of the images are called right ({_interval(accuracy)})"
+    return Finding(lead, f"{right}; {answer} gets {percent(baseline)}.")
+
+
+def _answers(scores: Scores, names: Sequence[str]) -> Finding:
+    """The confusion matrices in words."""
+    text = f"Called {names[1]} above a probability of {scores['threshold']:g}: "
+    text += _counts(scores["confusion_matrix"], names)
+    chosen = scores["chosen_threshold"]
+    if "confusion_matrix" in chosen:
+        text += f" {name_thresholds(chosen['thresholds']).capitalize()}, chosen on other images: "
+        text += _counts(chosen["confusion_matrix"], names)
+    return Finding("What it finds and what it misses.", text)
+
+
+def name_thresholds(thresholds: Sequence[float]) -> str:
+    """Names the threshold chosen, or the span of those that the networks of a run chose."""
+    low, high = min(thresholds), max(thresholds)
+    if low == high:
+        return f"threshold {low:.3g}"
+    return f"thresholds {low:.3g} to {high:.3g}"
+
+
+def _counts(cells: Sequence[Sequence[int]], names: Sequence[str]) -> str:
+    (_, false), (missed, found) = cells
+    negatives = sum(cells[0])
+    return (
+        f"of {missed + found} {names[1]} images {found} are found and {missed} missed; of "
+        f"{negatives} {names[0]} images {false} are called {names[1]}."
+    )
+
+
+def _calibration(scores: Scores) -> Finding:
+    """Whether a probability can be taken at its word."""
+    lead, text = _judge(scores)
+    calibrated = scores["calibrated"]
+    if "calibration_error" in calibrated:
+        after, words = _judge(calibrated)
+        text += f" After calibration on other images: {after[0].lower()}{after[1:]} {words}"
+    else:
+        text += f" There are no calibrated ones: {calibrated['not_defined_because']}."
+    return Finding(lead, text)
+
+
+def _judge(figures: Scores) -> tuple[str, str]:
+    """Reads slope and intercept of the recalibration.
+
+    Slope below 1: probabilities too extreme; intercept above 0: too low on the whole (Van Calster
+    et al., Calibration: the Achilles heel of predictive analytics, BMC Medicine 17:230, 2019).
+    """
+    error = figures["calibration_error"]
+    if error["value"] is None:
+        reason = error["not_defined_because"]
+        return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
+    text = f"Stated and seen shares are {100 * error['value']:.0f} points apart on average"
+    text += f", {100 * error['by_chance']['mean']:.0f} by chance alone"
+    slope, intercept = (figures.get(f"calibration_{key}") for key in ("slope", "intercept"))
+    if slope is None or intercept is None:
+        off = "off" if error["value"] > error["by_chance"]["high"] else "not shown to be off"
+        return f"Its probabilities are {off}.", text + "."
+    if slope["value"] is None:
+        lead = "Whether its probabilities are too bold or too timid is not known."
+        return lead, f"{text}; the slope is not defined: {slope['not_defined_because']}."
+    text += f"; calibration slope {slope['value']:.2f}"
+    text += "" if slope["low"] is None else f" ({slope['low']:.2f} to {slope['high']:.2f})"
+    return _trust(compare(slope, 1), compare(intercept, 0)), text + ", ideally 1."
+
+
+def _trust(slope: str, intercept: str) -> str:
+    """Says what it means where slope and intercept lie beside 1 and 0."""
+    if slope == "below":
+        return "Its probabilities are over-confident: they lie too near 0 % and 100 %."
+    if slope == "above":
+        return "Its probabilities are under-confident: they lie too near the middle."
+    if "unknown" in (slope, intercept):
+        return "Whether its probabilities are too bold or too timid can't be said."
+    return {
+        "above": "Its probabilities are too low on the whole.",
+        "below": "Its probabilities are too high on the whole.",
+        "around": "Its probabilities are not shown to be off.",
+    }[intercept]
+
+
+def _subgroups(scores: Scores) -> Iterator[Finding]:
+    """Warns against reading much into small groups."""
+    kinds = scores["subgroups"]
+    groups = [group for of_kind in kinds.values() for group in of_kind]
+    if len(groups) < 2:
+        return
+    pairs = [
+        (kind, one, other)
+        for kind, of_kind in kinds.items()
+        for one, other in itertools.combinations(of_kind, 2)
+        if one["auc"]["low"] is not None and other["auc"]["low"] is not None
+    ]
+    apart = [
+        f"{kind} {one['value']} and {other['value']}"
+        for kind, one, other in pairs
+        if _apart(one["auc"], other["auc"])
+    ]
+    small = sum(group["images"] < SMALL for group in groups)
+    text = f"{len(groups)} groups are shown; with so many, some differ by chance alone"
+    text += f", and {small} of them hold{'s' if small == 1 else ''} fewer than {SMALL} images. "
+    if apart:
+        text += f"AUC intervals lie apart for: {'; '.join(apart)}."
+        yield Finding("Some groups of images may differ.", text)
+    elif not pairs:
+        text += "No two of a kind have an AUC with an interval."
+        yield Finding("Whether groups of images differ can't be said.", text)
+    else:
+        text += "No two AUC intervals of a kind lie apart."
+        yield Finding("No group of images is shown to differ from another.", text)
+
+
+def _apart(one: Figure, other: Figure) -> bool:
+    """Whether two intervals have nothing in common."""
+    return bool(one["low"] > other["high"] or other["low"] > one["high"])
+
+
+def _limits(scores: Scores) -> Finding:
+    text = (
+        f"These are {scores['images']} images of {scores['patients']} patients of one data set. "
+        "How the model does in another hospital, on other machines, or in screening, where cancer "
+        "is far rarer, can't be read off them."
+    )
+    return Finding("What this can't show.", text)

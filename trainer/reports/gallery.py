@@ -1,0 +1,197 @@
+"""The images a report shows: chosen, and kept as pictures in the run's folder images/.
+
+shown = choose(predictions, ordinal=False)
+write(run_dir, shown, {"P_00001_LEFT_CC": Picture(png, heat_map_png)})
+images = read(run_dir)  # none where nothing was kept
+
+images/images.json lists them in order; an image's picture and its heat map are PNGs beside it.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import itertools
+import json
+import operator
+import pathlib
+import shutil
+from collections.abc import Mapping, Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from records.errors import CallerError
+from trainer.metrics import compute, multiclass
+from trainer.metrics.predictions import Prediction
+
+FOLDER = "images"
+LIST = "images.json"
+ERRORS = 12
+"""Worst errors shown."""
+SUREST = 2
+"""Images of each class shown that the model is right about and surest of."""
+QUALITY = 88
+"""Of the JPEGs in the page: 20 images and heat maps take about 1 MB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryImage:
+    """An image the report shows.
+
+    Attributes:
+        image_id: its name.
+        kind: "error", or "surest" of those the model is right about.
+        label: the truth.
+        answer: the class the model calls it.
+        probability: the model's probability of label 1, 0..1; of the answer if there are more than
+            two classes.
+        file: name of its picture within images/, "" before it is kept.
+        heat_map: name of the picture of what the model looked at, None if there is none.
+    """
+
+    image_id: str
+    kind: str
+    label: int
+    answer: int
+    probability: float
+    file: str = ""
+    heat_map: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """What is drawn of an image.
+
+    Attributes:
+        image: bytes of a PNG.
+        heat_map: bytes of a PNG, None if there is none.
+    """
+
+    image: bytes
+    heat_map: bytes | None = None
+
+
+def choose(predicted: Sequence[Prediction], *, ordinal: bool) -> list[GalleryImage]:
+    """Picks the worst errors, worst first, and of each class the surest right answers.
+
+    An error is the worse, the less probable the model took the truth to be; equals go by name.
+    """
+    by_name = sorted(predicted, key=lambda one: one.image_id)
+    of_truth = operator.attrgetter("probability_of_truth")
+    ranked = sorted(by_name, key=of_truth), sorted(by_name, key=of_truth, reverse=True)
+    worst, best = ([_image(one, ordinal=ordinal) for one in order] for order in ranked)
+    errors = [image for image in worst if image.kind == "error"]
+    right = [image for image in best if image.kind == "surest"]
+    classes = sorted({image.label for image in right}, reverse=True)
+    surest = [[image for image in right if image.label == label][:SUREST] for label in classes]
+    return [*errors[:ERRORS], *itertools.chain.from_iterable(surest)]
+
+
+def write(
+    run_dir: pathlib.Path, shown: Sequence[GalleryImage], pictures: Mapping[str, Picture]
+) -> None:
+    """Keeps the images that have a picture in run_dir/images, in the place of those kept before."""
+    making, final = run_dir / f".{FOLDER}.tmp", run_dir / FOLDER
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    kept = []
+    for number, image in enumerate((f for f in shown if f.image_id in pictures), start=1):
+        picture = pictures[image.image_id]
+        name, heat_map = f"{number:03d}.png", None
+        (making / name).write_bytes(picture.image)
+        if picture.heat_map is not None:
+            heat_map = f"{number:03d}-heat.png"
+            (making / heat_map).write_bytes(picture.heat_map)
+        kept.append(dataclasses.replace(image, file=name, heat_map=heat_map))
+    text = json.dumps([dataclasses.asdict(image) for image in kept], indent=1)
+    (making / LIST).write_text(text + "\n", encoding="utf-8")
+    shutil.rmtree(final, ignore_errors=True)
+    making.rename(final)
+
+
+def gather(
+    run_dir: pathlib.Path,
+    runs: Sequence[pathlib.Path],
+    predicted: Sequence[Prediction],
+    *,
+    ordinal: bool,
+) -> None:
+    """Keeps in run_dir the images to show of all its folds, with the pictures the folds kept.
+
+    The worst errors of all are among the worst of each, so nothing is drawn again. A fold judged
+    by an earlier version kept none; its images are left out.
+
+    Args:
+        run_dir: folder of the whole.
+        runs: those of its folds.
+        predicted: the predictions of all.
+        ordinal: whether each class is above the one before.
+    """
+    pictures = {
+        image.image_id: Picture(
+            (run / FOLDER / image.file).read_bytes(),
+            (run / FOLDER / image.heat_map).read_bytes() if image.heat_map else None,
+        )
+        for run in runs
+        for image in read(run)
+    }
+    write(run_dir, choose(predicted, ordinal=ordinal), pictures)
+
+
+def read(run_dir: pathlib.Path) -> list[GalleryImage]:
+    """Reads the list of images kept in a run; empty if none were.
+
+    Raises:
+        CallerError: the list or a picture is damaged.
+    """
+    path = run_dir / FOLDER / LIST
+    if not path.is_file():
+        return []
+    try:
+        images = [GalleryImage(**image) for image in json.loads(path.read_text(encoding="utf-8"))]
+        names = [
+            name for image in images for name in (image.file, image.heat_map) if name is not None
+        ]
+        missing = [n for n in names if n != pathlib.Path(n).name or not (path.parent / n).is_file()]
+    except (ValueError, TypeError) as error:
+        raise CallerError(f"{path} is damaged ({error}); judge the run again") from error
+    if missing:
+        raise CallerError(f"{path} names {missing[0]!r}, which is not there; judge the run again")
+    return images
+
+
+def encode(pixels: NDArray[np.uint8]) -> bytes:
+    """Writes pixels [height, width] or, red first, [height, width, 3] as a PNG."""
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", stored)
+    assert done
+    return data.tobytes()
+
+
+def data_uri(path: pathlib.Path) -> str:
+    """Reads a kept picture for use within a page, as a JPEG.
+
+    Raises:
+        CallerError: the picture is damaged.
+    """
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise CallerError(f"{path} is no picture; judge the run again")
+    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    assert done
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+
+
+def _image(prediction: Prediction, *, ordinal: bool) -> GalleryImage:
+    """Says what the model calls an image and how probable it takes that to be."""
+    if prediction.probabilities:
+        row = np.array([prediction.probabilities])
+        answer = int(multiclass.answers_of(row, ordinal=ordinal)[0])
+        probability = prediction.probabilities[answer]
+    else:
+        answer = int(prediction.probability > compute.THRESHOLD)
+        probability = prediction.probability
+    kind = "surest" if answer == prediction.label else "error"
+    return GalleryImage(prediction.image_id, kind, prediction.label, answer, probability)

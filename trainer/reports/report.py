@@ -1,0 +1,164 @@
+"""The report of a run: one page that needs nothing but itself.
+
+path = write(run_dir)    # reads run_dir's files, writes run_dir/report.html
+path = rescore(run_dir)  # the same, after metrics.json was computed anew from predictions.csv
+
+  python -m trainer --mode=report --run=RUN
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from flags import catalogue
+from flags.judging import JudgingConfig
+from records.errors import CallerError
+from trainer.data import run_folder
+from trainer.metrics import compute, multiclass, over_folds, predictions, scoring
+from trainer.metrics.columns import Judged
+from trainer.metrics.predictions import Prediction
+from trainer.reports import drawings, findings, gallery, template
+
+TEMPLATE = "report.html.j2"
+
+
+def run(config: JudgingConfig) -> int:
+    """Scores a finished run again and writes its report.
+
+    Raises:
+        CallerError: the run lacks a file, or something is asked that a report can't do.
+    """
+    assert config.run is not None
+    if config.arguments:
+        raise CallerError(
+            f"--mode=report takes one run, got {' '.join(config.arguments)!r} beside "
+            f"--run={config.run}; leave it out"
+        )
+    print(f"report: {rescore(pathlib.Path(config.run)).resolve()}")
+    return 0
+
+
+def rescore(run_dir: pathlib.Path) -> pathlib.Path:
+    """Computes metrics.json anew from predictions.csv, and writes the report.
+
+    The folds of a cross-validation that are still there get the same.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        CallerError: a file is missing, lacks a value, or does not belong to the others.
+    """
+    run = run_folder.read_json(run_dir / "run.json")
+    images = predictions.read(run_dir / "predictions.csv")
+    splits = {image.split for image in images}
+    if len(splits) != 1:
+        raise CallerError(
+            f"{run_dir / 'predictions.csv'} holds images of {len(splits)} splits, wanted one; "
+            "judge the run again"
+        )
+    ordinal = run.get("kind") == "ordinal"
+    scores = compute.score(
+        images, split=splits.pop() or "test", label_names=run["label_names"], ordinal=ordinal
+    )
+    if "folds" in run:
+        scores["over_folds"] = _rescore_folds(run_dir, run, images, ordinal=ordinal)
+    run_folder.write_json(run_dir / "metrics.json", scores)
+    return write(run_dir)
+
+
+def _rescore_folds(
+    run_dir: pathlib.Path, run: dict[str, Any], images: Sequence[Prediction], *, ordinal: bool
+) -> dict[str, Any]:
+    """Does the same for the folds that are there; puts their scores and images into the whole.
+
+    Returns:
+        metrics.json's "over_folds".
+    """
+    folders = {fold["run"]: run_dir / fold["run"] for fold in run["folds"]}
+    there = [name for name, folder in folders.items() if (folder / "predictions.csv").is_file()]
+    for fold in run["folds"]:
+        if fold["run"] in there:
+            rescore(folders[fold["run"]])
+            fold["metrics"] = run_folder.read_json(folders[fold["run"]] / "metrics.json")
+    if len(there) == len(folders):
+        gallery.gather(run_dir, list(folders.values()), images, ordinal=ordinal)
+    run_folder.write_json(run_dir / "run.json", run)
+    return over_folds.summarise([fold["metrics"] for fold in run["folds"]])
+
+
+def write(run_dir: pathlib.Path) -> pathlib.Path:
+    """Writes run_dir/report.html from the other files of the run, the same bytes for the same ones.
+
+    It reads config.json, run.json, predictions.csv, metrics.json, and history.csv of what was
+    trained in this folder; calibration.json and images/ where they are there.
+
+    Args:
+        run_dir: folder of a finished run.
+
+    Returns:
+        Path of the report.
+
+    Raises:
+        CallerError: a file is missing, lacks a value, or does not belong to the others.
+    """
+    scores, run = (
+        run_folder.read_json(run_dir / "metrics.json"),
+        run_folder.read_json(run_dir / "run.json"),
+    )
+    images = predictions.read(run_dir / "predictions.csv")
+    calibration = run_dir / "calibration.json"
+    try:
+        names = run["label_names"]
+        mine = [image for image in images if image.split in ("", scores["split"])]
+        _check_same_images(run_dir, scores, mine)
+        trained_here = not {"folds", "members"} & set(run)
+        text = template.read(TEMPLATE).render(
+            run=run,
+            config=run_folder.read_json(run_dir / "config.json"),
+            metrics=scores,
+            names=names,
+            catalogue=catalogue,
+            calibration=run_folder.read_json(calibration) if calibration.is_file() else None,
+            findings=findings.describe(scores, names) if mine else [],
+            curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
+            images=gallery.read(run_dir),
+            picture=lambda name: gallery.data_uri(run_dir / gallery.FOLDER / name),
+            several=len(names) > 2,
+            drawings=drawings.of_scores(scores, mine, names),
+            **_commonest(scores, names),
+        )
+    except (KeyError, jinja2.UndefinedError) as error:
+        raise CallerError(
+            f"the files of {run_dir} lack a value the report needs: {error}; "
+            "write them anew with --mode=evaluate"
+        ) from error
+    predictions.write_whole(run_dir / "report.html", text)
+    return run_dir / "report.html"
+
+
+def _check_same_images(
+    run_dir: pathlib.Path, scores: dict[str, Any], images: Sequence[Prediction]
+) -> None:
+    """Refuses scores that were not computed from these predictions."""
+    judged = Judged.of(images, list(scores["labels"]), ordinal=scores.get("ordinal", False))
+    answers = scoring.answers_of(judged, scores.get("threshold", compute.THRESHOLD))
+    cells = multiclass.confusion_matrix(judged.labels, answers, len(judged.names))
+    if cells.tolist() != scores["confusion_matrix"]:
+        raise CallerError(
+            f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "
+            f"predictions.csv gives {cells.tolist()} for split {scores['split']!r}; "
+            f"score them again with --mode=report --run={run_dir}"
+        )
+
+
+def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+    """Names the class most images are of, and the one most are called; the first of equals."""
+    cells = np.array(scores["confusion_matrix"])
+    majority, answer = (names[int(cells.sum(axis=axis).argmax())] for axis in (1, 0))
+    return {"majority": majority, "answer": answer}

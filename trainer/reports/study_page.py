@@ -1,0 +1,107 @@
+"""The results page of a search: study.html, which needs nothing but itself.
+
+path = write(directory, study, dimensions, monitor="val_loss")
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+from markupsafe import Markup
+from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from optuna.trial import FrozenTrial, TrialState
+
+from flags.space import Dimension
+from trainer.data import run_folder
+from trainer.metrics import predictions
+from trainer.reports import study_plots, template
+from trainer.training import checkpoints
+
+STATES = {
+    TrialState.COMPLETE: "finished",
+    TrialState.PRUNED: "stopped early",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "under way",
+}
+
+
+def counted(study: optuna.Study) -> list[FrozenTrial]:
+    """Lists the trials begun, without those that were killed: they are done again as another."""
+    return [
+        trial
+        for trial in study.trials
+        if trial.state in STATES and (trial.state != TrialState.FAIL or "error" in trial.user_attrs)
+    ]
+
+
+def write(
+    directory: pathlib.Path,
+    study: optuna.Study,
+    dimensions: Sequence[Dimension],
+    *,
+    monitor: str,
+) -> pathlib.Path:
+    """Writes study.html from the study and the run folders of its trials."""
+    trials = counted(study)
+    finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
+    best = study.best_trial
+    page = template.read("study.html.j2").render(
+        directory=directory.name,
+        run=run_folder.read_json(directory / "trials" / best.user_attrs["folder"] / "run.json"),
+        config=run_folder.read_json(directory / "config.json"),
+        monitor=monitor,
+        better="lower" if minimize else "higher",
+        dimensions=dimensions,
+        best=best,
+        trials=[
+            _row(directory, trial, monitor)
+            for trial in sorted(
+                trials,
+                key=lambda t: (
+                    t.state != TrialState.COMPLETE,
+                    (t.value if minimize else -t.value) if t.value is not None else 0,
+                    t.number,
+                ),
+            )
+        ],
+        history=Markup(study_plots.history(finished, monitor=monitor, minimize=minimize)),
+        importance=_importance(study, finished),
+        slices=[
+            Markup(study_plots.slice_of(finished, dimension, monitor=monitor))
+            for dimension in dimensions
+        ],
+    )
+    path = directory / "study.html"
+    predictions.write_whole(path, page)
+    return path
+
+
+def _row(directory: pathlib.Path, trial: FrozenTrial, monitor: str) -> dict[str, Any]:
+    folder = pathlib.Path("trials") / trial.user_attrs.get("folder", "")
+    history = checkpoints.read_history(directory / folder / "history.csv")
+    return {
+        "number": trial.number,
+        "state": STATES[trial.state],
+        "score": trial.value if trial.state == TrialState.COMPLETE else None,
+        "params": trial.params,
+        "epochs": len(history),
+        "minutes": sum(float(row["seconds"]) for row in history) / 60,
+        "error": trial.user_attrs.get("error", ""),
+        "folder": folder.as_posix(),
+    }
+
+
+def _importance(study: optuna.Study, finished: Sequence[FrozenTrial]) -> Markup | None:
+    """Draws the share of the scores' variance that each flag explains; None if there is none.
+
+    fANOVA on a random forest: Hutter, Hoos & Leyton-Brown, An efficient approach for assessing
+    hyperparameter importance, ICML 2014.
+    """
+    if len({trial.value for trial in finished}) < 2:
+        return None
+    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return Markup(study_plots.importance(shares))

@@ -1,0 +1,65 @@
+"""Templates of pages: Jinja with the filters and the look that all pages share.
+
+text = template.read("report.html.j2").render(run=..., metrics=...)
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+
+import jinja2
+from markupsafe import Markup
+
+from trainer.reports import findings
+
+STYLE = "page_style.html.j2"
+
+
+def read(name: str) -> jinja2.Template:
+    """Reads a page's template, in which `style` is the look of the report."""
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_text_of),
+    )
+    environment.filters.update(
+        score=_score,
+        share=_share,
+        number=_number,
+        place=_place,
+        thresholds=findings.name_thresholds,
+    )
+    environment.tests["small"] = lambda images: images < findings.SMALL
+    environment.globals["small_group"] = findings.SMALL
+    return environment.get_template(name, globals={"style": Markup(_text_of(STYLE))})
+
+
+def _text_of(name: str) -> str:
+    return importlib.resources.files("trainer.pages").joinpath(name).read_text("utf-8")
+
+
+def _score(value: float | None) -> str:
+    """Writes a score with three decimals."""
+    if value is None or not math.isfinite(value):
+        return "not stated"
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "\u2212")  # no minus before nothing
+
+
+def _place(value: float) -> str:
+    """Writes where a score 0..1 lies on a whisker, in percent; below 0 it lies at its end."""
+    return f"{100 * min(1.0, max(0.0, value)):.2f}"
+
+
+def _share(part: float, whole: float) -> str:
+    """Writes a part of a whole in percent."""
+    return f"{100 * part / whole:.1f} %" if whole else "\u2013"
+
+
+def _number(value: float | None, decimals: int = 0) -> str:
+    """Writes a count or a measurement with its thousands apart by a thin no-break space."""
+    if value is None or not math.isfinite(value):
+        return "not stated"
+    return f"{value:,.{decimals}f}".replace(",", "\u202f")

@@ -1,0 +1,1 @@
+"""Training: phases, callbacks, checkpoints, strategy, optimizers, initial weights."""

@@ -1,0 +1,169 @@
+"""What a run starts from, and what phase 2 may change.
+
+Jaamour et al. 2023 name degrees of transfer: alpha takes all weights of another run, beta those of
+its head on an ImageNet base, gamma the ImageNet base alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import itertools
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from flags import transfer as parts
+from flags.training import TrainingConfig
+from records.errors import CallerError
+from records.image_size import ImageSize
+from trainer.data import run_folder
+from trainer.model import network
+from trainer.model.backbones import BaseWeights
+
+
+def build(
+    config: TrainingConfig, size: ImageSize, *, kind: str, shares: Sequence[float]
+) -> tuple[keras.Model, BaseWeights]:
+    """Builds the network, takes the weights --init_from gives, and checks --unfreeze_from.
+
+    The arguments are those of `models.build`.
+
+    Raises:
+        CallerError: weights can't be had or do not fit, or there is no such layer.
+    """
+    if config.init_from is None:
+        model, weights = network.build(config, size, kind=kind, shares=shares)
+    else:
+        source = pathlib.Path(config.init_from)
+        chain = read_chain(source)
+        own = config
+        if config.init_parts != "head":  # the base comes from the run
+            own = dataclasses.replace(config, weights="random")
+        model, weights = network.build(own, size, kind=kind, shares=shares)
+        _copy(config, keras.models.load_model(source / "model.keras", compile=False), model)
+        name = f"{config.init_parts} of {source} ({' -> '.join(chain)})"
+        if config.init_parts == "head":
+            weights = dataclasses.replace(weights, name=f"{weights.name}, {name}")
+        else:
+            weights = BaseWeights(name, pretrained=True)
+    if config.phase2_epochs:
+        first_trained(model, config)
+    return model, weights
+
+
+def read_chain(run: pathlib.Path) -> list[str]:
+    """Lists what a finished run learned from, the first first: weights, then data and question.
+
+    Raises:
+        CallerError: the folder holds no finished run.
+    """
+    if not (run / "model.keras").is_file():
+        raise CallerError(
+            f"--init_from={run} holds no model.keras; give the folder of a finished run"
+        )
+    description: dict[str, Any] = run_folder.read_json(run / "run.json")
+    own = f"{description['dataset']} {description['target']}"
+    return [*(description.get("chain") or [description["weights"]]), own]
+
+
+def check_apart(config: TrainingConfig, *, dataset: str, judged: Sequence[str]) -> None:
+    """Makes sure that no run of the chain learned from the images that judge this one.
+
+    Goes back along the chain as far as its runs are still there.
+
+    Args:
+        config: the run's.
+        dataset: name of its data set.
+        judged: splits on disk that judge it.
+
+    Raises:
+        CallerError: one did.
+    """
+    source = config.init_from
+    while source is not None and (pathlib.Path(source) / "run.json").is_file():
+        run = pathlib.Path(source)
+        description = run_folder.read_json(run / "run.json")
+        if description["dataset"] == dataset:
+            splits = description["splits"]
+            learned = {*splits["train"]["folds"], *splits["validation"]["folds"]}
+            if seen := sorted(learned.intersection(judged)):
+                raise CallerError(
+                    f"--init_from={config.init_from}: {run} learned from {', '.join(seen)} of "
+                    f"{dataset}, which judges this run; take a run that never saw these images, or "
+                    "judge others with --test_fold"
+                )
+        source = run_folder.read_json(run / "config.json")["init_from"]
+
+
+def first_trained(model: keras.Model, config: TrainingConfig) -> int:
+    """Returns the index of the first layer of the base that phase 2 trains.
+
+    Raises:
+        CallerError: the base has no such layer.
+    """
+    if config.unfreeze_from is None:
+        return 0
+    layers = model.get_layer(network.BASE_LAYER).layers
+    share = parts.unfreeze_share(config)
+    if share is not None:
+        weighted = [index for index, layer in enumerate(layers) if layer.weights]
+        return weighted[-math.ceil(share * len(weighted))]
+    names = [layer.name for layer in layers]
+    if config.unfreeze_from not in names:
+        close = difflib.get_close_matches(config.unfreeze_from, names, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"it has {names[1]} to {names[-1]}"
+        raise CallerError(
+            f"--unfreeze_from={config.unfreeze_from} is no layer of {config.base}; {hint}"
+        )
+    return names.index(config.unfreeze_from)
+
+
+def unfreeze(model: keras.Model, config: TrainingConfig, *, pretrained: bool) -> None:
+    """Phase 2: the layers of the base from --unfreeze_from on learn, and all of the head."""
+    network.unfreeze_base(model, pretrained=pretrained)
+    for layer in model.get_layer(network.BASE_LAYER).layers[: first_trained(model, config)]:
+        layer.trainable = False
+
+
+def _copy(config: TrainingConfig, source: keras.Model, model: keras.Model) -> None:
+    """Copies the parts asked for; layers of the head match by name, of the base by place."""
+    pairs: list[tuple[keras.layers.Layer, keras.layers.Layer | None]] = []
+    if config.init_parts != "base":
+        theirs = {layer.name: layer for layer in source.layers}
+        pairs += [
+            (layer, theirs.get(layer.name))
+            for layer in model.layers
+            if layer.weights and layer.name != network.BASE_LAYER
+        ]
+    if config.init_parts != "head":
+        mine, found = (_weighted(one) for one in (model, source))
+        pairs += [
+            (layer, other) for layer, other in itertools.zip_longest(mine, found) if layer or other
+        ]
+    for layer, other in pairs:
+        wanted, given = _shapes(layer), _shapes(other)
+        if wanted != given:
+            name = layer.name if layer is not None else getattr(other, "name", "")
+            raise CallerError(
+                f"--init_from={config.init_from} does not fit: layer {name} has weights "
+                f"{_say(given)} there and {_say(wanted)} here; take a run of the same base, head, "
+                "input size and target, or --init_parts=head or base"
+            )
+        assert other is not None
+        layer.set_weights(other.get_weights())
+
+
+def _weighted(model: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in model.get_layer(network.BASE_LAYER).layers if layer.weights]
+
+
+def _shapes(layer: keras.layers.Layer | None) -> list[tuple[int, ...]]:
+    return [] if layer is None else [tuple(weight.shape) for weight in layer.weights]
+
+
+def _say(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join("x".join(map(str, shape)) for shape in shapes) or "none"

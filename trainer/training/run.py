@@ -1,0 +1,99 @@
+"""A run under way, and its phases: what the stages of training hand to each other."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from flags import catalogue, optimization
+from flags.training import TrainingConfig
+from trainer.data.dataset import Records, Split
+from trainer.model.backbones import BaseWeights
+from trainer.training import checkpoints, monitoring
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a run learns from and is judged on; `test` is None where nothing is judged."""
+
+    records: Records
+    target: catalogue.Target
+    target_name: str
+    train: Split
+    validation: Split
+    test: Split | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run under way.
+
+    Attributes:
+        devices: strategy the model was built under.
+        class_weights: weight of each class in the loss.
+        deadline: when to stop.
+    """
+
+    config: TrainingConfig
+    data: Data
+    directory: pathlib.Path
+    devices: tf.distribute.Strategy
+    model: keras.Model
+    weights: BaseWeights
+    class_weights: tuple[float, ...]
+    deadline: monitoring.Deadline
+
+    @property
+    def monitor(self) -> checkpoints.Monitor:
+        """What decides which epoch is best."""
+        return checkpoints.Monitor(self.config.monitor, optimization.MONITORS[self.config.monitor])
+
+    @property
+    def history(self) -> pathlib.Path:
+        """Table of all epochs."""
+        return self.directory / "history.csv"
+
+    @property
+    def tensorboard(self) -> pathlib.Path:
+        """Folder of TensorBoard's files."""
+        return self.directory / "tensorboard"
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One phase of a run.
+
+    Attributes:
+        number: 1 or 2.
+        epochs: at most so many.
+        rate: learning rate it begins with.
+        patience: epochs without a better value that end it.
+        folder: its epochs' weights; the best ones stay beside it when it is done.
+    """
+
+    number: int
+    epochs: int
+    rate: float
+    patience: int
+    folder: pathlib.Path
+
+    @property
+    def best_path(self) -> pathlib.Path:
+        """File of the best weights: it is there when the phase is done."""
+        return self.folder.with_suffix(".weights.h5")
+
+
+def phase_of(run: Run, number: int) -> Phase:
+    """Gathers what the configuration says of a phase."""
+    config = run.config
+    first = number == 1
+    return Phase(
+        number=number,
+        epochs=config.phase1_epochs if first else config.phase2_epochs,
+        rate=config.phase1_learning_rate if first else config.phase2_learning_rate,
+        patience=config.phase1_patience if first else config.phase2_patience,
+        folder=run.directory / "checkpoints" / f"phase{number}",
+    )
