@@ -52,7 +52,7 @@ help: ## this list
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, ... any of keras.applications"
 	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
-	@echo "  RUN=            run of make report; empty: the one judged last under runs/"
+	@echo "  RUN=            run of make report; empty: the one evaluated last under runs/"
 	@echo "  ONLY=           experiments to run: ONLY=\"c h\"; empty: all of flags/experiments"
 	@echo "  EXPERIMENT_ARGS=  options of every one of them: --phase1_epochs=5, ..."
 	@echo "  MINUTES=$(MINUTES) SEED=$(SEED)  of make fuzz"

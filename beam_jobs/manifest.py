@@ -113,7 +113,7 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
 
 
 def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None:
-    """Makes the folder of an output, or takes up the same job where it stopped.
+    """Makes the folder of an output, or resumes the same job where it stopped.
 
     Raises:
         CallerError: the folder can't be written.

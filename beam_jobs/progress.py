@@ -105,7 +105,7 @@ def watch(planned: Sequence[Shard]) -> Iterator[None]:
 
 
 def _images_done(shard: Shard, found: dict[Output, dict[str, int]]) -> tuple[int, int]:
-    """Returns images done and the bytes of their files, judged by the output furthest behind."""
+    """Returns images done and the bytes of their files, evaluated by the output furthest behind."""
     done = min(_images_written(shard, output, found[output]) for output in shard.outputs)
     return done, sum(image.bytes for image in shard.images[:done])
 

@@ -11,7 +11,7 @@ _lock = threading.Lock()  # clients may be shared by threads, making them may no
 _clients: dict[tuple[tuple[str, Any], ...], Any] = {}
 
 
-def share_clients() -> None:
+def fraction_clients() -> None:
     """Makes Beam's S3 file system take the client it had before; nothing if boto3 is missing."""
     with contextlib.suppress(ImportError):
         import boto3

@@ -111,18 +111,22 @@ def _patients(images: Sequence[SourceRow], indices: Sequence[int]) -> np.ndarray
 
 
 def _draw_test(
-    images: Sequence[SourceRow], kept: Sequence[int], split_policy: str, fraction: float, seed: int
+    images: Sequence[SourceRow],
+    kept: Sequence[int],
+    split_policy: str,
+    test_fraction: float,
+    seed: int,
 ) -> list[int]:
-    if fraction == 0:
+    if test_fraction == 0:
         return []
     if split_policy == "image":
         _, test = train_test_split(
-            kept, test_size=fraction, stratify=_labels(images, kept), random_state=seed
+            kept, test_size=test_fraction, stratify=_labels(images, kept), random_state=seed
         )
         return list(test)
-    share = fractions.Fraction(fraction).limit_denominator(20)  # 0.2: one part of five
-    parts = _draw_folds_by_patient(images, kept, share.denominator, seed)
-    return [index for part in parts[: share.numerator] for index in part]
+    fraction = fractions.Fraction(test_fraction).limit_denominator(20)  # 0.2: one part of five
+    parts = _draw_folds_by_patient(images, kept, fraction.denominator, seed)
+    return [index for part in parts[: fraction.numerator] for index in part]
 
 
 def _draw_folds_by_patient(

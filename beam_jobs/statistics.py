@@ -28,8 +28,8 @@ def measure(image: np.ndarray) -> dict[str, Any]:
         image: [height, width, 1] uint16.
 
     Returns:
-        mean and deviation in [0, 1] (1 is white), extremes in 0..65535, and the share of pixels in
-        each of 64 equal bins of grey.
+        mean and deviation in [0, 1] (1 is white), extremes in 0..65535, and the fraction of pixels
+        in each of 64 equal bins of grey.
     """
     counts = count_levels(image[:, :, 0])
     mean = float(counts @ _SHARES) / image.size
@@ -100,5 +100,5 @@ def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "deviation": math.sqrt(max(second - mean**2, 0)),
         "darkest": min(m["darkest"] for m in measured),
         "brightest": max(m["brightest"] for m in measured),
-        "histogram": [round(float(share), 6) for share in histogram],
+        "histogram": [round(float(fraction), 6) for fraction in histogram],
     }

@@ -70,7 +70,7 @@ class StorePath:
         """Opens for reading or writing, as `pathlib.Path.open`."""
         with _errors_of(self):
             systems = _file_systems()
-            # compression is for the reader of an image to judge, not for the name of its file
+            # compression is for the reader of an image to evaluate, not for the name of its file
             how = {"compression_type": "uncompressed"}
             if "w" in mode:
                 stream = systems.create(self.url, **how)
@@ -218,7 +218,7 @@ def configure(arguments: Sequence[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     logging.getLogger("botocore").setLevel(logging.WARNING)  # it names its key in every thread
-    s3.share_clients()
+    s3.fraction_clients()
     _file_systems().set_options(PipelineOptions(list(arguments)))
 
 

@@ -1,4 +1,4 @@
-"""Seconds of 2,000 resamples of patients with every figure, against a plain loop of scikit-learn.
+"""Seconds of 2,000 resamples of patients with every metric, against a plain loop of scikit-learn.
 
 python -m benchmarks.bootstrap [--images=641] [--resamples=2000] [--loop=50] [--rounds=5]
 
@@ -20,8 +20,8 @@ from sklearn.linear_model import LogisticRegression
 
 from benchmarks import machine
 from trainer.metrics import binary, compute
-from trainer.metrics.columns import Judged
-from trainer.metrics.intervals import Draws
+from trainer.metrics.intervals import Bootstrap
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 IMAGES = flags.DEFINE_integer("images", 641, "Images; the test set of CBIS-DDSM has 641.")
@@ -36,17 +36,20 @@ def main(_: list[str]) -> None:
     print(machine.describe())
     print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries))
     predictions = _draw_images()
-    images, draws = Judged.of(predictions, ("benign", "malignant")), Draws(RESAMPLES.value)
+    images, bootstrap = (
+        PredictionArrays.of(predictions, ("benign", "malignant")),
+        Bootstrap(RESAMPLES.value),
+    )
     called = images.probabilities[:, 1] > 0.5
     ours = _clock(
-        lambda: binary.score(images, draws, names=binary.NAMES, called=called),
+        lambda: binary.score(images, bootstrap, names=binary.NAMES, called=called),
         ROUNDS.value,
     )
     loop = _clock(lambda: _loop(images, LOOP.value), 1) * RESAMPLES.value / LOOP.value
     names = ("benign", "malignant")
     whole = _clock(lambda: compute.score(predictions, split="", label_names=names), 1)
     print(f"{IMAGES.value} images of {_PATIENTS} patients, {RESAMPLES.value} resamples:")
-    print(f"  {len(binary.NAMES)} figures of images   {ours:7.2f} s")
+    print(f"  {len(binary.NAMES)} metrics of images   {ours:7.2f} s")
     print(
         f"  plain loop             {loop:7.2f} s (from {LOOP.value} resamples), {loop / ours:.0f}x"
     )
@@ -79,8 +82,8 @@ def _draw_images() -> list[Prediction]:
     ]
 
 
-def _loop(images: Judged, resamples: int) -> None:
-    """Draws patients and computes figures one resample after the other."""
+def _loop(images: PredictionArrays, resamples: int) -> None:
+    """Draws patients and computes metrics one resample after the other."""
     names, generator = np.unique(images.patients), np.random.default_rng(0)
     rows = {name: np.flatnonzero(images.patients == name) for name in names}
     for _ in range(resamples):

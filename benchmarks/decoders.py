@@ -54,8 +54,8 @@ def main(_: list[str]) -> None:
             continue
         pixels = [(image >> (16 - bits)).astype("u1" if bits == 8 else "u2") for image in images]
         frames = [bytes(encode(one)) for one in pixels]
-        share = sum(map(len, frames)) / sum(one.nbytes for one in pixels)
-        print(f"{syntax.name}, {bits} bits, {share:.2f} of the size:")
+        fraction = sum(map(len, frames)) / sum(one.nbytes for one in pixels)
+        print(f"{syntax.name}, {bits} bits, {fraction:.2f} of the size:")
         for name, decoders in _candidates(syntax, bits, pixels, frames):
             try:
                 _report(name, decoders, pixels, frames)

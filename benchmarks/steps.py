@@ -48,7 +48,7 @@ class _Clock:
 
 
 def report(files: Sequence[pathlib.Path], size: str) -> None:
-    """Prints a table: milliseconds, share of the whole, floor."""
+    """Prints a table: milliseconds, fraction of the whole, floor."""
     cv2.setNumThreads(1)
     bandwidth = _measure_bandwidth()
     clock = _Clock()

@@ -22,7 +22,7 @@ PRESETS = {
     # 0.2, Gaussian noise of variance 0.01
     "paper": "flip,rotate:20,shear:0.2,noise:0.01",
 }
-_SHARE = "share of full scale"
+_SHARE = "fraction of full scale"
 CHANGES: dict[str, Parameter | None] = {
     "flip": Parameter(
         "horizontal",
@@ -31,7 +31,7 @@ CHANGES: dict[str, Parameter | None] = {
     ),
     "rotate90": None,
     "rotate": Parameter(20.0, 0.1, 180, "turns by up to so many degrees either way"),
-    "translate": Parameter(0.1, 0.001, 0.5, "moves by up to this share of height and width"),
+    "translate": Parameter(0.1, 0.001, 0.5, "moves by up to this fraction of height and width"),
     "scale": Parameter(0.1, 0.001, 0.9, "magnifies by 1 - this to 1 + this"),
     "shear": Parameter(0.2, 0.001, 1, "moves rows aside by up to this times their distance"),
     "brightness": Parameter(0.1, 0.001, 1, f"adds up to this {_SHARE}, or takes it away"),

@@ -29,7 +29,7 @@ def run(
     Args:
         program: takes the arguments that are not its flags, returns the exit code.
         define: defines the program's flags.
-        pass_unknown: whether unknown flags are the program's to judge; else they are errors.
+        pass_unknown: whether unknown flags are the program's to evaluate; else they are errors.
         arguments: how many arguments that are not flags it takes at most; None: any number.
     """
     # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody

@@ -72,12 +72,12 @@ class ConversionConfig:
             raise CallerError(
                 f"--table, --columns and --values are for --dataset=table, not {self.dataset}"
             )
-        for name, share in (
+        for name, fraction in (
             ("max_rejected", self.max_rejected),
             ("test_fraction", self.test_fraction),
         ):
-            if not 0 <= share <= 1:  # NaN fails both
-                raise CallerError(f"--{name}={share} is not a share between 0 and 1")
+            if not 0 <= fraction <= 1:  # NaN fails both
+                raise CallerError(f"--{name}={fraction} is not a fraction between 0 and 1")
         if 0 < self.test_fraction < 0.05:
             raise CallerError(
                 f"--test_fraction={self.test_fraction} is less than 0.05; give 0 for no test set"
@@ -192,7 +192,8 @@ def define() -> None:
     flags.DEFINE_float(
         "test_fraction",
         0.2,
-        "Share of patients (or images) drawn as test set where there is no official one, 0.05 to "
+        "Fraction of patients (or images) drawn as test set where there is no official one, "
+        "0.05 to "
         "0.5; 0 = none, for cross-validation.",
         lower_bound=0,
         upper_bound=0.5,
@@ -229,7 +230,7 @@ def define() -> None:
     flags.DEFINE_float(
         "max_rejected",
         0.01,
-        "Share of images that may be rejected before the job ends non-zero; what can be written "
+        "Fraction of images that may be rejected before the job ends non-zero; what can be written "
         "is written all the same.",
         lower_bound=0,
         upper_bound=1,

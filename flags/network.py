@@ -100,9 +100,9 @@ def hidden_units(text: str) -> tuple[int, ...]:
 
 def define(default: TrainingConfig) -> None:
     """Defines the flags on absl's FLAGS, with the defaults of a configuration."""
-    text, share = flags.DEFINE_string, flags.DEFINE_float
+    text, fraction = flags.DEFINE_string, flags.DEFINE_float
     text("base", default.base, f"Network under the head: {', '.join(catalogue.BASES)}.")
-    share(
+    fraction(
         "alpha",
         default.alpha,
         "Width of the base: "
@@ -124,11 +124,13 @@ def define(default: TrainingConfig) -> None:
     ):
         text(name, getattr(default, name), catalogue.describe(lead, known))
     text("hidden", default.hidden, "Units of each hidden layer, such as 512,32; none for none.")
-    share("dropout", default.dropout, "Dropout before the head.", lower_bound=0, upper_bound=0.95)
+    fraction(
+        "dropout", default.dropout, "Dropout before the head.", lower_bound=0, upper_bound=0.95
+    )
     flags.DEFINE_bool(
         "batch_norm", default.batch_norm, "Batch normalisation before each hidden activation."
     )
-    share("l2", default.l2, "L2 penalty on kernels of all layers but the base's, such as 1e-5.")
+    fraction("l2", default.l2, "L2 penalty on kernels of all layers but the base's, such as 1e-5.")
 
 
 def _check_alpha(config: TrainingConfig) -> None:

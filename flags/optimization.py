@@ -102,10 +102,10 @@ def _check_range(flag: str, value: float, *, below: float) -> None:
 
 def define(default: TrainingConfig) -> None:
     """Defines the flags."""
-    text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
+    text, number, fraction = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
     text("optimizer", default.optimizer, catalogue.describe("What makes the steps", OPTIMIZERS))
-    share("momentum", default.momentum, "Momentum of sgd and rmsprop, such as 0.9.")
-    share(
+    fraction("momentum", default.momentum, "Momentum of sgd and rmsprop, such as 0.9.")
+    fraction(
         "weight_decay",
         default.weight_decay,
         "Decoupled weight decay. Default: Keras's 0.004 for adamw, none for the others.",
@@ -131,16 +131,16 @@ def define(default: TrainingConfig) -> None:
     number("accumulate", default.accumulate, "Batches a step; their gradients are averaged.", 1)
     text("precision", default.precision, catalogue.describe("Arithmetic", PRECISIONS))
     flags.DEFINE_bool("xla", default.xla, "Compile the steps with XLA.")
-    share(
+    fraction(
         "ema",
         default.ema,
         "Moving average of weights over the steps, such as 0.99, which is then what is validated "
         "and kept; 0: none.",
     )
-    share(
+    fraction(
         "max_minutes",
         default.max_minutes,
-        "Stop after the epoch in which so many minutes are reached, to be taken up by the same "
+        "Stop after the epoch in which so many minutes are reached, to be resumed by the same "
         "command; 0: no limit.",
     )
     text("profile", default.profile, "First and last batch to profile for TensorBoard: 10,20.")

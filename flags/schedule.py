@@ -14,7 +14,7 @@ from flags import catalogue
 from flags.steps import Parameter
 from records.errors import CallerError
 
-_END = {"end": Parameter(0.0, 0, 1, "share of the rate that is left after the last epoch")}
+_END = {"end": Parameter(0.0, 0, 1, "fraction of the rate that is left after the last epoch")}
 SCHEDULES: dict[str, dict[str, Parameter]] = {
     "constant": {},
     "step": {
@@ -42,7 +42,7 @@ class Schedule:
     name: str
     parameters: dict[str, float]
 
-    def share(self, epoch: int, *, epochs: int) -> float:
+    def fraction(self, epoch: int, *, epochs: int) -> float:
         """Returns the part of the learning rate, 0 to 1, that an epoch is trained with.
 
         Args:

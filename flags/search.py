@@ -38,15 +38,15 @@ def check(config: TrainingConfig) -> None:
     if config.mode != "tune" and config.space is not None:
         raise CallerError(f"--space={config.space} goes with --mode=tune")
     if config.mode == "tune" and config.test_fold is not None:
-        raise CallerError("--mode=tune judges on the validation images; leave out --test_fold")
+        raise CallerError("--mode=tune evaluates on the validation images; leave out --test_fold")
     if config.mode == "cross_validate" and (config.fold != 0 or config.test_fold is not None):
         raise CallerError(
-            "--mode=cross_validate judges every fold in turn; leave out --fold and --test_fold"
+            "--mode=cross_validate evaluates every fold in turn; leave out --fold and --test_fold"
         )
     if config.fold == config.test_fold:
         raise CallerError(
             f"--fold={config.fold} and --test_fold={config.test_fold} are one fold: it can't both "
-            "validate and be judged"
+            "validate and be evaluated"
         )
     if config.mode in ("cross_validate", "tune") and config.strategy == "multi_worker":
         raise CallerError(
@@ -58,7 +58,7 @@ def check(config: TrainingConfig) -> None:
 def define(default: TrainingConfig) -> None:
     """Defines the flags."""
     text, number = flags.DEFINE_string, flags.DEFINE_integer
-    number("test_fold", None, "Fold that is judged in place of the test split.", lower_bound=0)
+    number("test_fold", None, "Fold that is evaluated in place of the test split.", lower_bound=0)
     text("space", None, "File of --mode=tune with lines such as 'dropout = 0 0.2 0.5'.")
     text("sampler", default.sampler, catalogue.describe("What to try next", SAMPLERS))
     text("pruner", default.pruner, catalogue.describe("Which trials to stop early", PRUNERS))

@@ -132,7 +132,7 @@ def _parse_line(content: str, config: TrainingConfig) -> Dimension:
     if name not in searched:
         close = difflib.get_close_matches(name, searched, n=1)
         raise CallerError(
-            f"{name} can't be searched, it says where or on which images a run is judged"
+            f"{name} can't be searched, it says where or on which images a run is evaluated"
             if name in current
             else f"unknown flag {name}" + (f"; did you mean {close[0]}?" if close else "")
         )

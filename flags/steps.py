@@ -69,7 +69,9 @@ STEPS = {
         "Jaamour et al. 2023, future work",
         "image",
         parameters={
-            "margin": Parameter(0.01, 0, 0.5, "added on each side, share of the box's longer side")
+            "margin": Parameter(
+                0.01, 0, 0.5, "added on each side, fraction of the box's longer side"
+            )
         },
     ),
     "pectoral": StepKind(

@@ -13,8 +13,8 @@ from absl import flags
 from flags import (
     augmentation,
     catalogue,
+    evaluation,
     features,
-    judging,
     network,
     optimization,
     search,
@@ -38,9 +38,9 @@ CACHES = {
 MODES = {
     "train": "train, evaluate on the test split, write the report; resumes an interrupted run",
     "evaluate": "evaluate the model of --run_dir again and rewrite its report",
-    "cross_validate": "train once for each fold, which is judged by the run that never saw it; "
+    "cross_validate": "train once for each fold, which is evaluated by the run that never saw it; "
     "the test split is left alone",
-    "tune": "search the flags that --space names, with Optuna; judged on the validation images",
+    "tune": "search the flags that --space names, with Optuna; evaluated on the validation images",
 }
 
 
@@ -103,7 +103,7 @@ class TrainingConfig:
     profile: str = ""
     # augmentation
     augment: str = augmentation.NONE
-    # judging
+    # evaluating
     tta: str | None = None
     # speed
     feature_cache: str = "auto"
@@ -119,7 +119,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for flag, name, known in (
-            ("mode", self.mode, {**MODES, **judging.MODES}),
+            ("mode", self.mode, {**MODES, **evaluation.MODES}),
             ("strategy", self.strategy, STRATEGIES),
             ("cache", self.cache, CACHES),
         ):
@@ -162,8 +162,8 @@ def define() -> None:
     """Defines the trainer's flags on absl's FLAGS."""
     default = TrainingConfig()
     selection.define(default)
-    text, number, share = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
-    text("mode", default.mode, catalogue.describe("What to do", {**MODES, **judging.MODES}))
+    text, number, fraction = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
+    text("mode", default.mode, catalogue.describe("What to do", {**MODES, **evaluation.MODES}))
     text(
         "dataset_dir",
         None,
@@ -186,8 +186,8 @@ def define() -> None:
         "At most so many epochs with all layers trained; 0: the base only makes features.",
         lower_bound=0,
     )
-    share("phase1_learning_rate", default.phase1_learning_rate, "Learning rate of phase 1.")
-    share("phase2_learning_rate", default.phase2_learning_rate, "Learning rate of phase 2.")
+    fraction("phase1_learning_rate", default.phase1_learning_rate, "Learning rate of phase 1.")
+    fraction("phase2_learning_rate", default.phase2_learning_rate, "Learning rate of phase 2.")
     number(
         "phase1_patience",
         default.phase1_patience,

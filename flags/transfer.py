@@ -30,10 +30,11 @@ def check(config: TrainingConfig) -> None:
         raise CallerError(
             f"--init_parts={config.init_parts} needs --init_from, the folder of a finished run"
         )
-    share = unfreeze_share(config)
-    if share is not None and not 0 < share <= 1:
+    fraction = unfreeze_fraction(config)
+    if fraction is not None and not 0 < fraction <= 1:
         raise CallerError(
-            f"--unfreeze_from={config.unfreeze_from} is neither a layer of the base nor the share "
+            f"--unfreeze_from={config.unfreeze_from} is neither a layer of the base nor the "
+            f"fraction "
             "of its layers, counted from the end, that phase 2 trains: more than 0, at most 1"
         )
     if config.unfreeze_from is not None and config.phase2_epochs == 0:
@@ -42,7 +43,7 @@ def check(config: TrainingConfig) -> None:
         )
 
 
-def unfreeze_share(config: TrainingConfig) -> float | None:
+def unfreeze_fraction(config: TrainingConfig) -> float | None:
     """Returns --unfreeze_from where it is a number, else None."""
     try:
         return float(config.unfreeze_from or "")
@@ -65,6 +66,6 @@ def define(default: TrainingConfig) -> None:
     flags.DEFINE_string(
         "unfreeze_from",
         default.unfreeze_from,
-        "First layer of the base that phase 2 trains, or the share of its layers, counted from "
+        "First layer of the base that phase 2 trains, or the fraction of its layers, counted from "
         "the end: 0.25 is the last quarter. Default: all.",
     )

@@ -1,4 +1,4 @@
-"""The flag of test-time augmentation: how often, and how turned, an image is shown when judged."""
+"""The flag of test-time augmentation: the views of an image that are averaged."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def check(tta: str | None) -> None:
 
 def define() -> None:
     """Defines the flag."""
-    described = catalogue.describe("What a network is shown of each image it judges", VIEWS)
+    described = catalogue.describe("What a network is shown of each image it evaluates", VIEWS)
     flags.DEFINE_string(
         "tta",
         None,

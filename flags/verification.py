@@ -55,6 +55,7 @@ def define() -> None:
     flags.DEFINE_string(
         "against",
         None,
-        "Another folder of records: it is checked too, then both are compared (schema, shares of "
+        "Another folder of records: it is checked too, then both are compared (schema, "
+        "fractions of "
         "every class, intensities, native sizes, images and patients that stand in both).",
     )

@@ -1,1 +1,1 @@
-"""TFRecords in, a trained and judged model out."""
+"""TFRecords in, a trained and evaluated model out."""

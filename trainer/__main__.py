@@ -1,4 +1,4 @@
-"""Trains a network on records made by beam_jobs.tfrecords, judges it, and writes a report.
+"""Trains a network on records made by beam_jobs.tfrecords, evaluates it, and writes a report.
 
   python -m trainer --base=mobilenetv2
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
@@ -21,8 +21,8 @@ import pathlib
 
 from absl import flags
 
-from flags import command_line, judging, training
-from flags.judging import JudgingConfig
+from flags import command_line, evaluation, training
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records import memory
 from records.errors import CallerError
@@ -36,7 +36,7 @@ def main() -> None:
 def define() -> None:
     """Defines all flags."""
     training.define()
-    judging.define()
+    evaluation.define()
 
 
 def run(arguments: list[str]) -> int:
@@ -46,14 +46,14 @@ def run(arguments: list[str]) -> int:
         CallerError: something asked for can't be done.
     """
     training_flags = [field.name for field in dataclasses.fields(TrainingConfig)]
-    if flags.FLAGS.mode in judging.MODES:
-        asked = JudgingConfig.from_flags(flags.FLAGS, arguments)
-        judging.check_given(flags.FLAGS, training_flags)
-        return _judge(asked)
+    if flags.FLAGS.mode in evaluation.MODES:
+        asked = EvaluationConfig.from_flags(flags.FLAGS, arguments)
+        evaluation.check_given(flags.FLAGS, training_flags)
+        return _run_verb(asked)
     if arguments:
         raise CallerError(command_line.describe_stray(arguments[0]))
     config = TrainingConfig.from_flags(flags.FLAGS)
-    judging.check_given(flags.FLAGS, training_flags)
+    evaluation.check_given(flags.FLAGS, training_flags)
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
     if config.deterministic and config.strategy == "default":
         # what TensorFlow calls deterministic is not, on a CPU, while operations run side by side
@@ -74,9 +74,9 @@ def run(arguments: list[str]) -> int:
     return 0
 
 
-def _judge(config: JudgingConfig) -> int:
+def _run_verb(config: EvaluationConfig) -> int:
     """Asks finished runs: each mode is a module of this package with `run(config) -> exit code`."""
-    module = importlib.import_module(f"trainer.{config.mode}")
+    module = importlib.import_module(f"trainer.commands.{config.mode}")
     code: int = module.run(config)
     return code
 
@@ -95,7 +95,7 @@ def _train(config: TrainingConfig) -> pathlib.Path:
 
 
 def _evaluate(config: TrainingConfig) -> pathlib.Path:
-    """Judges a finished run again; returns its folder."""
+    """Evaluates a finished run again; returns its folder."""
     from trainer.commands import train
     from trainer.data import damage, run_folder
     from trainer.evaluation import evaluate

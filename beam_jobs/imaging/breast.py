@@ -15,8 +15,8 @@ SMALL_SIDE = 512
 """Longest side of the small copy, pixels."""
 
 # Otsu's threshold parts bright tissue from the rest and would cut the skin line off. The breast is
-# taken down to this share of the way from the background's median to it (by eye, on mini-MIAS and
-# CBIS-DDSM).
+# taken down to this fraction of the way from the background's median to it (by eye, on mini-MIAS
+# and CBIS-DDSM).
 _SKIN = 0.25
 # An opening this wide (pixels of the small copy, 3.7 % of the image) drops what is thinner than any
 # breast (image edges, letters) and lets go of labels that touch the skin; the margin gives back the

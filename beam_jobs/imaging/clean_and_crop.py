@@ -38,7 +38,7 @@ def box(pixels: np.ndarray, *, margin: float, cleaned: bool = False) -> tuple[sl
 
     Args:
         pixels: image.
-        margin: share of the box's longer side, added on each side.
+        margin: fraction of the box's longer side, added on each side.
         cleaned: all but the breast is black already.
 
     Returns:

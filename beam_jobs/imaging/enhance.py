@@ -101,8 +101,8 @@ def stretch_percentiles(
     if bottom == top:
         raise UnusableImage("one_grey_level", f"percentiles {low:g} and {high:g} are both {top}")
     darkest = 1 if breast else 0
-    share = np.clip((np.arange(LEVELS) - bottom) / (top - bottom), 0, 1)
-    table = np.rint(share * (LEVELS - 1 - darkest)) + darkest
+    fraction = np.clip((np.arange(LEVELS) - bottom) / (top - bottom), 0, 1)
+    table = np.rint(fraction * (LEVELS - 1 - darkest)) + darkest
     if breast:
         table[0] = 0
     return table.astype(np.uint16)[pixels]

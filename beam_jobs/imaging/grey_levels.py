@@ -78,15 +78,15 @@ def read(image: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: b
     else:
         levels = stored.values * slope + intercept
     if voi is None:
-        shares = _stretch(levels, levels.min(), levels.max())
+        fractions = _stretch(levels, levels.min(), levels.max())
     elif isinstance(voi, _Window):
-        shares = voi.apply(levels)
+        fractions = voi.apply(levels)
     else:
         lut = _read_lut(voi, swapped)
-        shares = lut.look_up(levels) / lut.highest
+        fractions = lut.look_up(levels) / lut.highest
     if inverted:
-        shares = 1 - shares
-    table = np.rint(shares * WHITE).astype(np.uint16)
+        fractions = 1 - fractions
+    table = np.rint(fractions * WHITE).astype(np.uint16)
     if padding is not None:
         table[padding] = 0
     return GreyLevels(stored.bits, inverted, table)

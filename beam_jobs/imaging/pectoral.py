@@ -14,7 +14,7 @@ import numpy as np
 
 from beam_jobs.imaging import breast, clean_and_crop
 
-# Ends of the lines tried, as shares of the breast's box: along the upper border, along the wall.
+# Ends of the lines tried, as fractions of the breast's box: along the upper border, along the wall.
 _ON_TOP = np.linspace(0.12, 0.9, 40)[:, None, None]
 _ON_WALL = np.linspace(0.15, 1.0, 52)[None, :, None]
 _ALONG = np.linspace(0.04, 0.96, 64)
@@ -23,8 +23,8 @@ _ACROSS = 5.0  # how far on either side of a line brightness is compared, pixels
 _BLUR = 2.5
 # What a muscle looks like; beyond these the image is left alone (mini-MIAS, by eye and by lesions).
 _ANGLES = (12.0, 50.0)  # from the chest wall, degrees
-_LEAST_FALL = 0.025  # across the edge, share of the breast's brightness
-_FALLING = 0.9  # share of the edge that falls
+_LEAST_FALL = 0.025  # across the edge, fraction of the breast's brightness
+_FALLING = 0.9  # fraction of the edge that falls
 _LARGEST_SHARE = 0.3  # of the breast
 _LEAST_BRIGHTNESS = 1.05  # of the muscle's median against that of the rest of the breast
 

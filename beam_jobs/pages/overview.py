@@ -132,8 +132,8 @@ def write(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=_number, share=_share)
-    template = importlib.resources.files("beam_jobs").joinpath("overview.html.j2")
+    environment.filters.update(number=_number, fraction=_fraction)
+    template = importlib.resources.files("beam_jobs.pages").joinpath("overview.html.j2")
     labels = sorted({label for counts in summary["classes"]["split"].values() for label in counts})
     text = environment.from_string(template.read_text("utf-8")).render(
         manifest=manifest,
@@ -176,11 +176,11 @@ def _draw_histograms(by_value: Mapping[str, Mapping[str, Any]]) -> list[tuple[st
     """
     drawn = []
     for value, pixels in by_value.items():
-        shares = pixels["histogram"]
-        step = 640 / len(shares)
+        fractions = pixels["histogram"]
+        step = 640 / len(fractions)
         heights = [
-            200 * (1 - math.log10(max(share, _LOWEST_SHARE) / _LOWEST_SHARE) / 5)
-            for share in shares
+            200 * (1 - math.log10(max(fraction, _LOWEST_SHARE) / _LOWEST_SHARE) / 5)
+            for fraction in fractions
         ]
         outline = " ".join(f"V{height:.1f}h{step:.0f}" for height in heights)
         drawn.append((value, Markup(f"M0 200{outline}")))
@@ -192,6 +192,6 @@ def _number(value: float, decimals: int = 0) -> str:
     return f"{value:,.{decimals}f}".replace(",", "\u202f")
 
 
-def _share(part: float, whole: float) -> str:
+def _fraction(part: float, whole: float) -> str:
     """Writes a part of a whole in percent."""
     return f"{100 * part / whole:.1f} %" if whole else "\u2013"

@@ -21,7 +21,7 @@ from records import schema
 
 COLUMNS = ("split", "pathology", "side", "view", "abnormality", "density", "assessment", "subtlety")
 SHARE_THRESHOLD = 0.05
-"""L-infinity distance of shares from which a column may have drifted: five images in a hundred."""
+"""L-infinity distance of fractions from which a column may have drifted: five in a hundred."""
 CHANCE_THRESHOLD = 0.01
 """Probability (G-test) below which chance is no explanation; small sets differ by chance alone."""
 INTENSITY_THRESHOLD = 0.1
@@ -72,13 +72,13 @@ class Shares:
         distance: largest difference of a value's share (L-infinity), 0..1.
         chance: probability of a difference as large between samples of one population (G-test).
         value: the value whose share differs most.
-        shares: its share on either side.
+        shares: its fraction on either side.
     """
 
     distance: float
     chance: float
     value: str
-    shares: tuple[float, float]
+    fractions: tuple[float, float]
 
     @property
     def drifted(self) -> bool:
@@ -86,12 +86,12 @@ class Shares:
         return self.distance > SHARE_THRESHOLD and self.chance < CHANCE_THRESHOLD
 
 
-def compare_shares(first: Mapping[str, int], second: Mapping[str, int]) -> Shares:
+def compare_fractions(first: Mapping[str, int], second: Mapping[str, int]) -> Shares:
     """Compares the counts of a column's values on two sides; neither side may be empty."""
     values = sorted(first.keys() | second.keys())
     counts = np.array([[side.get(value, 0) for value in values] for side in (first, second)])
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    differences = np.abs(shares[0] - shares[1])
+    fractions = counts / counts.sum(axis=1, keepdims=True)
+    differences = np.abs(fractions[0] - fractions[1])
     worst = int(differences.argmax())
     chance = 1.0
     if len(values) > 1:
@@ -101,7 +101,7 @@ def compare_shares(first: Mapping[str, int], second: Mapping[str, int]) -> Share
         float(differences[worst]),
         chance,
         values[worst] or "not stated",
-        (float(shares[0, worst]), float(shares[1, worst])),
+        (float(fractions[0, worst]), float(fractions[1, worst])),
     )
 
 
@@ -121,16 +121,16 @@ def describe(first: Side, second: Side) -> Iterator[str]:
         return
     yield f"  {'column':<14} {'distance':>8} {'chance':>8}  value that differs most"
     for column in (*COLUMNS, "native_size"):
-        found = compare_shares(*(_count(side, column) for side in (first, second)))
+        found = compare_fractions(*(_count(side, column) for side in (first, second)))
         verdict = "  DRIFTED" if found.drifted else ""
         yield (
             f"  {column:<14} {found.distance:8.3f} {found.chance:8.2g}  {found.value}: "
-            f"{found.shares[0]:.1%} | {found.shares[1]:.1%}{verdict}"
+            f"{found.fractions[0]:.1%} | {found.fractions[1]:.1%}{verdict}"
         )
     yield _describe_intensities(first.statistics["pixels"], second.statistics["pixels"])
     yield from _describe_shared(first, second)
     yield (
-        f"  drifted: distance of shares (L-infinity) over {SHARE_THRESHOLD} and chance (G-test) "
+        f"  drifted: distance of fractions (L-infinity) over {SHARE_THRESHOLD} and chance (G-test) "
         f"under {CHANCE_THRESHOLD}; divergence of intensities (Jensen-Shannon) over "
         f"{INTENSITY_THRESHOLD} bit"
     )

@@ -129,7 +129,7 @@ def test_dask_workers_write_the_same_bytes(images, wanted, scheduler, tmp_path):
 def test_a_dask_worker_that_dies_is_replaced_by_the_other(images, wanted, scheduler, tmp_path):
     work_folder = tmp_path / "phantom" / "96x64" / "plain" / ".shards"
     with dask_worker(scheduler), dask_worker(scheduler) as victim:
-        os.kill(victim.pid, signal.SIGSTOP)  # takes its share of the work and does nothing
+        os.kill(victim.pid, signal.SIGSTOP)  # takes its fraction of the work and does nothing
         dask = ("--runner=DaskRunner", f"--dask_client_address={scheduler}")
         with start(images, tmp_path, *dask) as job:
             while not list(work_folder.glob("*.json"))[1:] and job.poll() is None:

@@ -26,9 +26,11 @@ from records.errors import CallerError
         ("cosine:end=0.5", 2, [1, 0.75]),
     ],
 )
-def test_shares(text, epochs, shares):
+def test_fractions(text, epochs, fractions):
     parsed = schedule.parse(text)
-    assert [parsed.share(epoch, epochs=epochs) for epoch in range(epochs)] == pytest.approx(shares)
+    assert [parsed.fraction(epoch, epochs=epochs) for epoch in range(epochs)] == pytest.approx(
+        fractions
+    )
 
 
 @given(
@@ -37,9 +39,9 @@ def test_shares(text, epochs, shares):
 )
 def test_rates_fall_from_the_whole_and_stay_positive(text, epochs):
     parsed = schedule.parse(text)
-    shares = [parsed.share(epoch, epochs=epochs) for epoch in range(epochs)]
-    assert shares[0] == 1
-    assert all(0 < after <= before for before, after in itertools.pairwise(shares))
+    fractions = [parsed.fraction(epoch, epochs=epochs) for epoch in range(epochs)]
+    assert fractions[0] == 1
+    assert all(0 < after <= before for before, after in itertools.pairwise(fractions))
 
 
 @pytest.mark.parametrize(

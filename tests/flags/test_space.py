@@ -89,7 +89,7 @@ def test_a_trial_is_a_plain_training_run():
     [
         ({"mode": "tune"}, r"--mode=tune needs --space, a file that names what to search"),
         ({"space": "x"}, r"--space=x goes with --mode=tune"),
-        ({"mode": "tune", "space": "x", "test_fold": 1}, r"judges on the validation images"),
+        ({"mode": "tune", "space": "x", "test_fold": 1}, r"evaluates on the validation images"),
         ({"sampler": "tpa"}, r"--sampler=tpa is not one of tpe, random, grid; did you mean tpe\?"),
         ({"pruner": "mean"}, r"--pruner=mean is not one of none, median"),
     ],

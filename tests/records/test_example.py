@@ -35,7 +35,7 @@ def serialize_by_tensorflow(
 
 @hypothesis.settings(deadline=None)
 @hypothesis.given(
-    image=arrays.arrays(np.uint16, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(1))),
+    pixels=arrays.arrays(np.uint16, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(1))),
     texts=st.lists(st.text(max_size=300), min_size=3, max_size=3),
     numbers=st.tuples(*[st.integers(0, 2**40)] * 3),
 )

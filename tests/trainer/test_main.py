@@ -179,7 +179,7 @@ def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_p
     with pytest.raises(CallerError, match=r"holds other records than .*run learned from, its test"):
         program._evaluate(again)
     program._evaluate(dataclasses.replace(again, dataset_dir=str(records_dir)))
-    with pytest.raises(CallerError, match=r"judges the run as it was trained, with --where=; "):
+    with pytest.raises(CallerError, match=r"evaluates the run as it was trained, with --where=; "):
         program._evaluate(dataclasses.replace(again, where="view=='CC'"))
     (run / "model.keras").unlink()
     with pytest.raises(CallerError, match=r"holds no model.keras: its training is not finished; g"):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.metrics import predictions
@@ -84,7 +84,7 @@ def write_run(run_dir: pathlib.Path, images: list[Prediction], **described: Any)
 
 
 def ask(run_dir: pathlib.Path, *arguments: str, **more: Any) -> int:
-    return report.run(JudgingConfig("report", tuple(arguments), run=str(run_dir), **more))
+    return report.run(EvaluationConfig("report", tuple(arguments), run=str(run_dir), **more))
 
 
 def test_it_needs_no_tensorflow(tmp_path: pathlib.Path) -> None:

@@ -231,15 +231,15 @@ def test_an_epoch_has_as_many_images_of_each_class(folder, kind, cache):
 
 def test_grades_that_no_image_has_are_dropped(folder):
     opened = dataset.open_records(folder)
-    assessment = dataset.settle(opened, TARGETS["assessment"])
+    assessment = dataset.drop_unused_grades(opened, TARGETS["assessment"])
     assert assessment.names == ("BI-RADS 1", "BI-RADS 2", "BI-RADS 3", "BI-RADS 4", "BI-RADS 5")
     assert assessment.kind == "ordinal"
     assert assessment.label_of("5") == 4
     assert assessment.label_of("0") is None
     two = dataset.open_records(folder, condition="density in (1, 4)")
-    density = dataset.settle(two, TARGETS["density"])
+    density = dataset.drop_unused_grades(two, TARGETS["density"])
     assert (density.names, density.kind) == (("density A", "density D"), "binary")
-    assert dataset.settle(opened, TARGETS["three_class"]) is TARGETS["three_class"]
+    assert dataset.drop_unused_grades(opened, TARGETS["three_class"]) is TARGETS["three_class"]
 
 
 @pytest.mark.parametrize(

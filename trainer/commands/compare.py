@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from trainer.evaluation import compared_run, paired_comparison, published
 from trainer.evaluation.compared_run import ComparedRun, answers_of
@@ -30,12 +30,12 @@ METHOD = (
     "patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
     "it and that of the exact McNemar test or of DeLong's, which take images of one patient for "
     "independent. All p values of the page are adjusted together (Holm); below 0.05 a difference "
-    "counts as more than noise. Noise is which patients happened to be judged; how much a run "
+    "counts as more than noise. Noise is which patients happened to be evaluated; how much a run "
     "trained anew from another seed would differ is not in it."
 )
 
 
-def run(config: JudgingConfig) -> int:
+def run(config: EvaluationConfig) -> int:
     """Compares the runs named, the first being the baseline; returns the exit code.
 
     Raises:
@@ -81,7 +81,9 @@ def write(
         panels=comparison_panels.draw(content),
         heading=comparison_words.heading,
         sources=published.SOURCES,
-        standard_error=lambda share: 100 * math.sqrt(share * (1 - share) / published.IMAGES),
+        standard_error=lambda fraction: (
+            100 * math.sqrt(fraction * (1 - fraction) / published.IMAGES)
+        ),
         published_images=published.IMAGES,
     )
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -118,7 +120,7 @@ def assemble(
         "measures": list(baseline.measures) if baseline else [],
         "threshold": compute.THRESHOLD,
         "method": METHOD,
-        "drawn": str(paired_comparison.draws_for(baseline, comparable)) if baseline else None,
+        "drawn": str(paired_comparison.bootstrap_for(baseline, comparable)) if baseline else None,
         "synthetic": any(run.run.get("synthetic") for run in runs),
         "runs": [_describe(run, directory) for run in runs],
         "unfinished": [
@@ -134,7 +136,7 @@ def assemble(
 
 
 def group_by_images(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
-    """Groups runs judged on the very same images with the same labels."""
+    """Groups runs evaluated on the very same images with the same labels."""
     groups: dict[frozenset[tuple[str, int]], list[str]] = {}
     for run in runs:
         key = frozenset((image.image_id, image.label) for image in run.images.values())
@@ -143,7 +145,7 @@ def group_by_images(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
 
 
 def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
-    """Counts, among the images all runs were judged on, who calls them right.
+    """Counts, among the images all runs were evaluated on, who calls them right.
 
     Returns:
         "images", "all_right", "all_wrong" and "divided"; None below two runs, or where no image is
@@ -152,7 +154,7 @@ def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
     common = sorted(set.intersection(*(set(run.images) for run in runs)))
     if len(runs) < 2 or not common:
         return None
-    images = [run.judged(common) for run in runs]
+    images = [run.evaluated(common) for run in runs]
     votes = np.sum([answers_of(one) == one.labels for one in images], axis=0)
     right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
     counts = {"images": len(common), "all_right": right, "all_wrong": wrong}

@@ -1,9 +1,9 @@
-"""Cross-validation over the stored folds: every image judged by a network that never saw it.
+"""Cross-validation over the stored folds: every image evaluated by a network that never saw it.
 
-Fold k is judged, fold k + 1 validates (cyclic), the others train: early stopping and the choice of
-the best epoch never see the judged fold (Cawley & Talbot, On over-fitting in model selection,
+Fold k is evaluated, fold k + 1 validates (cyclic), the others train: early stopping and the choice
+of the best epoch never see the evaluated fold (Cawley & Talbot, On over-fitting in model selection,
 JMLR 11:2079-2107, 2010). Each fold is a run folder like any other, fold<k>/, with a calibration
-and a threshold of its own; an image keeps those of the network that judged it.
+and a threshold of its own; an image keeps those of the network that evaluated it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,14 @@ from records import schema
 from records.errors import CallerError, OutOfTime
 from trainer.commands import train
 from trainer.data import run_folder
-from trainer.data.dataset import Records, Split, find_directory, open_records, select, settle
+from trainer.data.dataset import (
+    Records,
+    Split,
+    drop_unused_grades,
+    find_directory,
+    open_records,
+    select,
+)
 from trainer.evaluation import calibration
 from trainer.metrics import compute, predictions
 from trainer.metrics.over_folds import summarise
@@ -35,7 +42,7 @@ from trainer.model import feature_cache
 from trainer.reports import gallery, report
 
 MIN_FOLDS = 3
-"""One is judged, one validates, one trains."""
+"""One is evaluated, one validates, one trains."""
 POOLED = "out-of-fold"
 """Name of the images of all folds, each with the prediction of the run that never saw it."""
 _OF_A_FOLD = ("throughput", "dead_units")
@@ -58,17 +65,17 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     )
     if records.folds < MIN_FOLDS:
         raise CallerError(
-            f"--mode=cross_validate needs {MIN_FOLDS} folds (one judged, one validating, one "
+            f"--mode=cross_validate needs {MIN_FOLDS} folds (one evaluated, one validating, one "
             f"training), {records.directory} has {records.folds}; convert again with --folds=4"
         )
     name = config.target or catalogue.DATASETS[records.dataset].target
-    target = settle(records, catalogue.TARGETS[name])
+    target = drop_unused_grades(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     pooled = select(records, POOLED, folds, target)
     directory, content = run_folder.check_run(config, records, name)
     configs = [_configure(config, records, directory, fold) for fold in range(records.folds)]
     for of_fold in configs:  # what the last one lacks is not to be found out hours later
-        train.divide(records, of_fold)
+        train.form_splits(records, of_fold)
     run_folder.open_run(directory, content)
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
     runs = [_run_fold(of_fold, len(folds), end) for of_fold in configs]
@@ -110,9 +117,9 @@ def _configure(
 
 
 def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
-    """Trains and judges one fold, unless it is finished; returns its run folder.
+    """Trains and evaluates one fold, unless it is finished; returns its run folder.
 
-    A fold that was judged another way, or before there was calibration, is only judged again.
+    A fold that was evaluated another way, or before there was calibration, is only evaluated again.
     """
     assert config.run_dir is not None
     run = pathlib.Path(config.run_dir)
@@ -134,11 +141,12 @@ def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
 
 
 def _check_images(directory: pathlib.Path, predicted: Sequence[Prediction], pooled: Split) -> None:
-    """Makes sure that every image was judged once: damage may have come, or gone, in between."""
-    judged = sorted(prediction.image_id for prediction in predicted)
-    if judged != sorted(image["image_id"] for image in pooled.images):
+    """Makes sure that every image was evaluated once: damage may have come, or gone, in between."""
+    evaluated = sorted(prediction.image_id for prediction in predicted)
+    if evaluated != sorted(image["image_id"] for image in pooled.images):
         raise CallerError(
-            f"{directory}: its folds judged {len(judged)} images, now {len(pooled.images)} can be "
+            f"{directory}: its folds evaluated {len(evaluated)} images, now "
+            f"{len(pooled.images)} can be "
             "read; records were damaged or restored in between, give another --run_dir"
         )
 

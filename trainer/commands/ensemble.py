@@ -1,4 +1,4 @@
-"""Several networks asked together: the mean of their probabilities, judged like a run.
+"""Several networks asked together: the mean of their probabilities, evaluated like a run.
 
   python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab
   python -m trainer --mode=ensemble runs/folds --output_dir=runs/of_folds
@@ -23,7 +23,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from trainer.commands import summary
 from trainer.data import damage, run_folder
@@ -42,12 +42,12 @@ _COMMON = ("versions", "devices")
 _OF_A_MEMBER = ("throughput", "dead_units", "splits", "minutes", "images_per_second")
 
 
-def run(config: JudgingConfig) -> int:
-    """Judges the runs named as one and writes the folder of the ensemble.
+def run(config: EvaluationConfig) -> int:
+    """Evaluates the runs named as one and writes the folder of the ensemble.
 
     Raises:
         CallerError: a folder holds no finished run, the members do not fit each other, or one of
-            them learned from the images judged.
+            them learned from the images evaluated.
     """
     assert config.output_dir is not None
     members = read_members(config.arguments)

@@ -1,4 +1,4 @@
-"""--mode=explain: what a run's model looks at, on images of one's own or those it was judged on.
+"""--mode=explain: what a run's model looks at, on images of one's own or those it was evaluated on.
 
 python -m trainer --mode=explain --run=RUN IMAGE...        on the images as they are
 python -m trainer --mode=explain --run=RUN                the 12 it was most wrong about
@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import image_file, run_folder
@@ -39,7 +39,7 @@ from trainer.model import losses
 FOLDER = "heat_maps"
 
 
-def run(config: JudgingConfig) -> int:
+def run(config: EvaluationConfig) -> int:
     """Answers; returns 0, or 1 if an image could not be used.
 
     Raises:
@@ -59,7 +59,7 @@ def run(config: JudgingConfig) -> int:
 class _Explainer:
     """One run, its network, and where answers go."""
 
-    def __init__(self, config: JudgingConfig, directory: pathlib.Path) -> None:
+    def __init__(self, config: EvaluationConfig, directory: pathlib.Path) -> None:
         self._config = config
         self._directory = directory
         self._target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
@@ -128,12 +128,12 @@ class _Explainer:
     def point(self) -> int:
         """Plays the pointing game on the images with a known lesion."""
         config = self._config
-        judged = explained_images.open_judged(
+        evaluated = explained_images.open_evaluated(
             self._directory, config.split, dataset_dir=config.dataset_dir
         )
         content = pointing_game.play(
             heat_map.HeatMapper(self._model, self._target.kind, method=config.method),
-            judged,
+            evaluated,
             self._preparation(),
             data_dir=pathlib.Path(config.data_dir or ""),
             bad=self._tell,
@@ -147,14 +147,18 @@ class _Explainer:
         config = self._config
         if config.arguments:
             return explained_images.of_files(config.arguments, self._preparation(), self._tell)
-        judged = explained_images.open_judged(
+        evaluated = explained_images.open_evaluated(
             self._directory, config.split, dataset_dir=config.dataset_dir
         )
-        shown = explained_images.of_split(self._directory, config.split, judged, worst=config.worst)
+        shown = explained_images.of_split(
+            self._directory, config.split, evaluated, worst=config.worst
+        )
         if config.data_dir is None:
             return shown
         folder = pathlib.Path(config.data_dir)
-        return explained_images.on_originals(shown, judged, self._preparation(), folder, self._tell)
+        return explained_images.on_originals(
+            shown, evaluated, self._preparation(), folder, self._tell
+        )
 
     def _preparation(self) -> Preparation:
         return image_file.read_preparation(self._directory)
@@ -171,5 +175,5 @@ class _Explainer:
         if len(row) == 2:
             return f"probability of {self._target.names[1]} {row[1]:.2f}"
         return ", ".join(
-            f"{name} {share:.2f}" for name, share in zip(self._target.names, row, strict=True)
+            f"{name} {fraction:.2f}" for name, fraction in zip(self._target.names, row, strict=True)
         )

@@ -16,7 +16,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from flags import command_line
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from trainer.exports import model_card
 from trainer.metrics.predictions import write_whole
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trainer.exports.check import Reference
 
 
-def run(config: JudgingConfig) -> int:
+def run(config: EvaluationConfig) -> int:
     """Writes the formats asked for, and the model card; returns the exit code.
 
     Raises:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from trainer.inference import inputs
 from trainer.inference.inputs import Asked
@@ -29,7 +29,7 @@ FILES = ("predictions.csv", "predictions.json")
 _AHEAD = 2
 
 
-def run(config: JudgingConfig) -> int:
+def run(config: EvaluationConfig) -> int:
     """Predicts the images asked about; returns 1 if there are some it could not, else 0.
 
     Raises:

@@ -18,19 +18,19 @@ from records import schema
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import class_balance, damage, run_folder, training_images
-from trainer.data.dataset import Records, find_directory, open_records, select, settle
+from trainer.data.dataset import Records, drop_unused_grades, find_directory, open_records, select
 from trainer.evaluation import evaluate
 from trainer.model import augmentation, feature_cache
 from trainer.training import initial_weights, monitoring, phases, strategy
 from trainer.training.run import Data, Run
 
 
-def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
+def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
     """Trains, evaluates and reports; goes on where an interrupted run stopped.
 
     Args:
         config: what to train.
-        judge: whether to evaluate and report; else no image is touched but those that train and
+        with_test: whether to evaluate and report; else no image is touched but those that train and
             validate.
 
     Returns:
@@ -47,19 +47,19 @@ def train(config: TrainingConfig, *, judge: bool = True) -> pathlib.Path:
         tf.config.experimental.enable_op_determinism()
     devices = strategy.make(config.strategy)
     deadline = monitoring.Deadline(60 * config.max_minutes, devices)
-    data = open_data(config, judge=judge)
+    data = open_data(config, with_test=with_test)
     if data.test is not None:
         dataset = data.records.dataset
-        initial_weights.check_apart(config, dataset=dataset, judged=data.test.parts)
+        initial_weights.check_apart(config, dataset=dataset, evaluated=data.test.parts)
     class_weights = class_balance.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     strategy.wait_for_all(devices)
     with damage.named(data.records.directory, data.records.manifest["shards"]):
         if not (directory / "model.keras").is_file():
-            shares = class_balance.weighted_shares(config, data.train.labels, class_weights)
+            fractions = class_balance.weighted_fractions(config, data.train.labels, class_weights)
             with devices.scope():
                 model, weights = initial_weights.build(
-                    config, data.records.size, kind=data.target.kind, shares=shares
+                    config, data.records.size, kind=data.target.kind, fractions=fractions
                 )
             run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
             chief = strategy.is_chief(devices)
@@ -111,8 +111,8 @@ def describe_end(run: Run) -> None:
     images = class_balance.epoch_size(run.data.train.labels, run.config.sampling)
     dead = monitoring.dead_units(run.model, phases.validation_batches(run))
     with tf.summary.create_file_writer(str(run.tensorboard)).as_default(step=0):
-        for layer, share in dead.items():
-            tf.summary.scalar(f"dead units/{layer}", share)
+        for layer, fraction in dead.items():
+            tf.summary.scalar(f"dead units/{layer}", fraction)
     description = {
         **run_folder.read_json(path),
         "throughput": monitoring.measure(run.directory / "history.csv", images=images),
@@ -121,8 +121,8 @@ def describe_end(run: Run) -> None:
     run_folder.write_json(path, description)
 
 
-def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
-    """Opens the records and forms the splits: train, validation and, to `judge`, the judged one.
+def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
+    """Opens the records and forms the splits: train, validation and, if asked for, test.
 
     Raises:
         CallerError: there are no such records, or a split lacks a class.
@@ -132,7 +132,7 @@ def open_data(config: TrainingConfig, *, judge: bool = True) -> Data:
         condition=config.where,
         skip_damaged=config.skip_damaged,
     )
-    return divide(records, config, judge=judge)
+    return form_splits(records, config, with_test=with_test)
 
 
 def open_again(
@@ -140,7 +140,7 @@ def open_again(
     *,
     dataset_dir: str | None = None,
     skip_damaged: bool = False,
-    judge: bool = True,
+    with_test: bool = True,
 ) -> tuple[TrainingConfig, Data]:
     """Opens the very records and splits that a finished run learned from.
 
@@ -148,7 +148,7 @@ def open_again(
         directory: the run folder.
         dataset_dir: folder of the records if they have moved.
         skip_damaged: leave damaged records out even if the run did not.
-        judge: as in `open_data`.
+        with_test: as in `open_data`.
 
     Returns:
         the run's configuration, with these changes, and its data.
@@ -162,7 +162,7 @@ def open_again(
         dataset_dir=dataset_dir or config.dataset_dir,
         skip_damaged=skip_damaged or config.skip_damaged,
     )
-    data = open_data(config, judge=judge)
+    data = open_data(config, with_test=with_test)
     if data.records.manifest["data_fingerprint"] != fingerprint:
         raise CallerError(
             f"{data.records.directory} holds other records than {directory} learned from, its "
@@ -171,7 +171,7 @@ def open_again(
     return config, data
 
 
-def divide(records: Records, config: TrainingConfig, *, judge: bool = True) -> Data:
+def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = True) -> Data:
     """Forms the splits of a run from its records.
 
     Raises:
@@ -183,16 +183,17 @@ def divide(records: Records, config: TrainingConfig, *, judge: bool = True) -> D
                 f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
             )
     name = config.target or catalogue.DATASETS[records.dataset].target
-    target = settle(records, catalogue.TARGETS[name])
+    target = drop_unused_grades(records, catalogue.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     validating = folds[config.fold]
-    judged = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
-    if judge and judged not in records.splits:
+    evaluated = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
+    if with_test and evaluated not in records.splits:
         raise CallerError(
-            f"{records.directory} has no {judged} split; give --mode=cross_validate, or choose a "
-            "fold to be judged with --test_fold"
+            f"{records.directory} has no {evaluated} split; give --mode=cross_validate, or "
+            f"choose a "
+            "fold to be evaluated with --test_fold"
         )
-    learned = [fold for fold in folds if fold not in (validating, judged)]
+    learned = [fold for fold in folds if fold not in (validating, evaluated)]
     train = select(records, "train", learned, target)
     return Data(
         records=records,
@@ -200,7 +201,7 @@ def divide(records: Records, config: TrainingConfig, *, judge: bool = True) -> D
         target_name=name,
         train=dataclasses.replace(train, sampling=config.sampling),
         validation=select(records, "validation", [validating], target),
-        test=select(records, judged, [judged], target) if judge else None,
+        test=select(records, evaluated, [evaluated], target) if with_test else None,
     )
 
 

@@ -84,7 +84,7 @@ def tune(config: TrainingConfig) -> list[str]:
     assert config.space is not None
     dimensions = space.read(config.space, config)
     goal = _goal(config, dimensions)
-    data = train.open_data(config, judge=False)
+    data = train.open_data(config, with_test=False)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     _check_space(directory, dimensions)
     run_folder.open_run(directory, content)
@@ -265,11 +265,11 @@ def _start(search: Search) -> Job | None:
 def _make_sampler(search: Search) -> optuna.samplers.BaseSampler:
     """Makes the sampler of the next draw.
 
-    Its seed is that of the search and the number of draws before, so that a search taken up again
+    Its seed is that of the search and the number of draws before, so that a search resumed again
     draws what it would have drawn.
     """
-    draws = sum("again" not in trial.user_attrs for trial in search.study.trials)
-    seed = int(np.random.SeedSequence([search.config.seed, draws]).generate_state(1)[0])
+    bootstrap = sum("again" not in trial.user_attrs for trial in search.study.trials)
+    seed = int(np.random.SeedSequence([search.config.seed, bootstrap]).generate_state(1)[0])
     if search.config.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.RandomSampler(seed=seed)
@@ -332,7 +332,7 @@ def _write_best(search: Search, best: optuna.trial.FrozenTrial) -> None:
     lines = [
         f"# Best of {search.directory}, trial {best.number}: {config.monitor} {best.value:.6g} "
         f"on the validation images (fold {config.fold}).",
-        "# Chosen for that score, which is therefore too good; judge it on images it never saw.",
+        "# Chosen for that score, which is therefore too good; evaluate it on images it never saw.",
     ]
     plain = TrainingConfig()
     for name, value in config.to_json().items():

@@ -1,7 +1,7 @@
 """One trial of a search, in a process of its own: python -m trainer.commands.tune_trial.
 
-Reads its configuration, one line of JSON, from standard input, trains, and judges nothing. It ends
-when standard input does: a trial never outlives the search that began it.
+Reads its configuration, one line of JSON, from standard input, trains, and evaluates nothing. It
+ends when standard input does: a trial never outlives the search that began it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def main() -> None:
     from trainer.commands import train
 
     try:
-        train.train(config, judge=False)
+        train.train(config, with_test=False)
     except CallerError as error:
         command_line.end(str(error))
 

@@ -41,13 +41,13 @@ def copies_of_epoch(
     """
     counts = collections.Counter(labels)
     wanted = _images_a_class(counts, sampling)
-    draws = tf.random.stateless_uniform(
+    bootstrap = tf.random.stateless_uniform(
         [len(labels)], seed=tf.stack([tf.constant(seed, tf.int64), epoch])
     )
     copies = tf.zeros([len(labels)], tf.int64)
     for label, count in counts.items():
         members = tf.constant(np.flatnonzero(np.array(labels) == label))
-        ranks = tf.argsort(tf.argsort(tf.gather(draws, members)))
+        ranks = tf.argsort(tf.argsort(tf.gather(bootstrap, members)))
         times = wanted // count + tf.cast(ranks < wanted % count, tf.int64)
         copies = tf.tensor_scatter_nd_update(copies, members[:, tf.newaxis], times)
     return copies
@@ -78,10 +78,10 @@ def choose_class_weights(
     return tuple(map(float, compute_class_weight("balanced", classes=classes, y=list(labels))))
 
 
-def weighted_shares(
+def weighted_fractions(
     config: TrainingConfig, labels: Sequence[int], class_weights: Sequence[float]
 ) -> list[float]:
-    """Returns the share of each class in the loss: of the images of an epoch, times its weight."""
+    """Returns the class prior in the loss: fractions of an epoch, times the class weights."""
     weights = np.asarray(class_weights)
     counts = np.bincount(labels, minlength=len(weights))
     weighed = weights * (counts if config.sampling == "none" else 1)

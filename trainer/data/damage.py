@@ -24,7 +24,7 @@ _MASK_DELTA = 0xA282EAD8
 
 
 @dataclasses.dataclass(frozen=True)
-class Stretch:
+class ByteRange:
     """Bytes start..end-1 of a shard: one record, or all that follows a length that is damaged.
 
     Attributes:
@@ -38,7 +38,7 @@ class Stretch:
     sound: bool
 
 
-def walk(path: pathlib.Path) -> Iterator[Stretch]:
+def walk(path: pathlib.Path) -> Iterator[ByteRange]:
     """Yields the records of a shard in order; one of them is in memory at a time."""
     size = path.stat().st_size
     start, record = 0, 0
@@ -47,23 +47,23 @@ def walk(path: pathlib.Path) -> Iterator[Stretch]:
             record += 1
             head = file.read(_HEAD)
             if len(head) < _HEAD or not _agrees(head[:8], head[8:]):
-                yield Stretch(record, start, size, sound=False)
+                yield ByteRange(record, start, size, sound=False)
                 return
             end = start + _HEAD + struct.unpack("<Q", head[:8])[0] + _FOOT
             if end > size:
-                yield Stretch(record, start, size, sound=False)
+                yield ByteRange(record, start, size, sound=False)
                 return
             data, foot = file.read(end - start - _HEAD - _FOOT), file.read(_FOOT)
-            yield Stretch(record, start, end, sound=_agrees(data, foot))
+            yield ByteRange(record, start, end, sound=_agrees(data, foot))
             start = end
 
 
-def find(path: pathlib.Path) -> list[Stretch]:
+def find(path: pathlib.Path) -> list[ByteRange]:
     """Lists the damaged stretches of a shard."""
     return [stretch for stretch in walk(path) if not stretch.sound]
 
 
-def describe(path: pathlib.Path, stretch: Stretch) -> str:
+def describe(path: pathlib.Path, stretch: ByteRange) -> str:
     """Names a damaged stretch: shard, record and byte."""
     return f"{path.name} record {stretch.record} (from byte {stretch.start})"
 

@@ -72,7 +72,7 @@ class Split:
     """The images that train, validate or test.
 
     Attributes:
-        name: train, validation, or that of the split on disk that is judged.
+        name: train, validation, or that of the split on disk that is evaluated.
         parts: splits on disk it is made of.
         shards: paths of the shards, in order.
         images: rows of sources.csv with a label for the target.
@@ -207,7 +207,7 @@ def open_records(
     )
 
 
-def settle(records: Records, target: Target) -> Target:
+def drop_unused_grades(records: Records, target: Target) -> Target:
     """Drops the grades of an ordinal target that no image has; two that are left make it binary.
 
     Raises:

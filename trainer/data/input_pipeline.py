@@ -1,7 +1,7 @@
 """Shards -> batches on their way to the device, pixels as stored.
 
 Training and evaluation are two short functions. The order of images in an epoch depends on the seed
-and the number of the epoch alone, so a run taken up at epoch 7 sees what it would have seen.
+and the number of the epoch alone, so a run resumed at epoch 7 sees what it would have seen.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT = pathlib.Path("runs")
 _LOCK = ".lock"
-# these do not change what is learned, so a run may be taken up with others
+# these do not change what is learned, so a run may be resumed with others
 _INCIDENTAL = (
     "run_dir",
     "dataset_dir",
@@ -69,7 +69,7 @@ def check_run(
             raise CallerError(
                 f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
             )
-        logging.info("%s: taking up this run where it stopped", directory)
+        logging.info("%s: resuming this run where it stopped", directory)
     elif directory.is_dir() and any(path.name != _LOCK for path in directory.iterdir()):
         raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
     return directory, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)}
@@ -145,7 +145,7 @@ def check_given(given: TrainingConfig, trained: TrainingConfig) -> None:
     for key, value in given.to_json().items():
         if key not in (*_INCIDENTAL, "mode") and value not in (default[key], was[key]):
             raise CallerError(
-                f"--{key}={value}: --mode=evaluate judges the run as it was trained, with "
+                f"--{key}={value}: --mode=evaluate evaluates the run as it was trained, with "
                 f"--{key}={was[key]}; leave the flag out"
             )
 

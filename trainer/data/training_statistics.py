@@ -1,7 +1,7 @@
 """Is an image unlike those a network learned from? Answered from pixels as the network gets them.
 
 known = fit(measures, patients, native_sizes)   # of the training images
-finding = judge(known, measure(pixels), native_size)
+finding = evaluate(known, measure(pixels), native_size)
 
 Figures of each image (grey levels; detail at four scales) make a cloud; an image's distance from it
 is Mahalanobis's (On the generalised distance in statistics, Proc. Natl. Inst. Sci. India 2:49-55,
@@ -32,15 +32,15 @@ from records import schema
 Floats = NDArray[np.float64]
 
 FALSE_ALARMS = 0.01
-"""Share of images like the training images that may be called unlike them."""
+"""Fraction of images like the training images that may be called unlike them."""
 SIZE_MARGIN = 1.25
 """A native size this many times beyond the training images' is another scale: as much is between
 the commonest sampling steps of mammograms, 0.05, 0.07 and 0.1 mm."""
 MEASURES = (
     "mean grey",
     "spread of grey",
-    "share of black",
-    "share of white",
+    "fraction of black",
+    "fraction of white",
     "detail of 2 pixels",
     "detail of 4 pixels",
     "detail of 8 pixels",
@@ -107,12 +107,12 @@ def fit(
 
     Args:
         measures: [images, len(MEASURES)].
-        patients: whose image each is; images of one patient are judged by other patients' alone.
+        patients: whose image each is; images of one patient are evaluated by other patients' alone.
         native_sizes: (rows, columns) of each image before its recipe.
 
     Returns:
-        what `judge` needs, in JSON's types; under "cloud" a "not_defined_because" where there are
-        too few images or patients.
+        what `evaluate` needs, in JSON's types; under "cloud" a "not_defined_because" where there
+        are too few images or patients.
     """
     heights, widths = zip(*native_sizes, strict=True)
     images, people = len(measures), len(set(patients))
@@ -146,7 +146,7 @@ def fit(
     }
 
 
-def judge(known: dict[str, Any], measured: Floats, native_size: tuple[int, int]) -> Finding:
+def compare(known: dict[str, Any], measured: Floats, native_size: tuple[int, int]) -> Finding:
     """Compares one image with the training images.
 
     Args:
@@ -154,7 +154,7 @@ def judge(known: dict[str, Any], measured: Floats, native_size: tuple[int, int])
         measured: what `measure` returned.
         native_size: (rows, columns) of the image before its recipe.
     """
-    reasons = _judge_size(known, native_size)
+    reasons = _compare_size(known, native_size)
     cloud = known["cloud"]
     if "not_defined_because" in cloud:
         return Finding(None, None, tuple(reasons))
@@ -168,7 +168,7 @@ def judge(known: dict[str, Any], measured: Floats, native_size: tuple[int, int])
     return Finding(distance, limit, tuple(reasons))
 
 
-def _judge_size(known: dict[str, Any], native_size: tuple[int, int]) -> list[str]:
+def _compare_size(known: dict[str, Any], native_size: tuple[int, int]) -> list[str]:
     low_height, high_height = known["native_height"]
     low_width, high_width = known["native_width"]
     height, width = native_size

@@ -5,7 +5,7 @@ images = apply(content, predicted)
 
 A network's probabilities order images better than they say how often it is right (Guo et al., On
 calibration of modern neural networks, ICML 2017). Two cures, both fitted on images that did not
-train the network and do not judge it:
+train the network and do not evaluate it:
 
 temperature  softmax(log p / T), one number T for any number of classes; keeps the order of images
 isotonic     the best curve that never falls; two classes. It bends further and follows chance too,
@@ -55,7 +55,7 @@ def fit(
     """Learns temperature, isotonic curve and threshold: the content of calibration.json.
 
     Args:
-        validated: images that neither trained the network nor judge it; may be empty.
+        validated: images that neither trained the network nor evaluate it; may be empty.
         label_names: name of each class.
         if_none: why there are no images, if there are none.
 
@@ -87,7 +87,7 @@ def fit(
 
 
 def read(directory: pathlib.Path) -> dict[str, Any] | None:
-    """Reads what a run has learned of its probabilities; None if it was judged before that was."""
+    """Reads calibration.json of a run; None if it was evaluated before there was one."""
     path = directory / FILE
     return run_folder.read_json(path) if path.is_file() else None
 

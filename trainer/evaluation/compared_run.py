@@ -16,8 +16,8 @@ from trainer.data import run_folder
 from trainer.evaluation import published
 from trainer.evaluation.published import Published
 from trainer.metrics import compute, decisions, multiclass, predictions, ranking, scoring
-from trainer.metrics.columns import Judged, Labels
 from trainer.metrics.intervals import Floats
+from trainer.metrics.prediction_arrays import Labels, PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 MEASURES = ("accuracy", "precision", "recall", "f1", "auc")
@@ -53,7 +53,7 @@ class ComparedRun:
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """Names of the figures that are compared."""
+        """Names of the metrics that are compared."""
         return MEASURES if len(self.run["label_names"]) == 2 else MEASURES_OF_CLASSES
 
     @property
@@ -61,29 +61,29 @@ class ComparedRun:
         """All phases and the evaluation; 0 where it is not told."""
         return sum(self.run.get("minutes", {}).values())
 
-    def judged(self, image_ids: Sequence[str]) -> Judged:
+    def evaluated(self, image_ids: Sequence[str]) -> PredictionArrays:
         """Makes columns of some images, in that order."""
         images = [self.images[image_id] for image_id in image_ids]
         ordinal = self.run.get("kind") == "ordinal"
-        return Judged.of(images, self.run["label_names"], ordinal=ordinal)
+        return PredictionArrays.of(images, self.run["label_names"], ordinal=ordinal)
 
-    def measure(self, images: Judged, weights: Floats) -> dict[str, Floats]:
-        """Computes the figures of images for every row of weights [rows, images]: [rows] each."""
+    def measure(self, images: PredictionArrays, weights: Floats) -> dict[str, Floats]:
+        """Computes the metrics of images for every row of weights [rows, images]: [rows] each."""
         labels, probabilities = images.labels, images.probabilities
         if images.several:
-            figures = multiclass.measure(
+            metrics = multiclass.measure(
                 labels, probabilities, weights, ordinal=images.ordinal, names=self.measures
             )
         else:
             answers = answers_of(images) == 1
-            figures = {
+            metrics = {
                 **decisions.measure(labels == 1, answers, weights),
                 **ranking.measure(labels, probabilities[:, 1], weights, names=("auc",)),
             }
-        return {name: figures[name] for name in self.measures}
+        return {name: metrics[name] for name in self.measures}
 
 
-def answers_of(images: Judged) -> Labels:
+def answers_of(images: PredictionArrays) -> Labels:
     """Says which class each image is called, [images]; of two classes at metrics.THRESHOLD."""
     return scoring.answers_of(images, compute.THRESHOLD)
 
@@ -162,7 +162,7 @@ def _check(run: ComparedRun) -> None:
                 f"{run.directory}: run.json names {classes} classes, predictions.csv has "
                 f"{max(2, len(image.probabilities))}; evaluate the run again"
             )
-    images = run.judged(list(run.images))
+    images = run.evaluated(list(run.images))
     accuracy = float((answers_of(images) == images.labels).mean())
     said = run.scores.get("accuracy", {}).get("value")
     if said is None or abs(said - accuracy) > 1e-9 or not set(run.measures) <= run.scores.keys():

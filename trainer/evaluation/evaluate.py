@@ -27,7 +27,7 @@ from trainer.training.run import Data
 
 
 def evaluate(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:
-    """Judges the model of a run folder on the images of `data.test` and writes its report.
+    """Evaluates the model of a run folder on the images of `data.test` and writes its report.
 
     Args:
         directory: the run.
@@ -64,12 +64,12 @@ def write(
 
     Args:
         directory: of the run or ensemble.
-        predicted: the images judged.
-        validated: images that neither trained nor judge it, empty if there are none.
+        predicted: the images evaluated.
+        validated: images that neither trained nor evaluate it, empty if there are none.
         data: where they come from.
         described: content of run.json.
         tta: how the images were seen.
-        if_not_validated: why there are none that neither train nor judge.
+        if_not_validated: why there are none that neither train nor evaluate.
     """
     assert data.test is not None
     names = data.target.names
@@ -102,7 +102,7 @@ def show(
     batch_size: int,
     models: Iterable[keras.Model] = (),
 ) -> None:
-    """Writes the report, with some of the images judged and what the models looked at on them."""
+    """Writes the report, with some of the evaluated images and their heat maps."""
     gallery_pictures.draw(directory, predicted, data, batch_size=batch_size, models=models)
     report.write(directory)
 

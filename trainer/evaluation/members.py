@@ -72,7 +72,7 @@ def read_members(folders: Iterable[str]) -> list[Member]:
 
 
 def open_data(members: Sequence[Member], dataset_dir: str | None) -> Data:
-    """Opens the records and the images judged: those all members were judged on, else test.
+    """Opens the records and the images evaluated: those all members were evaluated on, else test.
 
     No member learned from either: training leaves them out, and `transfer.check_apart` looks at the
     runs that gave first weights. `validation` is the first member's.
@@ -92,18 +92,18 @@ def open_data(members: Sequence[Member], dataset_dir: str | None) -> Data:
             f"{records.directory} holds other records than the members learned from; give the "
             "records of then with --dataset_dir"
         )
-    data = train.divide(records, config, judge=False)
+    data = train.form_splits(records, config, with_test=False)
     folds = {member.config.test_fold for member in members}
     fold = folds.pop() if len(folds) == 1 else None
-    judged = schema.TEST_SPLIT if fold is None else schema.fold_name(fold)
-    if judged not in records.splits:
+    evaluated = schema.TEST_SPLIT if fold is None else schema.fold_name(fold)
+    if evaluated not in records.splits:
         raise CallerError(
             f"{records.directory} has no test split, and no fold is new to all members: each "
-            "learned from some; name runs that were judged on the same fold"
+            "learned from some; name runs that were evaluated on the same fold"
         )
     for member in members:
-        initial_weights.check_apart(member.config, dataset=records.dataset, judged=[judged])
-    return dataclasses.replace(data, test=select(records, judged, [judged], data.target))
+        initial_weights.check_apart(member.config, dataset=records.dataset, evaluated=[evaluated])
+    return dataclasses.replace(data, test=select(records, evaluated, [evaluated], data.target))
 
 
 def views_of(members: Sequence[Member], given: str | None) -> str:

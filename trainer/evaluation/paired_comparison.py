@@ -1,4 +1,4 @@
-"""Two runs compared on the images both were judged on.
+"""Two runs compared on the images both were evaluated on.
 
 comparisons = compare(baseline, [other, third])
 """
@@ -14,9 +14,9 @@ import numpy as np
 from records.errors import CallerError
 from trainer.evaluation.compared_run import ComparedRun, answers_of
 from trainer.metrics import intervals, paired
-from trainer.metrics.columns import Judged
 from trainer.metrics.delong import MIN_IMAGES
-from trainer.metrics.intervals import Draws, Floats
+from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.prediction_arrays import PredictionArrays
 
 ALPHA = 0.05
 """Risk of calling any difference of the page more than noise where none is."""
@@ -25,12 +25,12 @@ RESAMPLES_PER_TEST = 200
 
 
 def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[str, Any]]:
-    """Compares each run with the baseline, figure by figure; adjusts all p values together.
+    """Compares each run with the baseline, metric by metric; adjusts all p values together.
 
-    Of each figure there is the difference, run less baseline, with its 95 % interval over
+    Of each metric there is the difference, run less baseline, with its 95 % interval over
     patients, the same draws for both. Its p is that of the bootstrap; for accuracy, recall and AUC
     the larger of it and that of McNemar's or DeLong's test, which take the images of one patient
-    for independent. Figures and p values that are not defined say why.
+    for independent. Metrics and p values that are not defined say why.
 
     Returns:
         for each of `others` what comparison.json holds of it.
@@ -38,25 +38,25 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     Raises:
         CallerError: two runs can't be compared: names them and why.
     """
-    draws = draws_for(baseline, others)
+    bootstrap = bootstrap_for(baseline, others)
     known: dict[tuple[str, ...], dict[str, Floats]] = {}
-    comparisons = [_compare(baseline, other, draws, known) for other in others]
-    figures = [one for made in comparisons for one in made["figures"].values()]
-    tested = [figure for figure in figures if figure["p"] is not None]
-    adjusted = paired.holm([figure["p"] for figure in tested])
-    for figure, p in zip(tested, adjusted, strict=True):
-        figure.update(p_holm=p, more_than_noise=p < ALPHA)
+    comparisons = [_compare(baseline, other, bootstrap, known) for other in others]
+    metrics = [one for made in comparisons for one in made["metrics"].values()]
+    tested = [metric for metric in metrics if metric["p"] is not None]
+    adjusted = paired.holm([metric["p"] for metric in tested])
+    for metric, p in zip(tested, adjusted, strict=True):
+        metric.update(p_holm=p, more_than_noise=p < ALPHA)
     return comparisons
 
 
-def draws_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> Draws:
+def bootstrap_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> Bootstrap:
     """Says how patients are drawn: so often that the smallest p survives its correction."""
     tests = len(baseline.measures) * len(others)
-    return Draws(max(intervals.RESAMPLES, RESAMPLES_PER_TEST * tests))
+    return Bootstrap(max(intervals.RESAMPLES, RESAMPLES_PER_TEST * tests))
 
 
 def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
-    """Lists the images both runs were judged on, by name.
+    """Lists the images both runs were evaluated on, by name.
 
     Raises:
         CallerError: they ask different questions, label images differently, or share no image.
@@ -76,7 +76,7 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
         raise CallerError(
             f"{other.name} and {baseline.name} can't be compared: none of their "
             f"{len(other.images)} and {len(baseline.images)} images is the same; "
-            "judge both on the same split"
+            "evaluate both on the same split"
         )
     for what, of in (("label", "label"), ("patient", "patient_id")):
         differing = [
@@ -89,7 +89,7 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
                 f"{other.name} and {baseline.name} can't be compared: they name another {what} on "
                 f"{len(differing)} of their {len(common)} common images, "
                 f"first on {differing[0]!r}; "
-                "judge both on records of one conversion"
+                "evaluate both on records of one conversion"
             )
     return common
 
@@ -97,7 +97,7 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
 def _compare(
     baseline: ComparedRun,
     other: ComparedRun,
-    draws: Draws,
+    bootstrap: Bootstrap,
     known: dict[tuple[str, ...], dict[str, Floats]],
 ) -> dict[str, Any]:
     """Compares two runs; p values are not adjusted yet.
@@ -105,18 +105,18 @@ def _compare(
     Args:
         baseline: one of them.
         other: the other.
-        draws: how patients are drawn.
-        known: images -> the baseline's figures in every resample, filled here.
+        bootstrap: how patients are drawn.
+        known: images -> the baseline's metrics in every resample, filled here.
     """
     common = common_images(baseline, other)
-    one, two = baseline.judged(common), other.judged(common)
+    one, two = baseline.evaluated(common), other.evaluated(common)
     patients = len(np.unique(one.patients))
     once = np.ones((1, len(common)))
     before, after = baseline.measure(one, once), other.measure(two, once)
     key = tuple(common)
     if key not in known:
-        known[key] = draws.sample(lambda weights: baseline.measure(one, weights), one.patients)
-    drawn = draws.sample(lambda weights: other.measure(two, weights), one.patients)
+        known[key] = bootstrap.sample(lambda weights: baseline.measure(one, weights), one.patients)
+    drawn = bootstrap.sample(lambda weights: other.measure(two, weights), one.patients)
     samples = {name: drawn[name] - known[key][name] for name in drawn}
     mcnemar, delong = _mcnemar(one, two), _delong(one, two)
     by_image = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
@@ -128,8 +128,8 @@ def _compare(
         "images": len(common),
         "patients": patients,
         "same_images": len(common) == len(baseline.images) == len(other.images),
-        "figures": {
-            name: _figure(
+        "metrics": {
+            name: _metric(
                 name,
                 [float(before[name][0]), float(after[name][0])],
                 samples[name],
@@ -143,13 +143,13 @@ def _compare(
     }
 
 
-def _figure(
+def _metric(
     name: str, values: list[float], samples: Floats, *, by_image: float | None, patients: int
 ) -> dict[str, Any]:
     """Puts a difference together: values of both, interval, p by patient, by image, and the larger.
 
     Args:
-        name: of the figure.
+        name: of the metric.
         values: baseline's and run's.
         samples: [resamples], differences.
         by_image: p of McNemar's or DeLong's test, if there is one.
@@ -161,15 +161,15 @@ def _figure(
         who = "both" if one is two else "the baseline" if one is None else "the run"
         reason = f"{name} is not defined for {who} on these images"
         return {**pair, **intervals.undefined(reason), "p": None}
-    figure = intervals.figure(two - one, samples, patients=patients)
-    if figure["low"] is None:
-        return {**pair, **figure, "p": None}
+    metric = intervals.metric(two - one, samples, patients=patients)
+    if metric["low"] is None:
+        return {**pair, **metric, "p": None}
     by_patient = paired.bootstrap_p(samples[~np.isnan(samples)])
     p = by_patient if by_image is None else max(by_patient, by_image)
-    return {**pair, **figure, "p_by_patient": by_patient, "p_by_image": by_image, "p": p}
+    return {**pair, **metric, "p_by_patient": by_patient, "p_by_image": by_image, "p": p}
 
 
-def _mcnemar(baseline: Judged, other: Judged) -> dict[str, Any]:
+def _mcnemar(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
     """Counts images by who calls them right, and tests whether either does so more often."""
     one, two = (answers_of(images) == images.labels for images in (baseline, other))
     counts = {
@@ -182,7 +182,7 @@ def _mcnemar(baseline: Judged, other: Judged) -> dict[str, Any]:
     return {**counts, "p": p}
 
 
-def _delong(baseline: Judged, other: Judged) -> dict[str, Any]:
+def _delong(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
     """Tests the difference of the areas, or says why not."""
     if baseline.several:
         return {"not_defined_because": "DeLong's test is of two classes"}
@@ -191,12 +191,12 @@ def _delong(baseline: Judged, other: Judged) -> dict[str, Any]:
         return {"not_defined_because": f"a class has fewer than {MIN_IMAGES} images"}
     scores = (images.probabilities[:, 1] for images in (baseline, other))
     difference, error, p = paired.delong_difference(labels, *scores)
-    figure = {
+    metric = {
         "difference": difference,
         "standard_error": error,
         "low": difference - 1.96 * error,
         "high": difference + 1.96 * error,
     }
     if math.isnan(p):
-        return {**figure, "p_not_defined_because": "the areas do not vary from image to image"}
-    return {**figure, "p": p}
+        return {**metric, "p_not_defined_because": "the areas do not vary from image to image"}
+    return {**metric, "p": p}

@@ -1,4 +1,4 @@
-"""The probability above which an image is called label 1, chosen on images that judge nothing.
+"""The probability above which an image is called label 1, chosen on images that evaluate nothing.
 
 found = choose(probabilities, labels)
 """

@@ -1,4 +1,4 @@
-"""Test-time augmentation: an image is judged by the mean of what the network says of its views.
+"""Test-time augmentation: an image is evaluated by the mean of what the network says of its views.
 
 probabilities = predict(model, batches, target, views("flip", size))
 """

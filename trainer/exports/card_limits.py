@@ -12,11 +12,11 @@ def list_limits(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
 
     Args:
         run: content of run.json.
-        scores: content of metrics.json, {} if the run was not judged.
+        scores: content of metrics.json, {} if the run was not evaluated.
     """
     return [
         *_of_data(run),
-        *(_of_scores(run, scores) if scores else ["It has not been judged on any image."]),
+        *(_of_scores(run, scores) if scores else ["It has not been evaluated on any image."]),
     ]
 
 
@@ -38,7 +38,7 @@ def _of_data(run: dict[str, Any]) -> list[str]:
     if run.get("weights_warning"):
         found.append(f"{run['weights_warning']}.")
     if run.get("where"):
-        found.append(f"Only images with `{run['where']}` were learned from and judged.")
+        found.append(f"Only images with `{run['where']}` were learned from and evaluated.")
     if run.get("absent_classes"):
         found.append(f"No image was {' or '.join(run['absent_classes'])}; it never answers that.")
     if run.get("damaged_records"):
@@ -54,7 +54,7 @@ def _of_data(run: dict[str, Any]) -> list[str]:
 
 def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
     found = [
-        f"It was judged on {scores['images']} images of {scores['patients']} patients; an "
+        f"It was evaluated on {scores['images']} images of {scores['patients']} patients; an "
         "interval covers the choice of these patients, not another hospital."
     ]
     tta = run.get("test_time_augmentation", "none")
@@ -65,9 +65,10 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
         )
     names, images = list(scores["labels"]), scores["images"]
     if len(names) == 2 and images:
-        share = scores["labels"][names[1]] / images
+        fraction = scores["labels"][names[1]] / images
         sentence = (
-            f"{100 * share:.0f} % of the judged images are {names[1]}; precision, accuracy and "
+            f"{100 * fraction:.0f} % of the evaluated images are {names[1]}; precision, "
+            f"accuracy and "
             "calibration hold at that share alone."
         )
         if run["target"] in _SCREENED:
@@ -94,5 +95,5 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
 
 
 def _low(scores: dict[str, Any], key: str) -> Any:
-    """Lower end of a figure's interval, None if it has none."""
+    """Lower end of a metric's interval, None if it has none."""
     return scores.get(key, {}).get("low")

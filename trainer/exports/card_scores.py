@@ -41,8 +41,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
 
 
-def figure(content: Any) -> str:
-    """Writes a figure of metrics.json, a mapping or a bare number, with its interval."""
+def metric(content: Any) -> str:
+    """Writes a metric of metrics.json, a mapping or a bare number, with its interval."""
     if content is None:
         return ABSENT
     if not isinstance(content, Mapping):
@@ -57,13 +57,13 @@ def figure(content: Any) -> str:
 
 
 def images(scores: Mapping[str, Any]) -> str:
-    """Tabulates the figures of images, as the model gave its probabilities."""
-    rows = [(name, figure(scores[key])) for key, name in FIGURES.items() if key in scores]
+    """Tabulates the metrics of images, as the model gave its probabilities."""
+    rows = [(name, metric(scores[key])) for key, name in FIGURES.items() if key in scores]
     if delong := scores["auc"].get("delong"):
-        rows.insert(1, ("AUC, interval by DeLong's method", figure({**scores["auc"], **delong})))
+        rows.insert(1, ("AUC, interval by DeLong's method", metric({**scores["auc"], **delong})))
     wanted = FIGURES if len(scores["labels"]) == 2 else ()
     absent = [FIGURES[key] for key in wanted if key not in scores and key not in _OF_MORE_CLASSES]
-    text = table(("figure", "value (95 % interval)"), rows)
+    text = table(("metric", "value (95 % interval)"), rows)
     return text + (f"\n\nNot measured: {', '.join(absent)}." if absent else "")
 
 
@@ -82,8 +82,8 @@ def chosen_threshold(scores: Mapping[str, Any]) -> str:
     if "not_defined_because" in chosen:
         return f"not defined: {chosen['not_defined_because']}"
     at = ", ".join(f"{threshold:.4g}" for threshold in chosen["thresholds"])
-    rows = [(name, figure(chosen[key])) for key, name in FIGURES.items() if key in chosen]
-    return f"{at}\n\n" + table(("figure at this threshold", "value (95 % interval)"), rows)
+    rows = [(name, metric(chosen[key])) for key, name in FIGURES.items() if key in chosen]
+    return f"{at}\n\n" + table(("metric at this threshold", "value (95 % interval)"), rows)
 
 
 def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str:
@@ -106,22 +106,22 @@ def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str
     )
     after = scores.get("calibrated", {})
     rows = [
-        (name, figure(scores.get(key)), figure(after[key]))
+        (name, metric(scores.get(key)), metric(after[key]))
         for key, name in FIGURES.items()
         if key in after
     ]
-    return text + ("\n\n" + table(("figure", "before", "after"), rows) if rows else "")
+    return text + ("\n\n" + table(("metric", "before", "after"), rows) if rows else "")
 
 
 def levels(scores: Mapping[str, Any]) -> str:
-    """Tabulates figures of breasts and patients, the images of each taken together."""
+    """Tabulates metrics of breasts and patients, the images of each taken together."""
     rows, notes = [], []
     for level, kinds in scores.get("levels", {}).items():
         for kind in ("mean", "max"):
             one = kinds if "not_defined_because" in kinds else kinds.get(kind, {})
             whole = one if "not_defined_because" in one else None
-            figures = [figure(whole or one.get(key)) for key in _SHORT]
-            rows.append((level, f"{kind} of its images", one.get("groups", ""), *figures))
+            metrics = [metric(whole or one.get(key)) for key in _SHORT]
+            rows.append((level, f"{kind} of its images", one.get("groups", ""), *metrics))
         notes += [kinds["note"]] if "note" in kinds else []
     header = ("level", "probability", "number", *(FIGURES[key] for key in _SHORT))
     said = f"\n\n{'; '.join(notes)}." if notes else ""
@@ -129,14 +129,14 @@ def levels(scores: Mapping[str, Any]) -> str:
 
 
 def subgroups(scores: Mapping[str, Any]) -> str:
-    """Tabulates figures of images by view, side, density, ..."""
+    """Tabulates metrics of images by view, side, density, ..."""
     rows = [
         (
             group,
             one["value"] or "not stated",
             one["images"],
             one["patients"],
-            *(figure(one.get(key)) for key in _SHORT),
+            *(metric(one.get(key)) for key in _SHORT),
         )
         for group, ones in scores.get("subgroups", {}).items()
         for one in ones

@@ -56,7 +56,7 @@ def open_reference(run_dir: pathlib.Path) -> Reference:
     """
     model = keras.models.load_model(run_dir / "model.keras", compile=False)
     try:
-        images, source = _judged_images(run_dir)
+        images, source = _evaluated_images(run_dir)
     except (CallerError, OSError, tf.errors.OpError) as error:
         _, height, width, _ = model.input_shape
         images = make_up_images(ImageSize(height, width))
@@ -115,8 +115,8 @@ def make_up_images(size: ImageSize) -> Pixels:
     return np.stack(images)[..., np.newaxis].astype(np.uint16)
 
 
-def _judged_images(run_dir: pathlib.Path) -> tuple[Pixels, str]:
-    """Reads the first images of the judged split, as the network was judged on them."""
+def _evaluated_images(run_dir: pathlib.Path) -> tuple[Pixels, str]:
+    """Reads the first images of the evaluated split, as the network was evaluated on them."""
     _, data = train.open_again(run_dir)
     assert data.test is not None
     batches = input_pipeline.evaluation_batches(

@@ -127,7 +127,7 @@ def _policies(run: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _splits(run: dict[str, Any]) -> str:
-    """Tabulates who trained, validated and judged."""
+    """Tabulates who trained, validated and evaluated."""
     names = run["label_names"]
     rows = [
         (

@@ -1,4 +1,4 @@
-"""The images that --mode=explain looks at: files, or images that the run was judged on."""
+"""The images that --mode=explain looks at: files, or images that the run was evaluated on."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class ExplainedImage:
 
 
 @dataclasses.dataclass(frozen=True)
-class Judged:
-    """What a run was judged on.
+class TestedImages:
+    """What a run was evaluated on.
 
     Attributes:
         records: that it learned from.
@@ -72,7 +72,7 @@ def of_files(
         yield ExplainedImage(path, image.pixels, image.record, image.matrix)
 
 
-def open_judged(directory: pathlib.Path, name: str, *, dataset_dir: str | None) -> Judged:
+def open_evaluated(directory: pathlib.Path, name: str, *, dataset_dir: str | None) -> TestedImages:
     """Opens the test or validation images of a run.
 
     Args:
@@ -86,18 +86,18 @@ def open_judged(directory: pathlib.Path, name: str, *, dataset_dir: str | None) 
     config, data = train.open_again(directory, dataset_dir=dataset_dir)
     split = data.test if name == "test" else data.validation
     assert split is not None
-    return Judged(data.records, split, data.target, config.batch_size)
+    return TestedImages(data.records, split, data.target, config.batch_size)
 
 
 def of_split(
-    directory: pathlib.Path, name: str, judged: Judged, *, worst: int
+    directory: pathlib.Path, name: str, evaluated: TestedImages, *, worst: int
 ) -> Iterator[ExplainedImage]:
     """Reads images of a split from their records.
 
     Args:
         directory: the run folder.
         name: key of SPLITS.
-        judged: its images.
+        evaluated: its images.
         worst: how many, those first whose truth the model found least likely; 0: all of them, in
             the order of the shards.
 
@@ -105,12 +105,12 @@ def of_split(
         CallerError: the run did not say what it predicted of them.
     """
     if not worst:
-        yield from _stream(judged)
+        yield from _stream(evaluated)
         return
     path = directory / SPLITS[name]
     chosen = choose_worst(predictions.read(path), worst)
     wanted = {image.image_id: place for place, image in enumerate(chosen)}
-    found = [image for image in _stream(judged) if image.name in wanted]
+    found = [image for image in _stream(evaluated) if image.name in wanted]
     yield from sorted(found, key=lambda image: wanted[image.name])
 
 
@@ -121,7 +121,7 @@ def choose_worst(predicted: Sequence[Prediction], count: int) -> list[Prediction
 
 def on_originals(
     shown: Iterable[ExplainedImage],
-    judged: Judged,
+    evaluated: TestedImages,
     preparation: Preparation,
     data_dir: pathlib.Path,
     bad: Callable[[str, UnusableImage], None],
@@ -130,12 +130,12 @@ def on_originals(
 
     Args:
         shown: as `of_split` yields them.
-        judged: what they are images of.
+        evaluated: what they are images of.
         preparation: how they became records.
         data_dir: folder of the images, as the conversion had it.
         bad: told of images that can't be used.
     """
-    rows = {row["image_id"]: row for row in judged.split.images}
+    rows = {row["image_id"]: row for row in evaluated.split.images}
     for image in shown:
         row = rows[image.name]
         path = data_dir / row["path"]
@@ -147,13 +147,13 @@ def on_originals(
         yield dataclasses.replace(image, pixels=made.pixels, record=made.record, matrix=made.matrix)
 
 
-def _stream(judged: Judged) -> Iterator[ExplainedImage]:
-    split, target = judged.split, judged.target
+def _stream(evaluated: TestedImages) -> Iterator[ExplainedImage]:
+    split, target = evaluated.split, evaluated.target
     both = tf.data.Dataset.zip(
         input_pipeline.evaluation_batches(
-            split, target, judged.records.size, batch_size=judged.batch_size
+            split, target, evaluated.records.size, batch_size=evaluated.batch_size
         ),
-        input_pipeline.metadata_batches(split, target, batch_size=judged.batch_size),
+        input_pipeline.metadata_batches(split, target, batch_size=evaluated.batch_size),
     )
     for (images, _), (metadata, labels) in both.as_numpy_iterator():
         for image, name, label in zip(images, metadata["image_id"], labels, strict=True):

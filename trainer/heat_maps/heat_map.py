@@ -20,13 +20,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from flags.judging import METHODS
+from flags.evaluation import METHODS
 from trainer.model.network import BASE_LAYER
 
 Heat = NDArray[np.float32]
 
 _STAGES = {"gradcam": 1, "hirescam": 2}
-# A map below this share of what was summed is rounding of sums that cancel out, not evidence
+# A map below this fraction of what was summed is rounding of sums that cancel out, not evidence
 _ROUNDING = 1e-6
 _SLOPES = 1024.0  # slopes of float16 networks would fall to 0 otherwise; maps are scaled anyway
 _IMAGES_PIXELS = 2**21  # pixels of the images looked at together
@@ -54,7 +54,7 @@ class HeatMapper:
         Args:
             model: as `trainer.model.network.build` makes them and model.keras holds them.
             target_kind: binary, classes or ordinal.
-            method: key of `flags.judging.METHODS`.
+            method: key of `flags.evaluation.METHODS`.
         """
         assert method in METHODS, method
         self._kind = target_kind
@@ -206,8 +206,8 @@ def overlay(image: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
     """
     assert image.shape == heat.shape, (image.shape, heat.shape)
     colours = _COLOURS[np.rint(255 * heat).astype(np.uint8)]
-    share = (_OPACITY * heat)[:, :, np.newaxis]
-    mixed = (1 - share) * image[:, :, np.newaxis] + share * colours
+    fraction = (_OPACITY * heat)[:, :, np.newaxis]
+    mixed = (1 - fraction) * image[:, :, np.newaxis] + fraction * colours
     return np.rint(mixed).astype(np.uint8)
 
 

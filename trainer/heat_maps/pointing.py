@@ -19,8 +19,8 @@ from trainer.heat_maps.heat_map import Heat
 from trainer.metrics import intervals
 
 TOLERANCE = 0.03
-"""How far beside a lesion still counts, share of the image's longer side: the 15 pixels of Zhang et
-al. 2018, on pictures 500 pixels wide."""
+"""How far beside a lesion still counts, fraction of the image's longer side: the 15 pixels of Zhang
+et al. 2018, on pictures 500 pixels wide."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Play:
         label: class of the image.
         hit: whether the strongest place of the map lies on a lesion.
         empty: whether the map has no evidence at all, which is a miss.
-        chance: share of the breast that counts as lesion: the rate of a guess within the breast.
+        chance: fraction of the breast that counts as lesion: the rate of a guess within the breast.
         middle: whether the middle of the breast lies on a lesion.
     """
 
@@ -151,4 +151,4 @@ def _mean(values: intervals.Floats, patients: NDArray[np.str_]) -> dict[str, Any
             )
         ]
     )
-    return intervals.figure(float(values.mean()), samples, patients=len(set(patients)))
+    return intervals.metric(float(values.mean()), samples, patients=len(set(patients)))

@@ -14,13 +14,13 @@ from records.preprocessing import Preparation
 from trainer.data import image_file
 from trainer.data.image_file import UnusableImage
 from trainer.heat_maps import lesions, pointing
-from trainer.heat_maps.explained_images import Judged
+from trainer.heat_maps.explained_images import TestedImages
 from trainer.heat_maps.heat_map import HeatMapper
 
 
 def play(
     mapper: HeatMapper,
-    judged: Judged,
+    evaluated: TestedImages,
     preparation: Preparation,
     *,
     data_dir: pathlib.Path,
@@ -32,7 +32,7 @@ def play(
 
     Args:
         mapper: of the network.
-        judged: the images.
+        evaluated: the images.
         preparation: how they became records.
         data_dir: folder of the images, as the conversion had it.
         bad: told of images that can't be used.
@@ -43,15 +43,16 @@ def play(
     Raises:
         CallerError: no place of a lesion is known, or the images are not there.
     """
-    places = lesions.read(judged.records.directory)
+    places = lesions.read(evaluated.records.directory)
     rows = [
         (row, label)
-        for row, label in zip(judged.split.images, judged.split.labels, strict=True)
+        for row, label in zip(evaluated.split.images, evaluated.split.labels, strict=True)
         if row["image_id"] in places
     ]
     if not rows:
         raise CallerError(
-            f"{judged.records.directory} knows no place of a lesion on its {judged.split.name} "
+            f"{evaluated.records.directory} knows no place of a lesion on its "
+            f"{evaluated.split.name} "
             "images; mini_mias, phantom, cbis_ddsm, vindr_mammo and a table may, if converted by "
             "this version"
         )
@@ -78,7 +79,7 @@ def play(
             pointing.play(row, label, heat=heat, matrix=image.matrix, lesion=lesion, breast=breast)
         )
         report.add(1)
-    return pointing.score(plays, judged.target.names)
+    return pointing.score(plays, evaluated.target.names)
 
 
 def describe(content: dict[str, Any]) -> str:

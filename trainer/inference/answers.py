@@ -109,15 +109,15 @@ class Reader:
         of_classes = zip(several, prediction.probabilities, strict=True)
         return {
             **dict(zip(columns, figures, strict=True)),
-            **{f"probability of {name}": share for name, share in of_classes},
+            **{f"probability of {name}": fraction for name, fraction in of_classes},
         }
 
     def say(self, prediction: Prediction) -> str:
         """Writes a prediction for people."""
         told = self.describe(prediction)
         if len(self.names) > 2:
-            shares = (f"{name} {told[f'probability of {name}']:.3f}" for name in self.names)
-            parts = [", ".join(shares)]
+            fractions = (f"{name} {told[f'probability of {name}']:.3f}" for name in self.names)
+            parts = [", ".join(fractions)]
         else:
             parts = [f"probability of {self.names[1]} {told['probability']:.3f}"]
             if told["calibrated"] is not None:

@@ -41,8 +41,8 @@ class Network:
 
     Attributes:
         model: [batch, height, width, 1] uint16 -> its outputs.
-        calibration: content of calibration.json, None if it was judged before that was.
-        known: what `familiarity.judge` needs, None if nothing is known of its training images.
+        calibration: content of calibration.json, None if it was evaluated before that was.
+        known: what `familiarity.evaluate` needs, None if nothing is known of its training images.
     """
 
     model: keras.Model
@@ -145,7 +145,7 @@ class FinishedRun:
         """
         measured = training_statistics.measure(record)
         findings = [
-            training_statistics.judge(network.known, measured, native_size)
+            training_statistics.compare(network.known, measured, native_size)
             for network in self.networks
             if network.known is not None
         ]
@@ -191,7 +191,8 @@ def target_of(description: dict[str, Any]) -> Target:
 def _why_uncalibrated(content: dict[str, Any] | None) -> str | None:
     if content is None:
         return (
-            "it was judged before calibration was known; judge it again with --mode=evaluate, a "
+            "it was evaluated before calibration was known; evaluate it again with "
+            "--mode=evaluate, a "
             "cross-validation with the command that began it"
         )
     return None if content["used"] else str(content["not_defined_because"])
@@ -218,7 +219,7 @@ def _read_training_images(directory: pathlib.Path) -> dict[str, Any] | None:
     path = directory / training_images.FILE
     if not path.is_file():
         try:
-            _, data = train.open_again(directory, judge=False)
+            _, data = train.open_again(directory, with_test=False)
         except CallerError as error:
             logging.info("%s: its training images can't be measured: %s", directory, error)
             return None

@@ -91,7 +91,7 @@ class Asker:
         except CallerError as error:
             return dataclasses.replace(answer, size=(height, width), error=str(error))
         found = self._finished.compare(image.record, (height, width))
-        unlike = (*(found.reasons if found else ()), *self._judge_medium(prepared.medium))
+        unlike = (*(found.reasons if found else ()), *self._compare_medium(prepared.medium))
         return dataclasses.replace(
             answer,
             size=(height, width),
@@ -102,7 +102,7 @@ class Asker:
             heat_map=self._draw(image, number),
         )
 
-    def _judge_medium(self, medium: str) -> tuple[str, ...]:
+    def _compare_medium(self, medium: str) -> tuple[str, ...]:
         trained = self._finished.medium
         if (medium, trained) not in _FOREIGN:
             return ()

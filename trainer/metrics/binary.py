@@ -1,6 +1,6 @@
-"""Figures of two classes, each with its interval over patients.
+"""Metrics of two classes, each with its interval over patients.
 
-figures = score(images, Draws(), names=NAMES, called=images.probabilities[:, 1] > 0.5)
+metrics = score(images, Bootstrap(), names=NAMES, called=images.probabilities[:, 1] > 0.5)
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metrics import calibration_error, decisions, probability_metrics, ranking
-from trainer.metrics.columns import Judged
-from trainer.metrics.intervals import Draws, Floats
+from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.prediction_arrays import PredictionArrays
 
 CALIBRATION = (
     "brier",
@@ -27,38 +27,42 @@ _OF_ANY_CLASS = ("accuracy", "brier", "log_loss")
 
 
 def score(
-    judged: Judged, draws: Draws, *, names: Sequence[str], called: NDArray[np.bool_]
+    evaluated: PredictionArrays,
+    bootstrap: Bootstrap,
+    *,
+    names: Sequence[str],
+    called: NDArray[np.bool_],
 ) -> dict[str, dict[str, Any]]:
-    """Computes figures and intervals.
+    """Computes metrics and intervals.
 
     Args:
-        judged: images, breasts or patients.
-        draws: how patients are drawn.
+        evaluated: images, breasts or patients.
+        bootstrap: how patients are drawn.
         names: of NAMES.
         called: [n], whether each is called label 1.
     """
-    labels, probabilities = judged.labels, judged.probabilities[:, 1]
+    labels, probabilities = evaluated.labels, evaluated.probabilities[:, 1]
     resampled = [name for name in names if name != "calibration_error"]
 
     def measure(weights: Floats) -> Mapping[str, Floats]:
-        figures = {
+        metrics = {
             **decisions.measure(labels == 1, called, weights),
             **ranking.measure(labels, probabilities, weights, names=names),
             **probability_metrics.measure(labels, probabilities, weights, names=names),
         }
-        return {name: figures[name] for name in resampled}
+        return {name: metrics[name] for name in resampled}
 
     def why(name: str) -> str:
-        lack = judged.lack()
+        lack = evaluated.lack()
         if lack and (len(labels) == 0 or name not in _OF_ANY_CLASS):
             return lack
         if name == "precision":
-            return f"the model calls no {judged.unit} {judged.names[1]}"
+            return f"the model calls no {evaluated.unit} {evaluated.names[1]}"
         if name == "mcc":
-            return f"the model calls every {judged.unit} {judged.names[int(called[0])]}"
+            return f"the model calls every {evaluated.unit} {evaluated.names[int(called[0])]}"
         return probability_metrics.reason(probabilities)
 
-    figures = draws.score(measure, judged.patients, why=why)
+    metrics = bootstrap.score(measure, evaluated.patients, why=why)
     if "calibration_error" in names:
-        figures["calibration_error"] = calibration_error.score(judged, draws)
-    return {name: figures[name] for name in names}
+        metrics["calibration_error"] = calibration_error.score(evaluated, bootstrap)
+    return {name: metrics[name] for name in names}

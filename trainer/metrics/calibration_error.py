@@ -1,6 +1,7 @@
-"""How far probabilities are from the share of images that truly are so, and how far by chance.
+"""How far probabilities are from the fraction of images that truly are so, and how far by chance.
 
-figure = score(images, Draws())  # {"value": 0.19, ..., "by_chance": {"mean": 0.1, "high": 0.15}}
+metric = score(images, Bootstrap())  # {"value": 0.19, ..., "by_chance": {"mean": 0.1, "high":
+0.15}}
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from trainer.metrics.columns import Judged, Labels
-from trainer.metrics.intervals import Draws, Floats, undefined
+from trainer.metrics.intervals import Bootstrap, Floats, undefined
+from trainer.metrics.prediction_arrays import Labels, PredictionArrays
 
 BINS = 10
 MIN_IMAGES = 5 * BINS
@@ -20,7 +21,7 @@ MIN_IMAGES = 5 * BINS
 BY_CHANCE_PERCENTILE = 95
 
 
-def score(judged: Judged, draws: Draws) -> dict[str, Any]:
+def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> dict[str, Any]:
     """Computes the error, and that of a model whose probabilities are right.
 
     Expected calibration error (Naeini et al., AAAI 2015): the mean distance of share and
@@ -34,29 +35,29 @@ def score(judged: Judged, draws: Draws) -> dict[str, Any]:
     image by image (Bröcker & Smith, Weather and Forecasting 22:651-661, 2007). An error below that
     percentile is no sign that the probabilities are wrong.
     """
-    images, classes = judged.probabilities.shape
+    images, classes = evaluated.probabilities.shape
     if images < MIN_IMAGES:
-        few = f"{images} {judged.unit}s are too few for {BINS} bins, wanted {MIN_IMAGES}"
-        return undefined(few if images else str(judged.lack()))
-    counted = range(classes) if judged.several else (1,)
-    bins = [bins_of(judged.probabilities[:, label]) for label in counted]
+        few = f"{images} {evaluated.unit}s are too few for {BINS} bins, wanted {MIN_IMAGES}"
+        return undefined(few if images else str(evaluated.lack()))
+    counted = range(classes) if evaluated.several else (1,)
+    bins = [bins_of(evaluated.probabilities[:, label]) for label in counted]
 
     def error(labels: Labels) -> float:
         sums = [
-            np.bincount(places, (labels == label) - judged.probabilities[:, label])
+            np.bincount(places, (labels == label) - evaluated.probabilities[:, label])
             for label, places in zip(counted, bins, strict=True)
         ]
         return float(np.mean([np.abs(one).sum() for one in sums])) / images
 
-    generator = np.random.default_rng(draws.seed)
-    edges: Floats = np.cumsum(judged.probabilities, axis=1)[:, :-1]
+    generator = np.random.default_rng(bootstrap.seed)
+    edges: Floats = np.cumsum(evaluated.probabilities, axis=1)[:, :-1]
     chance = [
         error(np.count_nonzero(generator.random((images, 1)) >= edges, axis=1))
-        for _ in range(draws.resamples)
+        for _ in range(bootstrap.resamples)
     ]
     high = float(np.percentile(chance, BY_CHANCE_PERCENTILE))
     return {
-        "value": error(judged.labels),
+        "value": error(evaluated.labels),
         "low": None,
         "high": None,
         "interval_not_defined_because": "chance adds to it in every resample; see by_chance",
@@ -67,7 +68,7 @@ def score(judged: Judged, draws: Draws) -> dict[str, Any]:
 def bins_of(probabilities: Floats) -> NDArray[np.int64]:
     """Deals images into BINS bins of equally many by probability, [images] -> 0..9.
 
-    An image's bin is told by the share of images below it, and half of those that tie with it,
+    An image's bin is told by the fraction of images below it, and half of those that tie with it,
     itself
     included: ties share a bin.
     """

@@ -13,8 +13,8 @@ import numpy as np
 
 from records.errors import CallerError
 from trainer.metrics import binary, decisions, delong, levels, multiclass, scoring, subgroups
-from trainer.metrics.columns import Judged, class_columns
-from trainer.metrics.intervals import RESAMPLES, SEED, Draws
+from trainer.metrics.intervals import RESAMPLES, SEED, Bootstrap
+from trainer.metrics.prediction_arrays import PredictionArrays, class_columns
 from trainer.metrics.predictions import Prediction
 
 THRESHOLD = 0.5
@@ -33,11 +33,11 @@ def score(
 ) -> dict[str, Any]:
     """Computes the content of metrics.json: plain numbers, texts and None, never NaN.
 
-    Two classes have the figures in `two_classes.NAMES`; more have those of `class_metrics`. Beside
+    Two classes have the metrics in `two_classes.NAMES`; more have those of `class_metrics`. Beside
     them: the same of calibrated probabilities, at the threshold chosen on validation images, of
     breasts and patients, and of subgroups of images.
 
-    Each figure is {"value", "low", "high"}. One that is not defined is all None and has
+    Each metric is {"value", "low", "high"}. One that is not defined is all None and has
     "not_defined_because"; one without an interval has low and high None and
     "interval_not_defined_because".
 
@@ -54,27 +54,27 @@ def score(
         CallerError: a prediction names another split.
     """
     check_split(predictions, split)
-    images = Judged.of(predictions, label_names, ordinal=ordinal)
-    draws = Draws(resamples, seed)
+    images = PredictionArrays.of(predictions, label_names, ordinal=ordinal)
+    bootstrap = Bootstrap(resamples, seed)
     answers = scoring.answers_of(images, threshold)
     cells = multiclass.confusion_matrix(images.labels, answers, len(label_names))
-    figures = scoring.score(images, draws, names=scoring.names_of(images), threshold=threshold)
+    metrics = scoring.score(images, bootstrap, names=scoring.names_of(images), threshold=threshold)
     if not images.several:
-        figures["auc"]["delong"] = delong.interval(images.labels, images.probabilities[:, 1])
+        metrics["auc"]["delong"] = delong.interval(images.labels, images.probabilities[:, 1])
     return {
         "split": split,
         "images": len(images.labels),
         **images.sizes(),
         **({"ordinal": ordinal} if images.several else {"threshold": threshold}),
         "majority_baseline": float(cells.sum(axis=1).max() / cells.sum()) if cells.any() else None,
-        **figures,
+        **metrics,
         "confusion_matrix": cells.tolist(),
-        "interval": str(draws),
+        "interval": str(bootstrap),
         "predicts_one_class": bool(np.count_nonzero(cells.sum(axis=0)) == 1),
-        "calibrated": _calibrated(predictions, images, draws),
-        "chosen_threshold": _at_chosen_threshold(predictions, images, draws),
-        "levels": levels.score(predictions, images, draws, threshold=threshold),
-        "subgroups": subgroups.score(predictions, images, draws, threshold=threshold),
+        "calibrated": _calibrated(predictions, images, bootstrap),
+        "chosen_threshold": _at_chosen_threshold(predictions, images, bootstrap),
+        "levels": levels.score(predictions, images, bootstrap, threshold=threshold),
+        "subgroups": subgroups.score(predictions, images, bootstrap, threshold=threshold),
     }
 
 
@@ -93,7 +93,9 @@ def check_split(predictions: Sequence[Prediction], split: str) -> None:
             )
 
 
-def _calibrated(predictions: Sequence[Prediction], images: Judged, draws: Draws) -> dict[str, Any]:
+def _calibrated(
+    predictions: Sequence[Prediction], images: PredictionArrays, bootstrap: Bootstrap
+) -> dict[str, Any]:
     """Scores the calibrated probabilities as such, if every image has one."""
     of_images = [
         image.calibrated_probabilities if images.several else image.calibrated
@@ -105,11 +107,11 @@ def _calibrated(predictions: Sequence[Prediction], images: Judged, draws: Draws)
     of_classes = np.array(given) if images.several else class_columns(np.array(given))
     calibrated = dataclasses.replace(images, probabilities=of_classes)
     names = [name for name in scoring.names_of(images) if name in scoring.CALIBRATION]
-    return scoring.score(calibrated, draws, names=names, threshold=THRESHOLD)
+    return scoring.score(calibrated, bootstrap, names=names, threshold=THRESHOLD)
 
 
 def _at_chosen_threshold(
-    predictions: Sequence[Prediction], images: Judged, draws: Draws
+    predictions: Sequence[Prediction], images: PredictionArrays, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """Scores answers at the threshold that each image's own model chose on validation images."""
     if images.several:
@@ -121,12 +123,12 @@ def _at_chosen_threshold(
     cells = multiclass.confusion_matrix(images.labels, called.astype(np.int64), 2)
     return {
         "thresholds": sorted(set(given)),
-        **binary.score(images, draws, names=decisions.NAMES, called=called),
+        **binary.score(images, bootstrap, names=decisions.NAMES, called=called),
         "confusion_matrix": cells.tolist(),
     }
 
 
-def _lacking(count: int, images: Judged, what: str) -> dict[str, Any]:
+def _lacking(count: int, images: PredictionArrays, what: str) -> dict[str, Any]:
     """Says what images lack."""
     if len(images.labels) == 0:
         return {"not_defined_because": images.lack()}

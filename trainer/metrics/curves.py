@@ -32,7 +32,7 @@ class Bin:
         images: how many they are.
         events: how many truly are what the probability is of.
         probability: mean of their probabilities, 0..1.
-        low: of the 95 % interval of the share events / images.
+        low: of the 95 % interval of the fraction events / images.
         high: its other end.
     """
 
@@ -45,8 +45,8 @@ class Bin:
     high: float
 
     @property
-    def share(self) -> float:
-        """Share of the images that truly are what the probability is of."""
+    def fraction(self) -> float:
+        """Fraction of the images that truly are what the probability is of."""
         return self.events / self.images
 
 
@@ -150,16 +150,16 @@ def reliability(
     return bins
 
 
-def wilson(share: float, count: int) -> tuple[float, float]:
-    """Computes the 95 % interval of a share seen in `count` independent cases.
+def wilson(fraction: float, count: int) -> tuple[float, float]:
+    """Computes the 95 % interval of a fraction seen in `count` independent cases.
 
     Wilson, Probable inference, the law of succession, and statistical inference, Journal of the
     American Statistical Association 22:209-212, 1927. For images the count is that of patients:
     views of one breast are no independent cases, and the interval had better be too wide.
     """
     square = Z * Z / count
-    middle = (share + square / 2) / (1 + square)
-    half = Z * math.sqrt(share * (1 - share) / count + square / (4 * count)) / (1 + square)
+    middle = (fraction + square / 2) / (1 + square)
+    half = Z * math.sqrt(fraction * (1 - fraction) / count + square / (4 * count)) / (1 + square)
     return max(0.0, middle - half), min(1.0, middle + half)
 
 

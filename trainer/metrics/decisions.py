@@ -1,6 +1,6 @@
-"""Figures of yes and no: what a threshold makes of probabilities.
+"""Metrics of yes and no: what a threshold makes of probabilities.
 
-figures = measure(labels == 1, probabilities > 0.5, weights)
+metrics = measure(labels == 1, probabilities > 0.5, weights)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAMES = ("accuracy", "precision", "recall", "specificity", "f1", "balanced_accur
 def measure(
     truth: NDArray[np.bool_], answer: NDArray[np.bool_], weights: Floats
 ) -> dict[str, Floats]:
-    """Computes every figure for every row of weights.
+    """Computes every metric for every row of weights.
 
     What weighs one class against the other (precision, F1, balanced accuracy) is defined only
     where both have images; F1 is 2 tp / (2 tp + fp + fn), so 0 if nothing is found. MCC, Matthews's

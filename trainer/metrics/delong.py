@@ -26,9 +26,9 @@ def covariance(labels: NDArray[np.int64], scores: Floats) -> tuple[Floats, Float
 
     DeLong, DeLong & Clarke-Pearson, Comparing the areas under two or more correlated receiver
     operating characteristic curves, Biometrics 44:837-845, 1988, equations 3 to 7: each positive
-    image's share of negatives below it, each negative's of positives above it (a tie counts half),
-    and the covariance of these shares. Sorting takes the place of all pairs, as the ranks of Sun &
-    Xu, IEEE Signal Processing Letters 21:1389-1393, 2014 do.
+    image's fraction of negatives below it, each negative's of positives above it (a tie counts
+    half), and the covariance of these shares. Sorting takes the place of all pairs, as the ranks of
+    Sun & Xu, IEEE Signal Processing Letters 21:1389-1393, 2014 do.
 
     Images count as independent, also those of one patient.
 
@@ -50,14 +50,14 @@ def covariance(labels: NDArray[np.int64], scores: Floats) -> tuple[Floats, Float
             f"{positives.shape[1]} images of label 1 and {negatives.shape[1]} of label 0, wanted "
             f"at least {MIN_IMAGES} of each"
         )
-    below = np.stack([_share_below(*row) for row in zip(positives, negatives, strict=True)])
-    above = 1 - np.stack([_share_below(*row) for row in zip(negatives, positives, strict=True)])
-    spread = [np.atleast_2d(np.cov(shares)) / shares.shape[1] for shares in (below, above)]
+    below = np.stack([_fraction_below(*row) for row in zip(positives, negatives, strict=True)])
+    above = 1 - np.stack([_fraction_below(*row) for row in zip(negatives, positives, strict=True)])
+    spread = [np.atleast_2d(np.cov(fractions)) / fractions.shape[1] for fractions in (below, above)]
     return below.mean(axis=1), spread[0] + spread[1]
 
 
-def _share_below(values: Floats, others: Floats) -> Floats:
-    """Share of `others` below each value, [values]; a tie counts half."""
+def _fraction_below(values: Floats, others: Floats) -> Floats:
+    """Fraction of `others` below each value, [values]; a tie counts half."""
     ordered = np.sort(others)
     reached = ordered.searchsorted(values, "left") + ordered.searchsorted(values, "right")
     return reached / (2 * len(others))
@@ -79,7 +79,7 @@ def interval(labels: NDArray[np.int64], scores: Floats) -> dict[str, Any]:
     areas, variances = covariance(labels, scores[None])
     if variances[0, 0] < _ROUNDING:
         return _undefined(
-            "every image beats the same share of the other class: no variance is seen"
+            "every image beats the same fraction of the other class: no variance is seen"
         )
     error = math.sqrt(variances[0, 0])
     low, high = areas[0] + error * special.ndtri([0.025, 0.975])

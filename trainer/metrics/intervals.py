@@ -1,9 +1,9 @@
-"""How sure a figure is: whole patients are drawn again and again, and the figure computed anew.
+"""How sure a metric is: whole patients are drawn again and again, and the metric computed anew.
 
-A figure is the row of a weighted sum: images weigh 1 in the split itself, and as often as their
+A metric is the row of a weighted sum: images weigh 1 in the split itself, and as often as their
 patient was drawn in a resample. So value and interval come from the same few lines.
 
-figures = Draws().score(measure, patients, why=lambda name: "no image is malignant")
+metrics = Bootstrap().score(measure, patients, why=lambda name: "no image is malignant")
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from records.errors import CallerError
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Mapping[str, Floats]]
-"""Weights [rows, images] -> name of each figure -> its values [rows], NaN where not defined."""
+"""Weights [rows, images] -> name of each metric -> its values [rows], NaN where not defined."""
 
 RESAMPLES = 2000
 SEED = 0
 PERCENTILES = (2.5, 97.5)
 """Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13: percentile interval."""
 MAX_UNDEFINED = 0.05
-"""Share of resamples without the figure above which there is no interval."""
+"""Fraction of resamples without the metric above which there is no interval."""
 MIN_PATIENTS = 10
 """Below it there is no interval. Of 2,000 simulated sets of patients, four images each that are
 alike (correlation 1/3), the interval of an accuracy of 0.7 held it in 85 % with 5 patients, 91 %
@@ -38,7 +38,7 @@ BLOCK_VALUES = 2**17
 
 
 @dataclasses.dataclass(frozen=True)
-class Draws:
+class Bootstrap:
     """How patients are drawn.
 
     Attributes:
@@ -57,15 +57,15 @@ class Draws:
     def score(
         self, measure: Measure, patients: NDArray[np.str_], *, why: Callable[[str], str]
     ) -> dict[str, dict[str, Any]]:
-        """Computes figures of all images, each with its interval.
+        """Computes metrics of all images, each with its interval.
 
         Args:
             measure: computes them.
             patients: [images], whose image each is.
-            why: says why a figure of that name is not defined for all images.
+            why: says why a metric of that name is not defined for all images.
 
         Returns:
-            name -> {"value", "low", "high"}, see `figure` and `undefined`.
+            name -> {"value", "low", "high"}, see `metric` and `undefined`.
         """
         values = measure(np.ones((1, len(patients))))
         samples = self.sample(measure, patients)
@@ -78,9 +78,9 @@ class Draws:
         }
 
     def sample(self, measure: Measure, patients: NDArray[np.str_]) -> dict[str, Floats]:
-        """Computes figures of every resample: name -> [resamples], NaN where not defined."""
-        draws = resample(patients, resamples=self.resamples, seed=self.seed)
-        blocks = [measure(weights) for weights in draws]
+        """Computes metrics of every resample: name -> [resamples], NaN where not defined."""
+        bootstrap = resample(patients, resamples=self.resamples, seed=self.seed)
+        blocks = [measure(weights) for weights in bootstrap]
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -131,7 +131,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def figure(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
+def metric(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
     """Puts a value and its interval together, or says why there is no interval."""
     defined = samples[~np.isnan(samples)]
     missing = 1 - len(defined) / len(samples)
@@ -140,7 +140,7 @@ def figure(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
     elif patients < MIN_PATIENTS:
         reason = f"{patients} patients are too few to draw from, wanted {MIN_PATIENTS}"
     elif missing > MAX_UNDEFINED:
-        reason = f"the figure is not defined in {100 * missing:.1f} % of the resamples"
+        reason = f"the metric is not defined in {100 * missing:.1f} % of the resamples"
     else:
         low, high = np.percentile(defined, PERCENTILES)
         return {"value": value, "low": float(low), "high": float(high)}
@@ -148,8 +148,8 @@ def figure(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
 
 
 def _of_a_score(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
-    """Returns `figure`, without an interval that has no width: no error so far is no certainty."""
-    made = figure(value, samples, patients=patients)
+    """Returns `metric`, without an interval that has no width: no error so far is no certainty."""
+    made = metric(value, samples, patients=patients)
     if made["low"] is None or made["high"] - made["low"] > ROUNDING:
         return made
     reason = "nearly all resamples have the same value, so these images do not show how it varies"
@@ -161,5 +161,5 @@ def _without_interval(value: float, reason: str) -> dict[str, Any]:
 
 
 def undefined(reason: str) -> dict[str, Any]:
-    """Stands in for a figure that is not defined."""
+    """Stands in for a metric that is not defined."""
     return {"value": None, "low": None, "high": None, "not_defined_because": reason}

@@ -1,6 +1,6 @@
 """Breasts and patients made of their images: one truth and one answer each.
 
-levels = score(predictions, images, Draws(), threshold=0.5)
+levels = score(predictions, images, Bootstrap(), threshold=0.5)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metrics import scoring
-from trainer.metrics.columns import Judged, class_columns
-from trainer.metrics.intervals import Draws, Floats
+from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.prediction_arrays import PredictionArrays, class_columns
 from trainer.metrics.predictions import Prediction
 
 UNITS = ("breast", "patient")
@@ -23,21 +23,25 @@ HOW = ("mean", "max")
 
 
 def score(
-    predictions: Sequence[Prediction], images: Judged, draws: Draws, *, threshold: float
+    predictions: Sequence[Prediction],
+    images: PredictionArrays,
+    bootstrap: Bootstrap,
+    *,
+    threshold: float,
 ) -> dict[str, dict[str, Any]]:
     """Scores breasts and patients, by mean and maximum of their images.
 
-    They have all figures but those of calibration: such a mean, and more so a maximum, is not the
+    They have all metrics but those of calibration: such a mean, and more so a maximum, is not the
     probability that any image is positive.
 
     Args:
         predictions: the images.
         images: the same as columns.
-        draws: how patients are drawn.
+        bootstrap: how patients are drawn.
         threshold: probability above which label 1 is called.
 
     Returns:
-        {"breast": {"note", "mean": {"groups", "patients", "labels", figures}, "max": ...},
+        {"breast": {"note", "mean": {"groups", "patients", "labels", metrics}, "max": ...},
         "patient": ...}; "not_defined_because" in the place of what can't be told.
     """
     scored: dict[str, dict[str, Any]] = {}
@@ -57,7 +61,7 @@ def score(
             scored[unit][how] = {
                 "groups": len(groups.labels),
                 **groups.sizes(),
-                **scoring.score(groups, draws, names=names, threshold=threshold),
+                **scoring.score(groups, bootstrap, names=names, threshold=threshold),
             }
     return scored
 
@@ -72,16 +76,18 @@ def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:
     return [f"{image.patient_id}\n{image.side}" for image in predictions]
 
 
-def note(judged: Judged, unit: str) -> str:
+def note(evaluated: PredictionArrays, unit: str) -> str:
     """Says how the label of a breast or patient follows from its images."""
-    if not judged.several:
-        return f"a {unit} is {judged.names[1]} if any of its images is"
-    if judged.ordinal:
+    if not evaluated.several:
+        return f"a {unit} is {evaluated.names[1]} if any of its images is"
+    if evaluated.ordinal:
         return f"a {unit} has the highest grade of its images"
     return f"each {unit} whose images are of several classes is left out"
 
 
-def group(images: Judged, keys: Sequence[str], *, unit: str, how: str) -> Judged:
+def group(
+    images: PredictionArrays, keys: Sequence[str], *, unit: str, how: str
+) -> PredictionArrays:
     """Puts images of one breast or patient together.
 
     Two classes and grades: the highest label of its images. Classes without an order: those whose

@@ -1,6 +1,6 @@
-"""Figures of more than two classes, each with its interval over patients.
+"""Metrics of more than two classes, each with its interval over patients.
 
-figures = score(images, Draws(), names=ORDINAL_NAMES)
+metrics = score(images, Bootstrap(), names=ORDINAL_NAMES)
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from trainer.metrics import calibration_error, probability_metrics, ranking
-from trainer.metrics.columns import Judged, Labels
-from trainer.metrics.intervals import Draws, Floats, ratio
+from trainer.metrics.intervals import Bootstrap, Floats, ratio
+from trainer.metrics.prediction_arrays import Labels, PredictionArrays
 
 _ONE_AGAINST_THE_REST = ("auc", "partial_auc", "average_precision")
 NAMES = (
@@ -24,42 +24,48 @@ ORDINAL_NAMES = (*NAMES, "kappa")
 _OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
 
 
-def score(judged: Judged, draws: Draws, *, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Computes figures and intervals.
+def score(
+    evaluated: PredictionArrays, bootstrap: Bootstrap, *, names: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """Computes metrics and intervals.
 
-    What is one class against the rest is the mean over the classes; with the macro figures and
+    What is one class against the rest is the mean over the classes; with the macro metrics and
     `balanced_accuracy`, the mean recall, it is defined only where every class has images.
 
     Args:
-        judged: images, breasts or patients.
-        draws: how patients are drawn.
+        evaluated: images, breasts or patients.
+        bootstrap: how patients are drawn.
         names: of ORDINAL_NAMES.
     """
 
     def scored(weights: Floats) -> Mapping[str, Floats]:
-        figures = measure(
-            judged.labels, judged.probabilities, weights, ordinal=judged.ordinal, names=names
+        metrics = measure(
+            evaluated.labels,
+            evaluated.probabilities,
+            weights,
+            ordinal=evaluated.ordinal,
+            names=names,
         )
-        return {name: figures[name] for name in names if name != "calibration_error"}
+        return {name: metrics[name] for name in names if name != "calibration_error"}
 
     def why(name: str) -> str:
-        lack = judged.lack()
-        if lack and (len(judged.labels) == 0 or name not in _OF_ANY_CLASS):
+        lack = evaluated.lack()
+        if lack and (len(evaluated.labels) == 0 or name not in _OF_ANY_CLASS):
             return lack
         if name == "kappa":
-            return f"all {judged.unit}s are of one class and called that"
+            return f"all {evaluated.unit}s are of one class and called that"
         if name == "mcc":
-            return f"all {judged.unit}s are of one class, or are called one"
+            return f"all {evaluated.unit}s are of one class, or are called one"
         if name == "macro_precision":
-            called = set(answers_of(judged.probabilities, ordinal=judged.ordinal))
-            never = [one for label, one in enumerate(judged.names) if label not in called]
-            return f"the model calls no {judged.unit} {' or '.join(never)}"
+            called = set(answers_of(evaluated.probabilities, ordinal=evaluated.ordinal))
+            never = [one for label, one in enumerate(evaluated.names) if label not in called]
+            return f"the model calls no {evaluated.unit} {' or '.join(never)}"
         raise AssertionError(name)
 
-    figures = draws.score(scored, judged.patients, why=why)
+    metrics = bootstrap.score(scored, evaluated.patients, why=why)
     if "calibration_error" in names:
-        figures["calibration_error"] = calibration_error.score(judged, draws)
-    return {name: figures[name] for name in names}
+        metrics["calibration_error"] = calibration_error.score(evaluated, bootstrap)
+    return {name: metrics[name] for name in names}
 
 
 def answers_of(probabilities: Floats, *, ordinal: bool) -> Labels:
@@ -83,7 +89,7 @@ def confusion_matrix(labels: Labels, answers: Labels, classes: int) -> Labels:
 def measure(
     labels: Labels, probabilities: Floats, weights: Floats, *, ordinal: bool, names: Sequence[str]
 ) -> dict[str, Floats]:
-    """Computes figures for every row of weights; those of answers always.
+    """Computes metrics for every row of weights; those of answers always.
 
     Args:
         labels: [images], 0..K-1.
@@ -107,7 +113,7 @@ def measure(
 
 
 def _of_answers(cells: Floats) -> dict[str, Floats]:
-    """Figures of confusion matrices [rows, K, K]."""
+    """Metrics of confusion matrices [rows, K, K]."""
     right: Floats = np.diagonal(cells, axis1=1, axis2=2)
     truly, called, total = cells.sum(axis=2), cells.sum(axis=1), cells.sum(axis=(1, 2))
     others = total[:, None] - truly
@@ -135,7 +141,7 @@ def _of_classes(
         ranking.measure((labels == label).astype(np.int64), one, weights, names=wanted)
         for label, one in enumerate(probabilities.T)
     ]
-    return {name: np.mean([figures[name] for figures in of_class], axis=0) for name in wanted}
+    return {name: np.mean([metrics[name] for metrics in of_class], axis=0) for name in wanted}
 
 
 def _of_the_truth(labels: Labels, probabilities: Floats, weights: Floats) -> dict[str, Floats]:

@@ -12,20 +12,20 @@ import numpy as np
 
 
 def summarise(scores: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Takes mean and standard deviation of each figure over the folds where it is defined.
+    """Takes mean and standard deviation of each metric over the folds where it is defined.
 
-    Left out are figures that some fold does not have at all: it was scored by an earlier version.
+    Left out are metrics that some fold does not have at all: it was scored by an earlier version.
 
     Args:
         scores: metrics.json of each fold.
 
     Returns:
         name -> {"mean", "sd", "folds"}: the sample standard deviation (n - 1), None below two
-        folds; the number of folds that define the figure.
+        folds; the number of folds that define the metric.
     """
     summary = {}
-    for name, figure in scores[0].items():
-        if not (isinstance(figure, dict) and "value" in figure):
+    for name, metric in scores[0].items():
+        if not (isinstance(metric, dict) and "value" in metric):
             continue
         if not all(name in fold for fold in scores):  # some were scored by an earlier version
             continue

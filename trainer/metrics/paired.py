@@ -1,4 +1,4 @@
-"""Whether two models judged on the same images differ by more than chance: paired tests, pure.
+"""Whether two models evaluated on the same images differ by more than chance: paired tests, pure.
 
 p = mcnemar(first_alone=9, second_alone=2)
 difference, standard_error, p = delong_difference(labels, first, second)

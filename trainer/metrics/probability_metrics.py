@@ -1,6 +1,6 @@
-"""Figures of the probabilities themselves: do they say what they mean?
+"""Metrics of the probabilities themselves: do they say what they mean?
 
-figures = measure(labels, probabilities, weights, names=("brier", "calibration_slope"))
+metrics = measure(labels, probabilities, weights, names=("brier", "calibration_slope"))
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOLERANCE = 1e-8
 def measure(
     labels: Labels, probabilities: Floats, weights: Floats, *, names: Sequence[str]
 ) -> dict[str, Floats]:
-    """Computes figures for every row of weights.
+    """Computes metrics for every row of weights.
 
     Args:
         labels: [images], 0 or 1.

@@ -1,6 +1,6 @@
-"""Figures of the order in which images come if sorted by probability; no threshold decides them.
+"""Metrics of the order in which images come if sorted by probability; no threshold decides them.
 
-figures = measure(labels, probabilities, weights, names=("auc", "average_precision"))
+metrics = measure(labels, probabilities, weights, names=("auc", "average_precision"))
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARTIAL_RATE = 0.1
 def measure(
     labels: NDArray[np.int64], probabilities: Floats, weights: Floats, *, names: Sequence[str]
 ) -> dict[str, Floats]:
-    """Computes figures for every row of weights.
+    """Computes metrics for every row of weights.
 
     Args:
         labels: [images], 0 or 1.
@@ -40,7 +40,7 @@ def measure(
 
 
 def _area(negatives: Floats, positives: Floats) -> Floats:
-    """Share of pairs of a positive and a negative image in the right order, a tie counting half.
+    """Fraction of pairs of a positive and a negative image in the right order, a tie counting half.
 
     Mann & Whitney, Annals of Mathematical Statistics 18:50-60, 1947; the area under the ROC curve
     by Bamber, Journal of Mathematical Psychology 12:387-415, 1975.
@@ -87,8 +87,8 @@ def _average_precision(negatives: Floats, positives: Floats) -> Floats:
     return ratio((positives[:, ::-1] * precision).sum(axis=1), found[:, -1:].sum(axis=1))
 
 
-def _best_share(found: Floats, missed: Floats, percent: int) -> Floats:
-    """Largest share of `found` at thresholds that leave `percent` of `missed` below or at them.
+def _best_fraction(found: Floats, missed: Floats, percent: int) -> Floats:
+    """Largest fraction of `found` at thresholds that leave `percent` of `missed` below or at them.
 
     Both [rows, n] in the order in which thresholds pass them. Points of the curve itself, none
     between; whole numbers are compared, so that 90 % of ten is nine.
@@ -96,22 +96,22 @@ def _best_share(found: Floats, missed: Floats, percent: int) -> Floats:
     passed = np.cumsum(missed, axis=1)
     total = passed[:, -1:]
     allowed = 100 * passed <= (100 - percent) * total
-    shares = np.where(allowed, np.cumsum(found, axis=1), 0).max(axis=1, initial=0)
-    return ratio(shares, found.sum(axis=1))
+    fractions = np.where(allowed, np.cumsum(found, axis=1), 0).max(axis=1, initial=0)
+    return ratio(fractions, found.sum(axis=1))
 
 
 def _sensitivity_at(percent: int) -> Callable[[Floats, Floats], Floats]:
-    def figure(negatives: Floats, positives: Floats) -> Floats:
-        return _best_share(positives[:, ::-1], negatives[:, ::-1], percent)
+    def metric(negatives: Floats, positives: Floats) -> Floats:
+        return _best_fraction(positives[:, ::-1], negatives[:, ::-1], percent)
 
-    return figure
+    return metric
 
 
 def _specificity_at(percent: int) -> Callable[[Floats, Floats], Floats]:
-    def figure(negatives: Floats, positives: Floats) -> Floats:
-        return _best_share(negatives, positives, percent)
+    def metric(negatives: Floats, positives: Floats) -> Floats:
+        return _best_fraction(negatives, positives, percent)
 
-    return figure
+    return metric
 
 
 FIGURES: dict[str, Callable[[Floats, Floats], Floats]] = {
@@ -124,4 +124,4 @@ FIGURES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "specificity_at_95_sensitivity": _specificity_at(95),
 }
 """Name -> weights of negatives and of positives at each distinct probability, ascending,
-[rows, n] -> figure [rows]."""
+[rows, n] -> metric [rows]."""

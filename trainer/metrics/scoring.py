@@ -1,6 +1,6 @@
-"""Figures of images, breasts or patients; here alone two classes and more part.
+"""Metrics of images, breasts or patients; here alone two classes and more part.
 
-figures = score(images, Draws(), names=names_of(images), threshold=0.5)
+metrics = score(images, Bootstrap(), names=names_of(images), threshold=0.5)
 """
 
 from __future__ import annotations
@@ -12,39 +12,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metrics import binary, multiclass
-from trainer.metrics.columns import Judged
-from trainer.metrics.intervals import Draws
+from trainer.metrics.intervals import Bootstrap
+from trainer.metrics.prediction_arrays import PredictionArrays
 
 CALIBRATION = binary.CALIBRATION
-"""Figures that ask whether probabilities are right, not only in order."""
+"""Metrics that ask whether probabilities are right, not only in order."""
 
 
-def names_of(judged: Judged) -> Sequence[str]:
-    """Names all figures there are: of grades kappa too."""
-    if not judged.several:
+def names_of(evaluated: PredictionArrays) -> Sequence[str]:
+    """Names all metrics there are: of grades kappa too."""
+    if not evaluated.several:
         return binary.NAMES
-    return multiclass.ORDINAL_NAMES if judged.ordinal else multiclass.NAMES
+    return multiclass.ORDINAL_NAMES if evaluated.ordinal else multiclass.NAMES
 
 
-def answers_of(judged: Judged, threshold: float) -> NDArray[np.int64]:
+def answers_of(evaluated: PredictionArrays, threshold: float) -> NDArray[np.int64]:
     """Says which class each is called; the threshold parts two classes."""
-    if judged.several:
-        return multiclass.answers_of(judged.probabilities, ordinal=judged.ordinal)
-    return (judged.probabilities[:, 1] > threshold).astype(np.int64)
+    if evaluated.several:
+        return multiclass.answers_of(evaluated.probabilities, ordinal=evaluated.ordinal)
+    return (evaluated.probabilities[:, 1] > threshold).astype(np.int64)
 
 
 def score(
-    judged: Judged, draws: Draws, *, names: Sequence[str], threshold: float
+    evaluated: PredictionArrays, bootstrap: Bootstrap, *, names: Sequence[str], threshold: float
 ) -> dict[str, dict[str, Any]]:
-    """Computes figures and intervals: name -> {"value", "low", "high"}.
+    """Computes metrics and intervals: name -> {"value", "low", "high"}.
 
     Args:
-        judged: images, breasts or patients.
-        draws: how patients are drawn.
-        names: of `names_of(judged)`.
+        evaluated: images, breasts or patients.
+        bootstrap: how patients are drawn.
+        names: of `names_of(evaluated)`.
         threshold: probability above which label 1 is called; of two classes.
     """
-    if judged.several:
-        return multiclass.score(judged, draws, names=names)
-    called = judged.probabilities[:, 1] > threshold
-    return binary.score(judged, draws, names=names, called=called)
+    if evaluated.several:
+        return multiclass.score(evaluated, bootstrap, names=names)
+    called = evaluated.probabilities[:, 1] > threshold
+    return binary.score(evaluated, bootstrap, names=names, called=called)

@@ -1,6 +1,7 @@
 """Images that share a view, side, density, kind of lesion or assessment.
 
-scored = score(predictions, images, Draws(), threshold=0.5)  # {"view": [{"value": "CC", ...}], ...}
+scored = score(predictions, images, Bootstrap(), threshold=0.5)  # {"view": [{"value": "CC", ...}],
+...}
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metrics import scoring
-from trainer.metrics.columns import Judged
-from trainer.metrics.intervals import MIN_PATIENTS, Draws, undefined
+from trainer.metrics.intervals import MIN_PATIENTS, Bootstrap, undefined
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 COLUMNS = ("view", "side", "density", "abnormality", "assessment")
@@ -23,19 +24,23 @@ NOT_STATED = "not stated"
 
 
 def score(
-    predictions: Sequence[Prediction], images: Judged, draws: Draws, *, threshold: float
+    predictions: Sequence[Prediction],
+    images: PredictionArrays,
+    bootstrap: Bootstrap,
+    *,
+    threshold: float,
 ) -> dict[str, list[dict[str, Any]]]:
     """Scores the images of each value of a column.
 
     Args:
         predictions: the images.
         images: the same as columns.
-        draws: how patients are drawn.
+        bootstrap: how patients are drawn.
         threshold: probability above which label 1 is called.
 
     Returns:
-        Column -> [{"value", "images", "patients", "labels", figures}]; of fewer than MIN_PATIENTS
-        patients no figure is defined.
+        Column -> [{"value", "images", "patients", "labels", metrics}]; of fewer than MIN_PATIENTS
+        patients no metric is defined.
     """
     names = NAMES_OF_SEVERAL if images.several else NAMES
     scored: dict[str, list[dict[str, Any]]] = {column: [] for column in COLUMNS}
@@ -45,10 +50,10 @@ def score(
             sizes = part.sizes()
             if sizes["patients"] < MIN_PATIENTS:
                 few = f"{sizes['patients']} patients are too few, wanted {MIN_PATIENTS}"
-                figures = {name: undefined(few) for name in names}
+                metrics = {name: undefined(few) for name in names}
             else:
-                figures = scoring.score(part, draws, names=names, threshold=threshold)
-            scored[column].append({"value": value, "images": len(part.labels), **sizes, **figures})
+                metrics = scoring.score(part, bootstrap, names=names, threshold=threshold)
+            scored[column].append({"value": value, "images": len(part.labels), **sizes, **metrics})
     return scored
 
 

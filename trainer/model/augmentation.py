@@ -2,7 +2,7 @@
 
 `layers(config)` stands between the scaling to [0, 1] and the base; `without(model)` takes it out of
 the network that is kept. What is drawn is a function of the seed, the epoch (checkpoints.Reseed
-sets the layer's state at its start), the step and the replica, so a run taken up sees the images it
+sets the layer's state at its start), the step and the replica, so a run resumed sees the images it
 would have seen.
 """
 
@@ -90,7 +90,7 @@ class Augmentation(keras.layers.Layer):
         return {**super().get_config(), "changes": self._text, "seed": self._seed}
 
     def _draw_seed(self) -> tf.Tensor:
-        """Moves the layer's state on a step; each replica draws for its share of the batch."""
+        """Moves the layer's state on a step; each replica draws for its fraction of the batch."""
         seed = self._generator.next()
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context else 0
@@ -129,7 +129,7 @@ def warp(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
 
 
 def brighten(images: tf.Tensor, offsets: tf.Tensor) -> tf.Tensor:
-    """Adds an offset ([batch], share of full scale) to every pixel of an image."""
+    """Adds an offset ([batch], fraction of full scale) to every pixel of an image."""
     return images + _column(offsets)
 
 
@@ -153,7 +153,7 @@ def make_matrices(
 
     Args:
         degrees: [batch], counterclockwise as one looks at the image.
-        moves: [batch, 2], to the right and down, shares of width and height.
+        moves: [batch, 2], to the right and down, fractions of width and height.
         factors: [batch], above 1 magnifies.
         shears: [batch], pixels to the right a row moves for each row it is below the centre.
         images: what the matrices are for.

@@ -178,8 +178,8 @@ def fingerprint(front: keras.Model, records: Records) -> str:
 
 def _is_constant(layer: keras.layers.Layer) -> bool:
     """Whether a layer makes the same of the same images, throughout the phase."""
-    draws = any(variable.name == "seed_generator_state" for variable in layer.variables)
-    return not layer.variables or (not layer.trainable and not draws)
+    bootstrap = any(variable.name == "seed_generator_state" for variable in layer.variables)
+    return not layer.variables or (not layer.trainable and not bootstrap)
 
 
 def _describe(layer: keras.layers.Layer) -> list[Any]:
@@ -269,7 +269,7 @@ def _batches(features: Features, shards: Sequence[str]) -> tf.data.Dataset:
     """Streams (number of the shard, records, pixels).
 
     A batch ends with its shard: last bits may depend on what goes through the base together, and a
-    pass taken up, or made for other folds first, must give the same.
+    pass resumed, or made for other folds first, must give the same.
     """
 
     def read(number: tf.Tensor, shard: tf.Tensor) -> tf.data.Dataset:

@@ -20,7 +20,7 @@ _MOMENTUM = 0.9
 
 
 def add(
-    features: keras.KerasTensor, config: TrainingConfig, *, kind: str, shares: Sequence[float]
+    features: keras.KerasTensor, config: TrainingConfig, *, kind: str, fractions: Sequence[float]
 ) -> keras.KerasTensor:
     """Adds the head that a configuration asks for.
 
@@ -28,7 +28,7 @@ def add(
         features: [batch, height, width, channels] of the base.
         config: which head.
         kind: "binary" (one sigmoid), "classes" (a softmax of K) or "ordinal" (K - 1 sigmoids).
-        shares: share of each of the K classes in the loss.
+        fractions: fraction of each of the K classes in the loss.
 
     Returns:
         [batch, outputs] float32 probabilities, of layer `probability`.
@@ -36,7 +36,7 @@ def add(
     Raises:
         CallerError: the first layer is too large for this machine.
     """
-    bias = output_bias(kind, shares)
+    bias = output_bias(kind, fractions)
     units = network.hidden_units(config.hidden)
     if config.head == "gap":
         hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
@@ -59,19 +59,19 @@ def add(
     )(hidden)
 
 
-def output_bias(kind: str, shares: Sequence[float]) -> list[float]:
-    """Returns the biases with which a network that sees nothing says the shares of the classes.
+def output_bias(kind: str, fractions: Sequence[float]) -> list[float]:
+    """Returns the biases with which a network that sees nothing says the fractions of the classes.
 
     Args:
         kind: as for `add`.
-        shares: of the K classes, all above 0, in any scale.
+        fractions: of the K classes, all above 0, in any scale.
     """
-    share = np.asarray(shares, np.float64) / np.sum(shares)
-    assert (share > 0).all(), shares
-    assert kind != "binary" or len(share) == 2
+    fraction = np.asarray(fractions, np.float64) / np.sum(fractions)
+    assert (fraction > 0).all(), fractions
+    assert kind != "binary" or len(fraction) == 2
     if kind == "classes":
-        return np.log(share).tolist()
-    above = 1 - np.cumsum(share)[:-1]  # binary is ordinal with two classes
+        return np.log(fraction).tolist()
+    above = 1 - np.cumsum(fraction)[:-1]  # binary is ordinal with two classes
     return np.log(above / (1 - above)).tolist()
 
 

@@ -32,7 +32,7 @@ def build(
     size: ImageSize,
     *,
     kind: str = "binary",
-    shares: Sequence[float] = (0.5, 0.5),
+    fractions: Sequence[float] = (0.5, 0.5),
 ) -> tuple[keras.Model, backbones.BaseWeights]:
     """Builds the network of a configuration for images of one size.
 
@@ -41,7 +41,7 @@ def build(
         size: height and width of an image, pixels.
         kind: "binary" (one sigmoid), "classes" (a softmax of K) or "ordinal" (K - 1 sigmoids, the
             probabilities of lying above the first, second, ... class).
-        shares: share of each of the K classes in the loss, all above 0: what a network that has
+        fractions: class prior in the loss, [K], all above 0: what a network that has
             seen nothing says.
 
     Returns:
@@ -73,7 +73,7 @@ def build(
     features = base(image)
     if config.conv_after == "1":
         features = _convolve(features, _AFTER, "after", config)
-    output = head.add(features, config, kind=kind, shares=shares)
+    output = head.add(features, config, kind=kind, fractions=fractions)
     return keras.Model(pixels, output, name=config.base), weights
 
 

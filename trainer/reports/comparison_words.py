@@ -19,12 +19,12 @@ TITLES = {
 
 
 def title(measure: str) -> str:
-    """Names a figure as a reader knows it, within a sentence."""
+    """Names a metric as a reader knows it, within a sentence."""
     return TITLES.get(measure, measure.replace("_", " "))
 
 
 def heading(measure: str) -> str:
-    """Names a figure over a column or a drawing."""
+    """Names a metric over a column or a drawing."""
     return title(measure)[0].upper() + title(measure)[1:]
 
 
@@ -35,33 +35,33 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
         comparison: one of `pairs.compare`.
         baseline: its name.
     """
-    figures = comparison["figures"]
-    tested = {name: figure for name, figure in figures.items() if figure["p"] is not None}
-    sure = [name for name, figure in tested.items() if figure["more_than_noise"]]
+    metrics = comparison["metrics"]
+    tested = {name: metric for name, metric in metrics.items() if metric["p"] is not None}
+    sure = [name for name, metric in tested.items() if metric["more_than_noise"]]
     alone = [name for name in tested if name not in sure and tested[name]["p"] < ALPHA]
     same = [name for name in tested if tested[name]["low"] == tested[name]["high"] == 0]
     open_ = [name for name in tested if name not in (*sure, *alone, *same)]
-    untold = [name for name in figures if name not in tested]
+    untold = [name for name in metrics if name not in tested]
     said = []
-    if len(same) == len(figures):
-        said.append("every figure is the same, in nearly every resample")
+    if len(same) == len(metrics):
+        said.append("every metric is the same, in nearly every resample")
     elif sure:
-        said.append(f"more than noise: {_differences(sure, figures)}")
+        said.append(f"more than noise: {_differences(sure, metrics)}")
     elif tested:
         said.append("no difference is more than noise")
     if alone:
         said.append(
-            f"{_differences(alone, figures)} might count if no other test had been made, "
+            f"{_differences(alone, metrics)} might count if no other test had been made, "
             "not among all of this comparison"
         )
     if open_:
         shown = "auc" if "auc" in open_ else open_[0]
-        low, high = (signed(figures[shown][end]) for end in ("low", "high"))
+        low, high = (signed(metrics[shown][end]) for end in ("low", "high"))
         said.append(
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
             f"{title(shown)} anything from {low} to {high} fits these images"
         )
-    if same and len(same) < len(figures):
+    if same and len(same) < len(metrics):
         said.append(f"the same in nearly every resample: {_list(same)}")
     if untold:
         said.append(f"nothing can be said of {_list(untold)}")
@@ -81,20 +81,20 @@ def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
     differ = [
         one["run"]
         for one in comparisons
-        if any(figure.get("more_than_noise") for figure in one["figures"].values())
+        if any(metric.get("more_than_noise") for metric in one["metrics"].values())
     ]
     which = f": {', '.join(differ)}" if differ else ""
     first = (
         f"Of {len(comparisons)} runs {len(differ) or 'none'} "
         f"{'differ' if len(differ) > 1 else 'differs'} from {baseline} by more than noise in any "
-        f"figure{which}."
+        f"metric{which}."
     )
     return [first, *sentences]
 
 
 def table(content: dict[str, Any]) -> list[str]:
-    """Lays runs and figures out as lines of text; an asterisk marks what is more than noise."""
-    differences = {one["run"]: one["figures"] for one in content["comparisons"]}
+    """Lays runs and metrics out as lines of text; an asterisk marks what is more than noise."""
+    differences = {one["run"]: one["metrics"] for one in content["comparisons"]}
     rows = [["", "images", *map(title, content["measures"])]]
     for run in content["runs"]:
         cells = [
@@ -116,10 +116,10 @@ def _cell(value: float | None, difference: dict[str, Any] | None) -> str:
     return f"{text} {signed(difference['value'])}{'*' if difference.get('more_than_noise') else ''}"
 
 
-def _differences(names: list[str], figures: dict[str, Any]) -> str:
+def _differences(names: list[str], metrics: dict[str, Any]) -> str:
     return ", ".join(
-        f"{title(name)} {signed(figures[name]['value'])} "
-        f"(95 % {signed(figures[name]['low'])} to {signed(figures[name]['high'])})"
+        f"{title(name)} {signed(metrics[name]['value'])} "
+        f"(95 % {signed(metrics[name]['low'])} to {signed(metrics[name]['high'])})"
         for name in names
     )
 

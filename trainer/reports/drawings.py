@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from records.errors import CallerError
 from trainer.metrics import curves
-from trainer.metrics.columns import Judged
 from trainer.metrics.intervals import Floats
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 from trainer.reports import metric_plots, svg
 from trainer.reports.findings import name_thresholds, percent
@@ -43,8 +43,12 @@ def of_scores(
 def _of_two_classes(
     scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
-    judged = Judged.of(images, names)
-    labels, probabilities, patients = judged.labels, judged.probabilities[:, 1], judged.patients
+    evaluated = PredictionArrays.of(images, names)
+    labels, probabilities, patients = (
+        evaluated.labels,
+        evaluated.probabilities[:, 1],
+        evaluated.patients,
+    )
     drawn: Drawings = {
         "histogram": Markup(
             svg.histogram(
@@ -115,8 +119,8 @@ def _of_classes(
     scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
     """Draws the same of more than two classes: each against the rest, and how sure answers are."""
-    judged = Judged.of(images, names)
-    labels, of_classes, patients = judged.labels, judged.probabilities, judged.patients
+    evaluated = PredictionArrays.of(images, names)
+    labels, of_classes, patients = evaluated.labels, evaluated.probabilities, evaluated.patients
     said = f"of {', '.join(names)}, each against the rest, of {len(images)} images."
     drawn: Drawings = {
         "roc": Markup(
@@ -163,11 +167,12 @@ def _reliability(
     """Draws a reliability diagram; `about` says what is predicted and what is counted."""
     bins = curves.reliability(truth, probabilities, patients)
     told = "; ".join(
-        f"{one.images} images at {percent(one.start)} to {percent(one.end)}: {percent(one.share)}"
+        f"{one.images} images at {percent(one.start)} to {percent(one.end)}: "
+        f"{percent(one.fraction)}"
         for one in bins
     )
-    alt = f"{about[0].capitalize()} and the share of {about[1]}: {told}."
-    labels = about[0].removeprefix("the "), f"share of {about[1]}"
+    alt = f"{about[0].capitalize()} and the fraction of {about[1]}: {told}."
+    labels = about[0].removeprefix("the "), f"fraction of {about[1]}"
     return Markup(metric_plots.reliability(bins, name=name, labels=labels, alt=alt))
 
 

@@ -45,32 +45,32 @@ def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
     return found
 
 
-def compare(figure: Figure, mark: float) -> str:
+def compare(metric: Figure, mark: float) -> str:
     """Says where an interval lies: above or below a mark, around it, or unknown."""
-    if figure["low"] is None:
+    if metric["low"] is None:
         return "unknown"
-    if figure["low"] > mark:
+    if metric["low"] > mark:
         return "above"
-    return "below" if figure["high"] < mark else "around"
+    return "below" if metric["high"] < mark else "around"
 
 
-def _rate(figure: Figure, chance: float) -> str:
+def _rate(metric: Figure, chance: float) -> str:
     """Does the same with a rate; without an interval: level with chance, or faultless at 1."""
-    if figure["low"] is None:
-        return {1.0: "faultless", chance: "level"}.get(figure["value"], "unknown")
-    return compare(figure, chance)
+    if metric["low"] is None:
+        return {1.0: "faultless", chance: "level"}.get(metric["value"], "unknown")
+    return compare(metric, chance)
 
 
-def percent(share: float) -> str:
-    """Writes a share in whole percent, in tenths near the ends."""
-    decimals = 0 if 0.1 <= share <= 0.9 or share in (0, 1) else 1
-    return f"{100 * share:.{decimals}f}\u00a0%"
+def percent(fraction: float) -> str:
+    """Writes a fraction in whole percent, in tenths near the ends."""
+    decimals = 0 if 0.1 <= fraction <= 0.9 or fraction in (0, 1) else 1
+    return f"{100 * fraction:.{decimals}f}\u00a0%"
 
 
-def _interval(figure: Figure) -> str:
-    if figure["low"] is None:
-        return f"no interval: {figure['interval_not_defined_because']}"
-    return f"95 % interval {percent(figure['low'])} to {percent(figure['high'])}"
+def _interval(metric: Figure) -> str:
+    if metric["low"] is None:
+        return f"no interval: {metric['interval_not_defined_because']}"
+    return f"95 % interval {percent(metric['low'])} to {percent(metric['high'])}"
 
 
 def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
@@ -146,29 +146,29 @@ def _counts(cells: Sequence[Sequence[int]], names: Sequence[str]) -> str:
 
 def _calibration(scores: Scores) -> Finding:
     """Whether a probability can be taken at its word."""
-    lead, text = _judge(scores)
+    lead, text = _evaluate(scores)
     calibrated = scores["calibrated"]
     if "calibration_error" in calibrated:
-        after, words = _judge(calibrated)
+        after, words = _evaluate(calibrated)
         text += f" After calibration on other images: {after[0].lower()}{after[1:]} {words}"
     else:
         text += f" There are no calibrated ones: {calibrated['not_defined_because']}."
     return Finding(lead, text)
 
 
-def _judge(figures: Scores) -> tuple[str, str]:
+def _evaluate(metrics: Scores) -> tuple[str, str]:
     """Reads slope and intercept of the recalibration.
 
     Slope below 1: probabilities too extreme; intercept above 0: too low on the whole (Van Calster
     et al., Calibration: the Achilles heel of predictive analytics, BMC Medicine 17:230, 2019).
     """
-    error = figures["calibration_error"]
+    error = metrics["calibration_error"]
     if error["value"] is None:
         reason = error["not_defined_because"]
         return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
     text = f"Stated and seen shares are {100 * error['value']:.0f} points apart on average"
     text += f", {100 * error['by_chance']['mean']:.0f} by chance alone"
-    slope, intercept = (figures.get(f"calibration_{key}") for key in ("slope", "intercept"))
+    slope, intercept = (metrics.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
         off = "off" if error["value"] > error["by_chance"]["high"] else "not shown to be off"
         return f"Its probabilities are {off}.", text + "."

@@ -120,7 +120,7 @@ def gather(
 ) -> None:
     """Keeps in run_dir the images to show of all its folds, with the pictures the folds kept.
 
-    The worst errors of all are among the worst of each, so nothing is drawn again. A fold judged
+    The worst errors of all are among the worst of each, so nothing is drawn again. A fold evaluated
     by an earlier version kept none; its images are left out.
 
     Args:
@@ -156,9 +156,11 @@ def read(run_dir: pathlib.Path) -> list[GalleryImage]:
         ]
         missing = [n for n in names if n != pathlib.Path(n).name or not (path.parent / n).is_file()]
     except (ValueError, TypeError) as error:
-        raise CallerError(f"{path} is damaged ({error}); judge the run again") from error
+        raise CallerError(f"{path} is damaged ({error}); evaluate the run again") from error
     if missing:
-        raise CallerError(f"{path} names {missing[0]!r}, which is not there; judge the run again")
+        raise CallerError(
+            f"{path} names {missing[0]!r}, which is not there; evaluate the run again"
+        )
     return images
 
 
@@ -178,7 +180,7 @@ def data_uri(path: pathlib.Path) -> str:
     """
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise CallerError(f"{path} is no picture; judge the run again")
+        raise CallerError(f"{path} is no picture; evaluate the run again")
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
     assert done
     return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()

@@ -106,7 +106,7 @@ def precision_recall(
     points: Points,
     alt: str,
 ) -> str:
-    """Draws precision over recall with its 95 % band and the share of label 1, which is chance.
+    """Draws precision over recall with its 95 % band and the fraction of label 1, which is chance.
 
     Args: as `roc` has them; points are (recall, precision).
     """
@@ -117,8 +117,10 @@ def precision_recall(
     (curve,) = curves.precision_recall_curves(labels, probabilities, weights)
 
     def draw(axes: Axes) -> None:
-        share = float(labels.mean())
-        axes.axhline(share, color=MUTED, linestyle=DASHED, linewidth=1, label=f"chance {share:.2f}")
+        fraction = float(labels.mean())
+        axes.axhline(
+            fraction, color=MUTED, linestyle=DASHED, linewidth=1, label=f"chance {fraction:.2f}"
+        )
         axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
         _steps(axes, curve, colour=ACCENT, label="this model")
 
@@ -135,7 +137,7 @@ def reliability(bins: Sequence[Bin], *, name: str, labels: Labels, alt: str) -> 
         alt: what the figure shows, in words.
     """
     middles = np.array([one.probability for one in bins])
-    shares = np.array([one.share for one in bins])
+    fractions = np.array([one.fraction for one in bins])
     low, high = np.array([(one.low, one.high) for one in bins]).T
     images = np.array([one.images for one in bins])
     few, many = images.min(), images.max()
@@ -146,7 +148,7 @@ def reliability(bins: Sequence[Bin], *, name: str, labels: Labels, alt: str) -> 
         axes.vlines(
             middles, low, high, color=ACCENT, alpha=0.5, linewidth=2.5, label="95 % interval"
         )
-        axes.scatter(middles, shares, 60 * images / many, color=ACCENT, label=said, zorder=3)
+        axes.scatter(middles, fractions, 60 * images / many, color=ACCENT, label=said, zorder=3)
 
     return _square(name, draw, labels=labels, points={}, alt=alt)
 

@@ -16,18 +16,18 @@ import jinja2
 import numpy as np
 
 from flags import catalogue
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.metrics import compute, multiclass, over_folds, predictions, scoring
-from trainer.metrics.columns import Judged
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 from trainer.reports import drawings, findings, gallery, template
 
 TEMPLATE = "report.html.j2"
 
 
-def run(config: JudgingConfig) -> int:
+def run(config: EvaluationConfig) -> int:
     """Scores a finished run again and writes its report.
 
     Raises:
@@ -60,7 +60,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
     if len(splits) != 1:
         raise CallerError(
             f"{run_dir / 'predictions.csv'} holds images of {len(splits)} splits, wanted one; "
-            "judge the run again"
+            "evaluate the run again"
         )
     ordinal = run.get("kind") == "ordinal"
     scores = compute.score(
@@ -146,9 +146,11 @@ def _check_same_images(
     run_dir: pathlib.Path, scores: dict[str, Any], images: Sequence[Prediction]
 ) -> None:
     """Refuses scores that were not computed from these predictions."""
-    judged = Judged.of(images, list(scores["labels"]), ordinal=scores.get("ordinal", False))
-    answers = scoring.answers_of(judged, scores.get("threshold", compute.THRESHOLD))
-    cells = multiclass.confusion_matrix(judged.labels, answers, len(judged.names))
+    evaluated = PredictionArrays.of(
+        images, list(scores["labels"]), ordinal=scores.get("ordinal", False)
+    )
+    answers = scoring.answers_of(evaluated, scores.get("threshold", compute.THRESHOLD))
+    cells = multiclass.confusion_matrix(evaluated.labels, answers, len(evaluated.names))
     if cells.tolist() != scores["confusion_matrix"]:
         raise CallerError(
             f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "

@@ -96,12 +96,12 @@ def _row(directory: pathlib.Path, trial: FrozenTrial, monitor: str) -> dict[str,
 
 
 def _importance(study: optuna.Study, finished: Sequence[FrozenTrial]) -> Markup | None:
-    """Draws the share of the scores' variance that each flag explains; None if there is none.
+    """Draws the fraction of the scores' variance that each flag explains; None if there is none.
 
     fANOVA on a random forest: Hutter, Hoos & Leyton-Brown, An efficient approach for assessing
     hyperparameter importance, ICML 2014.
     """
     if len({trial.value for trial in finished}) < 2:
         return None
-    shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-    return Markup(study_plots.importance(shares))
+    fractions = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+    return Markup(study_plots.importance(fractions))

@@ -31,16 +31,16 @@ def history(trials: Sequence[FrozenTrial], *, monitor: str, minimize: bool) -> s
         return inline_svg(figure, name="history", alt=alt)
 
 
-def importance(shares: Mapping[str, float]) -> str:
-    """Draws a bar for the share of each flag, 0..1, the largest on top."""
-    names = list(shares)[::-1]
+def importance(fractions: Mapping[str, float]) -> str:
+    """Draws a bar for the fraction of each flag, 0..1, the largest on top."""
+    names = list(fractions)[::-1]
     with style.context(["default", SETTINGS]):
         figure = Figure(figsize=(5, 0.8 + 0.45 * len(names)))
         axes = figure.subplots()
-        axes.barh(names, [shares[name] for name in names], color=ACCENT, height=0.6)
-        axes.set(xlim=(0, 1), xlabel="share of the variance of the scores")
+        axes.barh(names, [fractions[name] for name in names], color=ACCENT, height=0.6)
+        axes.set(xlim=(0, 1), xlabel="fraction of the variance of the scores")
         axes.grid(visible=False, axis="y")
-        said = ", ".join(f"{name} {share:.2f}" for name, share in shares.items())
+        said = ", ".join(f"{name} {fraction:.2f}" for name, fraction in fractions.items())
         return inline_svg(figure, name="importance", alt=f"Importance: {said}.")
 
 

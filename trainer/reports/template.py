@@ -27,7 +27,7 @@ def read(name: str) -> jinja2.Template:
     )
     environment.filters.update(
         score=_score,
-        share=_share,
+        fraction=_fraction,
         number=_number,
         place=_place,
         thresholds=findings.name_thresholds,
@@ -53,7 +53,7 @@ def _place(value: float) -> str:
     return f"{100 * min(1.0, max(0.0, value)):.2f}"
 
 
-def _share(part: float, whole: float) -> str:
+def _fraction(part: float, whole: float) -> str:
     """Writes a part of a whole in percent."""
     return f"{100 * part / whole:.1f} %" if whole else "\u2013"
 

@@ -84,7 +84,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 class Averages(keras.callbacks.SwapEMAWeights):
-    """Puts the weights' moving average into the model between epochs: it is judged and kept.
+    """Puts the weights' moving average into the model between epochs: it is evaluated and kept.
 
     The optimizer holds the weights that are trained meanwhile, and is saved with them.
     """

@@ -26,7 +26,7 @@ from trainer.model.backbones import BaseWeights
 
 
 def build(
-    config: TrainingConfig, size: ImageSize, *, kind: str, shares: Sequence[float]
+    config: TrainingConfig, size: ImageSize, *, kind: str, fractions: Sequence[float]
 ) -> tuple[keras.Model, BaseWeights]:
     """Builds the network, takes the weights --init_from gives, and checks --unfreeze_from.
 
@@ -36,14 +36,14 @@ def build(
         CallerError: weights can't be had or do not fit, or there is no such layer.
     """
     if config.init_from is None:
-        model, weights = network.build(config, size, kind=kind, shares=shares)
+        model, weights = network.build(config, size, kind=kind, fractions=fractions)
     else:
         source = pathlib.Path(config.init_from)
         chain = read_chain(source)
         own = config
         if config.init_parts != "head":  # the base comes from the run
             own = dataclasses.replace(config, weights="random")
-        model, weights = network.build(own, size, kind=kind, shares=shares)
+        model, weights = network.build(own, size, kind=kind, fractions=fractions)
         _copy(config, keras.models.load_model(source / "model.keras", compile=False), model)
         name = f"{config.init_parts} of {source} ({' -> '.join(chain)})"
         if config.init_parts == "head":
@@ -70,15 +70,15 @@ def read_chain(run: pathlib.Path) -> list[str]:
     return [*(description.get("chain") or [description["weights"]]), own]
 
 
-def check_apart(config: TrainingConfig, *, dataset: str, judged: Sequence[str]) -> None:
-    """Makes sure that no run of the chain learned from the images that judge this one.
+def check_apart(config: TrainingConfig, *, dataset: str, evaluated: Sequence[str]) -> None:
+    """Makes sure that no run of the chain learned from the images that evaluate this one.
 
     Goes back along the chain as far as its runs are still there.
 
     Args:
         config: the run's.
         dataset: name of its data set.
-        judged: splits on disk that judge it.
+        evaluated: splits on disk that evaluate it.
 
     Raises:
         CallerError: one did.
@@ -90,11 +90,12 @@ def check_apart(config: TrainingConfig, *, dataset: str, judged: Sequence[str]) 
         if description["dataset"] == dataset:
             splits = description["splits"]
             learned = {*splits["train"]["folds"], *splits["validation"]["folds"]}
-            if seen := sorted(learned.intersection(judged)):
+            if seen := sorted(learned.intersection(evaluated)):
                 raise CallerError(
                     f"--init_from={config.init_from}: {run} learned from {', '.join(seen)} of "
-                    f"{dataset}, which judges this run; take a run that never saw these images, or "
-                    "judge others with --test_fold"
+                    f"{dataset}, which evaluates this run; take a run that never saw these "
+                    f"images, or "
+                    "evaluate others with --test_fold"
                 )
         source = run_folder.read_json(run / "config.json")["init_from"]
 
@@ -108,10 +109,10 @@ def first_trained(model: keras.Model, config: TrainingConfig) -> int:
     if config.unfreeze_from is None:
         return 0
     layers = model.get_layer(network.BASE_LAYER).layers
-    share = parts.unfreeze_share(config)
-    if share is not None:
+    fraction = parts.unfreeze_fraction(config)
+    if fraction is not None:
         weighted = [index for index, layer in enumerate(layers) if layer.weights]
-        return weighted[-math.ceil(share * len(weighted))]
+        return weighted[-math.ceil(fraction * len(weighted))]
     names = [layer.name for layer in layers]
     if config.unfreeze_from not in names:
         close = difflib.get_close_matches(config.unfreeze_from, names, n=1)

@@ -210,7 +210,7 @@ def show_batch(path: pathlib.Path, folder: pathlib.Path) -> None:
 
 
 def dead_units(model: keras.Model, batches: tf.data.Dataset) -> dict[str, float]:
-    """Returns, by layer, the share of ReLU units of the head that are 0 on every image.
+    """Returns, by layer, the fraction of ReLU units of the head that are 0 on every image.
 
     Args:
         model: its own layers with ReLU are looked at, not those inside its base.

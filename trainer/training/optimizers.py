@@ -1,6 +1,6 @@
 """What moves the weights: flags -> a Keras optimizer, and callbacks that set its learning rate.
 
-Rates are functions of the epoch (and, in a warm-up, of the batch), so a run taken up goes on with
+Rates are functions of the epoch (and, in a warm-up, of the batch), so a run resumed goes on with
 them: the rate itself is saved with the optimizer.
 """
 
@@ -84,7 +84,7 @@ def follow(
     def next_rate(epoch: int, now: float) -> float:
         if epoch <= first:
             return now
-        here, before = (shape.share(e - first, epochs=last) for e in (epoch, epoch - 1))
+        here, before = (shape.fraction(e - first, epochs=last) for e in (epoch, epoch - 1))
         return now * here / before
 
     made: list[keras.callbacks.Callback] = []

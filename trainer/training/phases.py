@@ -93,7 +93,7 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
 
     Args:
         run: the run.
-        phase: the phase, its model compiled and taken up.
+        phase: the phase, its model compiled and resumed.
         start: first epoch of the phase.
         values: the monitored values of the epochs it has behind it.
     """

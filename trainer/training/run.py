@@ -17,7 +17,7 @@ from trainer.training import checkpoints, monitoring
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What a run learns from and is judged on; `test` is None where nothing is judged."""
+    """What a run learns from and is evaluated on; `test` is None where nothing is evaluated."""
 
     records: Records
     target: catalogue.Target

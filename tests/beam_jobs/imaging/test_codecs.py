@@ -305,14 +305,14 @@ STREAMS = {
 
 
 @pytest.mark.parametrize("ending", [b"", b"\xff\xd9"], ids=["cut", "cut_and_closed"])
-@pytest.mark.parametrize("share", [0.14, 0.5, 0.9])
+@pytest.mark.parametrize("fraction", [0.14, 0.5, 0.9])
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_with_a_part_of_its_pixels_is_rejected(name, share, ending, make_dicom):
+def test_a_stream_with_a_part_of_its_pixels_is_rejected(name, fraction, ending, make_dicom):
     """Its DICOM file is whole. libjpeg and OpenJPH would fill the rest, without an error."""
     syntax, bits, encode = STREAMS[name]
     pixels = smooth(bits)
     stream = bytes(encode(pixels, bits))
-    stream = stream[: int(share * len(stream))].rstrip(b"\xff") + ending
+    stream = stream[: int(fraction * len(stream))].rstrip(b"\xff") + ending
     data = image_of(make_dicom, pixels, [stream], syntax, bits=bits)
     assert reason_of(data) in ("truncated", "damaged_pixels")
 

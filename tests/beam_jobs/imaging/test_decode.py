@@ -92,7 +92,7 @@ def real_files(shared_data: pathlib.Path) -> dict[str, dict[str, str]]:
         return {row["file"]: row for row in csv.DictReader(file, delimiter="\t")}
 
 
-def test_every_file_of_the_manifest_is_judged(real_files):
+def test_every_file_of_the_manifest_is_evaluated(real_files):
     assert real_files.keys() == REAL_FILES.keys()
 
 
@@ -287,10 +287,10 @@ def test_no_half_image_comes_out_of_a_cut_file(rle, make_dicom):
 
 
 @pytest.mark.filterwarnings("ignore:End of file reached")
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.999])
-def test_a_real_image_cut_short_is_rejected(share, cbis_images):
+@pytest.mark.parametrize("fraction", [0.1, 0.5, 0.9, 0.999])
+def test_a_real_image_cut_short_is_rejected(fraction, cbis_images):
     data = min(cbis_images.glob("*/*.dcm"), key=lambda path: path.stat().st_size).read_bytes()
-    assert reason_of(data[: int(share * len(data))]) == "truncated"
+    assert reason_of(data[: int(fraction * len(data))]) == "truncated"
 
 
 @pytest.mark.parametrize(

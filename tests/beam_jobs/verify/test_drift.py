@@ -9,9 +9,9 @@ from scipy import stats
 from beam_jobs.verify import __main__, drift
 
 
-def test_shares_by_hand():
+def test_fractions_by_hand():
     first, second = {"1": 30, "2": 60, "3": 10}, {"1": 20, "2": 90, "4": 90}
-    got = drift.compare_shares(first, second)
+    got = drift.compare_fractions(first, second)
     assert (got.value, got.distance) == ("4", pytest.approx(0.45))
     counts = np.array([[30, 60, 10, 0], [20, 90, 0, 90]], float)
     wanted = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
@@ -22,9 +22,9 @@ def test_shares_by_hand():
 
 
 def test_chance_alone_is_no_drift():
-    assert not drift.compare_shares({"a": 6, "b": 4}, {"a": 4, "b": 6}).drifted
-    assert drift.compare_shares({"a": 600, "b": 400}, {"a": 400, "b": 600}).drifted
-    assert not drift.compare_shares({"a": 6}, {"a": 40}).drifted
+    assert not drift.compare_fractions({"a": 6, "b": 4}, {"a": 4, "b": 6}).drifted
+    assert drift.compare_fractions({"a": 600, "b": 400}, {"a": 400, "b": 600}).drifted
+    assert not drift.compare_fractions({"a": 6}, {"a": 40}).drifted
 
 
 def test_intensities_by_hand():

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from tests.trainer.finished_runs import PAPER, make_images, write_run
 from trainer.commands import compare, experiments
@@ -38,7 +38,7 @@ def runs(tmp_path):
 def ask(runs: pathlib.Path, *names: str) -> dict:
     """Compares runs by name; returns comparison.json."""
     where = [str(runs / name) for name in names]
-    config = JudgingConfig("compare", tuple(where), output_dir=str(runs / "page"))
+    config = EvaluationConfig("compare", tuple(where), output_dir=str(runs / "page"))
     assert compare.run(config) == 0
     return json.loads((runs / "page" / "comparison.json").read_text())
 
@@ -177,7 +177,7 @@ def test_common_images_are_counted(runs):
     ]
 
 
-def test_who_is_right_on_images_all_were_judged_on(runs):
+def test_who_is_right_on_images_all_were_evaluated_on(runs):
     content = ask(runs, "right", "mixed", "wrong")
     assert content["agreement"] == {"images": 20, "all_right": 0, "all_wrong": 0, "divided": 20}
     content = ask(runs, "right", "mixed")
@@ -279,7 +279,7 @@ def test_a_run_begins_from_the_one_beside_it(flagfiles):
     assert experiments.flags_of("g", flagfiles, root)[1:] == ["--run_dir=elsewhere/g"]
 
 
-def test_runs_do_not_share_a_folder(tmp_path):
+def test_runs_do_not_fraction_a_folder(tmp_path):
     run = start("--run_dir=mine", cwd=tmp_path, module="trainer.commands.experiments")
     assert run.returncode == 2
     assert run.stderr.startswith("error: --run_dir: every experiment has a folder of its own; --ru")

@@ -51,7 +51,7 @@ def read_json(path: pathlib.Path) -> dict:
     return json.loads(path.read_text())
 
 
-def test_every_image_is_judged_once_by_the_run_that_never_saw_it(finished, folds_dir):
+def test_every_image_is_evaluated_once_by_the_run_that_never_saw_it(finished, folds_dir):
     with (folds_dir / "sources.csv").open(newline="") as file:
         rows = {row["image_id"]: row for row in csv.DictReader(file)}
     pooled = predictions.read(finished / "predictions.csv")
@@ -70,17 +70,17 @@ def test_every_image_is_judged_once_by_the_run_that_never_saw_it(finished, folds
 
 
 @pytest.mark.parametrize(
-    ("judged", "validating", "training"),
+    ("evaluated", "validating", "training"),
     [("fold0", "fold1", "fold2"), ("fold1", "fold2", "fold0"), ("fold2", "fold0", "fold1")],
 )
-def test_one_fold_is_judged_the_next_validates_the_rest_train(
-    finished, judged, validating, training
+def test_one_fold_is_evaluated_the_next_validates_the_rest_train(
+    finished, evaluated, validating, training
 ):
-    run = read_json(finished / judged / "run.json")
+    run = read_json(finished / evaluated / "run.json")
     assert {name: split["folds"] for name, split in run["splits"].items()} == {
         "train": [training],
         "validation": [validating],
-        judged: [judged],
+        evaluated: [evaluated],
     }
 
 
@@ -129,7 +129,9 @@ def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_di
     assert (finished / "predictions.csv").read_bytes() == pooled
 
 
-def test_a_fold_judged_before_there_was_calibration_is_judged_again(finished, folds_dir, tmp_path):
+def test_a_fold_evaluated_before_there_was_calibration_is_evaluated_again(
+    finished, folds_dir, tmp_path
+):
     """Nothing is trained again; the other folds are left alone."""
     run = shutil.copytree(finished, tmp_path / "run")
     (run / "fold1" / "calibration.json").unlink()
@@ -186,10 +188,10 @@ def test_the_folder_is_no_single_run(finished, folds_dir):
 
 def test_the_test_split_is_left_alone(records_dir, listed, tmp_path):
     data = train.open_data(config(records_dir, tmp_path, mode="train", test_fold=3, fold=0))
-    parts = {data.train.name: data.train, "validation": data.validation, "judged": data.test}
+    parts = {data.train.name: data.train, "validation": data.validation, "evaluated": data.test}
     images = {name: {image["image_id"] for image in part.images} for name, part in parts.items()}
     folds = {name: {listed[image]["split"] for image in names} for name, names in images.items()}
-    assert folds == {"train": {"fold1", "fold2"}, "validation": {"fold0"}, "judged": {"fold3"}}
+    assert folds == {"train": {"fold1", "fold2"}, "validation": {"fold0"}, "evaluated": {"fold3"}}
 
 
 def test_records_without_a_test_split_are_refused_by_a_plain_run(folds_dir, tmp_path):
@@ -207,7 +209,7 @@ def test_no_fold_begins_out_of_time(folds_dir, tmp_path):
 
 
 def test_what_a_later_fold_lacks_is_said_before_the_first_trains(records_dir, tmp_path):
-    """Of four folds the last has no malignant image; it validates when fold 2 is judged."""
+    """Of four folds the last has no malignant image; it validates when fold 2 is evaluated."""
     copy = shutil.copytree(records_dir, tmp_path / "copy")
     with (copy / "sources.csv").open(newline="") as file:
         table = list(csv.DictReader(file))
@@ -222,7 +224,7 @@ def test_what_a_later_fold_lacks_is_said_before_the_first_trains(records_dir, tm
     assert not (tmp_path / "run").exists()
 
 
-def test_images_lost_since_their_fold_was_judged_are_no_secret(finished, folds_dir, tmp_path):
+def test_images_lost_since_their_fold_was_evaluated_are_no_secret(finished, folds_dir, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     copy = shutil.copytree(folds_dir, tmp_path / "copy")
     shard = sorted(copy.glob("*fold0.tfrecord*"))[0]
@@ -230,7 +232,7 @@ def test_images_lost_since_their_fold_was_judged_are_no_secret(finished, folds_d
     content[100] ^= 1
     shard.write_bytes(content)
     with pytest.raises(
-        CallerError, match=r"judged 36 images, now 35 can be read; records were dam"
+        CallerError, match=r"evaluated 36 images, now 35 can be read; records were dam"
     ):
         cross_validate.cross_validate(config(copy, run, skip_damaged=True))
 

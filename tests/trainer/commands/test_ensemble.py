@@ -9,7 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from tests.trainer.conftest import edit_manifest
@@ -64,7 +64,7 @@ def runs(records_dir, tmp_path_factory):
 
 def average(output_dir: pathlib.Path, *folders: pathlib.Path, **options) -> pathlib.Path:
     names = tuple(map(str, folders))
-    config = JudgingConfig("ensemble", names, output_dir=str(output_dir), **options)
+    config = EvaluationConfig("ensemble", names, output_dir=str(output_dir), **options)
     assert ensemble.run(config) == 0
     return output_dir
 
@@ -92,8 +92,8 @@ def test_calibration_and_threshold_are_those_of_the_mean(both):
     fitted = read(both / "calibration.json")
     expected = calibration.fit(images, label_names=("benign", "malignant"))
     assert fitted == {**expected, "test_time_augmentation": "none"}
-    judged = predictions.read(both / "predictions.csv")
-    assert judged == calibration.apply(expected, judged)
+    evaluated = predictions.read(both / "predictions.csv")
+    assert evaluated == calibration.apply(expected, evaluated)
 
 
 def test_the_folder_is_that_of_a_run(runs, both):
@@ -108,7 +108,7 @@ def test_the_folder_is_that_of_a_run(runs, both):
     assert "2 trained networks (MobileNet, " in (both / "report.html").read_text()
 
 
-def test_a_cross_validation_stands_for_its_folds_and_is_judged_on_test(runs, tmp_path, capsys):
+def test_a_cross_validation_stands_for_its_folds_and_is_evaluated_on_test(runs, tmp_path, capsys):
     found = average(tmp_path / "out", runs / "folds", tta="flip")
     score, report = capsys.readouterr().out.splitlines()[-2:]
     assert score.startswith("test AUC ")
@@ -130,7 +130,7 @@ def test_a_cross_validation_stands_for_its_folds_and_is_judged_on_test(runs, tmp
     assert predictions.read(found / "validation_predictions.csv") == []
 
 
-def test_runs_judged_on_one_fold_are_judged_there_together(runs, tmp_path, listed):
+def test_runs_evaluated_on_one_fold_are_evaluated_there_together(runs, tmp_path, listed):
     other = shutil.copytree(runs / "folds" / "fold0", tmp_path / "other")
     found = average(tmp_path / "out", runs / "folds" / "fold0", other)
     images = predictions.read(found / "predictions.csv")
@@ -186,12 +186,12 @@ def test_the_same_run_twice(runs, both, names):
 
 
 def test_members_that_began_with_weights_of_a_run_that_saw_the_images(runs, tmp_path):
-    """Run a validates on fold0, which judges these two."""
+    """Run a validates on fold0, which evaluates these two."""
     others = [
         edited(runs / "folds" / "fold0", tmp_path / name, "config.json", init_from=str(runs / "a"))
         for name in "cd"
     ]
-    with pytest.raises(CallerError, match=r"learned from fold0 of cbis_ddsm, which judges this"):
+    with pytest.raises(CallerError, match=r"learned from fold0 of cbis_ddsm, which evaluates this"):
         average(tmp_path / "out", *others)
 
 
@@ -215,4 +215,4 @@ def test_a_folder_that_holds_something_else(runs):
 
 def test_the_command_line_lacks_something():
     with pytest.raises(CallerError, match=r"--mode=ensemble needs folders of finished runs, or of"):
-        JudgingConfig("ensemble", ("a", "b"))
+        EvaluationConfig("ensemble", ("a", "b"))

@@ -231,8 +231,8 @@ def test_one_step_on_phantoms(name, parse_flags, phantoms):
     images, labels = next(batches.as_numpy_iterator())
     classes = data.train.labels
     weights = class_balance.choose_class_weights(config, classes, data.target)
-    shares = class_balance.weighted_shares(config, classes, weights)
-    model, _ = network.build(config, data.records.size, shares=shares)
+    fractions = class_balance.weighted_fractions(config, classes, weights)
+    model, _ = network.build(config, data.records.size, fractions=fractions)
     network.freeze_base(model)
     base = model.get_layer(network.BASE_LAYER)
     frozen = values(base.weights)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import explain, train
@@ -50,7 +50,7 @@ def run_dir(records_dir, tmp_path_factory) -> pathlib.Path:
 
 def ask(run_dir: pathlib.Path, *arguments: str, **options: object) -> int:
     return explain.run(
-        JudgingConfig(mode="explain", run=str(run_dir), arguments=arguments, **options)
+        EvaluationConfig(mode="explain", run=str(run_dir), arguments=arguments, **options)
     )
 
 
@@ -126,9 +126,9 @@ def test_a_split_on_the_images_it_was_made_from(run_dir, images_dir, monkeypatch
 
 
 def test_worst_of_several_classes():
-    shares = {"a": (0.2, 0.5, 0.3), "b": (0.7, 0.2, 0.1), "c": (0.1, 0.1, 0.8)}
+    fractions = {"a": (0.2, 0.5, 0.3), "b": (0.7, 0.2, 0.1), "c": (0.1, 0.1, 0.8)}
     predicted = [
-        Prediction(name, name, 1, 1 - row[0], probabilities=row) for name, row in shares.items()
+        Prediction(name, name, 1, 1 - row[0], probabilities=row) for name, row in fractions.items()
     ]
     chosen = explained_images.choose_worst(predicted, 2)
     assert [image.image_id for image in chosen] == ["c", "b"]
@@ -165,12 +165,12 @@ def test_pointing_without_images_or_places(run_dir, records_dir, tmp_path):
         ({"pointing": True}, "--pointing needs --data_dir"),
         ({"pointing": True, "data_dir": ".", "arguments": ("a.dcm",)}, "plays the images of"),
         ({"sanity": True, "layer": "conv1"}, "--sanity and --layer are two questions"),
-        ({"tta": "flip"}, "--tta=flip: --mode=explain goes by what the run was judged with"),
+        ({"tta": "flip"}, "--tta=flip: --mode=explain goes by what the run was evaluated with"),
     ],
 )
 def test_questions_that_make_no_sense(options, message):
     with pytest.raises(CallerError, match=message):
-        JudgingConfig(mode="explain", run="runs/a", **options)
+        EvaluationConfig(mode="explain", run="runs/a", **options)
 
 
 def test_no_such_run(tmp_path):

@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -52,7 +52,7 @@ def run_dir(records_dir, test_images, tmp_path_factory) -> pathlib.Path:
     model, _ = network.build(config, SIZE)
     wake(model, np.stack(list(test_images.values())))
     model.save(directory / "model.keras")
-    return train.train(config)  # judges the model that is there
+    return train.train(config)  # evaluates the model that is there
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_litert_takes_no_operations_of_tensorflow(exported):
 
 
 def test_nothing_is_written_over(run_dir, exported, tmp_path):
-    again = JudgingConfig(mode="export", run=str(run_dir), formats="onnx")
+    again = EvaluationConfig(mode="export", run=str(run_dir), formats="onnx")
     with pytest.raises(CallerError, match=r"model.onnx is there already; remove it or give anoth"):
         export.run(again)
     (tmp_path / "export.json").write_text('{"model_sha256": "0"}')
@@ -219,10 +219,10 @@ HEADS = {
 
 @pytest.mark.parametrize("name", HEADS)
 def test_all_kinds_of_networks(name, tmp_path):
-    options, kind, shares = HEADS[name]
+    options, kind, fractions = HEADS[name]
     keras.utils.set_random_seed(1)
     config = TrainingConfig(**{**OPTIONS, **options})
-    model, _ = network.build(config, ImageSize(64, 48), kind=kind, shares=shares)
+    model, _ = network.build(config, ImageSize(64, 48), kind=kind, fractions=fractions)
     images = check.make_up_images(ImageSize(64, 48))
     wake(model, images)
     expected = model.predict(images, verbose=0)

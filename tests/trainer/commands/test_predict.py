@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logit
 
-from flags.judging import JudgingConfig
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import predict, train
@@ -39,7 +39,7 @@ def convert(data_dir: pathlib.Path, output_dir: pathlib.Path, *arguments: str) -
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> pathlib.Path:
-    """Where the phantoms lie that `run` learned from and is judged on, DICOM."""
+    """Where the phantoms lie that `run` learned from and is evaluated on, DICOM."""
     return tmp_path_factory.mktemp("images")
 
 
@@ -62,7 +62,7 @@ def run(images, tmp_path_factory) -> pathlib.Path:
 
 def ask(run: pathlib.Path, output_dir: pathlib.Path, *images: pathlib.Path, **how) -> dict:
     """Predicts in this process; returns predictions.json with the exit code."""
-    config = JudgingConfig(
+    config = EvaluationConfig(
         mode="predict",
         arguments=tuple(map(str, images)),
         run=str(run),
@@ -73,7 +73,7 @@ def ask(run: pathlib.Path, output_dir: pathlib.Path, *images: pathlib.Path, **ho
     return {**json.loads((output_dir / "predictions.json").read_text()), "code": code}
 
 
-def judged(run: pathlib.Path) -> dict[str, dict[str, str]]:
+def evaluated(run: pathlib.Path) -> dict[str, dict[str, str]]:
     with (run / "predictions.csv").open(newline="") as file:
         return {row["image_id"]: row for row in csv.DictReader(file)}
 
@@ -89,7 +89,7 @@ def answers(run, images, tmp_path_factory):
     """The test images' answers, and the folder of the outputs."""
     output_dir = tmp_path_factory.mktemp("answers") / "predictions"
     files = file_of(run, images)
-    told = ask(run, output_dir, *(files[name] for name in judged(run)))
+    told = ask(run, output_dir, *(files[name] for name in evaluated(run)))
     return told, output_dir
 
 
@@ -97,7 +97,7 @@ def test_a_image_is_predicted_as_its_record_was(run, images, answers):
     """Files with nothing but their headers: the probabilities of predictions.csv."""
     told, _ = answers
     assert told["code"] == 0
-    wanted = judged(run)
+    wanted = evaluated(run)
     files = file_of(run, images)
     assert len(wanted) == len(told["images"]) >= 6
     for image, (name, row) in zip(told["images"], wanted.items(), strict=True):
@@ -132,7 +132,7 @@ def test_images_of_a_breast_are_averaged(run, answers):
     told, output_dir = answers
     groups: dict[tuple[str, str], list[float]] = {}
     numbers: dict[str, set[int]] = {}
-    for image, row in zip(told["images"], judged(run).values(), strict=True):
+    for image, row in zip(told["images"], evaluated(run).values(), strict=True):
         groups.setdefault((row["patient_id"], row["side"]), []).append(image["probability"])
         numbers.setdefault(row["patient_id"], set()).add(image["exam"])
     assert [len(found) for found in numbers.values()] == [1] * len(numbers)
@@ -263,7 +263,7 @@ def test_an_old_run_whose_records_are_there(run, images, tmp_path):
     assert told["images"][0]["probability"] == now["probability"]
     assert told["images"][0]["distance"] == pytest.approx(now["distance"])
     assert (told["images"][0]["threshold"], told["images"][0]["calibrated"]) == (0.5, None)
-    assert "probabilities are not calibrated: it was judged before" in told["warnings"][1]
+    assert "probabilities are not calibrated: it was evaluated before" in told["warnings"][1]
 
 
 def test_an_old_run_whose_records_are_gone(run, images, tmp_path):

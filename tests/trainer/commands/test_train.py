@@ -214,7 +214,7 @@ def read_history(run: pathlib.Path) -> list[dict[str, str]]:
 
 
 def assert_the_best_average_was_kept(run, records_dir):
-    """The saved model has the lowest validation loss: what was judged is the average."""
+    """The saved model has the lowest validation loss: what was evaluated is the average."""
     tfds = pytest.importorskip("tensorflow_datasets")
     examples = list(
         tfds.as_numpy(tfds.builder_from_directory(str(records_dir)).as_dataset(split="fold0"))
@@ -287,7 +287,7 @@ def test_a_chain_in_sixteen_bits(finished, records_dir, tmp_path):
     assert {str(weight.dtype) for weight in bases[1].weights} == {"float32"}
 
 
-def test_a_finished_run_is_judged_again_not_trained_again(finished, records_dir):
+def test_a_finished_run_is_evaluated_again_not_trained_again(finished, records_dir):
     model = (finished / "model.keras").read_bytes()
     report = (finished / "report.html").read_bytes()
     (finished / "report.html").unlink()

@@ -53,7 +53,7 @@ def begun(records_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lines(begun, records_dir):
-    """What the search says when it was taken up and has ended."""
+    """What the search says when it was resumed and has ended."""
     return tune.tune(config(records_dir, begun, trials=3))
 
 
@@ -81,7 +81,7 @@ def test_a_killed_trial_is_done_again_in_its_folder(begun, lines):
 
 
 @pytest.mark.slow
-def test_a_trial_is_a_run_folder_that_judges_nothing(begun, lines):
+def test_a_trial_is_a_run_folder_that_evaluates_nothing(begun, lines):
     folder = begun / "search" / "trials" / "000"
     assert (folder / "model.keras").is_file()
     assert not (folder / "predictions.csv").exists()
@@ -183,7 +183,7 @@ RANGES = (
 
 
 def drawn(sampler: str, *, seed: int = 1, killed: int = -1) -> list[dict[str, object]]:
-    """Twelve draws, each with a made-up score; one of them killed and taken up again."""
+    """Twelve draws, each with a made-up score; one of them killed and resumed again."""
     study = optuna.create_study()
     plain = TrainingConfig(mode="tune", space="x", sampler=sampler, seed=seed)
     search = tune.Search(plain, RANGES, pathlib.Path("search"), study)

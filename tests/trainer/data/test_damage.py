@@ -54,7 +54,7 @@ def test_stretches_are_the_frames_of_another_reader(shard):
 )
 def test_any_changed_byte_is_found(shard, tmp_path, byte, stretch, left):
     change(shard, byte)
-    assert damage.find(shard) == [damage.Stretch(*stretch, sound=False)]
+    assert damage.find(shard) == [damage.ByteRange(*stretch, sound=False)]
     damage.copy_sound(shard, tmp_path / "copy")
     read = tf.data.TFRecordDataset(str(tmp_path / "copy")).as_numpy_iterator()
     assert list(read) == [DATA[index] for index in left]
@@ -62,7 +62,7 @@ def test_any_changed_byte_is_found(shard, tmp_path, byte, stretch, left):
 
 def test_a_cut_file_ends_at_its_last_whole_record(shard):
     shard.write_bytes(shard.read_bytes()[:640])
-    assert damage.find(shard) == [damage.Stretch(3, 37, 640, sound=False)]
+    assert damage.find(shard) == [damage.ByteRange(3, 37, 640, sound=False)]
 
 
 def test_two_damages_of_one_shard(shard):

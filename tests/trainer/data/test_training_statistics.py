@@ -83,15 +83,16 @@ def test_distance_and_limit_are_those_of_scipy():
         held_out += distances(images[others], images[these])
     assert known["cloud"]["limit"] == pytest.approx(max(held_out), rel=1e-9)
     asked = draw(1, seed=4)
-    found = training_statistics.judge(known, asked[0], SIZE)
+    found = training_statistics.compare(known, asked[0], SIZE)
     assert found.distance == pytest.approx(distances(images, asked)[0], rel=1e-9)
 
 
 def test_images_like_the_training_images_are_seldom_called_unlike():
-    """Of 2,000 further images from the same source no more than twice the share promised."""
+    """Of 2,000 further images from the same source no more than twice the fraction promised."""
     known = known_of(600)
     alarms = [
-        bool(training_statistics.judge(known, image, SIZE).reasons) for image in draw(2000, seed=9)
+        bool(training_statistics.compare(known, image, SIZE).reasons)
+        for image in draw(2000, seed=9)
     ]
     assert 0 < sum(alarms) < 2 * training_statistics.FALSE_ALARMS * len(alarms)
 
@@ -101,7 +102,7 @@ def test_the_limit_does_not_take_the_furthest_image_where_there_are_many():
     images = draw(300, seed=0)
     images[7] += 50
     known = training_statistics.fit(images, [str(number) for number in range(300)], [SIZE] * 300)
-    assert training_statistics.judge(known, images[7], SIZE).reasons
+    assert training_statistics.compare(known, images[7], SIZE).reasons
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_the_limit_does_not_take_the_furthest_image_where_there_are_many():
     ],
 )
 def test_a_native_size_is_outside_by_a_quarter(size, unlike):
-    reasons = training_statistics.judge(known_of(40), np.array(GREY + DETAIL), size).reasons
+    reasons = training_statistics.compare(known_of(40), np.array(GREY + DETAIL), size).reasons
     assert bool(reasons) == unlike
     if unlike:
         assert reasons == (f"its size is {size[0]}x{size[1]} pixels, theirs all 2000x1500",)
@@ -126,7 +127,7 @@ def test_the_furthest_figures_are_named_with_their_range():
     strange = np.array(GREY + DETAIL)
     strange[7] = -0.1
     images = draw(40, seed=0)
-    (reason,) = training_statistics.judge(known_of(40), strange, SIZE).reasons
+    (reason,) = training_statistics.compare(known_of(40), strange, SIZE).reasons
     low, high = 10 ** images[:, 7].min(), 10 ** images[:, 7].max()
     assert f"detail of 16 pixels 0.794 (theirs {low:.3g} to {high:.3g})" in reason
     assert "mean grey" not in reason
@@ -138,8 +139,8 @@ def test_images_that_are_all_alike():
     known = training_statistics.fit(images, [str(number) for number in range(30)], [SIZE] * 30)
     json.dumps(known, allow_nan=False)
     assert known["cloud"]["limit"] == pytest.approx(20.090**0.5, abs=1e-4)  # table of chi-square
-    assert training_statistics.judge(known, images[0] + 0.01, SIZE).reasons == ()
-    assert training_statistics.judge(known, images[0] + 0.1, SIZE).reasons
+    assert training_statistics.compare(known, images[0] + 0.01, SIZE).reasons == ()
+    assert training_statistics.compare(known, images[0] + 0.1, SIZE).reasons
 
 
 @pytest.mark.parametrize(("images", "patients"), [(9, 9), (20, 1)])
@@ -148,6 +149,6 @@ def test_too_few_images_say_so(images, patients):
     known = training_statistics.fit(draw(images, 0), names, [SIZE] * images)
     said = known["cloud"]["not_defined_because"]
     assert said.startswith(f"{images} training images of {patients} patients, at least 10")
-    found = training_statistics.judge(known, draw(1, 1)[0], (10, 10))
+    found = training_statistics.compare(known, draw(1, 1)[0], (10, 10))
     assert found.distance is None
     assert len(found.reasons) == 1

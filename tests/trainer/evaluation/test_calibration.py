@@ -223,7 +223,7 @@ def test_the_answer_of_grades_is_the_median():
     assert calibration.answer_of(image, ordinal=True) == 1
 
 
-def test_a_run_judged_before_there_was_calibration(tmp_path):
+def test_a_run_evaluated_before_there_was_calibration(tmp_path):
     assert calibration.read(tmp_path) is None
 
 

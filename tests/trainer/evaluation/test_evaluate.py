@@ -1,4 +1,4 @@
-"""Judging a run: what the validation images teach, views of images, runs from before."""
+"""Evaluating a run: what the validation images teach, views of images, runs from before."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def read(path: pathlib.Path) -> dict:
     return json.loads(path.read_text())
 
 
-def judge_again(run: pathlib.Path, **options) -> None:
+def evaluate_again(run: pathlib.Path, **options) -> None:
     program._evaluate(TrainingConfig(mode="evaluate", run_dir=str(run), **options))
 
 
-def test_a_network_that_gives_no_number_is_not_judged(finished):
+def test_a_network_that_gives_no_number_is_not_evaluated(finished):
     config, _ = run_folder.read_config(finished)
     data = train.open_data(config)
     pixels = keras.Input((data.records.size.height, data.records.size.width, 1), dtype="uint16")
@@ -124,7 +124,7 @@ def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
     assert read(tmp_path / "run.json")["test_time_augmentation"] == "flip"
 
 
-def test_the_judged_images_teach_nothing(data, tmp_path):
+def test_the_evaluated_images_teach_nothing(data, tmp_path):
     validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
     evaluate.write(tmp_path, predicted, validated, data, {}, tta="none")
     learned = (tmp_path / "calibration.json").read_bytes()
@@ -143,7 +143,7 @@ def test_without_validation_images_nothing_is_calibrated(data, tmp_path):
         assert (image.calibrated, image.threshold) == (None, None)
 
 
-def test_a_run_judged_before_there_was_calibration_gets_it(finished, tmp_path):
+def test_a_run_evaluated_before_there_was_calibration_gets_it(finished, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     for name in NEW_FILES:
         (run / name).unlink()
@@ -151,14 +151,14 @@ def test_a_run_judged_before_there_was_calibration_gets_it(finished, tmp_path):
         rows = [row[:10] for row in csv.reader(file)]
     with (run / "predictions.csv").open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
-    judge_again(run)
+    evaluate_again(run)
     for name in (*NEW_FILES, "predictions.csv"):
         assert (run / name).read_bytes() == (finished / name).read_bytes()
 
 
 def test_views_are_averaged_and_the_files_say_so(finished, records_dir, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
-    judge_again(run, tta="flip")
+    evaluate_again(run, tta="flip")
     assert read(run / "run.json")["test_time_augmentation"] == "flip"
     fitted = read(run / "calibration.json")
     assert fitted["test_time_augmentation"] == "flip"
@@ -180,4 +180,4 @@ def test_views_are_averaged_and_the_files_say_so(finished, records_dir, tmp_path
 
 def test_unknown_views_are_refused(finished):
     with pytest.raises(CallerError, match="--tta=turn is not one of none, flip, dihedral"):
-        judge_again(finished, tta="turn")
+        evaluate_again(finished, tta="turn")

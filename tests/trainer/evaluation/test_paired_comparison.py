@@ -54,12 +54,12 @@ def test_differences_are_those_of_scikit_learn(two):
     (made,) = paired_comparison.compare(two[0], two[1:])
     labels, one, _ = columns(two[0])
     _, other, _ = columns(two[1])
-    assert list(made["figures"]) == list(BY_SCIKIT_LEARN)
+    assert list(made["metrics"]) == list(BY_SCIKIT_LEARN)
     for name, score in BY_SCIKIT_LEARN.items():
-        figure = made["figures"][name]
+        metric = made["metrics"][name]
         expected = (score(labels, one), score(labels, other))
-        assert (figure["baseline"], figure["run"]) == pytest.approx(expected, rel=0, abs=1e-9)
-        assert figure["value"] == pytest.approx(expected[1] - expected[0], rel=0, abs=1e-9)
+        assert (metric["baseline"], metric["run"]) == pytest.approx(expected, rel=0, abs=1e-9)
+        assert metric["value"] == pytest.approx(expected[1] - expected[0], rel=0, abs=1e-9)
 
 
 def test_intervals_and_p_draw_patients_for_both_runs_alike(two):
@@ -83,12 +83,12 @@ def test_intervals_and_p_draw_patients_for_both_runs_alike(two):
         differences["accuracy"].append(right[1] - right[0])
     for name in ("recall", "precision", "accuracy"):
         values = np.array(differences[name])
-        figure = made["figures"][name]
+        metric = made["metrics"][name]
         low, high = np.percentile(values, [2.5, 97.5])
-        assert (figure["low"], figure["high"]) == pytest.approx((low, high), rel=0, abs=1e-9)
+        assert (metric["low"], metric["high"]) == pytest.approx((low, high), rel=0, abs=1e-9)
         below, above = sum(value <= 0 for value in values), sum(value >= 0 for value in values)
         expected = min(1, 2 * (1 + min(below, above)) / 2001)
-        assert figure["p_by_patient"] == pytest.approx(expected, rel=0, abs=1e-9)
+        assert metric["p_by_patient"] == pytest.approx(expected, rel=0, abs=1e-9)
 
 
 def test_p_is_the_larger_of_the_two_tests(two):
@@ -99,14 +99,14 @@ def test_p_is_the_larger_of_the_two_tests(two):
     expected = stats.binomtest(alone[0], sum(alone)).pvalue
     assert made["mcnemar"]["p"] == pytest.approx(expected, rel=0, abs=1e-9)
     for name, test in (("accuracy", "mcnemar"), ("auc", "delong")):
-        figure = made["figures"][name]
-        assert figure["p_by_image"] == made[test]["p"]
-        assert figure["p"] == max(figure["p_by_image"], figure["p_by_patient"])
+        metric = made["metrics"][name]
+        assert metric["p_by_image"] == made[test]["p"]
+        assert metric["p"] == max(metric["p_by_image"], metric["p_by_patient"])
     for name in ("precision", "f1"):
-        assert made["figures"][name]["p"] == made["figures"][name]["p_by_patient"]
+        assert made["metrics"][name]["p"] == made["metrics"][name]["p_by_patient"]
     found = [one & (columns(two[0])[0] == 1) for one in right]
     expected = stats.binomtest((found[0] & ~found[1]).sum(), (found[0] ^ found[1]).sum()).pvalue
-    assert made["figures"]["recall"]["p_by_image"] == pytest.approx(expected, rel=0, abs=1e-9)
+    assert made["metrics"]["recall"]["p_by_image"] == pytest.approx(expected, rel=0, abs=1e-9)
     counts = sum(made["mcnemar"][key] for key in ("both_right", "both_wrong"))
     assert counts + sum(alone) == made["images"] == 60
 
@@ -114,13 +114,13 @@ def test_p_is_the_larger_of_the_two_tests(two):
 def test_all_p_values_are_adjusted_together(make):
     runs = [make(name, make_images(random_answers(seed))) for seed, name in enumerate("abcd")]
     made = paired_comparison.compare(runs[0], runs[1:])
-    figures = [figure for one in made for figure in one["figures"].values()]
-    assert len(figures) == 15
-    smallest = min(figures, key=lambda figure: figure["p"])
+    metrics = [metric for one in made for metric in one["metrics"].values()]
+    assert len(metrics) == 15
+    smallest = min(metrics, key=lambda metric: metric["p"])
     assert smallest["p_holm"] == pytest.approx(min(1, 15 * smallest["p"]))
-    for figure in figures:
-        assert figure["p_holm"] >= figure["p"]
-        assert figure["more_than_noise"] == (figure["p_holm"] < 0.05)
+    for metric in metrics:
+        assert metric["p_holm"] >= metric["p"]
+        assert metric["more_than_noise"] == (metric["p_holm"] < 0.05)
 
 
 def test_a_real_difference_is_more_than_noise(make):
@@ -128,16 +128,16 @@ def test_a_real_difference_is_more_than_noise(make):
     runs = [make("chance", make_images(random_answers(1, 200, strength=0.0)))]
     runs.append(make("good", make_images(random_answers(2, 200, strength=0.8))))
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    assert made["figures"]["accuracy"]["more_than_noise"]
-    assert made["figures"]["auc"]["more_than_noise"]
-    assert made["figures"]["auc"]["low"] > 0.2
+    assert made["metrics"]["accuracy"]["more_than_noise"]
+    assert made["metrics"]["auc"]["more_than_noise"]
+    assert made["metrics"]["auc"]["low"] > 0.2
 
 
 def test_many_tests_do_not_drown_the_smallest_p(make):
-    """22 runs of 5 figures: the bootstrap draws so often that p times 110 stays below 0.05."""
+    """22 runs of 5 metrics: the bootstrap draws so often that p times 110 stays below 0.05."""
     good = make("good", make_images(random_answers(2)))
-    draws = paired_comparison.draws_for(good, [good] * 22)
-    assert 2 / (draws.resamples + 1) * 110 < 0.01
+    bootstrap = paired_comparison.bootstrap_for(good, [good] * 22)
+    assert 2 / (bootstrap.resamples + 1) * 110 < 0.01
 
 
 def test_swapped_runs_differ_the_other_way(two):
@@ -145,19 +145,19 @@ def test_swapped_runs_differ_the_other_way(two):
         paired_comparison.compare(two[0], two[1:]),
         paired_comparison.compare(two[1], two[:1]),
     )
-    for name, figure in one["figures"].items():
-        swapped = other["figures"][name]
-        assert swapped["value"] == pytest.approx(-figure["value"], abs=1e-12)
-        assert (swapped["low"], swapped["high"]) == pytest.approx((-figure["high"], -figure["low"]))
-        assert swapped["p"] == pytest.approx(figure["p"], abs=1e-9)
+    for name, metric in one["metrics"].items():
+        swapped = other["metrics"][name]
+        assert swapped["value"] == pytest.approx(-metric["value"], abs=1e-12)
+        assert (swapped["low"], swapped["high"]) == pytest.approx((-metric["high"], -metric["low"]))
+        assert swapped["p"] == pytest.approx(metric["p"], abs=1e-9)
 
 
 def test_a_run_does_not_differ_from_itself(two):
     twin = dataclasses.replace(two[0], name="twin")
     (made,) = paired_comparison.compare(two[0], [twin])
-    for figure in made["figures"].values():
-        assert (figure["value"], figure["low"], figure["high"]) == (0, 0, 0)
-        assert (figure["p"], figure["p_holm"], figure["more_than_noise"]) == (1, 1, False)
+    for metric in made["metrics"].values():
+        assert (metric["value"], metric["low"], metric["high"]) == (0, 0, 0)
+        assert (metric["p"], metric["p_holm"], metric["more_than_noise"]) == (1, 1, False)
 
 
 def test_only_common_images_count(make):
@@ -168,48 +168,50 @@ def test_only_common_images_count(make):
     assert (made["images"], made["patients"], made["same_images"]) == (40, 20, False)
     common = [f"image{number}" for number in range(20, 60)]
     right = np.mean([(one.images[f].probability > 0.5) == one.images[f].label for f in common])
-    assert made["figures"]["accuracy"]["baseline"] == pytest.approx(right)
+    assert made["metrics"]["accuracy"]["baseline"] == pytest.approx(right)
 
 
 def test_more_than_two_classes(make):
     random = np.random.default_rng(3)
     labels = np.arange(90) % 3
     names = ("A", "B", "C")
-    runs, shares = [], []
+    runs, fractions = [], []
     for name in "xy":
-        share = random.dirichlet(np.ones(3), 90) + 0.3 * np.eye(3)[labels]
-        share /= share.sum(axis=1, keepdims=True)
-        shares.append(share)
-        images = make_images([tuple(row) for row in share.tolist()], labels, per_patient=3)
+        fraction = random.dirichlet(np.ones(3), 90) + 0.3 * np.eye(3)[labels]
+        fraction /= fraction.sum(axis=1, keepdims=True)
+        fractions.append(fraction)
+        images = make_images([tuple(row) for row in fraction.tolist()], labels, per_patient=3)
         runs.append(make(name, images, names=names, target="density", kind="categorical"))
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    expected = [sk.f1_score(labels, share.argmax(axis=1), average="macro") for share in shares]
-    figure = made["figures"]["macro_f1"]
-    assert (figure["baseline"], figure["run"]) == pytest.approx(expected, rel=0, abs=1e-9)
-    areas = [sk.roc_auc_score(labels, share, multi_class="ovr") for share in shares]
-    found = made["figures"]["auc"]
+    expected = [
+        sk.f1_score(labels, fraction.argmax(axis=1), average="macro") for fraction in fractions
+    ]
+    metric = made["metrics"]["macro_f1"]
+    assert (metric["baseline"], metric["run"]) == pytest.approx(expected, rel=0, abs=1e-9)
+    areas = [sk.roc_auc_score(labels, fraction, multi_class="ovr") for fraction in fractions]
+    found = made["metrics"]["auc"]
     assert found["value"] == pytest.approx(areas[1] - areas[0], rel=0, abs=1e-9)
     assert found["p_by_image"] is None
     assert made["delong"] == {"not_defined_because": "DeLong's test is of two classes"}
-    right = [share.argmax(axis=1) == labels for share in shares]
+    right = [fraction.argmax(axis=1) == labels for fraction in fractions]
     assert made["mcnemar"]["both_right"] == (right[0] & right[1]).sum()
 
 
 def test_one_class_has_no_order(make):
     runs = [make(n, make_images(random_answers(s), labels=[0] * 60)) for s, n in enumerate("ab")]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    assert made["figures"]["auc"]["value"] is None
-    assert made["figures"]["auc"]["not_defined_because"] == (
+    assert made["metrics"]["auc"]["value"] is None
+    assert made["metrics"]["auc"]["not_defined_because"] == (
         "auc is not defined for both on these images"
     )
     assert made["delong"] == {"not_defined_because": "a class has fewer than 2 images"}
-    assert made["figures"]["accuracy"]["p_holm"] >= made["figures"]["accuracy"]["p"] > 0
+    assert made["metrics"]["accuracy"]["p_holm"] >= made["metrics"]["accuracy"]["p"] > 0
 
 
 def test_one_image_says_nothing(make):
     runs = [make(name, make_images([answer])) for name, answer in (("a", 0.2), ("b", 0.9))]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    accuracy = made["figures"]["accuracy"]
+    accuracy = made["metrics"]["accuracy"]
     assert (accuracy["value"], accuracy["low"], accuracy["p"]) == (-1, None, None)
     assert accuracy["interval_not_defined_because"] == "all images are of one patient"
 
@@ -217,7 +219,7 @@ def test_one_image_says_nothing(make):
 def test_precision_of_a_run_that_calls_nothing(make):
     runs = [make("a", make_images(random_answers(0))), make("never", make_images([0.1] * 60))]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    precision = made["figures"]["precision"]
+    precision = made["metrics"]["precision"]
     assert (
         precision["not_defined_because"] == "precision is not defined for the run on these images"
     )

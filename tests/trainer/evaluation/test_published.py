@@ -1,4 +1,4 @@
-"""Published figures, and which experiment a run is one of."""
+"""Published metrics, and which experiment a run is one of."""
 
 import json
 import pathlib
@@ -41,7 +41,7 @@ def of_run(directory: str, config: dict, **run: object):
         ("# Nothing else", (None, "")),
     ],
 )
-def test_figures(tmp_path, line, expected):
+def test_metrics(tmp_path, line, expected):
     path = tmp_path / "x.flags"
     path.write_text(f"# Experiment X (source): first thing. More.\n{line}\n--dropout=0.2\n")
     found = published.read(path)
@@ -49,7 +49,7 @@ def test_figures(tmp_path, line, expected):
     assert (found.name, found.about) == ("x", "first thing")
 
 
-def test_a_figure_that_is_none_is_refused(tmp_path):
+def test_a_metric_that_is_none_is_refused(tmp_path):
     path = tmp_path / "c.flags"
     path.write_text("# Experiment\n# Published accuracy: about 66 %\n")
     with pytest.raises(CallerError, match=r"c.flags: '# Published accuracy: about 66 %' is not"):
@@ -83,7 +83,7 @@ def test_a_run_that_was_told_something_else_is_no_experiment(config_of, given, r
 
 
 def test_where_two_files_say_the_same_the_folder_decides(config_of):
-    """K is the baseline's file again, with another figure."""
+    """K is the baseline's file again, with another metric."""
     assert of_run("runs/k", config_of("baseline")).accuracy == 64.59
     assert of_run("runs/baseline", config_of("baseline")).accuracy == 61.80
     assert of_run("runs/mine", config_of("baseline")) is None

@@ -16,11 +16,11 @@ from trainer.evaluation import threshold
 
 def youden(probabilities, labels, cut) -> Fraction:
     called = [probability > cut for probability in probabilities]
-    shares = []
+    fractions = []
     for label in (0, 1):
         right = [c == label for c, truth in zip(called, labels, strict=True) if truth == label]
-        shares.append(Fraction(sum(right), len(right)))
-    return sum(shares) - 1
+        fractions.append(Fraction(sum(right), len(right)))
+    return sum(fractions) - 1
 
 
 # whole 64ths are exact, so are their midpoints
@@ -73,9 +73,9 @@ def test_the_index_is_that_of_the_roc_curve():
     labels = generator.integers(0, 2, 500)
     probabilities = 1 / (1 + np.exp(-(generator.normal(0, 1, 500) + labels)))
     found = threshold.choose(probabilities, labels)
-    false_alarms, found_share, _ = roc_curve(labels, probabilities)
+    false_alarms, found_fraction, _ = roc_curve(labels, probabilities)
     assert found["sensitivity"] + found["specificity"] - 1 == pytest.approx(
-        (found_share - false_alarms).max(), abs=1e-12
+        (found_fraction - false_alarms).max(), abs=1e-12
     )
 
 

@@ -60,7 +60,7 @@ SCORES = {
     "interval": "95 % percentile bootstrap over patients",
     "predicts_one_class": False,
 }
-JUDGED = {
+EVALUATED = {
     **SCORES,
     "brier": figure(0.21, 0.18, 0.25),
     "calibrated": {"brier": figure(0.17, 0.14, 0.2)},
@@ -109,7 +109,7 @@ def rows_of(text: str) -> dict[str, str]:
 
 
 def test_numbers_stand_where_they_belong(write_run):
-    text = write_run(metrics=JUDGED, calibration=CALIBRATION)
+    text = write_run(metrics=EVALUATED, calibration=CALIBRATION)
     rows = rows_of(text)
     assert rows["AUC"] == "| AUC | 0.875 (0.773 to 0.954) |"
     assert rows["AUC, interval by DeLong's method"].endswith("| 0.875 (0.801 to 0.949) |")
@@ -127,7 +127,7 @@ def test_numbers_stand_where_they_belong(write_run):
     assert "Threshold chosen on validation: 0.3125" in text
     assert "Calibration: temperature, fitted on 48 validation images of 20 patients" in text
     assert "| Brier score | 0.210 (0.180 to 0.250) | 0.170 (0.140 to 0.200) |" in text
-    assert "43 % of the judged images are malignant" in text
+    assert "43 % of the evaluated images are malignant" in text
     for said in ("CC BY 3.0", "Lee et al. 2017", "f9ee5d", "1,082,529", "0.8625, 1.1897", "0.575"):
         assert said in text
     assert "Research use only, not for diagnosis" in text
@@ -150,10 +150,10 @@ def test_what_is_absent_is_not_measured(write_run):
     assert "nan" not in re.sub(r"[a-z]+nan[a-z]*|nan[a-z]+", "", text.lower())
 
 
-def test_a_run_that_was_not_judged(write_run):
+def test_a_run_that_was_not_evaluated(write_run):
     text = write_run()
-    assert "Not measured: the run was not judged." in text
-    assert "It has not been judged on any image." in text
+    assert "Not measured: the run was not evaluated." in text
+    assert "It has not been evaluated on any image." in text
     assert "AUC" not in text.split("## Limits")[0].split("## Scores")[1]
 
 
@@ -205,7 +205,7 @@ def test_what_must_be_warned_of(write_run):
         "accuracy includes 0.575",
     ):
         assert warning in text
-    fine = {**SCORES, "subgroups": JUDGED["subgroups"]}
+    fine = {**SCORES, "subgroups": EVALUATED["subgroups"]}
     quiet = write_run(metrics=fine).split("## Limits")[1].split("## How to run")[0]
     for warning in ("phantom", "includes", "one answer", "damaged", "not measured"):
         assert warning not in quiet
@@ -253,9 +253,9 @@ def test_the_card_alone_needs_no_tensorflow(write_run, tmp_path):
     write_run(metrics=SCORES)
     program = (
         "import sys; sys.modules.update(tensorflow=None, keras=None)\n"
-        "from flags.judging import JudgingConfig\n"
+        "from flags.evaluation import EvaluationConfig\n"
         "from trainer import export\n"
-        f"export.run(JudgingConfig(mode='export', run={str(tmp_path)!r}, formats='card'))"
+        f"export.run(EvaluationConfig(mode='export', run={str(tmp_path)!r}, formats='card'))"
     )
     root = pathlib.Path(__file__).parents[3]
     command = [sys.executable, "-c", program]

@@ -69,7 +69,7 @@ def test_no_evidence_is_a_miss():
 
 
 def test_guesses_that_know_no_network():
-    """Share of the breast within 6 pixels of the lesion; and whether its middle is."""
+    """Fraction of the breast within 6 pixels of the lesion; and whether its middle is."""
     region = square((200, 100), 60, 40, 20)
     near = ndimage.distance_transform_edt(~region) <= 6
     found = play(7, 9)

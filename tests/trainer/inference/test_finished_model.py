@@ -100,7 +100,7 @@ def test_three_classes():
     pixels = keras.Input((6, 4, 1), dtype="uint16")
     start = keras.layers.Rescaling(0.0, dtype="float32")(pixels)
     bias = keras.initializers.Constant(np.log([0.2, 0.5, 0.3]))
-    shares = keras.layers.Dense(3, "softmax", bias_initializer=bias)(
+    fractions = keras.layers.Dense(3, "softmax", bias_initializer=bias)(
         keras.layers.GlobalAveragePooling2D()(start)
     )
     run = FinishedRun(
@@ -108,7 +108,7 @@ def test_three_classes():
         {},
         Preparation("resize:pad", SIZE, 10**6),
         catalogue.TARGETS["three_class"],
-        (Network(keras.Model(pixels, shares), None, None),),
+        (Network(keras.Model(pixels, fractions), None, None),),
         None,
     )
     told = run.reader.describe(run.ask(RECORD))

@@ -8,15 +8,17 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 
 from trainer.metrics import calibration_error
-from trainer.metrics.columns import Judged, class_columns
-from trainer.metrics.intervals import Draws
+from trainer.metrics.intervals import Bootstrap
+from trainer.metrics.prediction_arrays import PredictionArrays, class_columns
 
-DRAWS = Draws(resamples=50)
+DRAWS = Bootstrap(resamples=50)
 
 
-def judged(labels, probabilities):
+def evaluated(labels, probabilities):
     patients = np.array([f"p{index}" for index in range(len(labels))])
-    return Judged(np.asarray(labels), class_columns(probabilities), patients, ("no", "yes"))
+    return PredictionArrays(
+        np.asarray(labels), class_columns(probabilities), patients, ("no", "yes")
+    )
 
 
 @pytest.mark.parametrize("count", [50, 120, 640])
@@ -24,16 +26,16 @@ def test_value_is_that_of_scikit_learns_bins_of_equal_mass(count):
     rng = np.random.default_rng(count)
     probabilities = rng.random(count)
     labels = (rng.random(count) < probabilities**2).astype(int)
-    share, mean = calibration_curve(labels, probabilities, n_bins=10, strategy="quantile")
-    found = calibration_error.score(judged(labels, probabilities), DRAWS)
-    assert found["value"] == pytest.approx(np.mean(np.abs(share - mean)), abs=1e-12)
+    fraction, mean = calibration_curve(labels, probabilities, n_bins=10, strategy="quantile")
+    found = calibration_error.score(evaluated(labels, probabilities), DRAWS)
+    assert found["value"] == pytest.approx(np.mean(np.abs(fraction - mean)), abs=1e-12)
     assert (found["low"], found["high"]) == (None, None)
     assert "see by_chance" in found["interval_not_defined_because"]
 
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60))
-def test_images_that_tie_share_a_bin_and_bins_go_up(scores):
+def test_images_that_tie_fraction_a_bin_and_bins_go_up(scores):
     bins = calibration_error.bins_of(np.array(scores) / 20)
     assert all((bins >= 0) & (bins < 10))
     for place, score in enumerate(scores):
@@ -43,7 +45,7 @@ def test_images_that_tie_share_a_bin_and_bins_go_up(scores):
 
 def test_chance_is_that_of_coins():
     """All probabilities 1/2: one bin, and its error the distance of heads from half."""
-    found = calibration_error.score(judged([0, 1] * 50, [0.5] * 100), Draws(resamples=4000))
+    found = calibration_error.score(evaluated([0, 1] * 50, [0.5] * 100), Bootstrap(resamples=4000))
     heads = np.arange(101)
     chances, distances = stats.binom.pmf(heads, 100, 0.5), np.abs(heads - 50) / 100
     mean, spread = chances @ distances, np.sqrt(chances @ distances**2)
@@ -59,7 +61,7 @@ def test_an_error_beyond_chance_is_seen():
     right = (rng.random(400) < probabilities).astype(int)
     too_sure = (rng.random(400) < 0.25 + probabilities / 2).astype(int)
     found = [
-        calibration_error.score(judged(one, probabilities), DRAWS) for one in (right, too_sure)
+        calibration_error.score(evaluated(one, probabilities), DRAWS) for one in (right, too_sure)
     ]
     assert found[0]["value"] < found[0]["by_chance"]["high"]
     assert found[1]["value"] > found[1]["by_chance"]["high"]
@@ -70,15 +72,15 @@ def test_of_several_classes_it_is_the_mean_of_one_against_the_rest():
     labels = rng.integers(3, size=90)
     probabilities = rng.dirichlet([1, 2, 3], 90)
     patients = np.array([f"p{index}" for index in range(90)])
-    found = calibration_error.score(Judged(labels, probabilities, patients, "abc"), DRAWS)
+    found = calibration_error.score(PredictionArrays(labels, probabilities, patients, "abc"), DRAWS)
     each = [
-        calibration_error.score(judged(labels == k, probabilities[:, k]), DRAWS)["value"]
+        calibration_error.score(evaluated(labels == k, probabilities[:, k]), DRAWS)["value"]
         for k in range(3)
     ]
     assert found["value"] == pytest.approx(np.mean(each), abs=1e-12)
 
 
 def test_few_images_have_none():
-    found = calibration_error.score(judged([0, 1] * 24, [0.5] * 48), DRAWS)
+    found = calibration_error.score(evaluated([0, 1] * 24, [0.5] * 48), DRAWS)
     assert found["not_defined_because"] == "48 images are too few for 10 bins, wanted 50"
     assert found["value"] is None

@@ -56,7 +56,7 @@ def many(count: int, *, seed: int = 3, ties: bool = True) -> list[Prediction]:
 
 
 def by_reference(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> dict[str, float]:
-    """Computes every figure but the calibration error; those that are not defined are left out."""
+    """Computes every metric but the calibration error; those that are not defined are left out."""
     answers = (probabilities > 0.5).astype(int)
     if len(labels) == 0:
         return {}
@@ -159,7 +159,7 @@ def test_values_are_those_of_the_references(drawn: list[tuple[int, float]]) -> N
 def test_intervals_are_percentiles_of_a_plain_loop_over_drawn_patients(
     ties: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Figures of weighted images are those of the references on images repeated as often."""
+    """Metrics of weighted images are those of the references on images repeated as often."""
     predictions = many(157, ties=ties)
     labels = np.array([image.label for image in predictions])
     probabilities = np.array([image.probability for image in predictions])
@@ -286,7 +286,7 @@ FEW = {"calibration_error": "4 images are too few for 10 bins, wanted 50"}
         ),
     ],
 )
-def test_figures_that_are_not_defined_say_why(
+def test_metrics_that_are_not_defined_say_why(
     labels: list[int], probabilities: list[float], reasons: dict[str, str]
 ) -> None:
     result = score(images(labels, probabilities))
@@ -301,7 +301,7 @@ def test_figures_that_are_not_defined_say_why(
     assert (result["majority_baseline"] is None) == (labels == [])
 
 
-def test_perfect_separation_has_figures_but_no_slope_and_no_variance() -> None:
+def test_perfect_separation_has_metrics_but_no_slope_and_no_variance() -> None:
     labels = [0] * 40 + [1] * 40
     result = score(images(labels, np.linspace(0.01, 0.99, 80).tolist()), resamples=200)
     assert result["auc"]["value"] == result["partial_auc"]["value"] == 1.0
@@ -384,7 +384,7 @@ def test_what_some_images_lack_is_not_scored(given: int, reason: str) -> None:
     assert result["chosen_threshold"] == chosen
 
 
-def test_no_images_have_no_figure_anywhere() -> None:
+def test_no_images_have_no_metric_anywhere() -> None:
     result = score([])
     none = {"not_defined_because": "there are no images in this split"}
     assert result["calibrated"] == result["chosen_threshold"] == none
@@ -405,7 +405,7 @@ def test_all_the_same_probability_is_chance_and_one_class() -> None:
     assert result["majority_baseline"] == 0.6
 
 
-def test_interval_is_withheld_where_resamples_often_lack_the_figure() -> None:
+def test_interval_is_withheld_where_resamples_often_lack_the_metric() -> None:
     result = score(images([0] * 9 + [1], [0.1] * 9 + [0.9]))  # (9/10)^10 = 35 % have no malignant
     auc = result["auc"]
     assert (auc["value"], auc["low"], auc["high"]) == (1.0, None, None)
@@ -413,7 +413,7 @@ def test_interval_is_withheld_where_resamples_often_lack_the_figure() -> None:
     assert "nearly all resamples" in result["accuracy"]["interval_not_defined_because"]
 
 
-def test_interval_stays_where_few_resamples_lack_the_figure() -> None:
+def test_interval_stays_where_few_resamples_lack_the_metric() -> None:
     labels = [0] * 94 + [1, 0] + [1] * 4
     auc = score(images(labels, np.linspace(0, 1, 100).tolist()))["auc"]
     assert auc["low"] < auc["value"] < auc["high"] == 1.0  # 0.6 % have no malignant image

@@ -81,9 +81,9 @@ def test_a_band_is_that_of_resampled_curves(kind, read) -> None:
     labels, probabilities, patients = make(60)
     at = np.linspace(0, 1, 11)
     low, high = curves.band(kind, read, labels, probabilities, patients, at=at)
-    draws = intervals.resample(patients, resamples=intervals.RESAMPLES, seed=intervals.SEED)
+    bootstrap = intervals.resample(patients, resamples=intervals.RESAMPLES, seed=intervals.SEED)
     heights = []
-    for times in itertools.chain.from_iterable(draws):
+    for times in itertools.chain.from_iterable(bootstrap):
         if 0 < times @ labels < times.sum():
             repeated = np.repeat(np.arange(60), times.astype(int))
             once = np.ones((1, len(repeated)))
@@ -109,12 +109,12 @@ def test_bins_by_hand() -> None:
     first, second, third = bins[:3]
     assert (first.start, first.end) == (0.05, 0.05)
     assert first.probability == pytest.approx(0.05)
-    assert first.share == pytest.approx(1 / 3)
+    assert first.fraction == pytest.approx(1 / 3)
     assert (second.start, second.end) == (0.10, 0.10)
     assert third.probability == pytest.approx((0.15 + 0.20) / 2)
     # patients p0 and p1 in the first, p2 alone in the third
     for one, people in ((first, 2), (third, 1)):
-        assert (one.low, one.high) == pytest.approx(curves.wilson(one.share, people))
+        assert (one.low, one.high) == pytest.approx(curves.wilson(one.fraction, people))
 
 
 @pytest.mark.parametrize(("found", "count"), [(0, 7), (3, 7), (7, 7), (1, 1), (81, 263)])
@@ -139,4 +139,4 @@ def test_bins_hold_every_image_once(images: list[tuple[bool, float]]) -> None:
     assert all(one.end < other.start for one, other in itertools.pairwise(bins))
     for one in bins:
         assert one.start - 1e-12 <= one.probability <= one.end + 1e-12
-        assert one.low - 1e-12 <= one.share <= one.high + 1e-12
+        assert one.low - 1e-12 <= one.fraction <= one.high + 1e-12

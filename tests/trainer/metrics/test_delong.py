@@ -36,7 +36,7 @@ def by_definition(labels, scores):
 
 
 @st.composite
-def judged(draw):
+def evaluated(draw):
     """Labels of both classes and scores of some models, with many ties."""
     negatives, positives = draw(st.integers(2, 12)), draw(st.integers(2, 12))
     labels = draw(st.permutations([0] * negatives + [1] * positives))
@@ -46,7 +46,7 @@ def judged(draw):
     return np.array(labels), np.array(scores) / 8
 
 
-@given(judged())
+@given(evaluated())
 def test_areas_and_covariance_are_those_of_the_definition(images):
     labels, scores = images
     areas, covariance = delong.covariance(labels, scores)
@@ -71,7 +71,7 @@ def test_variance_by_hand():
     assert covariance.tolist() == [[1 / 8]]  # (1/2 - 1)^2 / 2 = 1/8 in each class, over 2 images
 
 
-@given(judged())
+@given(evaluated())
 def test_only_the_order_of_scores_counts(images):
     labels, scores = images
     areas, covariance = delong.covariance(labels, scores)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from trainer.metrics import levels
-from trainer.metrics.columns import Judged
-from trainer.metrics.intervals import Draws
+from trainer.metrics.intervals import Bootstrap
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 NAMES = ("benign", "malignant")
@@ -44,8 +44,8 @@ def four_views(count, seed=3):
 
 
 def score(images, names=NAMES, *, ordinal=False, resamples=30):
-    judged = Judged.of(images, names, ordinal=ordinal)
-    return levels.score(images, judged, Draws(resamples), threshold=0.5)
+    evaluated = PredictionArrays.of(images, names, ordinal=ordinal)
+    return levels.score(images, evaluated, Bootstrap(resamples), threshold=0.5)
 
 
 def by_hand(images, key):
@@ -61,7 +61,7 @@ def by_hand(images, key):
 
 @pytest.mark.parametrize("unit", levels.UNITS)
 @pytest.mark.parametrize(("how", "function"), [("mean", np.mean), ("max", np.max)])
-def test_figures_are_those_of_groups_made_by_hand(unit, how, function):
+def test_metrics_are_those_of_groups_made_by_hand(unit, how, function):
     images = four_views(30)
     found = score(images)[unit][how]
     keys = {"breast": lambda one: (one.patient_id, one.side), "patient": lambda one: one.patient_id}

@@ -12,7 +12,7 @@ from sklearn import metrics as reference
 
 from records.errors import CallerError
 from trainer.metrics import compute, intervals, multiclass
-from trainer.metrics.columns import Judged
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 NAMES = ("A", "B", "C", "D")
@@ -38,7 +38,7 @@ def columns(images):
 
 
 def by_sklearn(labels, probabilities, *, ordinal):
-    """Every figure by scikit-learn; those it can't define as we do are left out."""
+    """Every metric by scikit-learn; those it can't define as we do are left out."""
     classes = np.arange(probabilities.shape[1])
     above = 1 - np.cumsum(probabilities, axis=1)
     answers = (above > 0.5).sum(axis=1) if ordinal else probabilities.argmax(axis=1)
@@ -162,10 +162,10 @@ def test_a_class_never_called_has_no_precision():
 def test_two_classes_scored_as_several_have_the_usual_brier_score_and_log_loss():
     rng = np.random.default_rng(3)
     labels, raw = rng.integers(2, size=60), rng.random(60)
-    draws = intervals.Draws(resamples=20)
+    bootstrap = intervals.Bootstrap(resamples=20)
     columns = [np.stack([1 - raw, raw], axis=1), np.array([f"p{n}" for n in range(60)])]
     found = multiclass.score(
-        Judged(labels, *columns, NAMES[:2]), draws, names=["brier", "log_loss", "mcc"]
+        PredictionArrays(labels, *columns, NAMES[:2]), bootstrap, names=["brier", "log_loss", "mcc"]
     )
     assert found["brier"]["value"] == pytest.approx(reference.brier_score_loss(labels, raw))
     assert found["log_loss"]["value"] == pytest.approx(reference.log_loss(labels, raw))

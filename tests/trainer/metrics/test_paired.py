@@ -53,7 +53,7 @@ def variance_by_pairs(labels, first, second):
     difference = kernels[1] - kernels[0]
     by_positive, by_negative = difference.mean(axis=1), difference.mean(axis=0)
     return difference.mean(), sum(
-        shares.var(ddof=1) / len(shares) for shares in (by_positive, by_negative)
+        fractions.var(ddof=1) / len(fractions) for fractions in (by_positive, by_negative)
     )
 
 
@@ -66,9 +66,9 @@ def images(draw):
 
 
 @given(images())
-def test_delong_is_its_definition(judged):
-    difference, error, p = paired.delong_difference(*judged)
-    expected, variance = variance_by_pairs(*judged)
+def test_delong_is_its_definition(evaluated):
+    difference, error, p = paired.delong_difference(*evaluated)
+    expected, variance = variance_by_pairs(*evaluated)
     assert difference == pytest.approx(expected, rel=0, abs=1e-12)
     assert error**2 == pytest.approx(variance, rel=0, abs=1e-12)
     if error:
@@ -77,16 +77,16 @@ def test_delong_is_its_definition(judged):
 
 
 @given(images())
-def test_delong_swapped(judged):
-    labels, first, second = judged
+def test_delong_swapped(evaluated):
+    labels, first, second = evaluated
     difference, error, p = paired.delong_difference(labels, first, second)
     swapped = paired.delong_difference(labels, second, first)
     np.testing.assert_allclose(swapped, (-difference, error, p), rtol=0, atol=1e-12)
 
 
 @given(images())
-def test_a_model_does_not_differ_from_itself(judged):
-    labels, first, _ = judged
+def test_a_model_does_not_differ_from_itself(evaluated):
+    labels, first, _ = evaluated
     assert paired.delong_difference(labels, first, first) == (0, 0, 1)
     assert paired.delong_difference(labels, first, first * 0.5) == (0, 0, 1)
 

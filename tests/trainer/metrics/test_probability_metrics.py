@@ -1,4 +1,4 @@
-"""Figures of probabilities by hand, in closed form and by scikit-learn."""
+"""Metrics of probabilities by hand, in closed form and by scikit-learn."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_by_hand():
     st.tuples(st.integers(1, 60), st.integers(1, 60)),
 )
 def test_two_distinct_probabilities_have_a_slope_in_closed_form(given_, negatives, positives):
-    """The line goes through the log-odds of the share of positives at each of the two."""
+    """The line goes through the log-odds of the fraction of positives at each of the two."""
     low, high = special.logit(given_)
     assume(abs(high - low) > 0.02)
     table = [(0, given_[0], negatives[0]), (0, given_[1], negatives[1])]

@@ -1,4 +1,4 @@
-"""Figures of order: laws they keep, and published examples."""
+"""Metrics of order: laws they keep, and published examples."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def measure(labels, scores, weights=None):
 
 
 @st.composite
-def judged(draw):
+def evaluated(draw):
     """Labels of both classes, and scores with many ties."""
     labels = draw(st.lists(st.integers(0, 1), min_size=2, max_size=30))
     labels[:2] = [0, 1]
@@ -27,7 +27,7 @@ def judged(draw):
 
 
 @settings(deadline=None)
-@given(judged())
+@given(evaluated())
 def test_only_the_order_counts(images):
     labels, scores = images
     once, again = measure(labels, scores), measure(labels, np.exp(5 * scores) - 100)
@@ -37,7 +37,7 @@ def test_only_the_order_counts(images):
 
 
 @settings(deadline=None)
-@given(judged())
+@given(evaluated())
 def test_other_classes_and_opposite_scores_are_the_mirror_image(images):
     labels, scores = images
     once, mirrored = measure(labels, scores), measure(1 - np.array(labels), -scores)
@@ -49,7 +49,7 @@ def test_other_classes_and_opposite_scores_are_the_mirror_image(images):
 
 
 @settings(deadline=None)
-@given(judged(), st.data())
+@given(evaluated(), st.data())
 def test_weights_are_repetitions(images, data):
     labels, scores = images
     weight = st.integers(0, 3)
@@ -81,7 +81,7 @@ def test_nine_of_ten_are_ninety_percent():
 
 # Turck et al., Intensive Care Medicine 36:107-115, 2010, as in the package pROC of R: grade of the
 # World Federation of Neurological Surgeons, 1 to 5, of 72 patients with a good outcome and of 41
-# with a poor one. Its tests (tests/testthat: var, roc, auc) state these figures.
+# with a poor one. Its tests (tests/testthat: var, roc, auc) state these metrics.
 WFNS = (37, 20, 3, 8, 4), (2, 12, 1, 8, 18)
 # Hanley & McNeil, The meaning and use of the area under a ROC curve, Radiology 143:29-36, 1982,
 # table 1: ratings 1 to 5 of 58 normal and 51 abnormal CT images. The area is stated there, standard

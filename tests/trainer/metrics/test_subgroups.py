@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from trainer.metrics import subgroups
-from trainer.metrics.columns import Judged
-from trainer.metrics.intervals import Draws
+from trainer.metrics.intervals import Bootstrap
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 
@@ -27,12 +27,12 @@ def images(count=60, **columns):
 
 
 def score(predictions):
-    judged = Judged.of(predictions, ("benign", "malignant"))
-    return subgroups.score(predictions, judged, Draws(30), threshold=0.5)
+    evaluated = PredictionArrays.of(predictions, ("benign", "malignant"))
+    return subgroups.score(predictions, evaluated, Bootstrap(30), threshold=0.5)
 
 
 @pytest.mark.parametrize("column", subgroups.COLUMNS)
-def test_figures_are_those_of_the_images_with_the_value(column):
+def test_metrics_are_those_of_the_images_with_the_value(column):
     predictions = images(**{column: ["b", "a"]})
     found = score(predictions)
     assert [one["value"] for one in found[column]] == ["a", "b"]
@@ -92,7 +92,7 @@ def test_of_several_classes_balanced_accuracy_takes_the_place_of_recall():
         Prediction(f"f{n}", f"p{n}", n % 3, 0.5, view="CC", probabilities=row[n % 3])
         for n in range(30)
     ]
-    judged = Judged.of(predictions, ("A", "B", "C"))
-    (found,) = subgroups.score(predictions, judged, Draws(30), threshold=0.5)["view"]
+    evaluated = PredictionArrays.of(predictions, ("A", "B", "C"))
+    (found,) = subgroups.score(predictions, evaluated, Bootstrap(30), threshold=0.5)["view"]
     assert list(found)[4:] == ["auc", "accuracy", "balanced_accuracy"]
     assert found["balanced_accuracy"]["value"] == pytest.approx(2 / 3)

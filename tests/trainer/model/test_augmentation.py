@@ -177,7 +177,7 @@ def test_each_change_changes_every_image_by_itself_and_only_in_training(images, 
     assert (changed <= 1).all()
 
 
-def test_translation_moves_by_whole_shares_of_each_side(images):
+def test_translation_moves_by_whole_fractions_of_each_side(images):
     """Drawn amounts stay within the share asked for, for rows and columns apart."""
     points = np.zeros((64, 101, 51, 1), np.float32)
     points[:, 50, 25] = 1
@@ -315,8 +315,8 @@ def test_an_interrupted_run_sees_the_images_it_would_have_seen(records_dir, tmp_
     with monkeypatch.context() as patched:
         patched.setattr(checkpoints.Checkpoint, "on_epoch_end", stopping)
         with pytest.raises(KeyboardInterrupt):
-            run("taken up")
-    for once, twice in zip(whole, run("taken up"), strict=True):
+            run("resumed")
+    for once, twice in zip(whole, run("resumed"), strict=True):
         np.testing.assert_array_equal(once, twice)
 
 

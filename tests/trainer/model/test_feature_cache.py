@@ -180,7 +180,7 @@ def test_a_run_taken_up_ends_with_the_same_weights(
         np.testing.assert_array_equal(once, twice)
 
 
-def test_folds_share_what_is_made(built, records, splits, tmp_path):
+def test_folds_fraction_what_is_made(built, records, splits, tmp_path):
     first = prepare(built, records, splits[:1], tmp_path)
     made = {path: path.stat().st_mtime_ns for path in first.folder.glob("*.tfrecord*")}
     assert len(made) == len(splits[0].shards)

@@ -12,10 +12,10 @@ from trainer.model import head
 from trainer.training import optimizers
 
 
-def make(kind="binary", shares=(0.5, 0.5), **options) -> keras.Model:
+def make(kind="binary", fractions=(0.5, 0.5), **options) -> keras.Model:
     """A head on features [3, 5, 7]."""
     features = keras.Input((3, 5, 7))
-    output = head.add(features, TrainingConfig(**options), kind=kind, shares=shares)
+    output = head.add(features, TrainingConfig(**options), kind=kind, fractions=fractions)
     return keras.Model(features, output)
 
 
@@ -23,16 +23,16 @@ SHARES = st.lists(st.floats(0.01, 1), min_size=2, max_size=7)
 
 
 @given(SHARES)
-def test_softmax_of_the_bias_is_the_shares(shares):
-    bias = np.array(head.output_bias("classes", shares))
+def test_softmax_of_the_bias_is_the_fractions(fractions):
+    bias = np.array(head.output_bias("classes", fractions))
     said = np.exp(bias) / np.exp(bias).sum()
-    np.testing.assert_allclose(said, np.array(shares) / sum(shares), rtol=1e-9)
+    np.testing.assert_allclose(said, np.array(fractions) / sum(fractions), rtol=1e-9)
 
 
 @given(SHARES)
-def test_sigmoids_of_the_bias_are_the_shares_above(shares):
-    bias = np.array(head.output_bias("ordinal", shares))
-    above = [sum(shares[k + 1 :]) / sum(shares) for k in range(len(shares) - 1)]
+def test_sigmoids_of_the_bias_are_the_fractions_above(fractions):
+    bias = np.array(head.output_bias("ordinal", fractions))
+    above = [sum(fractions[k + 1 :]) / sum(fractions) for k in range(len(fractions) - 1)]
     np.testing.assert_allclose(1 / (1 + np.exp(-bias)), above, rtol=1e-9)
 
 
@@ -45,8 +45,8 @@ def test_sigmoids_of_the_bias_are_the_shares_above(shares):
         ("ordinal", (0.1, 0.2, 0.3, 0.4), [0.9, 0.7, 0.4]),
     ],
 )
-def test_a_network_that_sees_nothing_says_the_shares(kind, shares, said):
-    model = make(kind, shares)
+def test_a_network_that_sees_nothing_says_the_fractions(kind, fractions, said):
+    model = make(kind, fractions)
     output = model.predict(np.zeros((2, 3, 5, 7)), verbose=0)
     np.testing.assert_allclose(output, [said, said], atol=1e-6)
 

@@ -77,9 +77,9 @@ def test_flatten_head_has_a_weight_for_every_feature():
     ("kind", "shares", "units"),
     [("binary", (1, 3), 1), ("classes", (1, 2, 3), 3), ("ordinal", (1, 2, 3, 4), 3)],
 )
-def test_outputs(kind, shares, units, pixels):
+def test_outputs(kind, fractions, units, pixels):
     config = TrainingConfig(weights="random", alpha=0.35)
-    model, _ = network.build(config, SIZE, kind=kind, shares=shares)
+    model, _ = network.build(config, SIZE, kind=kind, fractions=fractions)
     said = say(model, pixels)
     assert said.shape == (2, units)
     assert said.dtype == np.float32

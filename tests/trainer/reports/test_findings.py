@@ -193,7 +193,7 @@ def test_the_limits_are_always_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "said"), [(0, "0"), (1, "100"), (0.004, "0.4"), (0.5, "50"), (0.987, "98.7")]
+    ("fraction", "said"), [(0, "0"), (1, "100"), (0.004, "0.4"), (0.5, "50"), (0.987, "98.7")]
 )
-def test_percent(share: float, said: str) -> None:
-    assert findings.percent(share) == f"{said}\u00a0%"
+def test_percent(fraction: float, said: str) -> None:
+    assert findings.percent(fraction) == f"{said}\u00a0%"

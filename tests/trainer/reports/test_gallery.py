@@ -117,7 +117,7 @@ def test_images_of_folds_are_gathered(tmp_path: pathlib.Path) -> None:
         for name in (image.file, image.heat_map):
             pixels = cv2.imread(str(tmp_path / "images" / str(name)), cv2.IMREAD_UNCHANGED)
             assert (pixels == int(image.image_id[1:])).all()
-    (runs[0] / "images" / "images.json").unlink()  # as if judged by an earlier version
+    (runs[0] / "images" / "images.json").unlink()  # as if evaluated by an earlier version
     gallery.gather(tmp_path, runs, images, ordinal=False)
     assert len(gallery.read(tmp_path)) < len(gathered)
 

@@ -32,7 +32,7 @@ def source(tmp_path_factory) -> pathlib.Path:
 
 
 def build(config: TrainingConfig, size: ImageSize = SIZE):
-    return initial_weights.build(config, size, kind="binary", shares=(0.5, 0.5))
+    return initial_weights.build(config, size, kind="binary", fractions=(0.5, 0.5))
 
 
 def taken(layer: keras.layers.Layer) -> bool:
@@ -83,19 +83,20 @@ def write_run(folder: pathlib.Path, *, dataset: str, train: list[str], init_from
     return str(folder)
 
 
-def test_a_run_that_learned_from_the_judged_images_is_refused(tmp_path):
+def test_a_run_that_learned_from_the_evaluated_images_is_refused(tmp_path):
     first = write_run(tmp_path / "first", dataset="mini_mias", train=["fold1", "fold2"])
     second = write_run(tmp_path / "second", dataset="phantom", train=["fold1"], init_from=first)
     last = TrainingConfig(init_from=second)
-    for judged in ("fold0", "fold2"):  # one validated it
+    for evaluated in ("fold0", "fold2"):  # one validated it
         with pytest.raises(
-            CallerError, match=rf"second: .*first learned from {judged} of mini_mias, which judges"
+            CallerError,
+            match=rf"second: .*first learned from {evaluated} of mini_mias, which evaluates",
         ):
-            initial_weights.check_apart(last, dataset="mini_mias", judged=[judged])
-    initial_weights.check_apart(last, dataset="mini_mias", judged=["test"])
-    initial_weights.check_apart(last, dataset="cbis_ddsm", judged=["fold1"])
+            initial_weights.check_apart(last, dataset="mini_mias", evaluated=[evaluated])
+    initial_weights.check_apart(last, dataset="mini_mias", evaluated=["test"])
+    initial_weights.check_apart(last, dataset="cbis_ddsm", evaluated=["fold1"])
     pathlib.Path(first, "run.json").unlink()
-    initial_weights.check_apart(last, dataset="mini_mias", judged=["fold2"])
+    initial_weights.check_apart(last, dataset="mini_mias", evaluated=["fold2"])
 
 
 def test_the_run_must_be_finished(tmp_path):
@@ -137,10 +138,10 @@ def test_unfreezing_from_a_layer():
     assert model.get_layer("dense_512").trainable
 
 
-@pytest.mark.parametrize(("share", "weighted"), [("1", 104), ("0.25", 26), ("0.001", 1)])
-def test_unfreezing_a_share(share, weighted):
+@pytest.mark.parametrize(("fraction", "weighted"), [("1", 104), ("0.25", 26), ("0.001", 1)])
+def test_unfreezing_a_fraction(fraction, weighted):
     """MobileNetV2 has 52 convolutions and 52 batch normalisations."""
-    config = TrainingConfig(**BASE, unfreeze_from=share)
+    config = TrainingConfig(**BASE, unfreeze_from=fraction)
     model, _ = build(config)
     layers = model.get_layer(network.BASE_LAYER).layers
     assert sum(bool(layer.weights) for layer in layers) == 104

@@ -1,6 +1,6 @@
-"""What can be asked of finished runs: flags -> JudgingConfig, checked once.
+"""What can be asked of finished runs: flags -> EvaluationConfig, checked once.
 
-config = JudgingConfig.from_flags(absl.flags.FLAGS, ["image.dcm"])
+config = EvaluationConfig.from_flags(absl.flags.FLAGS, ["image.dcm"])
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from records.errors import CallerError
 MODES = {
     "report": "score --run's predictions again and rewrite its report; quick, no TensorFlow",
     "compare": "put the runs named side by side, with paired tests on the same images",
-    "ensemble": "average the models of the runs named and judge them as one",
+    "ensemble": "average the models of the runs named and evaluate them as one",
     "explain": "draw what --run's model looks at",
     "predict": "ask --run's model about images of your own",
     "export": "write --run's model as SavedModel, ONNX and LiteRT, with a model card",
@@ -48,7 +48,7 @@ _OF_ONE_RUN = ("report", "explain", "predict", "export")
 
 
 @dataclasses.dataclass(frozen=True)
-class JudgingConfig:
+class EvaluationConfig:
     """One question to finished runs, complete and valid; the flags below say what fields mean.
 
     Attributes:
@@ -93,7 +93,8 @@ class JudgingConfig:
         tta.check(self.tta)
         if self.tta is not None and self.mode != "ensemble":
             raise CallerError(
-                f"--tta={self.tta}: --mode={self.mode} goes by what the run was judged with; judge "
+                f"--tta={self.tta}: --mode={self.mode} goes by what the run was evaluated with; "
+                f"evaluate "
                 "it again with --mode=evaluate --tta"
             )
         for name in self.formats.split(","):
@@ -115,7 +116,7 @@ class JudgingConfig:
             )
 
     @classmethod
-    def from_flags(cls, values: flags.FlagValues, arguments: list[str]) -> JudgingConfig:
+    def from_flags(cls, values: flags.FlagValues, arguments: list[str]) -> EvaluationConfig:
         """Builds the configuration from parsed flags and what stands beside them.
 
         Raises:
@@ -162,7 +163,7 @@ def define() -> None:
     )
     text(
         "formats",
-        JudgingConfig.formats,
+        EvaluationConfig.formats,
         catalogue.describe("What --mode=export writes, separated by commas", FORMATS),
     )
     _define_predict()

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from flags import judging, training
-from flags.judging import JudgingConfig
+from flags import evaluation, training
+from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 
@@ -17,7 +17,7 @@ TRAINING = [field.name for field in dataclasses.fields(TrainingConfig)]
 def define() -> None:
     """The flags of both, as the trainer has them."""
     training.define()
-    judging.define()
+    evaluation.define()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def define() -> None:
 )
 def test_flags_that_have_no_say_are_refused(parse_flags, given, message):
     with pytest.raises(CallerError) as refused:
-        judging.check_given(parse_flags(define, *given), TRAINING)
+        evaluation.check_given(parse_flags(define, *given), TRAINING)
     assert str(refused.value) == message
 
 
@@ -66,16 +66,16 @@ def test_flags_that_have_no_say_are_refused(parse_flags, given, message):
     ],
 )
 def test_flags_that_have_are_taken(parse_flags, given):
-    judging.check_given(parse_flags(define, *given), TRAINING)
+    evaluation.check_given(parse_flags(define, *given), TRAINING)
 
 
 def test_every_mode_and_every_flag_is_known():
-    taken = {name for names in judging.TAKES.values() for name in names}
-    assert taken == {field.name for field in dataclasses.fields(JudgingConfig)} - {
+    taken = {name for names in evaluation.TAKES.values() for name in names}
+    assert taken == {field.name for field in dataclasses.fields(EvaluationConfig)} - {
         "mode",
         "arguments",
     }
-    assert set(judging.TAKES) == set(judging.MODES)
+    assert set(evaluation.TAKES) == set(evaluation.MODES)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_every_mode_and_every_flag_is_known():
         ({"mode": "predict"}, r"--mode=predict needs --run"),
         ({"mode": "compare", "arguments": ("a",)}, r"needs two or more folders"),
         ({"mode": "ensemble", "arguments": ("a",)}, r"and one to write to: .* --output_dir="),
-        ({"mode": "report", "run": "a", "tta": "flip"}, r"judge it again with --mode=evaluate"),
+        ({"mode": "report", "run": "a", "tta": "flip"}, r"evaluate it again with --mode=evaluate"),
         ({"mode": "export", "run": "a", "formats": "onxn"}, r"did you mean onnx\?"),
         (
             {"mode": "explain", "run": "a", "sanity": True, "layer": "x"},
@@ -95,5 +95,5 @@ def test_every_mode_and_every_flag_is_known():
 )
 def test_what_can_not_be_asked_is_refused_in_a_line(config, message):
     with pytest.raises(CallerError, match=message) as refused:
-        JudgingConfig(**config)
+        EvaluationConfig(**config)
     assert "\n" not in str(refused.value)

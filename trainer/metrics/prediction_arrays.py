@@ -1,6 +1,6 @@
 """Images, breasts or patients with their truth and what a model said, as columns.
 
-images = Judged.of(predictions, ("benign", "malignant"))
+images = Evaluated.of(predictions, ("benign", "malignant"))
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Judged:
+class PredictionArrays:
     """What is scored together.
 
     Attributes:
@@ -44,7 +44,7 @@ class Judged:
     @classmethod
     def of(
         cls, predictions: Sequence[Prediction], names: Sequence[str], *, ordinal: bool = False
-    ) -> Judged:
+    ) -> PredictionArrays:
         """Makes columns of predictions, in their order.
 
         Raises:
@@ -72,7 +72,7 @@ class Judged:
         """Whether there are more than two classes."""
         return len(self.names) > 2
 
-    def take(self, rows: NDArray[np.bool_]) -> Judged:
+    def take(self, rows: NDArray[np.bool_]) -> PredictionArrays:
         """Returns a subgroup, its rows chosen by [n]."""
         return dataclasses.replace(
             self,
