@@ -2,7 +2,7 @@
 
 Written straight in protobuf's wire format, so that no worker has to carry TensorFlow: an Example is
 a map from key to a list of bytes or of integers (tensorflow/core/example/example.proto and
-feature.proto). The bytes are those that TensorFlow's own deterministic serialization gives.
+feature.proto). Features stand in the order of their keys; each is serialized as TensorFlow does.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import dataclasses
 import hypothesis
 import numpy as np
 import tensorflow as tf
+from google.protobuf.internal import encoder
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -17,20 +18,23 @@ IMAGE = SourceRow("f1", "p1", side="left", view="CC", pathology="benign")
 def serialize_by_tensorflow(
     image: SourceRow, pixels: np.ndarray, original: tuple[int, int]
 ) -> bytes:
-    message = tf.train.Example()
+    """Feature by feature in the order of their keys: upb puts "image_id" before "image"."""
     values = {
         **image.clinical(),
         "image": pixels.tobytes(),
         "original_height": original[0],
         "original_width": original[1],
     }
-    for key, value in values.items():
-        feature = message.features.feature[key]
+    features = b""
+    for key, value in sorted(values.items()):
+        message = tf.train.Features()
         if isinstance(value, int):
-            feature.int64_list.value.append(value)
+            message.feature[key].int64_list.value.append(value)
         else:
-            feature.bytes_list.value.append(value if isinstance(value, bytes) else value.encode())
-    return message.SerializeToString(deterministic=True)
+            content = value if isinstance(value, bytes) else value.encode()
+            message.feature[key].bytes_list.value.append(content)
+        features += message.SerializeToString()
+    return b"\n" + encoder._VarintBytes(len(features)) + features
 
 
 @hypothesis.settings(deadline=None)

@@ -38,7 +38,7 @@ def read(name: str) -> jinja2.Template:
 
 
 def _text_of(name: str) -> str:
-    return importlib.resources.files("trainer.pages").joinpath(name).read_text("utf-8")
+    return importlib.resources.files("trainer.reports").joinpath(name).read_text("utf-8")
 
 
 def _score(value: float | None) -> str:

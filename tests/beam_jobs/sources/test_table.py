@@ -57,7 +57,7 @@ def test_own_names(write):
     ]
     # listed but missing; present but not listed
     assert [image.path for image in images] == ["a/1.dcm", "a/2.dcm", ""]
-    assert images[0].bytes == 4
+    assert images[0].bytes == len(b"image")
     assert [image.abnormalities for image in images] == [1, 1, 0]
 
 

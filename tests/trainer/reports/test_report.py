@@ -391,7 +391,7 @@ def test_undefined_figures_show_their_reason(
 def test_a_withheld_interval_shows_its_reason(make_run: Callable[..., pathlib.Path]) -> None:
     images = [Prediction(f"f{n}", f"p{n}", int(n == 9), n / 10) for n in range(10)]
     text = page_of(make_run(images=images)).text
-    assert "1.000 no interval: the figure is not defined in 3" in text
+    assert "1.000 no interval: the metric is not defined in 3" in text
     assert "It ranks these images without a fault; how it ranks others can't be said." in text
 
 
