@@ -1,0 +1,198 @@
+"""A flag is a dataclass field: default, help, bounds and choices stand there and nowhere else.
+
+@dataclasses.dataclass(frozen=True)
+class Head(Flags):
+    head: str = flag("gap", "How features become a vector", choices={"gap": "pooled", ...})
+    dropout: float = flag(0.2, "Dropout before the head.", low=0, high=0.95)
+
+define(Head); config = from_flags(Head, absl.flags.FLAGS)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from absl import flags
+
+from records.errors import CallerError
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """What a field means as a flag, kept in the field's metadata.
+
+    Attributes:
+        help: a sentence, or with `choices` what it decides.
+        choices: the values allowed, each with its meaning; empty: any.
+        low: least value allowed.
+        high: largest value allowed.
+        above: value it must exceed.
+        below: value it must stay under.
+        identity: whether another value makes another run or another set of records.
+        searchable: whether a search may vary it.
+        place: whether it names a place of this machine, which no page passes on.
+        parse: makes the field's value of the flag's text; None: the text is the value.
+        repeated: whether the flag may be given several times, a value each time.
+    """
+
+    help: str
+    choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    identity: bool = True
+    searchable: bool = True
+    place: bool = False
+    parse: Callable[[Any], Any] | None = None
+    repeated: bool = False
+
+
+def flag(default: Any, help: str, **meaning: Any) -> Any:
+    """Makes a dataclass field that is a flag; `meaning` is that of `Flag`."""
+    return dataclasses.field(default=default, metadata={"flag": Flag(help, **meaning)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Flags:
+    """Base of every configuration: checks each field by what it says of itself, then the whole.
+
+    A class whose fields must agree with each other says so in `check`, which calls
+    `super().check()`.
+    """
+
+    def __post_init__(self) -> None:
+        for name, one in flags_of(type(self)).items():
+            _check_value(name, getattr(self, name), one)
+        self.check()
+
+    def check(self) -> None:
+        """Checks what one field alone can't tell.
+
+        Raises:
+            CallerError: two fields contradict each other.
+        """
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists every flag by name, as config.json keeps them: numbers, texts, lists and None."""
+        return {name: as_json(getattr(self, name)) for name in flags_of(type(self))}
+
+    def identity(self) -> dict[str, Any]:
+        """Lists the flags that make this run or these records what they are."""
+        wanted = {name for name, one in flags_of(type(self)).items() if one.identity}
+        return {name: value for name, value in self.to_json().items() if name in wanted}
+
+
+Config = TypeVar("Config", bound=Flags)
+
+
+def flags_of(config: type[Flags]) -> dict[str, Flag]:
+    """Returns the flags of a class, name -> meaning, in the order of its fields."""
+    fields = dataclasses.fields(config)
+    return {field.name: field.metadata["flag"] for field in fields if "flag" in field.metadata}
+
+
+def define(config: type[Flags], values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines a flag for every field of a class that is one."""
+    types_of = typing.get_type_hints(config)
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    for name, one in flags_of(config).items():
+        make: Callable[..., Any] = _KINDS.get(_kind_of(types_of[name]), flags.DEFINE_string)
+        default = as_json(defaults[name])
+        if one.repeated:
+            make = flags.DEFINE_multi_string
+        elif isinstance(default, list):
+            make = flags.DEFINE_list
+        make(name, default, help_of(one), flag_values=values)
+
+
+def from_flags(config: type[Config], values: flags.FlagValues, **more: Any) -> Config:
+    """Builds a configuration from parsed flags; `more` are fields that are no flags.
+
+    Raises:
+        CallerError: a value is unknown, out of bounds or contradicts another; one line with the
+            remedy.
+    """
+    given = {}
+    for name, one in flags_of(config).items():
+        value = values[name].value
+        if isinstance(value, list):
+            value = tuple(value)
+        given[name] = one.parse(value) if one.parse and value is not None else value
+    return config(**given, **more)
+
+
+def help_of(one: Flag) -> str:
+    """Writes a flag's help: what it decides, then every choice with its meaning."""
+    if not one.choices:
+        return one.help
+    meanings = "; ".join(f"{name} = {text}" for name, text in one.choices.items())
+    return f"{one.help}: {meanings}."
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Writes "; did you mean NAME?" for the nearest known name, "" where none is near."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def check_name(name: str, value: str, known: Iterable[str]) -> None:
+    """Refuses a flag value that is none of the known names.
+
+    Raises:
+        CallerError: lists the names, and the closest one.
+    """
+    known = list(known)
+    if value not in known:
+        raise CallerError(
+            f"--{name}={value} is not one of {', '.join(known)}{closest(value, known)}"
+        )
+
+
+def as_json(value: Any) -> Any:
+    """Turns a field's value into what JSON and absl take; tuples become lists."""
+    if isinstance(value, tuple):
+        return [as_json(one) for one in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+_KINDS: dict[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+}
+
+
+def _kind_of(annotation: Any) -> type:
+    """Returns the type of a field without its `| None`."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        kinds = [one for one in typing.get_args(annotation) if one is not types.NoneType]
+        return kinds[0] if len(kinds) == 1 else str
+    return annotation if isinstance(annotation, type) else str
+
+
+def _check_value(name: str, value: Any, one: Flag) -> None:
+    """Checks one value against bounds and choices.
+
+    Raises:
+        CallerError: says which bound it breaks.
+    """
+    if value is None:
+        return
+    if one.choices and isinstance(value, str):
+        check_name(name, value, one.choices)
+    bounds = [
+        (one.low, f"at least {one.low}", lambda bound: value >= bound),
+        (one.high, f"at most {one.high}", lambda bound: value <= bound),
+        (one.above, f"more than {one.above}", lambda bound: value > bound),
+        (one.below, f"less than {one.below}", lambda bound: value < bound),
+    ]
+    given = [(text, holds(bound)) for bound, text, holds in bounds if bound is not None]
+    if given and (not all(held for _, held in given) or not math.isfinite(value)):
+        raise CallerError(f"--{name}={value} is not {' and '.join(text for text, _ in given)}")
