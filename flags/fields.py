@@ -187,12 +187,15 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
         return
     if one.choices and isinstance(value, str):
         check_name(name, value, one.choices)
-    bounds = [
-        (one.low, f"at least {one.low}", lambda bound: value >= bound),
-        (one.high, f"at most {one.high}", lambda bound: value <= bound),
-        (one.above, f"more than {one.above}", lambda bound: value > bound),
-        (one.below, f"less than {one.below}", lambda bound: value < bound),
+    given = [
+        (f"{text} {bound:g}", holds)
+        for text, bound, holds in (
+            ("at least", one.low, one.low is None or value >= one.low),
+            ("at most", one.high, one.high is None or value <= one.high),
+            ("more than", one.above, one.above is None or value > one.above),
+            ("less than", one.below, one.below is None or value < one.below),
+        )
+        if bound is not None
     ]
-    given = [(text, holds(bound)) for bound, text, holds in bounds if bound is not None]
     if given and (not all(held for _, held in given) or not math.isfinite(value)):
         raise CallerError(f"--{name}={value} is not {' and '.join(text for text, _ in given)}")
