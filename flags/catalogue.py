@@ -243,20 +243,6 @@ TARGETS = {
 }
 """Question -> how it is read off a record; of an ordinal one, grades no image has are dropped."""
 
-_BASE_CLASSES = (
-    *("MobileNetV2", "VGG19", "ResNet50", "InceptionV3", "DenseNet121", "VGG16"),  # the papers'
-    *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
-    *("DenseNet169", "DenseNet201"),
-    *(f"EfficientNetB{number}" for number in range(8)),
-    *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
-    *("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L"),
-    *("InceptionResNetV2", "MobileNet", "MobileNetV3Small", "MobileNetV3Large"),
-    *("NASNetMobile", "NASNetLarge", "ResNet101", "ResNet152"),
-    *("ResNet50V2", "ResNet101V2", "ResNet152V2", "Xception"),
-)
-BASES = {name.lower(): name for name in _BASE_CLASSES}
-"""Flag value -> class name in keras.applications; written down so that no name needs TensorFlow."""
-
 
 def check_name(flag: str, name: str, known: Iterable[str]) -> None:
     """Refuses a flag value that is none of the known names.

@@ -90,7 +90,8 @@ class EvaluationConfig:
                 "--mode=ensemble needs folders of finished runs, or of a cross-validation, and one "
                 "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
             )
-        tta.check(self.tta)
+        if self.tta is not None:
+            catalogue.check_name("tta", self.tta, tta.VIEWS)
         if self.tta is not None and self.mode != "ensemble":
             raise CallerError(
                 f"--tta={self.tta}: --mode={self.mode} goes by what the run was evaluated with; "

@@ -29,25 +29,34 @@ class Flag:
 
     Attributes:
         help: a sentence, or with `choices` what it decides.
-        choices: the values allowed, each with its meaning; empty: any.
+        choices: the values allowed, each with its meaning, "" where the name says it; empty: any.
+        other: whether a value that is none of the choices is right all the same; the last choice
+            then stands for all such values, as PATH.h5 does.
+        note: sentence that follows the choices in the help.
+        remedy: what an error adds to what is allowed.
         low: least value allowed.
         high: largest value allowed.
         above: value it must exceed.
         below: value it must stay under.
         identity: whether another value makes another run or another set of records.
+        repeat: whether another value makes a repeat of the same experiment: the seed, the devices.
         searchable: whether a search may vary it.
-        place: whether it names a place of this machine, which no page passes on.
+        place: whether it may name a place of this machine, of which pages show the last part only.
         parse: makes the field's value of the flag's text; None: the text is the value.
         repeated: whether the flag may be given several times, a value each time.
     """
 
     help: str
     choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    other: Callable[[str], bool] | None = None
+    note: str = ""
+    remedy: str = ""
     low: float | None = None
     high: float | None = None
     above: float | None = None
     below: float | None = None
     identity: bool = True
+    repeat: bool = False
     searchable: bool = True
     place: bool = False
     parse: Callable[[Any], Any] | None = None
@@ -132,8 +141,11 @@ def help_of(one: Flag) -> str:
     """Writes a flag's help: what it decides, then every choice with its meaning."""
     if not one.choices:
         return one.help
-    meanings = "; ".join(f"{name} = {text}" for name, text in one.choices.items())
-    return f"{one.help}: {meanings}."
+    if any(one.choices.values()):
+        known = "; ".join(f"{name} = {text}" for name, text in one.choices.items())
+    else:
+        known = ", ".join(one.choices)
+    return f"{one.help}: {known}. {one.note}".rstrip()
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -185,8 +197,12 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
     """
     if value is None:
         return
-    if one.choices and isinstance(value, str):
-        check_name(name, value, one.choices)
+    remedy = f"; {one.remedy}" if one.remedy else ""
+    if one.choices and not (one.other and one.other(value)):
+        known = list(one.choices)
+        if value not in (known[:-1] if one.other else known):
+            remedy = remedy or closest(value, known)
+            raise CallerError(f"--{name}={value} is not one of {', '.join(known)}{remedy}")
     given = [
         (f"{text} {bound:g}", holds)
         for text, bound, holds in (
@@ -198,4 +214,5 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
         if bound is not None
     ]
     if given and (not all(held for _, held in given) or not math.isfinite(value)):
-        raise CallerError(f"--{name}={value} is not {' and '.join(text for text, _ in given)}")
+        allowed = " and ".join(text for text, _ in given)
+        raise CallerError(f"--{name}={value} is not {allowed}{remedy}")

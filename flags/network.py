@@ -1,17 +1,25 @@
-"""What the network can be told: its base, what stands before and after it, its head."""
+"""Flags of the network: its base, what stands before and after it, its head."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
 
-from absl import flags
-
-from flags import catalogue
+from flags.fields import Flags, flag
 from records.errors import CallerError
 
-if TYPE_CHECKING:
-    from flags.training import TrainingConfig
-
+_BASE_CLASSES = (
+    *("MobileNetV2", "VGG19", "ResNet50", "InceptionV3", "DenseNet121", "VGG16"),  # the papers'
+    *("ConvNeXtTiny", "ConvNeXtSmall", "ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtXLarge"),
+    *("DenseNet169", "DenseNet201"),
+    *(f"EfficientNetB{number}" for number in range(8)),
+    *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
+    *("EfficientNetV2S", "EfficientNetV2M", "EfficientNetV2L"),
+    *("InceptionResNetV2", "MobileNet", "MobileNetV3Small", "MobileNetV3Large"),
+    *("NASNetMobile", "NASNetLarge", "ResNet101", "ResNet152"),
+    *("ResNet50V2", "ResNet101V2", "ResNet152V2", "Xception"),
+)
+BASES = {name.lower(): name for name in _BASE_CLASSES}
+"""Flag value -> class name in keras.applications; written down so that no name needs TensorFlow."""
 HEADS = {
     "gap": "global average pooling, then the hidden layers",
     "flatten": "flatten, then the hidden layers, as published: 42-268 million weights",
@@ -20,6 +28,7 @@ WEIGHTS = {
     "auto": "ImageNet if at hand or downloadable, else random with a warning",
     "imagenet": "ImageNet or an error",
     "random": "none",
+    "PATH.h5": "a .weights.h5 or .h5 file of keras.applications without top",
 }
 INPUT_SCALINGS = {
     "base": "what the base's ImageNet weights were trained on",
@@ -51,34 +60,65 @@ SCALE_INSIDE = ("convnext", "efficientnet", "mobilenetv3")
 LARGEST_HIDDEN = 65536
 
 
-def check(config: TrainingConfig) -> None:
-    """Refuses what no network can be built from.
+@dataclasses.dataclass(frozen=True)
+class Network(Flags):
+    """Layers of a network and the weights it starts from."""
 
-    Raises:
-        CallerError: one line saying which flag, and what would do.
-    """
-    for flag, name, known in (
-        ("base", config.base, catalogue.BASES),
-        ("head", config.head, HEADS),
-        ("input_scaling", config.input_scaling, INPUT_SCALINGS),
-        ("downsample_sets", config.downsample_sets, DOWNSAMPLE_SETS),
-        ("conv_after", config.conv_after, CONV_AFTER),
-        ("activation", config.activation, ACTIVATIONS),
-    ):
-        catalogue.check_name(flag, name, known)
-    _check_alpha(config)
-    if not config.weights.endswith(".h5"):
-        catalogue.check_name("weights", config.weights, (*WEIGHTS, "PATH.h5"))
-    if not 0 <= config.dropout < 1:
-        raise CallerError(f"--dropout={config.dropout} is not in 0 to 1")
-    if not 0 <= config.l2 < 1:
-        raise CallerError(f"--l2={config.l2} is not in 0 to 1; 1e-5 is usual, 0 is none")
-    if config.input_scaling == "paper" and config.base.startswith(SCALE_INSIDE):
-        raise CallerError(
-            f"--input_scaling=paper: {config.base} divides by 255 itself and would see black; "
-            "leave the flag out"
-        )
-    hidden_units(config.hidden)
+    base: str = flag("mobilenetv2", "Network under the head", choices=dict.fromkeys(BASES, ""))
+    alpha: float = flag(
+        1.0,
+        "Width of the base: "
+        + "; ".join(f"{base} {', '.join(map(str, widths))}" for base, widths in ALPHAS.items())
+        + ".",
+    )
+    weights: str = flag(
+        "auto",
+        "Weights the base starts from",
+        choices=WEIGHTS,
+        other=lambda text: text.endswith(".h5"),
+        place=True,
+    )
+    input_scaling: str = flag("base", "Range of the pixels the base gets", choices=INPUT_SCALINGS)
+    downsample_sets: str = flag(
+        "0", "Convolutions that halve the image before the base", choices=DOWNSAMPLE_SETS
+    )
+    conv_after: str = flag("0", "Convolutions after the base", choices=CONV_AFTER)
+    head: str = flag("gap", "Between base and output", choices=HEADS)
+    hidden: str = flag("512,32", "Units of each hidden layer, such as 512,32; none for none.")
+    activation: str = flag("relu", "Of the hidden layers", choices=ACTIVATIONS)
+    dropout: float = flag(0.2, "Dropout before the head.", low=0, high=0.95)
+    batch_norm: bool = flag(False, "Batch normalisation before each hidden activation.")
+    l2: float = flag(
+        0.0,
+        "L2 penalty on kernels of all layers but the base's, such as 1e-5.",
+        low=0,
+        below=1,
+        remedy="1e-5 is usual, 0 is none",
+    )
+
+    def check(self) -> None:
+        """Refuses what no network can be built from.
+
+        Raises:
+            CallerError: one line saying which flag, and what would do.
+        """
+        super().check()
+        widths = ALPHAS.get(self.base, (1.0,))
+        if self.alpha not in widths and self.base not in ALPHAS:
+            raise CallerError(
+                f"--alpha={self.alpha} goes with --base={' or '.join(ALPHAS)} only; "
+                f"{self.base} has one width"
+            )
+        if self.alpha not in widths:
+            raise CallerError(
+                f"--alpha={self.alpha} is not one of {', '.join(map(str, widths))} ({self.base})"
+            )
+        if self.input_scaling == "paper" and self.base.startswith(SCALE_INSIDE):
+            raise CallerError(
+                f"--input_scaling=paper: {self.base} divides by 255 itself and would see black; "
+                "leave the flag out"
+            )
+        hidden_units(self.hidden)
 
 
 def hidden_units(text: str) -> tuple[int, ...]:
@@ -96,53 +136,3 @@ def hidden_units(text: str) -> tuple[int, ...]:
             "512,32, or none"
         )
     return tuple(units)
-
-
-def define(default: TrainingConfig) -> None:
-    """Defines the flags on absl's FLAGS, with the defaults of a configuration."""
-    text, fraction = flags.DEFINE_string, flags.DEFINE_float
-    text("base", default.base, f"Network under the head: {', '.join(catalogue.BASES)}.")
-    fraction(
-        "alpha",
-        default.alpha,
-        "Width of the base: "
-        + "; ".join(f"{base} {', '.join(map(str, widths))}" for base, widths in ALPHAS.items())
-        + ".",
-    )
-    text(
-        "weights",
-        default.weights,
-        catalogue.describe("Weights the base starts from", WEIGHTS)[:-1]
-        + "; or the path of a .weights.h5 or .h5 file of keras.applications without top.",
-    )
-    for name, lead, known in (
-        ("input_scaling", "Range of the pixels the base gets", INPUT_SCALINGS),
-        ("downsample_sets", "Convolutions that halve the image before the base", DOWNSAMPLE_SETS),
-        ("conv_after", "Convolutions after the base", CONV_AFTER),
-        ("head", "Between base and output", HEADS),
-        ("activation", "Of the hidden layers", ACTIVATIONS),
-    ):
-        text(name, getattr(default, name), catalogue.describe(lead, known))
-    text("hidden", default.hidden, "Units of each hidden layer, such as 512,32; none for none.")
-    fraction(
-        "dropout", default.dropout, "Dropout before the head.", lower_bound=0, upper_bound=0.95
-    )
-    flags.DEFINE_bool(
-        "batch_norm", default.batch_norm, "Batch normalisation before each hidden activation."
-    )
-    fraction("l2", default.l2, "L2 penalty on kernels of all layers but the base's, such as 1e-5.")
-
-
-def _check_alpha(config: TrainingConfig) -> None:
-    if config.base not in ALPHAS:
-        if config.alpha != 1.0:
-            raise CallerError(
-                f"--alpha={config.alpha} goes with --base={' or '.join(ALPHAS)} only; "
-                f"{config.base} has one width"
-            )
-        return
-    widths = ALPHAS[config.base]
-    if config.alpha not in widths:
-        raise CallerError(
-            f"--alpha={config.alpha} is not one of {', '.join(map(str, widths))} ({config.base})"
-        )

@@ -1,16 +1,12 @@
-"""Flags of the training loop: optimizer, learning rate, what decides, arithmetic, time."""
+"""Flags of the training loop: epochs, optimizer, learning rate, what decides, devices, time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import dataclasses
 
-from absl import flags
-
-from flags import catalogue, schedule
+from flags import schedule as decay
+from flags.fields import Flags, flag
 from records.errors import CallerError
-
-if TYPE_CHECKING:
-    from flags.training import TrainingConfig
 
 OPTIMIZERS = {
     "adam": "Adam, as published",
@@ -33,48 +29,113 @@ PRECISIONS = {
     "mixed_float16": "16-bit arithmetic, 32-bit weights, loss scaled; for GPUs",
     "mixed_bfloat16": "the same in bfloat16; for TPUs and new GPUs and processors",
 }
+STRATEGIES = {
+    "default": "one device",
+    "mirrored": "every GPU of this machine, the batch split among them",
+    "multi_worker": "the machines TF_CONFIG names, the batch split among them",
+    "tpu": "the TPU of this machine or the one TPU_NAME names",
+}
 
 
-def check(config: TrainingConfig) -> None:
-    """Checks the fields of a configuration that belong here.
+@dataclasses.dataclass(frozen=True)
+class Optimization(Flags):
+    """Two phases of training, what moves the weights in them, and on which devices."""
 
-    Raises:
-        CallerError: a value is unknown, out of range, or contradicts another.
-    """
-    catalogue.check_name("optimizer", config.optimizer, OPTIMIZERS)
-    catalogue.check_name("monitor", config.monitor, MONITORS)
-    catalogue.check_name("precision", config.precision, PRECISIONS)
-    schedule.parse(config.schedule)
-    _check_range("momentum", config.momentum, below=1)
-    if config.weight_decay is not None:
-        _check_range("weight_decay", config.weight_decay, below=1)
-    _check_range("ema", config.ema, below=1)
-    _check_range("max_minutes", config.max_minutes, below=float("inf"))
-    if config.momentum and config.optimizer not in MOMENTUM:
-        raise CallerError(
-            f"--momentum={config.momentum:g} goes with --optimizer={' or '.join(MOMENTUM)}, "
-            f"not {config.optimizer}"
-        )
-    if config.accumulate < 1:
-        raise CallerError(f"--accumulate={config.accumulate} is not at least 1")
-    if config.accumulate > 1 and config.strategy != "default":
-        raise CallerError(
-            f"--accumulate={config.accumulate} does not go with --strategy={config.strategy}: "
-            "Keras can't accumulate gradients of several devices; give a --batch_size that their "
-            "memory holds together"
-        )
-    if config.warmup_epochs < 0:
-        raise CallerError(f"--warmup_epochs={config.warmup_epochs} is not at least 0")
-    shortest = min(e for e in (config.phase1_epochs, config.phase2_epochs) if e)
-    if config.warmup_epochs >= shortest and config.warmup_epochs:
-        raise CallerError(
-            f"--warmup_epochs={config.warmup_epochs} leaves nothing of a phase of {shortest} "
-            "epochs; give fewer"
-        )
-    profiled(config)
+    batch_size: int = flag(8, "Images a step, over all devices.", low=1)
+    phase1_epochs: int = flag(100, "At most so many epochs with the base frozen.", low=0)
+    phase2_epochs: int = flag(
+        50,
+        "At most so many epochs with all layers trained; 0: the base only makes features.",
+        low=0,
+    )
+    phase1_learning_rate: float = flag(1e-3, "Learning rate of phase 1.", above=0, below=1)
+    phase2_learning_rate: float = flag(1e-5, "Learning rate of phase 2.", above=0, below=1)
+    phase1_patience: int = flag(
+        10,
+        "Epochs without a better --monitor that end phase 1; half of them cut the rate.",
+        low=1,
+    )
+    phase2_patience: int = flag(5, "The same for phase 2.", low=1)
+    optimizer: str = flag("adam", "What makes the steps", choices=OPTIMIZERS)
+    momentum: float = flag(0.0, "Momentum of sgd and rmsprop, such as 0.9.", low=0, below=1)
+    weight_decay: float | None = flag(
+        None,
+        "Decoupled weight decay. Default: Keras's 0.004 for adamw, none for the others.",
+        low=0,
+        below=1,
+    )
+    schedule: str = flag("constant", decay.describe())
+    warmup_epochs: int = flag(
+        0,
+        "Epochs at the start of each phase in which the rate rises batch by batch from 0.",
+        low=0,
+    )
+    plateau: bool = flag(
+        True, "Cut the rate to a tenth after half the patience without a better --monitor."
+    )
+    # trials that are ranked by different columns can't be compared
+    monitor: str = flag(
+        "val_loss",
+        "What decides, where the target has it, about the best epoch, early stopping and --plateau",
+        choices=dict.fromkeys(MONITORS, ""),
+        searchable=False,
+    )
+    accumulate: int = flag(1, "Batches a step; their gradients are averaged.", low=1)
+    precision: str = flag("float32", "Arithmetic", choices=PRECISIONS)
+    xla: bool = flag(False, "Compile the steps with XLA.")
+    ema: float = flag(
+        0.0,
+        "Moving average of weights over the steps, such as 0.99, which is then what is validated "
+        "and kept; 0: none.",
+        low=0,
+        below=1,
+    )
+    strategy: str = flag("default", "Devices", choices=STRATEGIES, repeat=True)
+    seed: int = flag(111, "Seed of initial weights, order of images and dropout.", repeat=True)
+    deterministic: bool = flag(False, "Same weights to the last bit; slower on GPUs.", repeat=True)
+    max_minutes: float = flag(
+        0.0,
+        "Stop after the epoch in which so many minutes are reached, to be resumed by the same "
+        "command; 0: no limit.",
+        low=0,
+        identity=False,
+        searchable=False,
+    )
+    profile: str = flag(
+        "", "First and last batch to profile for TensorBoard: 10,20.", identity=False
+    )
+
+    def check(self) -> None:
+        """Checks what optimizer, phases and devices demand of each other.
+
+        Raises:
+            CallerError: a text can't be read, or a value contradicts another.
+        """
+        super().check()
+        decay.parse(self.schedule)
+        profiled(self)
+        if self.momentum and self.optimizer not in MOMENTUM:
+            raise CallerError(
+                f"--momentum={self.momentum:g} goes with --optimizer={' or '.join(MOMENTUM)}, "
+                f"not {self.optimizer}"
+            )
+        if self.accumulate > 1 and self.strategy != "default":
+            raise CallerError(
+                f"--accumulate={self.accumulate} does not go with --strategy={self.strategy}: "
+                "Keras can't accumulate gradients of several devices; give a --batch_size that "
+                "their memory holds together"
+            )
+        if self.phase1_epochs + self.phase2_epochs == 0:
+            raise CallerError("--phase1_epochs and --phase2_epochs are both 0: nothing to train")
+        shortest = min(epochs for epochs in (self.phase1_epochs, self.phase2_epochs) if epochs)
+        if self.warmup_epochs >= shortest:
+            raise CallerError(
+                f"--warmup_epochs={self.warmup_epochs} leaves nothing of a phase of {shortest} "
+                "epochs; give fewer"
+            )
 
 
-def profiled(config: TrainingConfig) -> tuple[int, int] | None:
+def profiled(config: Optimization) -> tuple[int, int] | None:
     """Returns the first and last batch to profile, counted from 1, or None.
 
     Raises:
@@ -92,55 +153,3 @@ def profiled(config: TrainingConfig) -> tuple[int, int] | None:
             "10,20"
         )
     return first, last
-
-
-def _check_range(flag: str, value: float, *, below: float) -> None:
-    if not 0 <= value < below:
-        limit = "" if below == float("inf") else f" and less than {below:g}"
-        raise CallerError(f"--{flag}={value} is not a number of at least 0{limit}")
-
-
-def define(default: TrainingConfig) -> None:
-    """Defines the flags."""
-    text, number, fraction = flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_float
-    text("optimizer", default.optimizer, catalogue.describe("What makes the steps", OPTIMIZERS))
-    fraction("momentum", default.momentum, "Momentum of sgd and rmsprop, such as 0.9.")
-    fraction(
-        "weight_decay",
-        default.weight_decay,
-        "Decoupled weight decay. Default: Keras's 0.004 for adamw, none for the others.",
-    )
-    text("schedule", default.schedule, schedule.describe())
-    number(
-        "warmup_epochs",
-        default.warmup_epochs,
-        "Epochs at the start of each phase in which the rate rises batch by batch from 0.",
-        lower_bound=0,
-    )
-    flags.DEFINE_bool(
-        "plateau",
-        default.plateau,
-        "Cut the rate to a tenth after half the patience without a better --monitor.",
-    )
-    text(
-        "monitor",
-        default.monitor,
-        "What decides about the best epoch, early stopping and --plateau: "
-        f"{', '.join(MONITORS)}, where the target has it.",
-    )
-    number("accumulate", default.accumulate, "Batches a step; their gradients are averaged.", 1)
-    text("precision", default.precision, catalogue.describe("Arithmetic", PRECISIONS))
-    flags.DEFINE_bool("xla", default.xla, "Compile the steps with XLA.")
-    fraction(
-        "ema",
-        default.ema,
-        "Moving average of weights over the steps, such as 0.99, which is then what is validated "
-        "and kept; 0: none.",
-    )
-    fraction(
-        "max_minutes",
-        default.max_minutes,
-        "Stop after the epoch in which so many minutes are reached, to be resumed by the same "
-        "command; 0: no limit.",
-    )
-    text("profile", default.profile, "First and last batch to profile for TensorBoard: 10,20.")

@@ -12,39 +12,17 @@ dimensions = parse(text, config)
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import pathlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flags.fields import closest, flags_of
+from flags.search import Search
+from flags.training import TrainingConfig
 from records.errors import CallerError
 
-if TYPE_CHECKING:
-    from flags.training import TrainingConfig
-
-# what a trial, a plain training run, has not
-_OF_THE_SEARCH = (
-    "mode",
-    "run_dir",
-    "space",
-    "sampler",
-    "pruner",
-    "trials",
-    "processes",
-    "max_minutes",
-)
 RANGES = ("int", "float", "log")
-# they say where, for what and on which images, not how: scores across them can't be compared
-_NOT_SEARCHED = (
-    *_OF_THE_SEARCH,
-    "dataset_dir",
-    "target",
-    "where",
-    "fold",
-    "test_fold",
-    "monitor",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,10 +93,10 @@ def apply(config: TrainingConfig, drawn: Mapping[str, Any]) -> TrainingConfig:
     Raises:
         CallerError: the values drawn contradict each other or the rest.
     """
-    plain = type(config)()
-    return dataclasses.replace(
-        config, **{name: getattr(plain, name) for name in _OF_THE_SEARCH}, **drawn
-    )
+    # folder and time are those of the search as a whole
+    of_the_search = ("mode", "run_dir", "max_minutes", *flags_of(Search))
+    plain = {name: getattr(TrainingConfig, name) for name in of_the_search}
+    return dataclasses.replace(config, **plain, **drawn)
 
 
 def _parse_line(content: str, config: TrainingConfig) -> Dimension:
@@ -128,13 +106,12 @@ def _parse_line(content: str, config: TrainingConfig) -> Dimension:
         raise CallerError(f"{content!r} is not 'flag = values', such as 'dropout = 0 0.2 0.5'")
     name = name.removeprefix("--")
     current = config.to_json()
-    searched = [key for key in current if key not in _NOT_SEARCHED]
+    searched = [key for key, one in flags_of(type(config)).items() if one.searchable]
     if name not in searched:
-        close = difflib.get_close_matches(name, searched, n=1)
         raise CallerError(
             f"{name} can't be searched, it says where or on which images a run is evaluated"
             if name in current
-            else f"unknown flag {name}" + (f"; did you mean {close[0]}?" if close else "")
+            else f"unknown flag {name}{closest(name, searched)}"
         )
     kind = type(current[name])
     if words[0] not in RANGES:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from absl import flags
+import dataclasses
 
-from flags import catalogue
+from flags.fields import Flags, flag
 
 NONE = "none"
 VIEWS = {
@@ -14,21 +14,20 @@ VIEWS = {
 }
 
 
-def check(tta: str | None) -> None:
-    """Checks the value of --tta.
+@dataclasses.dataclass(frozen=True)
+class TestTimeAugmentation(Flags):
+    """Views of an image whose probabilities are averaged.
 
-    Raises:
-        CallerError: it is unknown.
+    It changes how a trained network is evaluated, not what is trained: no part of a run's
+    identity, nor of a published experiment, and nothing that a trial would be trained otherwise by.
     """
-    if tta is not None:
-        catalogue.check_name("tta", tta, VIEWS)
 
+    __test__ = False  # no class of tests
 
-def define() -> None:
-    """Defines the flag."""
-    described = catalogue.describe("What a network is shown of each image it evaluates", VIEWS)
-    flags.DEFINE_string(
-        "tta",
+    tta: str | None = flag(
         None,
-        f"{described} Default: what the run was trained with, else none.",
+        "What a network is shown of each image it evaluates",
+        choices=VIEWS,
+        note="Default: what the run was trained with, else none.",
+        identity=False,
     )

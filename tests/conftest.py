@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from absl import flags
 
+from flags import fields
+
 ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -95,12 +97,19 @@ def made_records(make_records, tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture
 def parse_flags() -> Iterator[Callable[..., flags.FlagValues]]:
-    """`parse_flags(define, *arguments)`: parsed flags of one program; absl's FLAGS stays clean."""
+    """`parse_flags(config, *arguments)`: flags of a dataclass parsed; absl's FLAGS stays clean.
 
-    def parse(define: Callable[[], None], *arguments: str) -> flags.FlagValues:
+    In its place may stand a function that defines flags.
+    """
+
+    def parse(define: Callable[[], None] | type[fields.Flags], *arguments: str) -> flags.FlagValues:
+        values = flags.FlagValues()
+        if isinstance(define, type):
+            fields.define(define, values)
+            values(["program", *arguments])
+            return values
         before = set(flags.FLAGS)
         define()
-        values = flags.FlagValues()
         for name in set(flags.FLAGS) - before:
             values[name] = flags.FLAGS[name]
             delattr(flags.FLAGS, name)

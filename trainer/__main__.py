@@ -14,14 +14,13 @@ same command. Research use only, not for diagnosis.
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import os
 import pathlib
 
 from absl import flags
 
-from flags import command_line, evaluation, training
+from flags import command_line, evaluation, fields
 from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records import memory
@@ -35,7 +34,7 @@ def main() -> None:
 
 def define() -> None:
     """Defines all flags."""
-    training.define()
+    fields.define(TrainingConfig)
     evaluation.define()
 
 
@@ -45,14 +44,14 @@ def run(arguments: list[str]) -> int:
     Raises:
         CallerError: something asked for can't be done.
     """
-    training_flags = [field.name for field in dataclasses.fields(TrainingConfig)]
+    training_flags = list(fields.flags_of(TrainingConfig))
     if flags.FLAGS.mode in evaluation.MODES:
         asked = EvaluationConfig.from_flags(flags.FLAGS, arguments)
         evaluation.check_given(flags.FLAGS, training_flags)
         return _run_verb(asked)
     if arguments:
         raise CallerError(command_line.describe_stray(arguments[0]))
-    config = TrainingConfig.from_flags(flags.FLAGS)
+    config = fields.from_flags(TrainingConfig, flags.FLAGS)
     evaluation.check_given(flags.FLAGS, training_flags)
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
     if config.deterministic and config.strategy == "default":

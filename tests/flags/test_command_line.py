@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from flags import command_line, conversion, training
+from flags import command_line, conversion
+from flags.training import TrainingConfig
 
 PROGRAMS = {
     "beam_jobs.tfrecords": conversion.define,
-    "trainer": training.define,
+    "trainer": TrainingConfig,
 }
 HEAVY = ("tensorflow", "apache_beam", "keras", "sklearn", "cv2", "pydicom", "matplotlib", "scipy")
 

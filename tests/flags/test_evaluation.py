@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from flags import evaluation, training
+from flags import evaluation, fields
 from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
@@ -16,7 +16,7 @@ TRAINING = [field.name for field in dataclasses.fields(TrainingConfig)]
 
 def define() -> None:
     """The flags of both, as the trainer has them."""
-    training.define()
+    fields.define(TrainingConfig)
     evaluation.define()
 
 

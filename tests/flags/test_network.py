@@ -28,9 +28,9 @@ from records.errors import CallerError
         ),
         ({"weights": "imagnet"}, r"--weights=imagnet is not one of .* did you mean imagenet\?"),
         ({"weights": "run/model.keras"}, r"=run/model.keras is not one of .*random, PATH.h5"),
-        ({"dropout": 1.0}, r"--dropout=1.0 is not in 0 to 1"),
-        ({"l2": -1e-5}, r"--l2=-1e-05 is not in 0 to 1; 1e-5 is usual"),
-        ({"l2": float("nan")}, r"--l2=nan is not in 0 to 1"),
+        ({"dropout": 1.0}, r"--dropout=1.0 is not at least 0 and at most 0.95"),
+        ({"l2": -1e-5}, r"--l2=-1e-05 is not at least 0 and less than 1; 1e-5 is usual"),
+        ({"l2": float("nan")}, r"--l2=nan is not at least 0 and less than 1"),
         (
             {"base": "efficientnetb0", "input_scaling": "paper"},
             r"--input_scaling=paper: efficientnetb0 divides by 255 itself and would see black",

@@ -12,7 +12,7 @@ from records.errors import CallerError
 
 
 @pytest.mark.parametrize(
-    ("text", "epochs", "shares"),
+    ("text", "epochs", "fractions"),
     [
         ("constant", 3, [1, 1, 1]),
         ("step:factor=0.5:every=2", 5, [1, 1, 0.5, 0.5, 0.25]),

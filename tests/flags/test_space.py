@@ -59,7 +59,7 @@ def test_lines():
         ("dropout = int 0 1", r"takes 'float LOW HIGH' or 'log LOW HIGH' or its values one"),
         ("batch_size = float 2 16", r"batch_size takes 'int LOW HIGH' or 'log LOW HIGH' or its"),
         ("base = log vgg19 resnet50", r"line 1: base takes its values one by one, not log"),
-        ("dropout = float 0 1.5", r"line 1: --dropout=1.5 is not in 0 to 1"),
+        ("dropout = float 0 1.5", r"line 1: --dropout=1.5 is not at least 0 and at most 0.95"),
         ("base = mobilenetv2 vgg91", r"line 1: --base=vgg91 .* did you mean vgg19\?"),
     ],
 )

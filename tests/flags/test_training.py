@@ -8,8 +8,9 @@ import pathlib
 
 import pytest
 
-from flags import conversion, selection, training
+from flags import conversion, data
 from flags.conversion import ConversionConfig
+from flags.fields import from_flags
 from flags.training import TrainingConfig
 from records.errors import CallerError
 
@@ -30,9 +31,9 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
             {"accumulate": 2, "strategy": "mirrored"},
             r"--accumulate=2 does not go with --strategy=mirrored",
         ),
-        ({"weight_decay": -0.1}, r"--weight_decay=-0.1 is not a number of at least 0"),
-        ({"ema": 1.0}, r"--ema=1.0 is not a number of at least 0 and less than 1"),
-        ({"max_minutes": float("nan")}, r"--max_minutes=nan is not a number of at least 0"),
+        ({"weight_decay": -0.1}, r"--weight_decay=-0.1 is not at least 0"),
+        ({"ema": 1.0}, r"--ema=1.0 is not at least 0 and less than 1"),
+        ({"max_minutes": float("nan")}, r"--max_minutes=nan is not at least 0"),
         ({"accumulate": 0}, r"--accumulate=0 is not at least 1"),
         ({"warmup_epochs": 50}, r"--warmup_epochs=50 leaves nothing of a phase of 50 epochs"),
         ({"warmup_epochs": -1}, r"--warmup_epochs=-1 is not at least 0"),
@@ -61,10 +62,10 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
         ({"test_fold": 0}, r"--fold=0 and --test_fold=0 are one fold"),
         ({"mode": "cross_validate", "fold": 1}, r"leave out --fold and --test_fold"),
         ({"mode": "cross_validate", "test_fold": 1}, r"leave out --fold and --test_fold"),
-        ({"phase1_learning_rate": 0.0}, r"--phase1_learning_rate=0.0 .* between 0 and 1"),
-        ({"phase2_learning_rate": -1e-5}, r"must lie between 0 and 1"),
-        ({"phase2_learning_rate": float("nan")}, r"must lie between 0 and 1"),
-        ({"phase1_learning_rate": float("inf")}, r"must lie between 0 and 1"),
+        ({"phase1_learning_rate": 0.0}, r"--phase1_learning_rate=0.0 is not more than 0 and less than 1"),
+        ({"phase2_learning_rate": -1e-5}, r"is not more than 0 and less than 1"),
+        ({"phase2_learning_rate": float("nan")}, r"is not more than 0 and less than 1"),
+        ({"phase1_learning_rate": float("inf")}, r"is not more than 0 and less than 1"),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else None,
 )
@@ -84,7 +85,7 @@ def test_refused(changes, message):
     ],
 )
 def test_class_weights(text, weights):
-    assert selection.fixed_class_weights(TrainingConfig(class_weights=text)) == weights
+    assert data.fixed_class_weights(TrainingConfig(class_weights=text)) == weights
 
 
 @pytest.mark.parametrize(
@@ -98,18 +99,18 @@ def test_bad_class_weights(text):
 
 
 def test_flags_and_fields_agree(parse_flags):
-    values = parse_flags(training.define)
+    values = parse_flags(TrainingConfig)
     assert {field.name for field in dataclasses.fields(TrainingConfig)} == set(
         values.flag_values_dict()
     )
-    assert TrainingConfig.from_flags(values) == TrainingConfig()
+    assert from_flags(TrainingConfig, values) == TrainingConfig()
 
 
 def test_flags_reach_the_configuration(parse_flags):
     values = parse_flags(
-        training.define, "--base=vgg19", "--class_weights=1:2", "--fold=3", "--deterministic"
+        TrainingConfig, "--base=vgg19", "--class_weights=1:2", "--fold=3", "--deterministic"
     )
-    config = TrainingConfig.from_flags(values)
+    config = from_flags(TrainingConfig, values)
     assert config == TrainingConfig(base="vgg19", class_weights="1:2", fold=3, deterministic=True)
     assert TrainingConfig(**json.loads(json.dumps(config.to_json()))) == config
 
@@ -121,8 +122,8 @@ def test_flagfile(path, parse_flags):
         values = parse_flags(conversion.define, f"--flagfile={path}", "--dataset=phantom")
         ConversionConfig.from_flags(values)
     else:
-        values = parse_flags(training.define, f"--flagfile={path}")
-        TrainingConfig.from_flags(values)
+        values = parse_flags(TrainingConfig, f"--flagfile={path}")
+        from_flags(TrainingConfig, values)
     assert path.read_text().startswith("# ")
     said = [line for line in path.read_text().splitlines() if line.startswith("--")]
     assert said

@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from flags import selection
+from flags import data
 from flags.catalogue import Target
-from flags.training import TrainingConfig
 from records.errors import CallerError
 
 
@@ -54,7 +53,7 @@ def copies_of_epoch(
 
 
 def choose_class_weights(
-    config: TrainingConfig, labels: Sequence[int], target: Target
+    config: data.Data, labels: Sequence[int], target: Target
 ) -> tuple[float, ...]:
     """Returns the weight of each class in the loss.
 
@@ -65,7 +64,7 @@ def choose_class_weights(
         CallerError: as many weights are given as the target has no classes.
     """
     classes = np.arange(len(target.names))
-    given = selection.fixed_class_weights(config)
+    given = data.fixed_class_weights(config)
     if given is not None and len(given) != len(classes):
         raise CallerError(
             f"--class_weights={config.class_weights} has {len(given)} weights, the images have "
@@ -79,7 +78,7 @@ def choose_class_weights(
 
 
 def weighted_fractions(
-    config: TrainingConfig, labels: Sequence[int], class_weights: Sequence[float]
+    config: data.Data, labels: Sequence[int], class_weights: Sequence[float]
 ) -> list[float]:
     """Returns the class prior in the loss: fractions of an epoch, times the class weights."""
     weights = np.asarray(class_weights)

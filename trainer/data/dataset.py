@@ -81,7 +81,7 @@ class Split:
         bytes: size of the shards.
         filtered: images of the parts that do not meet --where.
         lost: images of the parts whose records are damaged.
-        sampling: key of `flags.selection.SAMPLINGS`, for the images of an epoch.
+        sampling: key of `flags.data.SAMPLINGS`, for the images of an epoch.
     """
 
     name: str

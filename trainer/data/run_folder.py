@@ -24,21 +24,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ROOT = pathlib.Path("runs")
 _LOCK = ".lock"
-# these do not change what is learned, so a run may be resumed with others
-_INCIDENTAL = (
-    "run_dir",
-    "dataset_dir",
-    "cache",
-    "skip_damaged",
-    "max_minutes",
-    "profile",
-    "feature_dir",
-    "feature_gb",
-    "space",
-    "trials",
-    "processes",
-    "tta",
-)
 
 
 def check_run(
@@ -53,7 +38,7 @@ def check_run(
         CallerError: the folder holds a run of another configuration or other data, or something
             else.
     """
-    decisive = {key: value for key, value in config.to_json().items() if key not in _INCIDENTAL}
+    decisive = config.identity()
     decisive["target"] = target
     decisive["data_fingerprint"] = records.manifest["data_fingerprint"]
     directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
@@ -142,8 +127,8 @@ def check_given(given: TrainingConfig, trained: TrainingConfig) -> None:
         CallerError: names the flag.
     """
     default, was = TrainingConfig().to_json(), trained.to_json()
-    for key, value in given.to_json().items():
-        if key not in (*_INCIDENTAL, "mode") and value not in (default[key], was[key]):
+    for key, value in given.identity().items():
+        if key != "mode" and value not in (default[key], was[key]):
             raise CallerError(
                 f"--{key}={value}: --mode=evaluate evaluates the run as it was trained, with "
                 f"--{key}={was[key]}; leave the flag out"

@@ -14,6 +14,7 @@ from typing import Any
 
 import flags
 from flags import catalogue
+from flags.fields import flags_of
 from flags.training import TrainingConfig
 from records.errors import CallerError
 
@@ -29,12 +30,6 @@ IMAGES = 641
 POLICIES = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
 """How the authors made their labels and splits."""
 _ANOTHER_SPLIT = "another split"
-# where things lie, how fast, and by which draw: a run of an experiment may differ in them
-_FREE = {
-    *("run_dir", "dataset_dir", "feature_cache", "feature_dir", "feature_gb"),
-    *("cache", "skip_damaged", "max_minutes", "profile", "strategy", "seed", "deterministic"),
-    *("target", "space", "sampler", "pruner", "trials", "processes"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +124,13 @@ def _differences(
     expected = TrainingConfig(
         **{name: _typed(text, default[name]) for name, text in said.items() if name in default}
     )
-    for name, wanted in expected.to_json().items():
+    meanings = flags_of(TrainingConfig)
+    for name, wanted in expected.identity().items():
         pair = [config.get(name, wanted), wanted]
-        if name == "init_from":  # wherever that run lies
+        if meanings[name].place:  # wherever that run or file lies
             pair = [one and pathlib.PurePath(one).name for one in pair]
-        if name not in _FREE and pair[0] != pair[1]:
+        # run.json names the target really taken
+        if name != "target" and not meanings[name].repeat and pair[0] != pair[1]:
             yield f"other {name}"
     data = [run.get(name) for name in ("dataset", "size", "recipe")]
     told = pathlib.PurePath(said.get("dataset_dir", "")).parts[-3:]

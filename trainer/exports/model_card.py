@@ -19,6 +19,7 @@ from typing import Any
 import jinja2
 
 from flags import catalogue
+from flags.fields import flags_of
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.data import run_folder
@@ -30,8 +31,6 @@ CARD = "model_card.md"
 EXPORT = "export.json"
 """What --mode=export wrote, beside the card."""
 # flags that say where things lie, not what is learned
-_FOLDERS = ("mode", "dataset_dir", "run_dir", "feature_dir", "space", "profile", "max_minutes")
-_FILES = ("weights", "init_from")
 
 
 class _NotMeasured(jinja2.ChainableUndefined):
@@ -144,11 +143,12 @@ def _splits(run: dict[str, Any]) -> str:
 
 def _changed_flags(config: dict[str, Any]) -> list[str]:
     """Lists flags that decide what is learned and are not at their default; no folders' names."""
-    changed = []
-    for key, default in TrainingConfig().to_json().items():
+    meanings, changed = flags_of(TrainingConfig), []
+    for key, default in TrainingConfig().identity().items():
         value = config.get(key, default)
-        if value != default and key not in _FOLDERS:
-            changed.append(f"--{key}={pathlib.Path(value).name if key in _FILES else value}")
+        if value != default:
+            shown = pathlib.Path(value).name if meanings[key].place else value
+            changed.append(f"--{key}={shown}")
     return changed
 
 

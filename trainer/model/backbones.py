@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from absl import logging
 
-from flags import catalogue, network
-from flags.training import TrainingConfig
+from flags import network
+from flags.network import Network
 from records.errors import CallerError
 from records.image_size import ImageSize
 
@@ -60,7 +60,7 @@ SCALING: dict[str, Scaling] = {
     "densenet201": _TORCH,
     **dict.fromkeys((f"efficientnetb{number}" for number in range(8)), _EFFICIENTNET),
     **dict.fromkeys(
-        (n for n in catalogue.BASES if n.startswith(("convnext", "efficientnetv2", "mobilenetv3"))),
+        (n for n in network.BASES if n.startswith(("convnext", "efficientnetv2", "mobilenetv3"))),
         _PIXELS,
     ),
 }
@@ -83,7 +83,7 @@ class BaseWeights:
     warning: str | None = None
 
 
-def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
+def build(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
     """Builds a base for images of a size, with three channels, and gives it its weights.
 
     Returns:
@@ -93,7 +93,7 @@ def build(config: TrainingConfig, size: ImageSize) -> tuple[keras.Model, BaseWei
     Raises:
         CallerError: the weights can't be had or do not fit, or the size is too small for the base.
     """
-    constructor = getattr(keras.applications, catalogue.BASES[config.base])
+    constructor = getattr(keras.applications, network.BASES[config.base])
     options: dict[str, Any] = {"include_top": False}
     if config.base in network.ALPHAS:
         options["alpha"] = config.alpha
@@ -122,7 +122,7 @@ def batch_normalisations(base: keras.Model) -> list[keras.layers.Layer]:
 
 
 def _give_weights(
-    base: keras.Model, config: TrainingConfig, constructor: Any, options: dict[str, Any]
+    base: keras.Model, config: Network, constructor: Any, options: dict[str, Any]
 ) -> BaseWeights:
     if config.weights == "random":
         return BaseWeights("random", False)
@@ -148,7 +148,7 @@ def _give_weights(
     return BaseWeights("ImageNet", True)
 
 
-def _load(base: keras.Model, path: pathlib.Path, config: TrainingConfig) -> None:
+def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
     """Loads a file into the base and makes sure that it set every weight."""
     if not path.is_file():
         raise CallerError(
@@ -170,7 +170,7 @@ def _load(base: keras.Model, path: pathlib.Path, config: TrainingConfig) -> None
         raise CallerError(_misfit(path, config, f"{empty} of {len(weights)} arrays unset"))
 
 
-def _misfit(path: pathlib.Path, config: TrainingConfig, why: str) -> str:
+def _misfit(path: pathlib.Path, config: Network, why: str) -> str:
     width = f" alpha {config.alpha:g}" if config.base in network.ALPHAS else ""
     return f"--weights={path} does not hold the weights of {config.base}{width} without top ({why})"
 

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 
 from flags import network
+from flags.network import Network
+from flags.optimization import Optimization
 from flags.training import TrainingConfig
 from records import memory
 from records.errors import CallerError
@@ -75,12 +77,12 @@ def output_bias(kind: str, fractions: Sequence[float]) -> list[float]:
     return np.log(above / (1 - above)).tolist()
 
 
-def penalty(config: TrainingConfig) -> keras.regularizers.Regularizer | None:
+def penalty(config: Network) -> keras.regularizers.Regularizer | None:
     """Makes the penalty on kernels of layers that are not the base's."""
     return keras.regularizers.L2(config.l2) if config.l2 else None
 
 
-def check_memory(config: TrainingConfig, features: int, *, units: int, available: int) -> None:
+def check_memory(config: Optimization, features: int, *, units: int, available: int) -> None:
     """Refuses a first layer whose weights, gradients and optimizer can't all be in memory.
 
     Args:
@@ -105,7 +107,7 @@ def check_memory(config: TrainingConfig, features: int, *, units: int, available
 
 
 def _add_hidden(
-    hidden: keras.KerasTensor, width: int, name: str, config: TrainingConfig
+    hidden: keras.KerasTensor, width: int, name: str, config: Network
 ) -> keras.KerasTensor:
     """Adds a hidden layer; its activation is a layer of its own where something stands before."""
     apart = config.batch_norm or config.activation == "prelu"

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import keras
 
+from flags.network import Network
 from flags.training import TrainingConfig
 from records import schema
 from records.image_size import ImageSize
@@ -77,7 +78,7 @@ def build(
     return keras.Model(pixels, output, name=config.base), weights
 
 
-def downsample_sets(config: TrainingConfig, size: ImageSize) -> int:
+def downsample_sets(config: Network, size: ImageSize) -> int:
     """Returns how many sets of convolutions stand before the base."""
     if config.downsample_sets != "auto":
         return int(config.downsample_sets)
@@ -106,7 +107,7 @@ def unfreeze_base(model: keras.Model, *, pretrained: bool) -> None:
             layer.trainable = False
 
 
-def _scale(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+def _scale(image: keras.KerasTensor, config: Network) -> keras.KerasTensor:
     if config.input_scaling == "paper":
         return image
     factor, offset = backbones.SCALING[config.base]
@@ -115,13 +116,13 @@ def _scale(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTenso
     )(image)
 
 
-def _downsample(image: keras.KerasTensor, sets: int, config: TrainingConfig) -> keras.KerasTensor:
+def _downsample(image: keras.KerasTensor, sets: int, config: Network) -> keras.KerasTensor:
     for number, layers in enumerate(_SETS[sets], start=1):
         image = _convolve(image, layers, f"set{number}", config)
     return image
 
 
-def _replace_first_layer(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+def _replace_first_layer(image: keras.KerasTensor, config: Network) -> keras.KerasTensor:
     """Makes of the last set what VGG19's second layer takes, as published.
 
     The first layer's 64 filters of 3x3, but to be learned: they find the range themselves.
@@ -136,7 +137,7 @@ def _replace_first_layer(image: keras.KerasTensor, config: TrainingConfig) -> ke
     )(image)
 
 
-def _to_base_channels(image: keras.KerasTensor, config: TrainingConfig) -> keras.KerasTensor:
+def _to_base_channels(image: keras.KerasTensor, config: Network) -> keras.KerasTensor:
     """Mixes the last set into a picture of three channels, so that any pretrained base fits."""
     return keras.layers.Conv2D(
         3, 1, kernel_regularizer=head.penalty(config), name="to_base_channels"
@@ -144,7 +145,7 @@ def _to_base_channels(image: keras.KerasTensor, config: TrainingConfig) -> keras
 
 
 def _convolve(
-    image: keras.KerasTensor, layers: Sequence[tuple[int, int]], name: str, config: TrainingConfig
+    image: keras.KerasTensor, layers: Sequence[tuple[int, int]], name: str, config: Network
 ) -> keras.KerasTensor:
     for number, (filters, kernel) in enumerate(layers, start=1):
         image = keras.layers.Conv2D(

@@ -11,13 +11,13 @@ from typing import Any
 import keras
 
 from flags import schedule
-from flags.training import TrainingConfig
+from flags.optimization import Optimization
 
 PLATEAU_FACTOR = 0.1
 """Jaamour et al. 2023, transfer learning: a tenth of the rate on a plateau."""
 
 
-def make(config: TrainingConfig, *, rate: float) -> keras.optimizers.Optimizer:
+def make(config: Optimization, *, rate: float) -> keras.optimizers.Optimizer:
     """Makes the optimizer of a phase that begins with a learning rate."""
     options: dict[str, Any] = {
         "learning_rate": rate,
@@ -63,7 +63,7 @@ class WarmUp(keras.callbacks.Callback):
 
 
 def follow(
-    config: TrainingConfig, *, rate: float, start: int, epochs: int, batches: int
+    config: Optimization, *, rate: float, start: int, epochs: int, batches: int
 ) -> list[keras.callbacks.Callback]:
     """Makes the callbacks that set the rate of a phase's epochs and batches.
 

@@ -16,7 +16,7 @@ from records.errors import CallerError
 
 
 def make(name: str) -> tf.distribute.Strategy:
-    """Makes the strategy of a name in `flags.training.STRATEGIES`.
+    """Makes the strategy of a name in `flags.optimization.STRATEGIES`.
 
     `mirrored` takes every GPU; without one, every logical CPU device.
 

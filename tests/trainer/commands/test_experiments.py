@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 
-from flags import training
+from flags.fields import from_flags
 from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
@@ -102,7 +102,7 @@ COUNTS = {
 
 def read_config(parse_flags, name: str) -> TrainingConfig:
     path = EXPERIMENTS / f"{name}.flags"
-    return TrainingConfig.from_flags(parse_flags(training.define, f"--flagfile={path}"))
+    return from_flags(TrainingConfig, parse_flags(TrainingConfig, f"--flagfile={path}"))
 
 
 def size_of(config: TrainingConfig) -> ImageSize:
@@ -142,7 +142,7 @@ def test_transfer_starts_from_the_run_of_mini_mias_whose_layers_fit(name, parts,
 
 def test_the_command_line_overrides_a_flagfile(parse_flags):
     said = [f"--flagfile={EXPERIMENTS / 'h.flags'}", "--batch_size=4", "--head=gap"]
-    config = TrainingConfig.from_flags(parse_flags(training.define, *said))
+    config = from_flags(TrainingConfig, parse_flags(TrainingConfig, *said))
     expected = dataclasses.replace(read_config(parse_flags, "h"), batch_size=4, head="gap")
     assert config == expected
     assert read_config(parse_flags, "h").batch_size == 2

@@ -12,7 +12,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from flags import training
+from flags.fields import from_flags
 from flags.space import Dimension
 from flags.training import TrainingConfig
 from records.errors import CallerError, OutOfTime
@@ -115,8 +115,8 @@ def test_the_page_needs_nothing_but_itself(begun, lines):
 @pytest.mark.slow
 def test_best_flags_are_those_of_the_best_trial(begun, lines, parse_flags):
     best = load(begun / "search").best_trial
-    values = parse_flags(training.define, f"--flagfile={begun / 'search' / 'best.flags'}")
-    written = TrainingConfig.from_flags(values)
+    values = parse_flags(TrainingConfig, f"--flagfile={begun / 'search' / 'best.flags'}")
+    written = from_flags(TrainingConfig, values)
     folder = begun / "search" / "trials" / best.user_attrs["folder"]
     trained = json.loads((folder / "config.json").read_text())
     for key, value in written.to_json().items():

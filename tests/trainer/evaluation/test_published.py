@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from flags import training
+from flags.fields import from_flags
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from tests.trainer.finished_runs import OURS, PAPER
@@ -20,8 +20,8 @@ def config_of(parse_flags):
 
     def config(name: str, *given: str) -> dict:
         path = published.FLAGFILES / f"{name}.flags"
-        values = parse_flags(training.define, f"--flagfile={path}", *given)
-        made = TrainingConfig.from_flags(values).to_json()
+        values = parse_flags(TrainingConfig, f"--flagfile={path}", *given)
+        made = from_flags(TrainingConfig, values).to_json()
         return json.loads(json.dumps({**made, "target": "pathology", "data_fingerprint": "f"}))
 
     return config

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from flags import catalogue, network
+from flags import network
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -32,18 +32,18 @@ def test_the_list_of_bases_is_that_of_keras():
         for name, item in vars(keras.applications).items()
         if callable(item) and name[0].isupper()
     }
-    assert set(catalogue.BASES.values()) == set(classes)
-    assert all(key == name.lower() for key, name in catalogue.BASES.items())
-    assert set(backbones.SCALING) == set(catalogue.BASES)
+    assert set(network.BASES.values()) == set(classes)
+    assert all(key == name.lower() for key, name in network.BASES.items())
+    assert set(backbones.SCALING) == set(network.BASES)
 
 
 def preprocessing_of(name: str):
     """The function of a base's own module in keras.applications."""
-    module = getattr(keras.applications, catalogue.BASES[name]).__module__.rsplit(".", 1)[1]
+    module = getattr(keras.applications, network.BASES[name]).__module__.rsplit(".", 1)[1]
     return importlib.import_module(f"keras.applications.{module}").preprocess_input
 
 
-@pytest.mark.parametrize("name", [n for n in catalogue.BASES if not n.startswith("efficientnetb")])
+@pytest.mark.parametrize("name", [n for n in network.BASES if not n.startswith("efficientnetb")])
 def test_scaling_is_what_the_bases_own_preprocessing_does(name):
     image = np.linspace(0, 1, 7 * 5, dtype=np.float32).reshape(1, 7, 5, 1)
     grey = np.repeat(image, 3, axis=-1)
