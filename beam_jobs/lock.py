@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterable, Iterator
 
 from beam_jobs.shards import Output
-from records import lock
+from records import files
 
 
 @contextlib.contextmanager
@@ -28,5 +28,5 @@ def hold(outputs: Iterable[Output]) -> Iterator[None]:
                     f"{output.directory} is being written by another job; wait for it, or give "
                     "another --output_dir"
                 )
-                stack.enter_context(lock.hold(path, busy=busy))
+                stack.enter_context(files.hold(path, busy=busy))
         yield

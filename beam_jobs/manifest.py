@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs import shards, statistics, storage
+from beam_jobs import shards, statistics
 from beam_jobs.pages import overview, preview
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import source_row as image_table
@@ -22,7 +22,7 @@ from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from flags import catalogue, recipe
 from flags.conversion import ConversionConfig
-from records import schema
+from records import files, schema
 from records.errors import CallerError
 
 # libraries whose version may change a pixel or a split
@@ -128,7 +128,7 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
         for entry in list(output.directory.iterdir()):  # of a job killed while it wrote its tables
             if entry.name.startswith(".") and any(name in entry.name for name in FILES):
                 entry.unlink()
-        shards.write_json(path, job)
+        files.write_json(path, job)
     except OSError as error:
         raise CallerError(
             f"{output.directory} can't be written: {error.strerror or error}"
@@ -139,7 +139,7 @@ def write_plan(output: Output, plan: dict[str, Any]) -> None:
     """Writes plan.json, so that it can be read before the images are."""
     try:
         output.directory.mkdir(parents=True, exist_ok=True)
-        shards.write_json(output.directory / "plan.json", plan)
+        files.write_json(output.directory / "plan.json", plan)
     except OSError as error:
         raise CallerError(
             f"{output.directory} can't be written: {error.strerror or error}"
@@ -176,28 +176,28 @@ def close_output(
         for ledger in ledgers.values()
         for measured in ledger["images"]
     ]
-    with storage.replacing(output.directory / "sources.csv") as path:
+    with files.replacing(output.directory / "sources.csv") as path:
         image_table.write_sources(path, shown, reasons)
     if any(image.rois for image in images):
-        with storage.replacing(output.directory / LESIONS) as path:
+        with files.replacing(output.directory / LESIONS) as path:
             image_table.write_lesions(path, shown)
-    with storage.replacing(output.directory / "rejected.csv") as path:
+    with files.replacing(output.directory / "rejected.csv") as path:
         _write_rejected(path, rejected, {image.image_id: image for image in shown})
     summary = statistics.summarise(written)
-    shards.write_json(output.directory / "statistics.json", summary)
-    with storage.replacing(output.directory / "preview.png") as path:
+    files.write_json(output.directory / "statistics.json", summary)
+    with files.replacing(output.directory / "preview.png") as path:
         preview.write(path, [image for image, _ in written], output, planned)
-    shards.write_json(output.directory / "features.json", schema.features_json(output.size))
+    files.write_json(output.directory / "features.json", schema.features_json(output.size))
     manifest = _build_manifest(job, images, planned, ledgers, reasons)
-    shards.write_json(
+    files.write_json(
         output.directory / "dataset_info.json",
         describe_dataset(job["dataset"], manifest["shards"]),
     )
-    with storage.replacing(output.directory / "overview.html") as path:
+    with files.replacing(output.directory / "overview.html") as path:
         overview.write(
             path, manifest, summary, images, overview.draw_images(output, ledgers, by_id)
         )
-    shards.write_json(output.directory / MANIFEST, manifest)
+    files.write_json(output.directory / MANIFEST, manifest)
     return manifest
 
 

@@ -11,18 +11,16 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import IO, Any
 
-import google_crc32c
 import numpy as np
 
-from beam_jobs import statistics, storage
+from beam_jobs import statistics
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from records import example, schema
+from records import example, files, schema, tfrecord
 from records.image_size import ImageSize
 
 WORK_FOLDER = ".shards"
@@ -176,7 +174,7 @@ class _ShardWriter:
     def __init__(self, output: Output, shard: Shard) -> None:
         self._output = output
         self._shard = shard
-        self._temporary = output.work_folder / storage.temporary_name(shard.name)
+        self._temporary = output.work_folder / files.temporary_name(shard.name)
         self._hash = hashlib.sha256()
         self._images: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
@@ -213,7 +211,8 @@ class _ShardWriter:
             self.reject(image, unusable)
             return
         height, width = pixels.shape
-        for part in frame_record(example.encode(image, array, (height, width))):
+        record = example.encode(image.clinical(), array, (height, width))
+        for part in tfrecord.frame_record(record):
             self._file.write(part)
             self._hash.update(part)
             self._bytes += len(part)
@@ -221,11 +220,11 @@ class _ShardWriter:
         self._images.append({"image_id": image.image_id, **native, **statistics.measure(array)})
 
     def finish(self) -> None:
-        storage.save(self._file)
+        files.save(self._file)
         self._file.close()
         self._temporary.replace(self._output.directory / self._shard.name)
         self._finished = True
-        write_json(
+        files.write_json(
             ledger_path(self._output, self._shard.name),
             {
                 "files": self._shard.files_digest,
@@ -238,19 +237,6 @@ class _ShardWriter:
         )
 
 
-def frame_record(data: bytes) -> Iterator[bytes]:
-    """Yields the parts of a TFRecord: length, its CRC, data, its CRC (tensorflow.org, TFRecord)."""
-    length = struct.pack("<Q", len(data))
-    yield length + _masked_crc(length)
-    yield data
-    yield _masked_crc(data)
-
-
-def _masked_crc(data: bytes) -> bytes:
-    crc = google_crc32c.value(data)
-    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF)
-
-
 def ledger_path(output: Output, name: str) -> Folder:
     """Where the ledger of a shard lies."""
     return output.work_folder / f"{name}.json"
@@ -260,10 +246,3 @@ def read_ledger(output: Output, name: str) -> dict[str, Any]:
     """Reads files, records, bytes, sha256, images and rejected of a finished shard."""
     ledger: dict[str, Any] = json.loads(ledger_path(output, name).read_text(encoding="utf-8"))
     return ledger
-
-
-def write_json(path: Folder, content: object) -> None:
-    """Writes JSON whole or not at all."""
-    with storage.replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1) + "\n")
-        storage.save(file)

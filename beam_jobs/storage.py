@@ -14,7 +14,6 @@ import logging
 import os
 import pathlib
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import IO, Any, NamedTuple, Protocol
 
@@ -258,33 +257,6 @@ def sizes(path: Folder) -> dict[str, int]:
             with contextlib.suppress(FileNotFoundError):  # renamed since it was listed
                 found[entry.name] = entry.stat().st_size
     return found
-
-
-def temporary_name(name: str) -> str:
-    """Names a file not yet whole; no two workers, on whatever machine, get the same name."""
-    return f"{name}.{uuid.uuid4().hex[:12]}.tmp"
-
-
-@contextlib.contextmanager
-def replacing(path: Folder) -> Iterator[Folder]:
-    """Gives a temporary path to write to, renamed to `path` if all went well."""
-    temporary = path.with_name(f".{temporary_name(path.name)}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def save(file: IO[Any]) -> None:
-    """Makes sure that what was written is on the disk, where there is one."""
-    file.flush()
-    try:
-        number = file.fileno()
-    except (AttributeError, OSError):  # a file of a store is whole once it is closed
-        return
-    os.fsync(number)
 
 
 def _file_systems() -> Any:

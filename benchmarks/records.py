@@ -6,9 +6,8 @@ import pathlib
 
 import numpy as np
 
-from beam_jobs import shards
 from beam_jobs.sources.source_row import SourceRow
-from records import example
+from records import example, tfrecord
 from records.image_size import ImageSize
 from trainer.data.dataset import Split
 
@@ -31,7 +30,9 @@ def write(folder: pathlib.Path, size: ImageSize, *, images: int) -> Split:
                     view="CC",
                     pathology="malignant" if number % 2 else "benign",
                 )
-                for part in shards.frame_record(example.encode(image, pixels, (4000, 3000))):
+                for part in tfrecord.frame_record(
+                    example.encode(image.clinical(), pixels, (4000, 3000))
+                ):
                     file.write(part)
     count = _IMAGES_A_SHARD * len(paths)
     return Split(

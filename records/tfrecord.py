@@ -1,10 +1,10 @@
-"""Reads TFRecord files and tf.train.Examples with every checksum checked, without TensorFlow.
+"""TFRecord files: frames of length, data and their CRC32C, written and read without TensorFlow.
 
   with path.open("rb") as file:
       for frame in read_frames(file, path.stat().st_size):
-          columns = parse_example(frame.data)
+          columns = example.parse(frame.data)
 
-It shares no code with the writer (shards, examples), so that one mistake can't hide in both.
+TensorFlow's own reader and writer are what the tests hold both halves against.
 """
 
 from __future__ import annotations
@@ -21,10 +21,17 @@ _HEAD, _FOOT = 12, 4
 """Bytes around the data: its length and that one's CRC; its CRC (tensorflow.org, TFRecord)."""
 _MASK_DELTA = 0xA282EAD8
 """tensorflow/core/lib/hash/crc32c.h: a stored CRC is rotated right by 15 bits, then this added."""
-_VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5
-"""Wire types of protobuf (protobuf.dev, Encoding)."""
 
-Value = list[memoryview] | list[int]
+
+def frame_record(data: bytes) -> Iterator[bytes]:
+    """Yields the parts of one record on disk: length and its CRC, data, CRC of the data."""
+    length = struct.pack("<Q", len(data))
+    yield length + _masked_crc(length)
+    yield data
+    yield _masked_crc(data)
+
+
+LENGTH_FAULT = "the checksum of its length is damaged"
 
 
 class LostFraming(ValueError):
@@ -52,6 +59,11 @@ class Frame:
     start: int
     parts: tuple[bytes, bytes, bytes]
     fault: str
+
+    @property
+    def end(self) -> int:
+        """The byte after its last one."""
+        return self.start + sum(map(len, self.parts))
 
     @property
     def data(self) -> bytes:
@@ -94,7 +106,7 @@ def read_frames(file: IO[bytes], size: int) -> Iterator[Frame]:
         yield Frame(
             start,
             (head, data, foot),
-            fault if trusted else "the checksum of its length is damaged",
+            fault if trusted else LENGTH_FAULT,
         )
         start += _HEAD + length + _FOOT
 
@@ -125,95 +137,9 @@ def _read_head(file: IO[bytes]) -> bytes:
 
 def _crc_matches(data: bytes, stored: bytes) -> bool:
     """Compares the masked CRC32C of some bytes with the four bytes stored after them."""
-    if len(stored) != _FOOT:
-        return False
-    (masked,) = struct.unpack("<I", stored)
-    rotated = (masked - _MASK_DELTA) & 0xFFFFFFFF
+    return stored == _masked_crc(data)
+
+
+def _masked_crc(data: bytes) -> bytes:
     crc: int = google_crc32c.value(data)
-    return crc == ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF
-
-
-def parse_example(data: bytes) -> dict[str, Value]:
-    """Takes a tf.train.Example apart: key -> its byte strings (not copied) or its integers.
-
-    The messages are those of tensorflow/core/example/example.proto and feature.proto.
-
-    Raises:
-        ValueError: the bytes are no Example, hold a key twice, or a list of floats.
-    """
-    columns: dict[str, Value] = {}
-    for number, features in _fields(memoryview(data)):
-        _expect(number == 1, "field other than features")
-        for entry_number, entry in _fields(_message(features)):
-            _expect(entry_number == 1, "field other than the map of features")
-            pair = dict(_fields(_message(entry)))
-            _expect(pair.keys() == {1, 2}, "map entry without key and value")
-            key = bytes(_message(pair[1])).decode()
-            _expect(key not in columns, f"key {key!r} twice")
-            columns[key] = _parse_feature(_message(pair[2]))
-    return columns
-
-
-def _parse_feature(feature: memoryview) -> Value:
-    """Feature: bytes_list is field 1, float_list 2, int64_list 3; values are field 1 of each."""
-    lists = list(_fields(feature))
-    _expect(len(lists) == 1 and lists[0][0] in (1, 3), "feature that is no bytes or int64 list")
-    kind, content = lists[0]
-    values = [value for _, value in _fields(_message(content))]
-    if kind == 1:
-        return [_message(value) for value in values]
-    integers: list[int] = []
-    for value in values:  # packed into one field, or a field each
-        integers += [value] if isinstance(value, int) else _unpack_varints(value)
-    return [value - (1 << 64) if value >> 63 else value for value in integers]
-
-
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """Yields number and content of the fields of a message."""
-    position = 0
-    while position < len(message):
-        tag, position = _read_varint(message, position)
-        if tag & 7 == _VARINT:
-            value, position = _read_varint(message, position)
-            yield tag >> 3, value
-            continue
-        if tag & 7 == _DELIMITED:
-            length, position = _read_varint(message, position)
-        else:
-            _expect(tag & 7 in (_FIXED64, _FIXED32), "unknown wire type")
-            length = 8 if tag & 7 == _FIXED64 else 4
-        _expect(position + length <= len(message), "field longer than its message")
-        yield tag >> 3, message[position : position + length]
-        position += length
-
-
-def _message(content: memoryview | int) -> memoryview:
-    _expect(isinstance(content, memoryview), "number where a message should be")
-    assert isinstance(content, memoryview)
-    return content
-
-
-def _unpack_varints(packed: memoryview) -> list[int]:
-    values, position = [], 0
-    while position < len(packed):
-        value, position = _read_varint(packed, position)
-        values.append(value)
-    return values
-
-
-def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Returns a base-128 number, lowest seven bits first, and the position after it."""
-    value = 0
-    for shift in range(0, 64, 7):
-        _expect(position < len(message), "number that does not end")
-        byte = message[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise ValueError("number of more than 64 bits")
-
-
-def _expect(condition: bool, otherwise: str) -> None:
-    if not condition:
-        raise ValueError(otherwise)
+    return struct.pack("<I", (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF)

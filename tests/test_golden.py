@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_jobs import shards
 from beam_jobs.sources.source_row import SourceRow
-from records import example
+from records import example, tfrecord
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "record.tfrecord"
 PIXELS = (np.arange(24, dtype=np.uint32) * 2849).astype(np.uint16).reshape(6, 4, 1)
@@ -49,7 +48,7 @@ NUMBERS = {"abnormalities": 2, "original_height": 4680, "original_width": 2576}
 
 
 def encode() -> bytes:
-    return b"".join(shards.frame_record(example.encode(IMAGE, PIXELS, (4680, 2576))))
+    return b"".join(tfrecord.frame_record(example.encode(IMAGE.clinical(), PIXELS, (4680, 2576))))
 
 
 def test_the_golden_record(request):
@@ -74,12 +73,12 @@ def test_tensorflow_reads_it():
 def test_tensorflow_writes_the_same_frame(tmp_path):
     path = tmp_path / "record.tfrecord"
     with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(example.encode(IMAGE, PIXELS, (4680, 2576)))
+        writer.write(example.encode(IMAGE.clinical(), PIXELS, (4680, 2576)))
     assert path.read_bytes() == encode()
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(100_000)], ids=["empty", "one", "many"])
 def test_frames_of_any_length(data, tmp_path):
     path = tmp_path / "record.tfrecord"
-    path.write_bytes(b"".join(shards.frame_record(data)) * 2)
+    path.write_bytes(b"".join(tfrecord.frame_record(data)) * 2)
     assert list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()) == [data, data]

@@ -24,7 +24,7 @@ from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from flags import catalogue
-from records import tfrecord
+from records import example, tfrecord
 from records.errors import CallerError
 
 IMAGES_A_CLASS = 8
@@ -95,7 +95,7 @@ def _draw(output: Output, image: SourceRow, shard: str, index: int) -> Thumbnail
     path = output.directory / shard
     try:
         with path.open("rb") as file:
-            columns = tfrecord.parse_example(tfrecord.read_record(file, index))
+            columns = example.parse(tfrecord.read_record(file, index))
         stored = np.frombuffer(columns["image"][0], "<u2")  # type: ignore[arg-type]
         pixels = stored.reshape(output.size.height, output.size.width)
     except (ValueError, KeyError) as error:

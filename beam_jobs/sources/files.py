@@ -9,11 +9,11 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from beam_jobs import storage
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder, StorePath
 from records.errors import CallerError
+from records.files import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +153,7 @@ def _parse_cached(row: list[str]) -> tuple[DataFile, decode.Identity]:
 def _write_cache(cache: Folder, known: dict[DataFile, decode.Identity]) -> None:
     cache.parent.mkdir(parents=True, exist_ok=True)
     with (
-        storage.replacing(cache) as temporary,
+        replacing(cache) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
         writer = csv.writer(stream, lineterminator="\n")

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from records import schema, tfrecord
+from records import example, schema, tfrecord
 from records.image_size import ImageSize
 
 
@@ -140,14 +140,13 @@ def _check_record(
     digest_images: bool,
 ) -> None:
     try:
-        columns = tfrecord.parse_example(frame.data)
+        columns = example.parse(frame.data)
         problems = check_columns(columns, expected.size)
     except ValueError as error:
         columns, problems = {}, [f"is no tf.train.Example ({error})"]
     image_id = _read_text(columns.get("image_id")) or ""
     if frame.fault:  # whatever else looks wrong is a consequence
-        last = frame.start + sum(map(len, frame.parts)) - 1
-        found.add(f"{frame.fault} (bytes {frame.start} to {last})", number, image_id)
+        found.add(f"{frame.fault} (bytes {frame.start} to {frame.end - 1})", number, image_id)
         found.faulty = True
         if image_id not in expected.rows:
             found.whole, image_id = False, ""
@@ -163,7 +162,7 @@ def _check_record(
             found.digests[image_id] = hashlib.sha256(columns["image"][0]).hexdigest()  # type: ignore[arg-type]
 
 
-def check_columns(columns: Mapping[str, tfrecord.Value], size: ImageSize) -> list[str]:
+def check_columns(columns: Mapping[str, example.Value], size: ImageSize) -> list[str]:
     """Lists where a record departs from `records.schema.FEATURES`: keys, kinds, image bytes."""
     kinds: dict[str, Literal["image", "text", "integer"]] = {f.key: f.kind for f in schema.FEATURES}
     problems = [f"has no column {key!r}" for key in kinds if key not in columns]
@@ -188,7 +187,7 @@ def check_columns(columns: Mapping[str, tfrecord.Value], size: ImageSize) -> lis
 
 
 def _compare(
-    columns: Mapping[str, tfrecord.Value], row: Mapping[str, str] | None, split: str
+    columns: Mapping[str, example.Value], row: Mapping[str, str] | None, split: str
 ) -> list[str]:
     """Lists where a sound record departs from its row of sources.csv."""
     if row is None:
@@ -206,7 +205,7 @@ def _compare(
     return problems
 
 
-def _read_text(values: tfrecord.Value | None) -> str | None:
+def _read_text(values: example.Value | None) -> str | None:
     if not values or not isinstance(values[0], memoryview):
         return None
     try:

@@ -16,6 +16,7 @@ import pytest
 from beam_jobs import pipeline, s3, storage
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
+from records import files
 from records.errors import CallerError
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -231,7 +232,7 @@ def test_a_store_takes_files_of_any_size_through_one_client(store):
     for size in (0, 1, 6_000_000):
         path = storage.folder(f"s3://images/any/{size}")
         data = bytes(range(256)) * (size // 256) + bytes(size % 256)
-        with storage.replacing(path) as temporary, temporary.open("wb") as file:
+        with files.replacing(path) as temporary, temporary.open("wb") as file:
             file.write(data)
         assert client.get_object(Bucket="images", Key=f"any/{size}")["Body"].read() == data
         assert path.read_bytes() == data

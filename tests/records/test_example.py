@@ -47,20 +47,20 @@ def test_bytes_are_those_of_tensorflow(pixels, texts, numbers):
     image = dataclasses.replace(
         IMAGE, patient_id=texts[0], density=texts[1], view=texts[2], abnormalities=numbers[0]
     )
-    assert example.encode(image, pixels, numbers[1:]) == serialize_by_tensorflow(
+    assert example.encode(image.clinical(), pixels, numbers[1:]) == serialize_by_tensorflow(
         image, pixels, numbers[1:]
     )
 
 
 def test_a_big_endian_or_strided_image_is_stored_little_endian_in_rows():
     image = np.arange(60, dtype=np.uint16).reshape(10, 6, 1)
-    plain = example.encode(IMAGE, image, (1, 1))
-    assert example.encode(IMAGE, np.asfortranarray(image), (1, 1)) == plain
+    plain = example.encode(IMAGE.clinical(), image, (1, 1))
+    assert example.encode(IMAGE.clinical(), np.asfortranarray(image), (1, 1)) == plain
     wide = np.repeat(image, 2, axis=1)[:, ::2]
-    assert example.encode(IMAGE, wide, (1, 1)) == plain
+    assert example.encode(IMAGE.clinical(), wide, (1, 1)) == plain
 
 
 def test_every_feature_of_the_schema_is_there():
-    record = example.encode(IMAGE, np.zeros((4, 3, 1), np.uint16), (1, 1))
+    record = example.encode(IMAGE.clinical(), np.zeros((4, 3, 1), np.uint16), (1, 1))
     parsed = tf.train.Example.FromString(record).features.feature
     assert set(parsed) == {feature.key for feature in schema.FEATURES}

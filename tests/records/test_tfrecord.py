@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from records import tfrecord
+from records.example import parse
 
 
 def read(content: bytes) -> list[tfrecord.Frame]:
@@ -49,7 +50,7 @@ def test_columns_are_those_of_tensorflow(shard):
             key: list(value.bytes_list.value) + list(value.int64_list.value)
             for key, value in features.items()
         }
-        assert plain(tfrecord.parse_example(record)) == wanted
+        assert plain(parse(record)) == wanted
         assert len(wanted) == 18
 
 
@@ -73,7 +74,7 @@ def test_any_example_that_tensorflow_writes(columns):
             feature.int64_list.value.extend(values)
         else:
             feature.bytes_list.value.extend(values)
-    assert plain(tfrecord.parse_example(example.SerializeToString())) == columns
+    assert plain(parse(example.SerializeToString())) == columns
 
 
 @given(st.binary(max_size=60))
@@ -81,7 +82,7 @@ def test_any_example_that_tensorflow_writes(columns):
 def test_noise_is_refused_or_read(data):
     """Whatever is read is an Example for TensorFlow too."""
     try:
-        tfrecord.parse_example(data)
+        parse(data)
     except ValueError:
         return
     tf.train.Example.FromString(data)
@@ -97,7 +98,7 @@ def test_integers_a_field_each():
         5,
         128,
     ]
-    assert tfrecord.parse_example(data) == {"n": [5, 128]}
+    assert parse(data) == {"n": [5, 128]}
 
 
 @pytest.mark.parametrize(
@@ -115,14 +116,14 @@ def test_damaged_examples(damage, message):
     example = tf.train.Example()
     example.features.feature["k"].bytes_list.value.append(b"value")
     with pytest.raises(ValueError, match=message):
-        tfrecord.parse_example(damage(example.SerializeToString()))
+        parse(damage(example.SerializeToString()))
 
 
 def test_floats_are_refused():
     example = tf.train.Example()
     example.features.feature["k"].float_list.value.append(0.5)
     with pytest.raises(ValueError, match="no bytes or int64 list"):
-        tfrecord.parse_example(example.SerializeToString())
+        parse(example.SerializeToString())
 
 
 def frame(data: bytes) -> bytes:

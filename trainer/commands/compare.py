@@ -7,7 +7,6 @@ The first run is the baseline. `make experiments` ends in the same page.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import pathlib
@@ -17,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from flags.evaluation import EvaluationConfig
+from records import files
 from records.errors import CallerError
 from trainer.evaluation import compared_run, paired_comparison, published
 from trainer.evaluation.compared_run import ComparedRun, answers_of
 from trainer.evaluation.published import Published
-from trainer.metrics import compute, predictions
+from trainer.metrics import compute
 from trainer.reports import comparison_panels, comparison_words, template
 
 DEFAULT_DIRECTORY = "runs/comparison"
@@ -86,11 +86,10 @@ def write(
         ),
         published_images=published.IMAGES,
     )
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        predictions.write_whole(directory / "comparison.json", text)
-        predictions.write_whole(directory / "comparison.html", page)
+        files.write_json(directory / "comparison.json", content)
+        files.write_text(directory / "comparison.html", page)
     except OSError as error:
         raise CallerError(
             f"{directory} can't be written: {error.strerror}; give another --output_dir"

@@ -22,7 +22,7 @@ from absl import logging
 
 from flags import catalogue, tta
 from flags.training import TrainingConfig
-from records import schema
+from records import files, schema
 from records.errors import CallerError, OutOfTime
 from trainer.commands import train
 from trainer.data import run_folder
@@ -90,11 +90,9 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
         predicted, split=POOLED, label_names=target.names, ordinal=target.kind == "ordinal"
     )
     over_folds = summarise([run_folder.read_json(run / "metrics.json") for run in runs])
-    run_folder.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
+    files.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
     one_class = {"predicts_one_class": scores["predicts_one_class"]}
-    run_folder.write_json(
-        directory / "run.json", {**_describe(runs, pooled, target.names), **one_class}
-    )
+    files.write_json(directory / "run.json", {**_describe(runs, pooled, target.names), **one_class})
     gallery.gather(directory, runs, predicted, ordinal=target.kind == "ordinal")
     report.write(directory)
     feature_cache.discard(directory)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flags.evaluation import EvaluationConfig
+from records import files
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import image_file, run_folder
@@ -117,7 +118,7 @@ class _Explainer:
             method=self._config.method,
             report=lambda done, of: report.update(done),
         )
-        run_folder.write_json(self._output_dir / "sanity.json", content)
+        files.write_json(self._output_dir / "sanity.json", content)
         print(f"rank correlation of {len(images)} maps with those of the trained network:")
         for step in content["steps"]:
             found = step["rank_correlation"]
@@ -139,7 +140,7 @@ class _Explainer:
             bad=self._tell,
         )
         content = {"method": config.method, "split": config.split, **content}
-        run_folder.write_json(self._output_dir / "pointing.json", content)
+        files.write_json(self._output_dir / "pointing.json", content)
         print(pointing_game.describe(content))
         return int(self._bad > 0)
 

@@ -9,7 +9,6 @@ export.json, and model_card.md. Nothing here needs TensorFlow until a network is
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pathlib
 import shutil
@@ -17,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from flags import command_line
 from flags.evaluation import EvaluationConfig
+from records import files
 from records.errors import CallerError
 from trainer.exports import model_card
-from trainer.metrics.predictions import write_whole
 
 if TYPE_CHECKING:
     from trainer.exports.check import Reference
@@ -70,7 +69,7 @@ def _export(source: pathlib.Path, output: pathlib.Path, wanted: list[str]) -> No
     for name in wanted:
         entry = _write_format(name, source, output, reference)
         described["formats"][name] = entry
-        write_whole(output / model_card.EXPORT, json.dumps(described, indent=1) + "\n")
+        files.write_json(output / model_card.EXPORT, described)
         checked = entry["checked_on"]
         print(
             f"{output / entry['file']}: {entry['bytes'] / 1e6:.1f} MB, "

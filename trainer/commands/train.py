@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 import platform
 from typing import Any
@@ -14,7 +13,7 @@ import tensorflow as tf
 
 from flags import catalogue
 from flags.training import TrainingConfig
-from records import schema
+from records import files, schema
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import class_balance, damage, run_folder, training_images
@@ -118,7 +117,7 @@ def describe_end(run: Run) -> None:
         "throughput": monitoring.measure(run.directory / "history.csv", images=images),
         "dead_units": dead,
     }
-    run_folder.write_json(path, description)
+    files.write_json(path, description)
 
 
 def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
@@ -208,8 +207,8 @@ def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = T
 def save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Saves a model whole or not at all."""
     temporary = path.with_name(f"unfinished-{path.name}")
-    augmentation.without(model).save(temporary)
-    os.replace(temporary, path)
+    with files.replacing(path, temporary=temporary):
+        augmentation.without(model).save(temporary)
 
 
 def describe_chain(run: Run) -> dict[str, Any]:

@@ -7,9 +7,7 @@ the model it keeps: the best epoch of its last phase. No image outside the train
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import fcntl
 import itertools
 import json
 import math
@@ -18,7 +16,7 @@ import pathlib
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -30,10 +28,10 @@ from optuna.trial import TrialState
 from flags import optimization, space
 from flags.space import Dimension
 from flags.training import TrainingConfig
+from records import files
 from records.errors import CallerError, OutOfTime
 from trainer.commands import train
 from trainer.data import run_folder
-from trainer.metrics import predictions
 from trainer.model import feature_cache
 from trainer.reports import study_page
 from trainer.training import checkpoints
@@ -88,7 +86,8 @@ def tune(config: TrainingConfig) -> list[str]:
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     _check_space(directory, dimensions)
     run_folder.open_run(directory, content)
-    with _lock(directory):
+    busy = f"another process is at work on {directory}; wait for it"
+    with files.hold(directory / "lock", busy=busy):
         _write_space(directory, dimensions)
         search = Search(
             dataclasses.replace(config, dataset_dir=str(data.records.directory)),
@@ -135,22 +134,11 @@ def _check_space(directory: pathlib.Path, dimensions: Sequence[Dimension]) -> No
 
 
 def _write_space(directory: pathlib.Path, dimensions: Sequence[Dimension]) -> None:
-    run_folder.write_json(directory / "space.json", _describe(dimensions))
+    files.write_json(directory / "space.json", _describe(dimensions))
 
 
 def _describe(dimensions: Sequence[Dimension]) -> dict[str, Any]:
     return {d.name: {"kind": d.kind, "values": list(d.values)} for d in dimensions}
-
-
-@contextlib.contextmanager
-def _lock(directory: pathlib.Path) -> Iterator[None]:
-    """Keeps a second command off; the system lets go when this process ends, however it does."""
-    with (directory / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CallerError(f"another process is at work on {directory}; wait for it") from None
-        yield
 
 
 def _open_study(config: TrainingConfig, directory: pathlib.Path) -> optuna.Study:
@@ -339,4 +327,4 @@ def _write_best(search: Search, best: optuna.trial.FrozenTrial) -> None:
         if value != getattr(plain, name):
             switch = name if value else f"no{name}"
             lines.append(f"--{switch}" if isinstance(value, bool) else f"--{name}={value}")
-    predictions.write_whole(search.directory / "best.flags", "\n".join(lines) + "\n")
+    files.write_text(search.directory / "best.flags", "\n".join(lines) + "\n")

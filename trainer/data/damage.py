@@ -9,18 +9,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import struct
 from collections.abc import Iterable, Iterator
 
-import google_crc32c
 import tensorflow as tf
 
+from records import tfrecord
 from records.errors import CallerError
-
-_HEAD, _FOOT = 12, 4
-"""Bytes around the data: its length and that one's CRC; its CRC (tensorflow.org, TFRecord)."""
-_MASK_DELTA = 0xA282EAD8
-"""tensorflow/core/lib/hash/crc32c.h: a stored CRC is rotated right by 15 bits, then this added."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,21 +35,16 @@ class ByteRange:
 def walk(path: pathlib.Path) -> Iterator[ByteRange]:
     """Yields the records of a shard in order; one of them is in memory at a time."""
     size = path.stat().st_size
-    start, record = 0, 0
+    record = 0
     with path.open("rb") as file:
-        while start < size:
-            record += 1
-            head = file.read(_HEAD)
-            if len(head) < _HEAD or not _agrees(head[:8], head[8:]):
-                yield ByteRange(record, start, size, sound=False)
-                return
-            end = start + _HEAD + struct.unpack("<Q", head[:8])[0] + _FOOT
-            if end > size:
-                yield ByteRange(record, start, size, sound=False)
-                return
-            data, foot = file.read(end - start - _HEAD - _FOOT), file.read(_FOOT)
-            yield ByteRange(record, start, end, sound=_agrees(data, foot))
-            start = end
+        try:
+            for record, frame in enumerate(tfrecord.read_frames(file, size), start=1):
+                if frame.fault == tfrecord.LENGTH_FAULT:  # TensorFlow trusts no length after it
+                    yield ByteRange(record, frame.start, size, sound=False)
+                    return
+                yield ByteRange(record, frame.start, frame.end, sound=not frame.fault)
+        except tfrecord.LostFraming as lost:
+            yield ByteRange(record + 1, lost.start, size, sound=False)
 
 
 def find(path: pathlib.Path) -> list[ByteRange]:
@@ -94,10 +83,3 @@ def named(directory: pathlib.Path, shards: Iterable[str]) -> Iterator[None]:
             "the command of the conversion again, then this one, or go on without such records "
             "with --skip_damaged"
         ) from error
-
-
-def _agrees(data: bytes, stored: bytes) -> bool:
-    """Compares the masked CRC32C of some bytes with the four bytes stored after them."""
-    crc: int = google_crc32c.value(data)
-    masked = (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
-    return stored == struct.pack("<I", masked)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import pathlib
 from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
 from flags.training import TrainingConfig
-from records import lock
+from records import files
 from records.errors import CallerError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def hold(directory: pathlib.Path) -> contextlib.AbstractContextManager[None]:
         CallerError: another one is at work there, or the folder can't be written.
     """
     busy = f"{directory} is being trained by another program; wait, or give another --run_dir"
-    return lock.hold(directory / _LOCK, busy=busy)
+    return files.hold(directory / _LOCK, busy=busy)
 
 
 def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:
@@ -78,7 +77,7 @@ def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_json(directory / "config.json", content)
+        files.write_json(directory / "config.json", content)
     except OSError as error:
         raise CallerError(f"{directory} can't be written: {error.strerror}") from error
 
@@ -149,7 +148,7 @@ def write_description(directory: pathlib.Path, description: dict[str, Any]) -> N
             f"{directory} began with {began} weights, now they are {description['weights']}; "
             "give those again with --weights, or another --run_dir"
         )
-    write_json(path, {**earlier, **description})
+    files.write_json(path, {**earlier, **description})
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -158,22 +157,11 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     Raises:
         CallerError: there is no such file, or it is damaged.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CallerError(f"{path} does not exist; name the folder of a finished run") from None
-    except ValueError as error:
-        raise CallerError(f"{path} is damaged ({error}); name another run folder") from error
-    if not isinstance(content, dict):
-        raise CallerError(f"{path} holds {type(content).__name__}, wanted an object")
-    return content
-
-
-def write_json(path: pathlib.Path, content: dict[str, Any]) -> None:
-    """Writes JSON whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    return files.read_json(
+        path,
+        remedy="name another run folder",
+        remedy_if_missing="name the folder of a finished run",
+    )
 
 
 def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:

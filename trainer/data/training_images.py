@@ -6,8 +6,9 @@ import pathlib
 
 import numpy as np
 
+from records import files
 from records.image_size import ImageSize
-from trainer.data import input_pipeline, run_folder, training_statistics
+from trainer.data import input_pipeline, training_statistics
 from trainer.data.dataset import Split
 
 FILE = "training_images.json"
@@ -24,4 +25,4 @@ def write(directory: pathlib.Path, split: Split, size: ImageSize) -> None:
         native_sizes += [(int(rows), int(columns)) for rows, columns in sizes]
         patients += [name.decode() for name in names]
     known = training_statistics.fit(np.array(measures), patients, native_sizes)
-    run_folder.write_json(directory / FILE, known)
+    files.write_json(directory / FILE, known)

@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from flags import tta as test_time_flags
+from records import files
 from trainer.data import input_pipeline, run_folder
 from trainer.data.dataset import Split
 from trainer.evaluation import calibration
@@ -78,7 +79,7 @@ def write(
     predicted = calibration.apply(fitted, predicted)
     validated = calibration.apply(fitted, validated)
     predictions.write(directory / "validation_predictions.csv", validated)
-    run_folder.write_json(directory / calibration.FILE, fitted)
+    files.write_json(directory / calibration.FILE, fitted)
     predictions.write(directory / "predictions.csv", predicted)
     scores = compute.score(
         predicted,
@@ -86,12 +87,12 @@ def write(
         label_names=names,
         ordinal=data.target.kind == "ordinal",
     )
-    run_folder.write_json(directory / "metrics.json", scores)
+    files.write_json(directory / "metrics.json", scores)
     said = {
         "predicts_one_class": scores["predicts_one_class"],
         "test_time_augmentation": tta,
     }
-    run_folder.write_json(directory / "run.json", {**described, **said})
+    files.write_json(directory / "run.json", {**described, **said})
 
 
 def show(

@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import csv
 import importlib.resources
-import json
 import os
 import pathlib
 from typing import Any
@@ -21,10 +20,10 @@ import jinja2
 from flags import catalogue
 from flags.fields import flags_of
 from flags.training import TrainingConfig
+from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.exports import card_limits, card_scores
-from trainer.metrics.predictions import write_whole
 
 TEMPLATE = "model_card.md.j2"
 CARD = "model_card.md"
@@ -68,7 +67,7 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
         chosen_threshold=card_scores.chosen_threshold(scores),
         calibration=card_scores.calibration(scores, calibration),
     )
-    write_whole(output_dir / CARD, card)
+    files.write_text(output_dir / CARD, card)
     return output_dir / CARD
 
 
@@ -96,12 +95,9 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         CallerError: the file is damaged.
     """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return files.read_json(path, remedy="remove it, or write it anew")
+    except files.MissingFile:
         return {}
-    except ValueError as error:
-        raise CallerError(f"{path} is damaged ({error}); remove it, or write it anew") from error
-    return content
 
 
 def meaning_of_output(run: dict[str, Any]) -> str:

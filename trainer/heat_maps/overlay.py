@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 
 import cv2
@@ -11,6 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from records import files
 from trainer.heat_maps import heat_map
 from trainer.heat_maps.heat_map import Heat
 
@@ -62,6 +62,5 @@ def shrink(image: NDArray[np.uint16], side: int) -> NDArray[np.uint8]:
 
 def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure as PNG so that no reader ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
-    os.replace(temporary, path)
+    with files.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

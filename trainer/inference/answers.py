@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data import run_folder
+from records import files
 from trainer.evaluation import calibration
-from trainer.metrics import compute, predictions
+from trainer.metrics import compute
 from trainer.metrics.predictions import Prediction
 
 NOTICE = "research use only, not for diagnosis"
@@ -171,14 +171,14 @@ def write(
             for images, mean in together
         ],
     }
-    run_folder.write_json(output_dir / "predictions.json", content)
+    files.write_json(output_dir / "predictions.json", content)
     text = io.StringIO()
     table = csv.DictWriter(text, [*rows[0], "notice"], lineterminator="\n")
     table.writeheader()
     for row in rows:
         warnings = "; ".join((*about["warnings"], *row["warnings"]))
         table.writerow({**row, "warnings": warnings, "notice": NOTICE})
-    predictions.write_whole(output_dir / "predictions.csv", text.getvalue())
+    files.write_text(output_dir / "predictions.csv", text.getvalue())
 
 
 def _describe(

@@ -9,11 +9,11 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import os
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from records import files
 from records.errors import CallerError
 
 
@@ -135,7 +135,7 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
         table.writerow(
             [*row, *(_text("calibrated", p) for p in (*image.probabilities, *of_classes))]
         )
-    write_whole(path, text.getvalue())
+    files.write_text(path, text.getvalue())
 
 
 def read(path: pathlib.Path) -> list[Prediction]:
@@ -235,16 +235,3 @@ def _number(image_id: str, name: str, text: str) -> float | None:
         raise CallerError(
             f"image {image_id!r} has {said} {text!r}, wanted a number from 0 to 1"
         ) from None
-
-
-def write_whole(path: pathlib.Path, text: str) -> None:
-    """Writes UTF-8 text so that no reader, and no interruption, ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

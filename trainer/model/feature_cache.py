@@ -27,7 +27,7 @@ import tensorflow as tf
 from absl import logging
 
 from flags.training import TrainingConfig
-from records import lock
+from records import files
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.data import parsing
@@ -231,7 +231,7 @@ def _make(features: Features, shards: Sequence[str]) -> None:
         CallerError: the folder can't be written.
     """
     if features.lacks(shards):
-        with lock.hold(features.folder / "lock"):
+        with files.hold(features.folder / "lock"):
             _write(features, features.lacks(shards))
     else:
         logging.info("features found in %s", features.folder)
@@ -244,12 +244,14 @@ def _write(features: Features, missing: Sequence[str]) -> None:
     rows = _rows(features, missing)
     row = next(rows, None)
     for number, shard in enumerate(missing):
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        with (
+            files.replacing(features.copy_of(shard), temporary=temporary),
+            tf.io.TFRecordWriter(str(temporary)) as writer,
+        ):
             while row is not None and row[0] == number:
                 writer.write(row[1])
                 images += 1
                 row = next(rows, None)
-        os.replace(temporary, features.copy_of(shard))
     seconds = time.monotonic() - start
     logging.info("features of %d images made in %.1f s: %s", images, seconds, features.folder)
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from flags import catalogue
 from flags.evaluation import EvaluationConfig
+from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.metrics import compute, multiclass, over_folds, predictions, scoring
@@ -68,7 +69,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
     )
     if "folds" in run:
         scores["over_folds"] = _rescore_folds(run_dir, run, images, ordinal=ordinal)
-    run_folder.write_json(run_dir / "metrics.json", scores)
+    files.write_json(run_dir / "metrics.json", scores)
     return write(run_dir)
 
 
@@ -88,7 +89,7 @@ def _rescore_folds(
             fold["metrics"] = run_folder.read_json(folders[fold["run"]] / "metrics.json")
     if len(there) == len(folders):
         gallery.gather(run_dir, list(folders.values()), images, ordinal=ordinal)
-    run_folder.write_json(run_dir / "run.json", run)
+    files.write_json(run_dir / "run.json", run)
     return over_folds.summarise([fold["metrics"] for fold in run["folds"]])
 
 
@@ -138,7 +139,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             f"the files of {run_dir} lack a value the report needs: {error}; "
             "write them anew with --mode=evaluate"
         ) from error
-    predictions.write_whole(run_dir / "report.html", text)
+    files.write_text(run_dir / "report.html", text)
     return run_dir / "report.html"
 
 

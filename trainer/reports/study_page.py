@@ -15,8 +15,8 @@ from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
 from flags.space import Dimension
+from records import files
 from trainer.data import run_folder
-from trainer.metrics import predictions
 from trainer.reports import study_plots, template
 from trainer.training import checkpoints
 
@@ -76,7 +76,7 @@ def write(
         ],
     )
     path = directory / "study.html"
-    predictions.write_whole(path, page)
+    files.write_text(path, page)
     return path
 
 

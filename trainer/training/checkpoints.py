@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 import pathlib
 import re
 import time
@@ -18,6 +17,8 @@ from typing import Any
 
 import keras
 import numpy as np
+
+from records import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +76,8 @@ class Checkpoint(keras.callbacks.Callback):
         self._values[epoch] = float(logs[self._monitor.name])
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / "unfinished.weights.h5"
-        self._whole.save_weights(temporary, overwrite=True)
-        os.replace(temporary, epoch_path(self._folder, epoch))
+        with files.replacing(epoch_path(self._folder, epoch), temporary=temporary):
+            self._whole.save_weights(temporary, overwrite=True)
         keep = {epoch, self._monitor.best_epoch(self._values)}
         for old in saved_epochs(self._folder):
             if old not in keep:
@@ -201,9 +202,10 @@ def cut_history(path: pathlib.Path, *, last_epoch: int) -> None:
     if not rows:
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(".history.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as stream:
+    with (
+        files.replacing(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as stream,
+    ):
         writer = csv.DictWriter(stream, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(temporary, path)

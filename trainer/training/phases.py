@@ -6,7 +6,6 @@ then 5), learning rate cut to a tenth on a plateau (patience 5, then 2).
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 
@@ -261,5 +260,5 @@ def _keep_best(run: Run, phase: Phase, values: dict[int, float]) -> None:
         "phase %d: best epoch %d, %s %.4f", phase.number, best, run.monitor.name, values[best]
     )
     if strategy.is_chief(run.devices):
-        os.replace(path, phase.best_path)
+        path.replace(phase.best_path)
         shutil.rmtree(phase.folder)

@@ -18,7 +18,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from tensorboard.backend.event_processing import event_accumulator
 
 from flags.training import TrainingConfig
-from records import lock
+from records import files
 from records.errors import CallerError, OutOfTime
 from records.image_size import ImageSize
 from trainer.commands import train
@@ -313,7 +313,7 @@ def test_a_folder_of_something_else_is_refused(records_dir, tmp_path):
 def test_a_folder_in_which_another_program_trains_is_refused(records_dir, tmp_path):
     run = tmp_path / "run"
     with (
-        lock.hold(run / ".lock"),
+        files.hold(run / ".lock"),
         pytest.raises(CallerError, match=r"run is being trained by another program; wait, or"),
     ):
         train.train(config(records_dir, run))

@@ -1,0 +1,161 @@
+"""Files written whole, JSON in and out, and locks: a killed program leaves no half of anything.
+
+with files.replacing(path) as temporary:  # fsync and rename to `path` if nothing was raised
+    temporary.write_bytes(content)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import uuid
+from collections.abc import Iterator
+from typing import IO, Any, Protocol, TypeVar
+
+from records.errors import CallerError
+
+
+class AnyPath(Protocol):
+    """What is needed of a path: a `pathlib.Path`, or one of a store with the same methods."""
+
+    @property
+    def name(self) -> str:
+        """Last component."""
+
+    def with_name(self, name: str, /) -> Any:
+        """Returns another file of the same folder."""
+
+    def open(self, mode: Any = ..., *, encoding: Any = ..., newline: Any = ...) -> Any:
+        """Opens for reading or writing."""
+
+    def read_text(self, encoding: str = ...) -> str:
+        """Reads the whole file as text."""
+
+
+PathT = TypeVar("PathT", bound=AnyPath)
+
+
+class DamagedFile(CallerError):
+    """A file of ours that can't be used.
+
+    Attributes:
+        path: the file.
+        why: what is wrong with it, as what follows its name in a sentence.
+    """
+
+    def __init__(self, path: AnyPath, why: str, remedy: str) -> None:
+        super().__init__(f"{path} {why}; {remedy}" if remedy else f"{path} {why}")
+        self.path = path
+        self.why = why
+
+
+class MissingFile(DamagedFile):
+    """A file of ours that is not there."""
+
+
+def read_json(
+    path: AnyPath, *, remedy: str, remedy_if_missing: str | None = None
+) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Args:
+        path: the file.
+        remedy: how the line ends that says what is wrong with it.
+        remedy_if_missing: the same if there is no such file, where it differs.
+
+    Raises:
+        MissingFile: there is no such file.
+        DamagedFile: it is no JSON, or another value than an object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingFile(path, "does not exist", remedy_if_missing or remedy) from None
+    except ValueError as error:
+        raise DamagedFile(path, f"is damaged ({error})", remedy) from error
+    if not isinstance(content, dict):
+        raise DamagedFile(path, f"holds {type(content).__name__}, wanted an object", remedy)
+    return content
+
+
+def write_json(path: AnyPath, content: object) -> None:
+    """Writes JSON whole or not at all; NaN and infinity, which JSON has not, are refused."""
+    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def write_text(path: AnyPath, text: str) -> None:
+    """Writes UTF-8 text whole or not at all."""
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.write(text)
+
+
+@contextlib.contextmanager
+def replacing(path: PathT, *, temporary: PathT | None = None) -> Iterator[PathT]:
+    """Gives a temporary path to write to, flushed to disk and renamed to `path` if all went well.
+
+    Args:
+        path: the file to be.
+        temporary: its name meanwhile, where a library wants a certain ending, or where what a
+            killed program left is to be overwritten; by default no two programs get the same.
+    """
+    unfinished: Any = temporary or path.with_name(f".{temporary_name(path.name)}")
+    try:
+        yield unfinished
+        if isinstance(
+            unfinished, pathlib.PosixPath
+        ):  # a file of a store is whole once it is closed
+            with unfinished.open("rb") as file:
+                os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def temporary_name(name: str) -> str:
+    """Names a file not yet whole; no two workers, on whatever machine, get the same name."""
+    return f"{name}.{uuid.uuid4().hex[:12]}.tmp"
+
+
+def save(file: IO[Any]) -> None:
+    """Flushes an open file to the disk, where there is one (fsync)."""
+    file.flush()
+    try:
+        number = file.fileno()
+    except (AttributeError, OSError):  # a file of a store is whole once it is closed
+        return
+    os.fsync(number)
+
+
+@contextlib.contextmanager
+def hold(path: pathlib.Path, *, busy: str | None = None) -> Iterator[None]:
+    """Holds a lock file (flock), made with its folder where there is none; it stays there.
+
+    The system lets go when the program ends, however it ends.
+
+    Args:
+        path: the file.
+        busy: what to say if another program holds it; None: wait until it lets go.
+
+    Raises:
+        CallerError: another program holds it, or the folder can't be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise CallerError(
+            f"{path.parent} can't be written: {error.strerror}; name another"
+        ) from error
+    with contextlib.closing(os.fdopen(number)):
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+        except BlockingIOError as error:
+            raise CallerError(str(busy)) from error
+        yield

@@ -1,0 +1,106 @@
+"""Files are written whole; a lock is held against other programs, and let go however one ends."""
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from records import files
+from records.errors import CallerError
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROGRAM = """
+import pathlib, sys
+from records import files
+with files.hold(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def start(path: pathlib.Path) -> subprocess.Popen:
+    """Starts a program that holds the lock until its input ends."""
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_another_program_is_kept_out_until_the_holder_is_killed(tmp_path: pathlib.Path):
+    path = tmp_path / "folder" / "lock"
+    with start(path) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with (
+            pytest.raises(CallerError, match="it is taken"),
+            files.hold(path, busy="it is taken"),
+        ):
+            pass
+        holder.kill()
+        holder.wait()
+    with files.hold(path, busy="it is taken"):
+        pass
+
+
+def test_waiting_ends_when_the_holder_lets_go(tmp_path: pathlib.Path):
+    path = tmp_path / "lock"
+    with files.hold(path):
+        waiter = start(path)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiter.communicate(timeout=1)
+    assert waiter.communicate(timeout=60)[0] == "held\n"
+
+
+def test_a_folder_that_can_not_be_written(tmp_path: pathlib.Path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(CallerError, match=r"file can't be written: .*; name another$"),
+        files.hold(tmp_path / "file" / "lock"),
+    ):
+        pass
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file.json"
+    files.write_json(path, {"a": 1})
+    with pytest.raises(TypeError):
+        files.write_json(path, {"a": object()})
+    assert json.loads(path.read_text()) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "a.json does not exist; find it"),
+        ("{", r"a.json is damaged \(.*\); mend it"),
+        ("[1]", "a.json holds list, wanted an object; mend it"),
+    ],
+)
+def test_json_that_can_not_be_read_is_one_line(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "a.json").write_text(text)
+    with pytest.raises(CallerError, match=message):
+        files.read_json(tmp_path / "a.json", remedy="mend it", remedy_if_missing="find it")
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("before")
+    for temporary in (None, tmp_path / "half.keras"):
+        with (
+            contextlib.suppress(KeyError),
+            files.replacing(path, temporary=temporary) as unfinished,
+        ):
+            half.write_text("half")
+            raise KeyError
+        assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+        assert path.read_text() == "before"
+    with files.replacing(path) as unfinished:
+        unfinished.write_text("after")
+    assert path.read_text() == "after"
