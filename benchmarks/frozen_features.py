@@ -20,7 +20,8 @@ from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
 from trainer.data import input_pipeline
-from trainer.data.dataset import Records, Split
+from trainer.data.dataset import Split
+from trainer.data.records_folder import Records
 from trainer.model import feature_cache, network
 
 SIZE = flags.DEFINE_string("size", "512x512", "Size of the records.")
@@ -95,7 +96,7 @@ def _time_epochs(
         first_epoch=0,
         last_epoch=ROUNDS.value + 1,
         cache=False,
-        features=kept,
+        parse=None if kept is None else kept.parse,
     )
     clock = Clock()
     model.fit(

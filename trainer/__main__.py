@@ -96,21 +96,17 @@ def _train(config: TrainingConfig) -> pathlib.Path:
 def _evaluate(config: TrainingConfig) -> pathlib.Path:
     """Evaluates a finished run again; returns its folder."""
     from trainer.commands import train
-    from trainer.data import damage, run_folder
-    from trainer.evaluation import evaluate
+    from trainer.data import dataset, run_folder
 
     assert config.run_dir is not None
     directory = pathlib.Path(config.run_dir)
     given = config
     config, _ = run_folder.read_config(directory)
     run_folder.check_given(given, config)
-    config, data = train.open_again(
+    config, data = dataset.open_again(
         directory, dataset_dir=given.dataset_dir, skip_damaged=given.skip_damaged
     )
-    with damage.named(data.records.directory, data.records.manifest["shards"]):
-        evaluate.evaluate(
-            directory, data, batch_size=config.batch_size, tta=given.tta or config.tta
-        )
+    train.evaluate_run(directory, data, batch_size=config.batch_size, tta=given.tta or config.tta)
     return directory
 
 

@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset
 
 from flags import catalogue
 from records.errors import CallerError
-from trainer.data import dataset as record_sets
+from trainer.data import dataset, records_folder
 
 
 def convert(dataset: str, data: pathlib.Path, out: pathlib.Path, *more: str):
@@ -78,8 +78,8 @@ def test_a_table_of_ones_own(tmp_path, write_dicom):
     assert len(rows) == 24
     assert {row["status"] for row in rows} == {"written"}
     check_split_by_patient(rows)
-    found = record_sets.open_records(folder)
-    split = record_sets.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
+    found = records_folder.open_records(folder)
+    split = dataset.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
     assert set(split.labels) == {0, 1}
     assert split.left_out == 0
     assert not (folder / "lesions.csv").exists()
@@ -233,10 +233,10 @@ def test_inbreast_has_grades_and_no_pathology(tmp_path, write_dicom):
     assert "BI-RADS 4a" in done.stdout
     folder = tmp_path / "out" / "inbreast" / "16x8" / "plain"
     check_split_by_patient(sources(folder))
-    found = record_sets.open_records(folder)
+    found = records_folder.open_records(folder)
     assert {image["pathology"] for image in found.images} == {""}
     target = catalogue.TARGETS[catalogue.DATASETS["inbreast"].target]
-    split = record_sets.select(found, "train", ["fold0", "fold1"], target)
+    split = dataset.select(found, "train", ["fold0", "fold1"], target)
     assert split.describe(target.names)["labels"].keys() == {"BI-RADS 1-3", "BI-RADS 4-6"}
     assert split.left_out == 0
     assert all(
@@ -244,7 +244,7 @@ def test_inbreast_has_grades_and_no_pathology(tmp_path, write_dicom):
         for image, label in zip(split.images, split.labels, strict=True)
     )
     with pytest.raises(CallerError, match="hold 0 with a label and none that is benign"):
-        record_sets.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
+        dataset.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
     statistics = json.loads((folder / "statistics.json").read_text())
     assert sum(statistics["classes"]["view"]["CC"].values()) == 30
     assert statistics["classes"]["view"]["CC"]["BI-RADS 5"] == 6

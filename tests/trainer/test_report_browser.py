@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from flags.training import TrainingConfig
+from trainer.heat_maps import overlay
 from trainer.metrics import compute, predictions
 from trainer.metrics.predictions import Prediction
 from trainer.reports import gallery, report
@@ -153,8 +154,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     rng = np.random.default_rng(1)
     pictures = {
         image.image_id: Picture(
-            gallery.encode(rng.integers(255, size=(420, 262), dtype=np.uint8)),
-            gallery.encode(rng.integers(255, size=(420, 262, 3), dtype=np.uint8)),
+            overlay.encode(rng.integers(255, size=(420, 262), dtype=np.uint8)),
+            overlay.encode(rng.integers(255, size=(420, 262, 3), dtype=np.uint8)),
         )
         for image in shown
     }

@@ -15,6 +15,7 @@ import pytest
 from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
+from trainer.heat_maps import overlay
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction
 from trainer.reports import gallery, report
@@ -22,7 +23,7 @@ from trainer.reports.gallery import Picture
 
 ROOT = pathlib.Path(__file__).parents[2]
 NAMES = ["benign", "malignant"]
-PNG = gallery.encode(np.zeros((8, 6), np.uint8))
+PNG = overlay.encode(np.zeros((8, 6), np.uint8))
 
 
 def describe(images: int) -> dict[str, Any]:

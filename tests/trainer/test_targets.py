@@ -16,7 +16,7 @@ from flags.catalogue import TARGETS
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import summary, train
-from trainer.data import dataset, input_pipeline
+from trainer.data import dataset, input_pipeline, records_folder
 from trainer.metrics import compute, predictions
 
 
@@ -46,7 +46,9 @@ def config(folder, run_dir, **options) -> TrainingConfig:
 
 
 def names_of(batches) -> list[str]:
-    return [name.decode() for row, _ in batches.as_numpy_iterator() for name in row["image_id"]]
+    return [
+        name.decode() for *_, row, _, _ in batches.as_numpy_iterator() for name in row["image_id"]
+    ]
 
 
 def damage_a_record(folder: pathlib.Path, split: str) -> str:
@@ -186,10 +188,10 @@ def test_damaged_records_are_skipped_counted_and_named(folder, rows, tmp_path):
     ],
 )
 def test_the_images_that_meet_a_condition_are_read(folder, rows, condition, wanted):
-    opened = dataset.open_records(folder, condition=condition)
+    opened = records_folder.open_records(folder, condition=condition)
     target = TARGETS["three_class"]
     split = dataset.select(opened, "train", ["fold0", "fold1", "fold2", "fold3"], target)
-    batches = input_pipeline.metadata_batches(split, target, batch_size=4)
+    batches = input_pipeline.described_batches(split, target, opened.size, batch_size=4)
     expected = [n for n, row in rows.items() if row["split"] != "test" and wanted(row)]
     assert sorted(names_of(batches)) == sorted(expected)
     assert split.filtered == sum(row["split"] != "test" for row in rows.values()) - len(expected)
@@ -198,7 +200,7 @@ def test_the_images_that_meet_a_condition_are_read(folder, rows, condition, want
 @pytest.mark.parametrize("kind", ["under", "over"])
 @pytest.mark.parametrize("cache", [True, False], ids=["memory", "disk"])
 def test_an_epoch_has_as_many_images_of_each_class(folder, kind, cache):
-    opened = dataset.open_records(folder)
+    opened = records_folder.open_records(folder)
     target = TARGETS["pathology"]  # normal images are left out
     split = dataset.select(opened, "train", ["fold1", "fold2", "fold3"], target)
     split = dataclasses.replace(split, sampling=kind)
@@ -230,13 +232,13 @@ def test_an_epoch_has_as_many_images_of_each_class(folder, kind, cache):
 
 
 def test_grades_that_no_image_has_are_dropped(folder):
-    opened = dataset.open_records(folder)
+    opened = records_folder.open_records(folder)
     assessment = dataset.drop_unused_grades(opened, TARGETS["assessment"])
     assert assessment.names == ("BI-RADS 1", "BI-RADS 2", "BI-RADS 3", "BI-RADS 4", "BI-RADS 5")
     assert assessment.kind == "ordinal"
     assert assessment.label_of("5") == 4
     assert assessment.label_of("0") is None
-    two = dataset.open_records(folder, condition="density in (1, 4)")
+    two = records_folder.open_records(folder, condition="density in (1, 4)")
     density = dataset.drop_unused_grades(two, TARGETS["density"])
     assert (density.names, density.kind) == (("density A", "density D"), "binary")
     assert dataset.drop_unused_grades(opened, TARGETS["three_class"]) is TARGETS["three_class"]

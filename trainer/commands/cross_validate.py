@@ -26,14 +26,8 @@ from records import files, schema
 from records.errors import CallerError, OutOfTime
 from trainer.commands import train
 from trainer.data import run_folder
-from trainer.data.dataset import (
-    Records,
-    Split,
-    drop_unused_grades,
-    find_directory,
-    open_records,
-    select,
-)
+from trainer.data.dataset import Split, drop_unused_grades, form_splits, select
+from trainer.data.records_folder import Records, find_directory, open_records
 from trainer.evaluation import calibration
 from trainer.metrics import compute, predictions
 from trainer.metrics.over_folds import summarise
@@ -75,7 +69,7 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
     directory, content = run_folder.check_run(config, records, name)
     configs = [_configure(config, records, directory, fold) for fold in range(records.folds)]
     for of_fold in configs:  # what the last one lacks is not to be found out hours later
-        train.form_splits(records, of_fold)
+        form_splits(records, of_fold)
     run_folder.open_run(directory, content)
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
     runs = [_run_fold(of_fold, len(folds), end) for of_fold in configs]

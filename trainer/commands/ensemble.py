@@ -27,11 +27,11 @@ from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from trainer.commands import summary
 from trainer.data import damage, run_folder
-from trainer.data.dataset import Split, select
+from trainer.data.dataset import Data, Split, select
 from trainer.evaluation import evaluate
+from trainer.evaluation.evaluate import Predicted
 from trainer.evaluation.members import Member, open_data, read_members, share_validation, views_of
-from trainer.metrics.predictions import Prediction
-from trainer.training.run import Data
+from trainer.reports import gallery_pictures, report
 
 MODE = "ensemble"
 _NOT_SHARED = (
@@ -63,24 +63,24 @@ def run(config: EvaluationConfig) -> int:
         predicted, *validated = (average(of_split) for of_split in zip(*answers, strict=True))
         evaluate.write(
             directory,
-            predicted,
-            validated[0] if validated else [],
+            predicted.images,
+            validated[0].images if validated else [],
             data,
             describe(directory, members, data, minutes),
             tta=tta,
             if_not_validated=_NOT_SHARED,
         )
-        models = (_load(member) for member in members)
-        size = members[0].config.batch_size
-        evaluate.show(directory, predicted, data, batch_size=size, models=models)
+    models = (_load(member) for member in members)
+    gallery_pictures.draw(directory, predicted, data, models=models)
+    report.write(directory)
     summary.print_scores(directory)
     return 0
 
 
-def average(of_members: Sequence[Sequence[Prediction]]) -> list[Prediction]:
-    """Averages what members say of the same images, in the same order."""
+def average(of_members: Sequence[Predicted]) -> Predicted:
+    """Averages the members' predictions of the same images, in the same order."""
     averaged = []
-    for images in zip(*of_members, strict=True):
+    for images in zip(*(of_member.images for of_member in of_members), strict=True):
         first = images[0]
         assert {(image.image_id, image.label) for image in images} == {
             (first.image_id, first.label)
@@ -93,7 +93,7 @@ def average(of_members: Sequence[Sequence[Prediction]]) -> list[Prediction]:
                 probabilities=tuple(map(float, of_classes)),
             )
         )
-    return averaged
+    return Predicted(averaged, of_members[0].places)
 
 
 def describe(
@@ -152,7 +152,7 @@ def _open_folder(
     return directory
 
 
-def _ask(member: Member, splits: Sequence[Split], data: Data, tta: str) -> list[list[Prediction]]:
+def _ask(member: Member, splits: Sequence[Split], data: Data, tta: str) -> list[Predicted]:
     """Asks one network about every image of the splits; only one is in memory at a time."""
     logging.info("asking %s", member.directory)
     model = _load(member)

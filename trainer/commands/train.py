@@ -1,31 +1,21 @@
-"""A run from records to report: data, network, the two phases, the saved model, its scores."""
+"""A run from records to report: learn, evaluate, report."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import pathlib
-import platform
-from typing import Any
 
 import keras
-import tensorflow as tf
 
-from flags import catalogue
 from flags.training import TrainingConfig
-from records import files, schema
-from records.errors import CallerError
-from records.preprocessing import Preparation
-from trainer.data import class_balance, damage, run_folder, training_images
-from trainer.data.dataset import Records, drop_unused_grades, find_directory, open_records, select
+from trainer.data import damage
+from trainer.data.dataset import Data
 from trainer.evaluation import evaluate
-from trainer.model import augmentation, feature_cache
-from trainer.training import initial_weights, monitoring, phases, strategy
-from trainer.training.run import Data, Run
+from trainer.reports import gallery_pictures, report
+from trainer.training import learn, strategy
 
 
 def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
-    """Trains, evaluates and reports; goes on where an interrupted run stopped.
+    """Trains, evaluates and reports; resumes an interrupted run.
 
     Args:
         config: what to train.
@@ -40,228 +30,25 @@ def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
             number.
         OutOfTime: --max_minutes are over before the training is.
     """
-    keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(config.precision)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    devices = strategy.make(config.strategy)
-    deadline = monitoring.Deadline(60 * config.max_minutes, devices)
-    data = open_data(config, with_test=with_test)
-    if data.test is not None:
-        dataset = data.records.dataset
-        initial_weights.check_apart(config, dataset=dataset, evaluated=data.test.parts)
-    class_weights = class_balance.choose_class_weights(config, data.train.labels, data.target)
-    directory, content = run_folder.check_run(config, data.records, data.target_name)
-    strategy.wait_for_all(devices)
-    with damage.named(data.records.directory, data.records.manifest["shards"]):
-        if not (directory / "model.keras").is_file():
-            fractions = class_balance.weighted_fractions(config, data.train.labels, class_weights)
-            with devices.scope():
-                model, weights = initial_weights.build(
-                    config, data.records.size, kind=data.target.kind, fractions=fractions
-                )
-            run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
-            chief = strategy.is_chief(devices)
-            with run_folder.hold(directory) if chief else contextlib.nullcontext():
-                learn(run, content)
-        if data.test is not None and strategy.is_chief(devices):
-            evaluate.evaluate(directory, data, batch_size=config.batch_size, tta=config.tta)
-    strategy.wait_for_all(devices)
+    learned = learn.learn(config, with_test=with_test)
+    directory, data = learned.directory, learned.data
+    if data.test is not None and strategy.is_chief(learned.devices):
+        evaluate_run(directory, data, batch_size=config.batch_size, tta=config.tta)
+    strategy.wait_for_all(learned.devices)
     return directory
 
 
-def learn(run: Run, content: dict[str, Any]) -> None:
-    """Goes through both phases, and leaves the best model in the run folder.
+def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:
+    """Evaluates the network of a run folder on the test images, and writes its report.
 
     Args:
-        run: what learns.
-        content: of config.json.
+        directory: the run.
+        data: its own; validation images are needed too.
+        batch_size: images at a time.
+        tta: key of `flags.tta.VIEWS`, None as "none".
     """
-    chief = strategy.is_chief(run.devices)
-    if chief:
-        run_folder.open_run(run.directory, content)
-        run_folder.write_description(run.directory, describe_run(run))
-        show_beginning(run)
-    for number in (1, 2):
-        phases.train_phase(run, number)
-    if chief:
-        describe_end(run)
-        training_images.write(run.directory, run.data.train, run.data.records.size)
-        save_model(run.model, run.directory / "model.keras")
-        feature_cache.discard(run.directory)
-
-
-def show_beginning(run: Run) -> None:
-    """Draws the first batch as the network sees it; tells TensorBoard of it and of the flags."""
-    path = run.directory / "first_batch.png"
-    if path.is_file():
-        return
-    batches = phases.training_batches(run, first_epoch=0, last_epoch=1, cache=False)
-    images, labels = next(iter(batches))
-    names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
-    monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
-    monitoring.show_batch(path, run.tensorboard)
-    monitoring.write_flags(run.config, run.tensorboard)
-
-
-def describe_end(run: Run) -> None:
-    """Adds what is known at the end to run.json: the throughput, and units that never answer."""
-    path = run.directory / "run.json"
-    images = class_balance.epoch_size(run.data.train.labels, run.config.sampling)
-    dead = monitoring.dead_units(run.model, phases.validation_batches(run))
-    with tf.summary.create_file_writer(str(run.tensorboard)).as_default(step=0):
-        for layer, fraction in dead.items():
-            tf.summary.scalar(f"dead units/{layer}", fraction)
-    description = {
-        **run_folder.read_json(path),
-        "throughput": monitoring.measure(run.directory / "history.csv", images=images),
-        "dead_units": dead,
-    }
-    files.write_json(path, description)
-
-
-def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
-    """Opens the records and forms the splits: train, validation and, if asked for, test.
-
-    Raises:
-        CallerError: there are no such records, or a split lacks a class.
-    """
-    records = open_records(
-        find_directory(config.dataset_dir),
-        condition=config.where,
-        skip_damaged=config.skip_damaged,
-    )
-    return form_splits(records, config, with_test=with_test)
-
-
-def open_again(
-    directory: pathlib.Path,
-    *,
-    dataset_dir: str | None = None,
-    skip_damaged: bool = False,
-    with_test: bool = True,
-) -> tuple[TrainingConfig, Data]:
-    """Opens the very records and splits that a finished run learned from.
-
-    Args:
-        directory: the run folder.
-        dataset_dir: folder of the records if they have moved.
-        skip_damaged: leave damaged records out even if the run did not.
-        with_test: as in `open_data`.
-
-    Returns:
-        the run's configuration, with these changes, and its data.
-
-    Raises:
-        CallerError: the run is not finished, or its records are not there or are others now.
-    """
-    config, fingerprint = run_folder.read_config(directory)
-    config = dataclasses.replace(
-        config,
-        dataset_dir=dataset_dir or config.dataset_dir,
-        skip_damaged=skip_damaged or config.skip_damaged,
-    )
-    data = open_data(config, with_test=with_test)
-    if data.records.manifest["data_fingerprint"] != fingerprint:
-        raise CallerError(
-            f"{data.records.directory} holds other records than {directory} learned from, its "
-            "test images may be among them; give the records of then with --dataset_dir"
-        )
-    return config, data
-
-
-def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = True) -> Data:
-    """Forms the splits of a run from its records.
-
-    Raises:
-        CallerError: there is no such fold, or a split lacks a class.
-    """
-    for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
-        if fold is not None and fold >= records.folds:
-            raise CallerError(
-                f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
-            )
-    name = config.target or catalogue.DATASETS[records.dataset].target
-    target = drop_unused_grades(records, catalogue.TARGETS[name])
-    folds = [schema.fold_name(fold) for fold in range(records.folds)]
-    validating = folds[config.fold]
-    evaluated = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
-    if with_test and evaluated not in records.splits:
-        raise CallerError(
-            f"{records.directory} has no {evaluated} split; give --mode=cross_validate, or "
-            f"choose a "
-            "fold to be evaluated with --test_fold"
-        )
-    learned = [fold for fold in folds if fold not in (validating, evaluated)]
-    train = select(records, "train", learned, target)
-    return Data(
-        records=records,
-        target=target,
-        target_name=name,
-        train=dataclasses.replace(train, sampling=config.sampling),
-        validation=select(records, "validation", [validating], target),
-        test=select(records, evaluated, [evaluated], target) if with_test else None,
-    )
-
-
-def save_model(model: keras.Model, path: pathlib.Path) -> None:
-    """Saves a model whole or not at all."""
-    temporary = path.with_name(f"unfinished-{path.name}")
-    with files.replacing(path, temporary=temporary):
-        augmentation.without(model).save(temporary)
-
-
-def describe_chain(run: Run) -> dict[str, Any]:
-    """Says what the weights learned before this run, where another run gave them."""
-    if run.config.init_from is None:
-        return {}
-    return {"chain": initial_weights.read_chain(pathlib.Path(run.config.init_from))}
-
-
-def describe_run(run: Run) -> dict[str, Any]:
-    """Says what is trained on what, for run.json and the report."""
-    manifest = run.data.records.manifest
-    described = catalogue.DATASETS[run.data.records.dataset]
-    names = run.data.target.names
-    salvage = run.data.records.salvage
-    return {
-        "dataset": run.data.records.dataset,
-        "dataset_title": described.title,
-        "licence": described.licence,
-        "citation": described.citation,
-        "synthetic": run.data.records.dataset == "phantom",
-        "dataset_dir": str(run.data.records.directory),
-        "size": manifest["size"],
-        "recipe": manifest["recipe"],
-        "preparation": Preparation.from_manifest(manifest).to_json(),
-        "data_fingerprint": manifest["data_fingerprint"],
-        "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
-        "target": run.data.target_name,
-        "label_names": list(names),
-        "kind": run.data.target.kind,
-        "absent_classes": [
-            name
-            for name in catalogue.TARGETS[run.data.target_name].names
-            if name not in run.data.target.names
-        ],
-        "where": run.config.where,
-        "sampling": run.config.sampling,
-        "damaged_records": list(salvage.damaged) if salvage else [],
-        "splits": {
-            split.name: split.describe(names)
-            for split in (run.data.train, run.data.validation, run.data.test)
-            if split is not None
-        },
-        "weights": run.weights.name,
-        "weights_warning": run.weights.warning,
-        **describe_chain(run),
-        "parameters": run.model.count_params(),
-        "class_weights": list(run.class_weights),
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "seed": run.config.seed,
-    }
+    with damage.named(data.records.directory, data.records.manifest["shards"]):
+        model = keras.models.load_model(directory / "model.keras", compile=False)
+        predicted = evaluate.evaluate(directory, model, data, batch_size=batch_size, tta=tta)
+    gallery_pictures.draw(directory, predicted, data, models=[model])
+    report.write(directory)

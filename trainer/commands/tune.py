@@ -30,8 +30,7 @@ from flags.space import Dimension
 from flags.training import TrainingConfig
 from records import files
 from records.errors import CallerError, OutOfTime
-from trainer.commands import train
-from trainer.data import run_folder
+from trainer.data import dataset, run_folder
 from trainer.model import feature_cache
 from trainer.reports import study_page
 from trainer.training import checkpoints
@@ -82,7 +81,7 @@ def tune(config: TrainingConfig) -> list[str]:
     assert config.space is not None
     dimensions = space.read(config.space, config)
     goal = _goal(config, dimensions)
-    data = train.open_data(config, with_test=False)
+    data = dataset.open_data(config, with_test=False)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     _check_space(directory, dimensions)
     run_folder.open_run(directory, content)

@@ -1,70 +1,22 @@
-"""A folder of records as the Beam job leaves it: what is in it, and which shards make a split."""
+"""Records -> the splits that train, validate and test, by the configuration of a run."""
 
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
-import json
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import logging
 
-from flags import where
+from flags import catalogue
 from flags.catalogue import Target
+from flags.training import TrainingConfig
 from records import schema
 from records.errors import CallerError
-from records.image_size import ImageSize
-from trainer.data import class_balance, salvage
-
-DEFAULT_ROOT = pathlib.Path("data/tfrecords")
-_VALUES_SHOWN = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """One size and recipe of a data set on disk.
-
-    Attributes:
-        directory: the folder.
-        manifest: content of its manifest.json.
-        images: rows of its sources.csv that were written and meet --where.
-        filtered: rows that were written and do not.
-        salvage: what was done about damaged records, None if they are to stop the program.
-    """
-
-    directory: pathlib.Path
-    manifest: dict[str, Any]
-    images: tuple[dict[str, str], ...]
-    filtered: tuple[dict[str, str], ...] = ()
-    salvage: salvage.Salvage | None = None
-
-    @property
-    def size(self) -> ImageSize:
-        """Size of every image."""
-        return ImageSize.parse(self.manifest["size"])
-
-    @property
-    def dataset(self) -> str:
-        """Name in `flags.catalogue.DATASETS`."""
-        return str(self.manifest["dataset"])
-
-    @property
-    def splits(self) -> set[str]:
-        """Names of the splits that have shards."""
-        return {shard["split"] for shard in self.manifest["shards"].values()}
-
-    @property
-    def folds(self) -> int:
-        """Number of folds the training images stand in."""
-        return int(self.manifest["folds"])
-
-    def path_of(self, shard: str) -> pathlib.Path:
-        """Where to read a shard: its own file, or the copy of its sound records."""
-        copies = self.salvage.copies if self.salvage else {}
-        return copies.get(shard, self.directory / shard)
+from trainer.data import class_balance, run_folder
+from trainer.data.records_folder import Records, find_directory, open_records, values_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,90 +72,99 @@ class Split:
         }
 
 
-def find_directory(given: str | None) -> pathlib.Path:
-    """Takes the folder given, or the only one under data/tfrecords.
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a run learns from and is evaluated on; `test` is None where nothing is evaluated."""
+
+    records: Records
+    target: Target
+    target_name: str
+    train: Split
+    validation: Split
+    test: Split | None
+
+
+def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
+    """Opens the records and forms the splits: train, validation and, if asked for, test.
 
     Raises:
-        CallerError: there is none, or a choice to make.
+        CallerError: there are no such records, or a split lacks a class.
     """
-    if given is not None:
-        return pathlib.Path(given)
-    found = sorted(path.parent for path in DEFAULT_ROOT.glob("*/*/*/manifest.json"))
-    if not found:
-        raise CallerError(
-            f"no records under {DEFAULT_ROOT}; make some with 'make tfrecords', "
-            "or give --dataset_dir"
-        )
-    if len(found) > 1:
-        raise CallerError(
-            f"{DEFAULT_ROOT} holds {len(found)} sets of records; choose one of: "
-            + " ".join(f"--dataset_dir={path}" for path in found)
-        )
-    return found[0]
+    records = open_records(
+        find_directory(config.dataset_dir),
+        condition=config.where,
+        skip_damaged=config.skip_damaged,
+    )
+    return form_splits(records, config, with_test=with_test)
 
 
-def open_records(
-    directory: pathlib.Path, *, condition: str = "", skip_damaged: bool = False
-) -> Records:
-    """Reads what a folder of records says of itself.
+def open_again(
+    directory: pathlib.Path,
+    *,
+    dataset_dir: str | None = None,
+    skip_damaged: bool = False,
+    with_test: bool = True,
+) -> tuple[TrainingConfig, Data]:
+    """Opens the very records and splits that a finished run learned from.
 
     Args:
-        directory: the folder.
-        condition: which images to take, in the language of `flags.where`.
-        skip_damaged: whether to look for damaged records and go on without them.
+        directory: the run folder.
+        dataset_dir: folder of the records if they have moved.
+        skip_damaged: leave damaged records out even if the run did not.
+        with_test: as in `open_data`.
+
+    Returns:
+        the run's configuration, with these changes, and its data.
 
     Raises:
-        CallerError: it is no such folder, not finished, of another schema version, or has lost
-            or changed a shard; or no image meets the condition.
+        CallerError: the run is not finished, or its records are not there or are others now.
     """
-    path = directory / "manifest.json"
-    if not directory.is_dir():
-        raise CallerError(f"--dataset_dir={directory} is not a folder")
-    if not path.is_file():
-        unfinished = (directory / ".shards").is_dir()
-        raise CallerError(
-            f"{directory} holds no manifest.json; "
-            + (
-                "its conversion is not finished: run the same command again"
-                if unfinished
-                else "give the folder <output_dir>/<dataset>/<H>x<W>/<recipe> of a conversion"
-            )
-        )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CallerError(
-            f"{path} is damaged ({error}); remove it and convert again to restore it"
-        ) from error
-    schema.check_schema_version(manifest.get("schema_version"), str(directory))
-    for name, shard in manifest["shards"].items():
-        file = directory / name
-        size = file.stat().st_size if file.is_file() else -1
-        if size != shard["bytes"] and (size < 0 or not skip_damaged):
-            raise CallerError(
-                f"{file} is {'missing' if size < 0 else f'{size} bytes'}, manifest.json says "
-                f"{shard['bytes']} bytes; convert again to restore it"
-            )
-    with (directory / "sources.csv").open(
-        newline="", encoding="utf-8", errors="surrogateescape"
-    ) as stream:
-        written = [row for row in csv.DictReader(stream) if row["status"] == "written"]
-    wanted = where.parse(condition)
-    records = Records(
-        directory,
-        manifest,
-        images=tuple(image for image in written if wanted(image)),
-        filtered=tuple(image for image in written if not wanted(image)),
+    config, fingerprint = run_folder.read_config(directory)
+    config = dataclasses.replace(
+        config,
+        dataset_dir=dataset_dir or config.dataset_dir,
+        skip_damaged=skip_damaged or config.skip_damaged,
     )
-    if not records.images:
+    data = open_data(config, with_test=with_test)
+    if data.records.manifest["data_fingerprint"] != fingerprint:
         raise CallerError(
-            f"{directory}: none of {len(written)} images meets --where={condition}; "
-            + "; ".join(_values_of(written, column) for column in where.columns(condition))
+            f"{data.records.directory} holds other records than {directory} learned from, its "
+            "test images may be among them; give the records of then with --dataset_dir"
         )
-    if not skip_damaged:
-        return records
-    return dataclasses.replace(
-        records, salvage=salvage.salvage(directory, manifest["shards"], written)
+    return config, data
+
+
+def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = True) -> Data:
+    """Forms the splits of a run from its records.
+
+    Raises:
+        CallerError: there is no such fold, or a split lacks a class.
+    """
+    for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
+        if fold is not None and fold >= records.folds:
+            raise CallerError(
+                f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
+            )
+    name = config.target or catalogue.DATASETS[records.dataset].target
+    target = drop_unused_grades(records, catalogue.TARGETS[name])
+    folds = [schema.fold_name(fold) for fold in range(records.folds)]
+    validating = folds[config.fold]
+    evaluated = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
+    if with_test and evaluated not in records.splits:
+        raise CallerError(
+            f"{records.directory} has no {evaluated} split; give --mode=cross_validate, or "
+            f"choose a "
+            "fold to be evaluated with --test_fold"
+        )
+    learned = [fold for fold in folds if fold not in (validating, evaluated)]
+    train = select(records, "train", learned, target)
+    return Data(
+        records=records,
+        target=target,
+        target_name=name,
+        train=dataclasses.replace(train, sampling=config.sampling),
+        validation=select(records, "validation", [validating], target),
+        test=select(records, evaluated, [evaluated], target) if with_test else None,
     )
 
 
@@ -220,7 +181,7 @@ def drop_unused_grades(records: Records, target: Target) -> Target:
     if len(present) < 2:
         raise CallerError(
             f"{records.directory}: the images have {len(present)} of {', '.join(target.names)}, at "
-            f"least 2 are needed; {_values_of(records.images, target.column)}; choose another "
+            f"least 2 are needed; {values_of(records.images, target.column)}; choose another "
             "--target"
         )
     dropped = [name for label, name in enumerate(target.names) if label not in present]
@@ -262,17 +223,10 @@ def select(records: Records, name: str, parts: Sequence[str], target: Target) ->
     if target.kind != "binary" and name != "train" and kept:
         needed = set(split.labels)
     for label in sorted(needed - set(split.labels)):
-        values = _values_of(members, target.column) if members else "there are none"
+        values = values_of(members, target.column) if members else "there are none"
         raise CallerError(
             f"{records.directory}: the {name} images ({', '.join(parts)}) hold "
             f"{len(split.images)} with a label and none that is {target.names[label]} ({values}); "
             "convert more images, or choose another --fold or --target"
         )
     return split
-
-
-def _values_of(images: Sequence[Mapping[str, str]], column: str) -> str:
-    """Says which values a column has, the commonest first."""
-    counts = collections.Counter(image[column] for image in images).most_common(_VALUES_SHOWN + 1)
-    shown = [repr(value) for value, _ in counts[:_VALUES_SHOWN]]
-    return f"their {column} is {', '.join(shown)}{', ...' if len(counts) > _VALUES_SHOWN else ''}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -17,13 +18,15 @@ from records import memory
 from records.image_size import ImageSize
 from trainer.data import class_balance, parsing
 from trainer.data.dataset import Split
-from trainer.model.feature_cache import Features
 
 AUTOTUNE = tf.data.AUTOTUNE
 _SHARDS_AT_A_TIME = 4
 _SHUFFLE_BYTES = 256 * 1024**2
 _SHUFFLE_IMAGES = 2048
 _ALL = 2**31
+
+Parse = Callable[[tf.Tensor], tf.Tensor]
+"""Serialized records of a batch, [batch] strings -> what the network takes of them."""
 
 
 def training_batches(
@@ -36,13 +39,12 @@ def training_batches(
     first_epoch: int,
     last_epoch: int,
     cache: bool,
-    features: Features | None = None,
+    parse: Parse | None = None,
 ) -> tf.data.Dataset:
     """Streams the epochs first_epoch..last_epoch-1, one after the other.
 
-    Each image stands once in an epoch, or as often as the split's sampling says.
-
-    With `features`, which the split's shards then hold, images come in the same order.
+    Each image stands once in an epoch, or as often as the split's sampling says. The order does not
+    depend on `parse`, which reads something else than pixels from the records.
 
     Returns:
         dataset of ([batch, height, width, 1] uint16, [batch, 1] float32, the class); an epoch is
@@ -59,7 +61,7 @@ def training_batches(
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(one_epoch)
     count = (last_epoch - first_epoch) * batches_in(split, batch_size)
-    return _decode(_count(epochs, count), target, size, features)
+    return _decode(_count(epochs, count), target, size, parse)
 
 
 def evaluation_batches(
@@ -69,25 +71,39 @@ def evaluation_batches(
     *,
     batch_size: int,
     cache: bool = False,
-    features: Features | None = None,
+    parse: Parse | None = None,
 ) -> tf.data.Dataset:
     """Streams every image once, in the order of the shards; batches as in training."""
     batches = _read(_open(split, cache=cache), split).batch(batch_size)
-    return _decode(_count(batches, batches_in(split, batch_size)), target, size, features)
+    return _decode(_count(batches, batches_in(split, batch_size)), target, size, parse)
 
 
-def metadata_batches(split: Split, target: Target, *, batch_size: int) -> tf.data.Dataset:
-    """Streams (metadata, label) in the order of `evaluation_batches`, without pixels."""
-    return (
-        _read(_open(split, cache=False), split)
-        .batch(batch_size)
-        .map(
-            lambda serialized: (
-                parsing.parse_metadata(serialized),
-                parsing.parse_labels(serialized, target),
-            )
-        )
-    )
+def described_batches(
+    split: Split, target: Target, size: ImageSize, *, batch_size: int
+) -> tf.data.Dataset:
+    """Streams every image once with all that evaluation needs, batches as `evaluation_batches`.
+
+    Returns:
+        dataset of (pixels as above, [batch] float32 labels, METADATA_KEYS -> [batch] strings,
+        [batch] paths of shards, [batch] places in them).
+    """
+    shards = _open(split, cache=False)
+
+    def numbered(shard: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(shard).enumerate()
+        return records.map(lambda number, record: (record, shard, number))
+
+    def parse(serialized: tf.Tensor, shard: tf.Tensor, number: tf.Tensor) -> tuple[Any, ...]:
+        labels = parsing.parse_labels(serialized, target)
+        metadata = parsing.parse_metadata(serialized)
+        return parsing.parse_images(serialized, size), labels, metadata, shard, number
+
+    records = _interleave(shards, numbered)
+    if split.partial:
+        place = _place_of_image(split)
+        records = records.filter(lambda record, shard, number: place(record) >= 0)
+    batches = _count(records.batch(batch_size), batches_in(split, batch_size))
+    return batches.map(parse, num_parallel_calls=AUTOTUNE, deterministic=True).prefetch(AUTOTUNE)
 
 
 def image_batches(split: Split, size: ImageSize, *, batch_size: int) -> tf.data.Dataset:
@@ -143,16 +159,22 @@ def _open(split: Split, *, cache: bool) -> tf.data.Dataset:
 def _read(shards: tf.data.Dataset, split: Split) -> tf.data.Dataset:
     """Reads the serialized records of a split, a few shards at a time, in the order of `shards`."""
     kept = shards.element_spec.shape.rank == 1
-    records = shards.interleave(
-        tf.data.Dataset.from_tensor_slices if kept else tf.data.TFRecordDataset,
-        cycle_length=_SHARDS_AT_A_TIME,
-        num_parallel_calls=AUTOTUNE,
-        deterministic=True,
+    records = _interleave(
+        shards, tf.data.Dataset.from_tensor_slices if kept else tf.data.TFRecordDataset
     )
     if split.partial:
         place = _place_of_image(split)
         records = records.filter(lambda record: place(record) >= 0)
     return records
+
+
+def _interleave(
+    shards: tf.data.Dataset, read: Callable[[tf.Tensor], tf.data.Dataset]
+) -> tf.data.Dataset:
+    """Takes a record of each of a few shards in turn, always in the same order."""
+    return shards.interleave(
+        read, cycle_length=_SHARDS_AT_A_TIME, num_parallel_calls=AUTOTUNE, deterministic=True
+    )
 
 
 def _sampler(split: Split, seed: int) -> Callable[[tf.data.Dataset, tf.Tensor], tf.data.Dataset]:
@@ -190,14 +212,15 @@ def _count(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
 
 
 def _decode(
-    batches: tf.data.Dataset, target: Target, size: ImageSize, features: Features | None
+    batches: tf.data.Dataset, target: Target, size: ImageSize, parse: Parse | None
 ) -> tf.data.Dataset:
     """Parses whole batches: the pixels are copied once, from the record into the batch."""
 
-    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def parse_batch(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         labels = parsing.parse_labels(serialized, target)
-        if features is not None:
-            return features.parse(serialized), labels[:, tf.newaxis]
+        if parse is not None:
+            return parse(serialized), labels[:, tf.newaxis]
         return parsing.parse_images(serialized, size), labels[:, tf.newaxis]
 
-    return batches.map(parse, num_parallel_calls=AUTOTUNE, deterministic=True).prefetch(AUTOTUNE)
+    parsed = batches.map(parse_batch, num_parallel_calls=AUTOTUNE, deterministic=True)
+    return parsed.prefetch(AUTOTUNE)

@@ -10,16 +10,14 @@ import contextlib
 import hashlib
 import json
 import pathlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from absl import logging
 
 from flags.training import TrainingConfig
 from records import files
 from records.errors import CallerError
-
-if TYPE_CHECKING:
-    from trainer.data.dataset import Records
+from trainer.data.records_folder import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
 _LOCK = ".lock"

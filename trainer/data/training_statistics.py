@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,9 +28,15 @@ from scipy.stats import chi2
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
-from records import schema
+from records import files, schema
+from records.image_size import ImageSize
+from trainer.data import input_pipeline
+from trainer.data.dataset import Split
 
 Floats = NDArray[np.float64]
+
+FILE = "training_images.json"
+"""Of a run: what `fit` returned of its training images."""
 
 FALSE_ALARMS = 0.01
 """Fraction of images like the training images that may be called unlike them."""
@@ -56,6 +63,7 @@ _NO_DIFFERENCE = 0.01
 no news, however alike they are."""
 _SMALLEST_CONTRAST = 1e-5
 _PARTS = 10
+_BATCH = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +79,19 @@ class Finding:
     distance: float | None
     limit: float | None
     reasons: tuple[str, ...]
+
+
+def write(directory: pathlib.Path, split: Split, size: ImageSize) -> None:
+    """Measures the training images of a run and writes training_images.json."""
+    measures, patients, native_sizes = [], [], []
+    for images, sizes, names in input_pipeline.image_batches(
+        split, size, batch_size=_BATCH
+    ).as_numpy_iterator():
+        measures += [measure(image) for image in images]
+        native_sizes += [(int(rows), int(columns)) for rows, columns in sizes]
+        patients += [name.decode() for name in names]
+    known = fit(np.array(measures), patients, native_sizes)
+    files.write_json(directory / FILE, known)
 
 
 def measure(pixels: np.ndarray) -> Floats:

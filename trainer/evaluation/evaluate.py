@@ -1,14 +1,15 @@
-"""A saved model on images it never saw: predictions.csv, metrics.json, report.html.
+"""A trained network and its test images -> predictions.csv, metrics.json.
 
-What its probabilities are worth, and above which an image is called positive, is learned on the
-validation images: validation_predictions.csv, calibration.json.
+Calibration and threshold are fitted on the validation images: validation_predictions.csv,
+calibration.json.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,28 +18,51 @@ import numpy as np
 from flags import tta as test_time_flags
 from records import files
 from trainer.data import input_pipeline, run_folder
-from trainer.data.dataset import Split
+from trainer.data.dataset import Data, Split
+from trainer.data.records_folder import Place
 from trainer.evaluation import calibration
 from trainer.evaluation import tta as test_time
 from trainer.metrics import compute, predictions
+from trainer.metrics.intervals import Floats
 from trainer.metrics.predictions import Prediction
-from trainer.reports import gallery_pictures, report
 from trainer.training import checkpoints
-from trainer.training.run import Data
 
 
-def evaluate(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:
-    """Evaluates the model of a run folder on the images of `data.test` and writes its report.
+@dataclasses.dataclass(frozen=True)
+class Predicted:
+    """The predictions of a split, in the order in which it was read.
+
+    Attributes:
+        images: a prediction of each image.
+        places: where its record lies, by image id.
+    """
+
+    images: list[Prediction]
+    places: dict[str, Place]
+
+
+def evaluate(
+    directory: pathlib.Path,
+    model: keras.Model,
+    data: Data,
+    *,
+    batch_size: int,
+    tta: str | None,
+) -> Predicted:
+    """Evaluates the network of a run on the images of `data.test`, which are read once.
 
     Args:
-        directory: the run.
+        directory: of the run; predictions, calibration and metrics are written there.
+        model: its network.
         data: its own; validation images are needed too.
         batch_size: images at a time.
         tta: key of `flags.tta.VIEWS`, None as "none".
+
+    Returns:
+        the predictions of `data.test`, not calibrated.
     """
     assert data.test is not None
     start = time.monotonic()
-    model = keras.models.load_model(directory / "model.keras", compile=False)
     views = tta or test_time_flags.NONE
     validated, predicted = (
         predict(model, split, data, batch_size=batch_size, tta=views)
@@ -47,8 +71,8 @@ def evaluate(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str |
     seconds = time.monotonic() - start
     described = run_folder.read_json(directory / "run.json")
     described |= _sum_up_time(directory, described, seconds)
-    write(directory, predicted, validated, data, described, tta=views)
-    show(directory, predicted, data, batch_size=batch_size, models=[model])
+    write(directory, predicted.images, validated.images, data, described, tta=views)
+    return predicted
 
 
 def write(
@@ -95,19 +119,6 @@ def write(
     files.write_json(directory / "run.json", {**described, **said})
 
 
-def show(
-    directory: pathlib.Path,
-    predicted: Sequence[Prediction],
-    data: Data,
-    *,
-    batch_size: int,
-    models: Iterable[keras.Model] = (),
-) -> None:
-    """Writes the report, with some of the evaluated images and their heat maps."""
-    gallery_pictures.draw(directory, predicted, data, batch_size=batch_size, models=models)
-    report.write(directory)
-
-
 def _sum_up_time(
     directory: pathlib.Path, description: dict[str, Any], seconds: float
 ) -> dict[str, Any]:
@@ -127,28 +138,37 @@ def _sum_up_time(
 
 def predict(
     model: keras.Model, split: Split, data: Data, *, batch_size: int, tta: str
-) -> list[Prediction]:
-    """Asks the model about every image of a split, once, in the order of the shards."""
+) -> Predicted:
+    """Predicts every image of a split, reading each record once, in the order of the shards."""
     target, size = data.target, data.records.size
-    batches = input_pipeline.evaluation_batches(split, target, size, batch_size=batch_size)
-    images = batches.map(lambda pixels, _: pixels)
-    probabilities = test_time.predict(model, images, target, test_time.views(tta, size))
-    predicted: list[Prediction] = []
-    for metadata, labels in input_pipeline.metadata_batches(
-        split, target, batch_size=batch_size
-    ).as_numpy_iterator():
-        for row, label in enumerate(labels):
-            texts = {key: values[row].decode() for key, values in metadata.items()}
-            place = len(predicted)
-            several = len(target.names) > 2
-            predicted.append(
-                Prediction(
-                    label=int(label),
-                    probability=float(np.minimum(1.0, probabilities[place, 1:].sum())),
-                    split=split.name,
-                    probabilities=tuple(map(float, probabilities[place])) if several else (),
-                    **texts,
-                )
-            )
-    assert len(predicted) == len(probabilities) == len(split.images)
-    return predicted
+    views = test_time.views(tta, size)
+    outputs: list[list[Floats]] = []
+    rows: list[tuple[int, dict[str, str]]] = []
+    places: dict[str, Place] = {}
+    for pixels, labels, metadata, shards, numbers in input_pipeline.described_batches(
+        split, target, size, batch_size=batch_size
+    ):
+        outputs.append(test_time.predict(model, pixels, views))
+        texts = {key: values.numpy() for key, values in metadata.items()}
+        for row, label in enumerate(labels.numpy()):
+            rows.append((int(label), {key: values[row].decode() for key, values in texts.items()}))
+            place = Place(shards[row].numpy().decode(), int(numbers[row]))
+            places[rows[-1][1]["image_id"]] = place
+    probabilities = test_time.average(outputs, target)
+    assert len(places) == len(rows) == len(split.images)
+    images = [
+        _prediction(row, label, split.name, texts)
+        for row, (label, texts) in zip(probabilities, rows, strict=True)
+    ]
+    return Predicted(images, places)
+
+
+def _prediction(row: Floats, label: int, split: str, texts: Mapping[str, Any]) -> Prediction:
+    """Makes the prediction of one image from its class probabilities, [K]."""
+    return Prediction(
+        label=label,
+        probability=float(np.minimum(1.0, row[1:].sum())),
+        split=split,
+        probabilities=tuple(map(float, row)) if len(row) > 2 else (),
+        **texts,
+    )

@@ -15,11 +15,10 @@ from flags import tta
 from flags.training import TrainingConfig
 from records import schema
 from records.errors import CallerError
-from trainer.commands import train
 from trainer.data import run_folder
-from trainer.data.dataset import find_directory, open_records, select
+from trainer.data.dataset import Data, form_splits, select
+from trainer.data.records_folder import find_directory, open_records
 from trainer.training import initial_weights
-from trainer.training.run import Data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +91,7 @@ def open_data(members: Sequence[Member], dataset_dir: str | None) -> Data:
             f"{records.directory} holds other records than the members learned from; give the "
             "records of then with --dataset_dir"
         )
-    data = train.form_splits(records, config, with_test=False)
+    data = form_splits(records, config, with_test=False)
     folds = {member.config.test_fold for member in members}
     fold = folds.pop() if len(folds) == 1 else None
     evaluated = schema.TEST_SPLIT if fold is None else schema.fold_name(fold)

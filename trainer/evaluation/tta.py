@@ -1,6 +1,7 @@
-"""Test-time augmentation: an image is evaluated by the mean of what the network says of its views.
+"""Test-time augmentation: the views of an image -> the mean of their class probabilities.
 
-probabilities = predict(model, batches, target, views("flip", size))
+seen = views("flip", size)
+probabilities = average([predict(model, pixels, seen) for pixels in batches], target)
 """
 
 from __future__ import annotations
@@ -45,24 +46,34 @@ def views(name: str, size: ImageSize) -> list[View]:
     ]
 
 
-def predict(
-    model: keras.Model, batches: tf.data.Dataset, target: Target, seen: Sequence[View]
-) -> Floats:
-    """Asks the model about every view of every image.
+def predict(model: keras.Model, pixels: tf.Tensor, seen: Sequence[View]) -> list[Floats]:
+    """Computes the network's outputs for every view of a batch.
 
     Args:
         model: its outputs are those `trainer.model.losses` describes.
-        batches: pixels [images, height, width, 1] uint16.
-        target: the question.
+        pixels: [images, height, width, 1] uint16.
         seen: the views.
+
+    Returns:
+        [images, outputs] of each view.
+    """
+    return [model.predict_on_batch(view(pixels)) for view in seen]
+
+
+def average(outputs: Sequence[Sequence[Floats]], target: Target) -> Floats:
+    """Averages class probabilities over the views.
+
+    Args:
+        outputs: what `predict` returned, of each batch.
+        target: the question.
 
     Returns:
         mean probability of each class over the views, [images, K].
     """
     return np.mean(
         [
-            losses.class_probabilities(model.predict(batches.map(view), verbose=0), target)
-            for view in seen
+            losses.class_probabilities(np.concatenate(of_view), target)
+            for of_view in zip(*outputs, strict=True)
         ],
         axis=0,
     )

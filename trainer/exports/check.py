@@ -20,8 +20,7 @@ from absl import logging
 from records.errors import CallerError
 from records.image_size import ImageSize
 from records.schema import FULL_SCALE
-from trainer.commands import train
-from trainer.data import input_pipeline
+from trainer.data import dataset, input_pipeline
 from trainer.exports.formats import Answer, Floats, Pixels
 
 TOLERANCE = 1e-4
@@ -117,7 +116,7 @@ def make_up_images(size: ImageSize) -> Pixels:
 
 def _evaluated_images(run_dir: pathlib.Path) -> tuple[Pixels, str]:
     """Reads the first images of the evaluated split, as the network was evaluated on them."""
-    _, data = train.open_again(run_dir)
+    _, data = dataset.open_again(run_dir)
     assert data.test is not None
     batches = input_pipeline.evaluation_batches(
         data.test, data.target, data.records.size, batch_size=1

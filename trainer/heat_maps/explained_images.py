@@ -7,15 +7,14 @@ import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from flags.catalogue import Target
 from records.preprocessing import Preparation
-from trainer.commands import train
-from trainer.data import image_file, input_pipeline
-from trainer.data.dataset import Records, Split
+from trainer.data import dataset, image_file, input_pipeline
+from trainer.data.dataset import Split
 from trainer.data.image_file import UnusableImage
+from trainer.data.records_folder import Records
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction
 
@@ -83,7 +82,7 @@ def open_evaluated(directory: pathlib.Path, name: str, *, dataset_dir: str | Non
     Raises:
         CallerError: they are not there, or are not those the run learned from.
     """
-    config, data = train.open_again(directory, dataset_dir=dataset_dir)
+    config, data = dataset.open_again(directory, dataset_dir=dataset_dir)
     split = data.test if name == "test" else data.validation
     assert split is not None
     return TestedImages(data.records, split, data.target, config.batch_size)
@@ -149,13 +148,10 @@ def on_originals(
 
 def _stream(evaluated: TestedImages) -> Iterator[ExplainedImage]:
     split, target = evaluated.split, evaluated.target
-    both = tf.data.Dataset.zip(
-        input_pipeline.evaluation_batches(
-            split, target, evaluated.records.size, batch_size=evaluated.batch_size
-        ),
-        input_pipeline.metadata_batches(split, target, batch_size=evaluated.batch_size),
+    batches = input_pipeline.described_batches(
+        split, target, evaluated.records.size, batch_size=evaluated.batch_size
     )
-    for (images, _), (metadata, labels) in both.as_numpy_iterator():
+    for images, labels, metadata, *_ in batches.as_numpy_iterator():
         for image, name, label in zip(images, metadata["image_id"], labels, strict=True):
             truth = target.names[int(label)]
             yield ExplainedImage(name.decode(), image[:, :, 0], image, np.eye(3), truth)

@@ -1,4 +1,4 @@
-"""An image beside what a network looked at, as one PNG."""
+"""An image and its heat map -> one PNG."""
 
 from __future__ import annotations
 
@@ -58,6 +58,14 @@ def shrink(image: NDArray[np.uint16], side: int) -> NDArray[np.uint8]:
     scale = min(1.0, side / max(image.shape))
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return (small // 256).astype(np.uint8)
+
+
+def encode(pixels: NDArray[np.uint8]) -> bytes:
+    """Writes pixels [height, width] or, red first, [height, width, 3] as a PNG."""
+    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    done, data = cv2.imencode(".png", stored)
+    assert done
+    return data.tobytes()
 
 
 def save(figure: Figure, path: pathlib.Path) -> None:

@@ -23,8 +23,7 @@ from flags import tta as test_time_flags
 from flags.catalogue import Target
 from records.errors import CallerError
 from records.preprocessing import Preparation
-from trainer.commands import train
-from trainer.data import image_file, run_folder, training_images, training_statistics
+from trainer.data import dataset, image_file, run_folder, training_statistics
 from trainer.data.training_statistics import Finding
 from trainer.evaluation import calibration, tta
 from trainer.inference import answers
@@ -216,12 +215,12 @@ def _load(directory: pathlib.Path) -> Network:
 
 def _read_training_images(directory: pathlib.Path) -> dict[str, Any] | None:
     """Reads what the training images look like; measures them if their records are still there."""
-    path = directory / training_images.FILE
+    path = directory / training_statistics.FILE
     if not path.is_file():
         try:
-            _, data = train.open_again(directory, with_test=False)
+            _, data = dataset.open_again(directory, with_test=False)
         except CallerError as error:
             logging.info("%s: its training images can't be measured: %s", directory, error)
             return None
-        training_images.write(directory, data.train, data.records.size)
+        training_statistics.write(directory, data.train, data.records.size)
     return run_folder.read_json(path)

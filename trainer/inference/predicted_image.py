@@ -20,7 +20,6 @@ from trainer.inference.answers import ImageAnswer
 from trainer.inference.exams import Exams, Place
 from trainer.inference.finished_model import FinishedRun
 from trainer.inference.inputs import Asked
-from trainer.reports import gallery
 
 _LARGEST_PICTURE = 1536
 _TOLD = ("view_unknown", "side_unknown")
@@ -115,7 +114,7 @@ class Asker:
         heats = [mapper.draw(image.record[np.newaxis])[0] for mapper in self._mappers]
         picture = draw_over(image, np.mean(heats, axis=0, dtype=np.float32))
         path = self._folder / f"{number:04d}.png"
-        path.write_bytes(gallery.encode(picture))
+        path.write_bytes(overlay.encode(picture))
         return f"{self._folder.name}/{path.name}"
 
 

@@ -31,7 +31,8 @@ from records import files
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.data import parsing
-from trainer.data.dataset import Records, Split
+from trainer.data.dataset import Split
+from trainer.data.records_folder import Records
 from trainer.model.network import BASE_LAYER
 
 _SEVERAL_MACHINES = ("multi_worker", "tpu")

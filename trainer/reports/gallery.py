@@ -20,7 +20,6 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from records.errors import CallerError
 from trainer.metrics import compute, multiclass
@@ -162,14 +161,6 @@ def read(run_dir: pathlib.Path) -> list[GalleryImage]:
             f"{path} names {missing[0]!r}, which is not there; evaluate the run again"
         )
     return images
-
-
-def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """Writes pixels [height, width] or, red first, [height, width, 3] as a PNG."""
-    stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", stored)
-    assert done
-    return data.tobytes()
 
 
 def data_uri(path: pathlib.Path) -> str:

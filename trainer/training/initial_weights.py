@@ -30,7 +30,7 @@ def build(
 ) -> tuple[keras.Model, BaseWeights]:
     """Builds the network, takes the weights --init_from gives, and checks --unfreeze_from.
 
-    The arguments are those of `models.build`.
+    The arguments are those of `network.build`.
 
     Raises:
         CallerError: weights can't be had or do not fit, or there is no such layer.

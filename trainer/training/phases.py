@@ -184,7 +184,7 @@ def training_batches(
         first_epoch=first_epoch,
         last_epoch=last_epoch,
         cache=cache,
-        features=kept,
+        parse=None if kept is None else kept.parse,
     )
 
 
@@ -197,7 +197,7 @@ def validation_batches(run: Run, kept: feature_cache.Features | None = None) -> 
         run.data.records.size,
         batch_size=run.config.batch_size,
         cache=input_pipeline.choose_cache(_cache_setting(run, kept), split),
-        features=kept,
+        parse=None if kept is None else kept.parse,
     )
 
 

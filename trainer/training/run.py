@@ -8,23 +8,11 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from flags import catalogue, optimization
+from flags import optimization
 from flags.training import TrainingConfig
-from trainer.data.dataset import Records, Split
+from trainer.data.dataset import Data
 from trainer.model.backbones import BaseWeights
 from trainer.training import checkpoints, monitoring
-
-
-@dataclasses.dataclass(frozen=True)
-class Data:
-    """What a run learns from and is evaluated on; `test` is None where nothing is evaluated."""
-
-    records: Records
-    target: catalogue.Target
-    target_name: str
-    train: Split
-    validation: Split
-    test: Split | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,7 @@ from flags.training import TrainingConfig
 from records.errors import CallerError, OutOfTime
 from tests.trainer.conftest import convert, edit_manifest, make_images
 from trainer.commands import cross_validate, summary, train
-from trainer.data import run_folder
+from trainer.data import dataset, run_folder
 from trainer.metrics import predictions
 
 FOLDS = ("fold0", "fold1", "fold2")
@@ -187,7 +187,7 @@ def test_the_folder_is_no_single_run(finished, folds_dir):
 
 
 def test_the_test_split_is_left_alone(records_dir, listed, tmp_path):
-    data = train.open_data(config(records_dir, tmp_path, mode="train", test_fold=3, fold=0))
+    data = dataset.open_data(config(records_dir, tmp_path, mode="train", test_fold=3, fold=0))
     parts = {data.train.name: data.train, "validation": data.validation, "evaluated": data.test}
     images = {name: {image["image_id"] for image in part.images} for name, part in parts.items()}
     folds = {name: {listed[image]["split"] for image in names} for name, names in images.items()}

@@ -15,6 +15,7 @@ from records.errors import CallerError
 from tests.trainer.conftest import edit_manifest
 from trainer.commands import ensemble, train
 from trainer.evaluation import calibration, members
+from trainer.evaluation.evaluate import Predicted
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction
 
@@ -141,14 +142,17 @@ def test_runs_evaluated_on_one_fold_are_evaluated_there_together(runs, tmp_path,
 
 def test_probabilities_of_classes_are_averaged_one_by_one():
     rows = np.random.default_rng(0).dirichlet([1, 1, 1], size=(2, 5))
-    images = [
-        [
-            Prediction(f"f{place}", "p", 0, row[1:].sum(), probabilities=tuple(row))
-            for place, row in enumerate(member)
-        ]
+    members = [
+        Predicted(
+            [
+                Prediction(f"f{place}", "p", 0, row[1:].sum(), probabilities=tuple(row))
+                for place, row in enumerate(member)
+            ],
+            places={},
+        )
         for member in rows
     ]
-    for image, row in zip(ensemble.average(images), rows.mean(axis=0), strict=True):
+    for image, row in zip(ensemble.average(members).images, rows.mean(axis=0), strict=True):
         assert image.probabilities == pytest.approx(row, abs=1e-15)
         assert image.probability == pytest.approx(row[1:].sum(), abs=1e-15)
 

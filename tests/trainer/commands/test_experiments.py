@@ -16,8 +16,7 @@ from flags.fields import from_flags
 from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
-from trainer.commands import train
-from trainer.data import class_balance, input_pipeline
+from trainer.data import class_balance, dataset, input_pipeline
 from trainer.model import network
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -224,7 +223,7 @@ def test_one_step_on_phantoms(name, parse_flags, phantoms):
     """Phase 1, eager to save tracing: the loss is a number, the head learns, the base does not."""
     keras.utils.set_random_seed(0)
     config = scale_down(read_config(parse_flags, name), phantoms)
-    data = train.open_data(config)
+    data = dataset.open_data(config)
     batches = input_pipeline.evaluation_batches(
         data.train, data.target, data.records.size, batch_size=config.batch_size
     )

@@ -5,7 +5,7 @@ import pytest
 from flags import catalogue
 from records.errors import CallerError
 from tests.trainer.conftest import edit_manifest
-from trainer.data import dataset
+from trainer.data import dataset, records_folder
 
 TARGET = catalogue.TARGETS["pathology"]
 
@@ -16,7 +16,7 @@ def copy(records_dir, tmp_path):
 
 
 def test_counts_agree_with_the_tables(records_dir, listed):
-    opened = dataset.open_records(records_dir)
+    opened = records_folder.open_records(records_dir)
     split = dataset.select(opened, "test", ["test"], TARGET)
     rows = [row for row in listed.values() if row["split"] == "test"]
     assert len(split.images) == len(rows) == 18
@@ -38,38 +38,38 @@ def test_counts_agree_with_the_tables(records_dir, listed):
 def test_another_schema_version_is_refused(copy):
     edit_manifest(copy, schema_version="2.0.0")
     with pytest.raises(CallerError, match=r"has schema version 2\.0\.0.*convert the images again"):
-        dataset.open_records(copy)
+        records_folder.open_records(copy)
 
 
 def test_a_cut_shard_is_refused(copy):
     shard = next(copy.glob("*.tfrecord-*"))
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(CallerError, match=rf"{shard.name} is \d+ bytes, manifest.json says"):
-        dataset.open_records(copy)
+        records_folder.open_records(copy)
 
 
 def test_a_lost_shard_is_refused(copy):
     shard = next(copy.glob("*.tfrecord-*"))
     shard.unlink()
     with pytest.raises(CallerError, match=rf"{shard.name} is missing"):
-        dataset.open_records(copy)
+        records_folder.open_records(copy)
 
 
 def test_an_unfinished_conversion_is_refused(copy):
     (copy / "manifest.json").unlink()
     with pytest.raises(CallerError, match=r"not finished: run the same command again"):
-        dataset.open_records(copy)
+        records_folder.open_records(copy)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(CallerError, match=r"holds no manifest.json"):
-        dataset.open_records(tmp_path)
+        records_folder.open_records(tmp_path)
     with pytest.raises(CallerError, match=r"is not a folder"):
-        dataset.open_records(tmp_path / "nowhere")
+        records_folder.open_records(tmp_path / "nowhere")
 
 
 def test_an_empty_split_is_refused(records_dir):
-    opened = dataset.open_records(records_dir)
+    opened = records_folder.open_records(records_dir)
     with pytest.raises(CallerError, match=r"the validation images \(fold9\) hold 0 with a label"):
         dataset.select(opened, "validation", ["fold9"], TARGET)
 
@@ -77,10 +77,10 @@ def test_an_empty_split_is_refused(records_dir):
 def test_the_only_folder_is_found_and_a_choice_is_listed(records_dir, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CallerError, match=r"no records under data/tfrecords; make some"):
-        dataset.find_directory(None)
+        records_folder.find_directory(None)
     first = tmp_path / "data/tfrecords/cbis_ddsm/64x48/plain"
     shutil.copytree(records_dir, first)
-    assert dataset.find_directory(None).resolve() == first
+    assert records_folder.find_directory(None).resolve() == first
     shutil.copytree(records_dir, first.parent / "paper")
     with pytest.raises(CallerError, match=r"holds 2 sets.*--dataset_dir=.*paper --dataset_dir="):
-        dataset.find_directory(None)
+        records_folder.find_directory(None)

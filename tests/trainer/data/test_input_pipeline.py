@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from flags import catalogue
 from records.image_size import ImageSize
-from trainer.data import input_pipeline
-from trainer.data.dataset import open_records, select
+from trainer.data import input_pipeline, records_folder
+from trainer.data.dataset import select
+from trainer.data.records_folder import open_records
 
 TARGET = catalogue.TARGETS["pathology"]
 SIZE = ImageSize(64, 48)
@@ -37,11 +38,16 @@ def test_evaluation_yields_every_image_once_with_the_pixels_tfds_reads(records_d
             train_split, TARGET, SIZE, batch_size=4
         ).as_numpy_iterator()
     )
-    metadata = list(
-        input_pipeline.metadata_batches(train_split, TARGET, batch_size=4).as_numpy_iterator()
+    described = list(
+        input_pipeline.described_batches(
+            train_split, TARGET, SIZE, batch_size=4
+        ).as_numpy_iterator()
     )
     assert len(expected) % 4  # the last batch is a small one
-    names = [name.decode() for row, _ in metadata for name in row["image_id"]]
+    names = [name.decode() for _, _, row, *_ in described for name in row["image_id"]]
+    for (pixels, truths), (same, classes, *_) in zip(batches, described, strict=True):
+        np.testing.assert_array_equal(pixels, same)
+        np.testing.assert_array_equal(truths[:, 0], classes)
     images = np.concatenate([images for images, _ in batches])
     labels = np.concatenate([labels for _, labels in batches])
     assert sorted(names) == sorted(expected)
@@ -49,6 +55,23 @@ def test_evaluation_yields_every_image_once_with_the_pixels_tfds_reads(records_d
     for name, image, label in zip(names, images, labels, strict=True):
         np.testing.assert_array_equal(image, expected[name][0])
         assert label == (expected[name][1] == "malignant")
+
+
+@pytest.mark.parametrize("condition", ["", "side == 'left'"], ids=["all", "some"])
+def test_a_record_is_found_again_where_it_lay(records_dir, condition):
+    opened = records_folder.open_records(records_dir, condition=condition)
+    split = select(opened, "train", ["fold1", "fold2", "fold3"], TARGET)
+    batches = input_pipeline.described_batches(split, TARGET, SIZE, batch_size=4)
+    found = 0
+    for images, _, _, shards, numbers in batches.as_numpy_iterator():
+        for image, shard, number in zip(images, shards, numbers, strict=True):
+            place = records_folder.Place(shard.decode(), int(number))
+            again = records_folder.read_pixels(place, SIZE)
+            assert again.dtype == np.uint16
+            np.testing.assert_array_equal(again, image[:, :, 0])
+            found += 1
+    assert found == len(split.images)
+    assert bool(condition) == split.partial
 
 
 def epochs_of(split, *, first_epoch, last_epoch, cache=False, seed=3):

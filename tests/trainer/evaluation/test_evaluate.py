@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import dataclasses
 import json
@@ -11,14 +12,16 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy import optimize, special
 from sklearn.metrics import log_loss
 
 from flags.training import TrainingConfig
 from records.errors import CallerError
+from records.image_size import ImageSize
 from trainer import __main__ as program
 from trainer.commands import train
-from trainer.data import input_pipeline, run_folder
+from trainer.data import dataset, input_pipeline, records_folder, run_folder
 from trainer.data.dataset import Split, select
 from trainer.evaluation import evaluate
 from trainer.metrics import predictions
@@ -52,7 +55,7 @@ def evaluate_again(run: pathlib.Path, **options) -> None:
 
 def test_a_network_that_gives_no_number_is_not_evaluated(finished):
     config, _ = run_folder.read_config(finished)
-    data = train.open_data(config)
+    data = dataset.open_data(config)
     pixels = keras.Input((data.records.size.height, data.records.size.width, 1), dtype="uint16")
     grey = keras.layers.Rescaling(float("nan"), dtype="float32")(pixels)
     model = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(grey))
@@ -88,7 +91,7 @@ def made_up(split: Split, *, seed: int) -> list[Prediction]:
 @pytest.fixture(scope="module")
 def data(records_dir):
     """Three folds validate, so that there are images enough."""
-    data = train.open_data(TrainingConfig(dataset_dir=str(records_dir)))
+    data = dataset.open_data(TrainingConfig(dataset_dir=str(records_dir)))
     parts = ["fold0", "fold1", "fold2"]
     validation = select(data.records, "validation", parts, data.target)
     return dataclasses.replace(data, validation=validation)
@@ -164,7 +167,7 @@ def test_views_are_averaged_and_the_files_say_so(finished, records_dir, tmp_path
     assert fitted["test_time_augmentation"] == "flip"
     assert read(run / "config.json") == read(finished / "config.json")
     model = keras.models.load_model(run / "model.keras", compile=False)
-    data = train.open_data(TrainingConfig(dataset_dir=str(records_dir)))
+    data = dataset.open_data(TrainingConfig(dataset_dir=str(records_dir)))
     for split, name in ((data.test, "predictions"), (data.validation, "validation_predictions")):
         batches = input_pipeline.evaluation_batches(
             split, data.target, data.records.size, batch_size=64
@@ -176,6 +179,40 @@ def test_views_are_averaged_and_the_files_say_so(finished, records_dir, tmp_path
         assert [image.probability for image in images] == pytest.approx(
             np.mean(both, axis=0), abs=1e-6
         )
+
+
+def test_a_report_reads_every_record_of_the_test_split_once(finished, tmp_path, monkeypatch):
+    run = shutil.copytree(finished, tmp_path / "run")
+    config, data = dataset.open_again(run)
+    read_by_stream: collections.Counter[str] = collections.Counter()
+    read_alone: collections.Counter[str] = collections.Counter()
+    open_shard, read_pixels = tf.data.TFRecordDataset, records_folder.read_pixels
+
+    def count(record: bytes, path: bytes) -> bytes:
+        read_by_stream[path.decode()] += 1
+        return record
+
+    def counted_shard(path: tf.Tensor) -> tf.data.Dataset:
+        def pass_on(record: tf.Tensor) -> tf.Tensor:
+            return tf.ensure_shape(tf.numpy_function(count, [record, path], tf.string), [])
+
+        return open_shard(path).map(pass_on)
+
+    def counted_record(place: records_folder.Place, size: ImageSize) -> np.ndarray:
+        read_alone[place.shard] += 1
+        return read_pixels(place, size)
+
+    monkeypatch.setattr(tf.data, "TFRecordDataset", counted_shard)
+    monkeypatch.setattr(records_folder, "read_pixels", counted_record)
+    train.evaluate_run(run, data, batch_size=config.batch_size, tta="flip")
+    manifest = data.records.manifest["shards"]
+    for split in (data.test, data.validation):
+        for shard in split.shards:
+            assert read_by_stream.pop(shard) == manifest[pathlib.Path(shard).name]["records"]
+    assert not read_by_stream, "a shard of another split"
+    assert set(read_alone) <= set(data.test.shards)
+    shown = json.loads((run / "images" / "images.json").read_text())
+    assert sum(read_alone.values()) == len(shown)
 
 
 def test_unknown_views_are_refused(finished):

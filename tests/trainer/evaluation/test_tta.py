@@ -7,7 +7,6 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from flags import catalogue
 from records.image_size import ImageSize
@@ -62,8 +61,9 @@ def test_probabilities_are_averaged_over_the_views(kind, size):
     images = np.random.default_rng(1).random((7, size.height, size.width, 1), np.float32)
     names = ("no", "yes") if kind == "binary" else tuple("ABCD")
     target = dataclasses.replace(catalogue.TARGETS["density"], names=names, kind=kind)
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(3)
-    found = tta.predict(model, batches, target, tta.views("dihedral", size))
+    views = tta.views("dihedral", size)
+    batches = [images[:3], images[3:6], images[6:]]
+    found = tta.average([tta.predict(model, batch, views) for batch in batches], target)
     sides = (images, images[:, :, ::-1])
     turns = range(4) if size == SQUARE else (0, 2)
     each = [

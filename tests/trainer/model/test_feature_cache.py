@@ -18,7 +18,8 @@ from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.commands import train
 from trainer.data import input_pipeline, parsing
-from trainer.data.dataset import open_records, select
+from trainer.data.dataset import select
+from trainer.data.records_folder import open_records
 from trainer.model import feature_cache, network
 from trainer.training import checkpoints
 

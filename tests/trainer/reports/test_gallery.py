@@ -13,12 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.errors import CallerError
+from trainer.heat_maps import overlay
 from trainer.metrics.predictions import Prediction
 from trainer.reports import gallery
 from trainer.reports.gallery import ERRORS, SUREST, GalleryImage, Picture
 
 PIXELS = np.arange(63 * 41).reshape(63, 41).astype(np.uint8)
-PNG = gallery.encode(PIXELS)
+PNG = overlay.encode(PIXELS)
 
 
 def two_classes(*answers: tuple[int, float]) -> list[Prediction]:
@@ -72,7 +73,7 @@ def test_what_is_kept_is_read_back(tmp_path: pathlib.Path) -> None:
     shown += [GalleryImage('<b>"b"</b>', "surest", 1, 1, 0.7)]
     red = np.zeros((5, 4, 3), np.uint8)
     red[..., 0] = 200
-    heat_map = gallery.encode(red)
+    heat_map = overlay.encode(red)
     pictures = {"a": Picture(PNG, heat_map), '<b>"b"</b>': Picture(PNG), "unused": Picture(PNG)}
     for _ in range(2):  # the second replaces the first
         gallery.write(tmp_path, shown, pictures)
@@ -107,7 +108,7 @@ def test_images_of_folds_are_gathered(tmp_path: pathlib.Path) -> None:
     for fold, run in enumerate(runs):
         chosen = gallery.choose(images[fold::3], ordinal=False)
         grey = {f.image_id: np.full((4, 4), int(f.image_id[1:]), np.uint8) for f in chosen}
-        pictures = {name: gallery.encode(pixels) for name, pixels in grey.items()}
+        pictures = {name: overlay.encode(pixels) for name, pixels in grey.items()}
         gallery.write(run, chosen, {name: Picture(png, png) for name, png in pictures.items()})
     gallery.gather(tmp_path, runs, images, ordinal=False)
     gathered = gallery.read(tmp_path)

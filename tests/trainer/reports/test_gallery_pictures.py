@@ -11,11 +11,13 @@ import pytest
 import tensorflow as tf
 
 from flags.training import TrainingConfig
-from trainer.commands import train
+from trainer.data import dataset
+from trainer.data.dataset import Data
+from trainer.data.records_folder import Place
+from trainer.evaluation.evaluate import Predicted
 from trainer.heat_maps import heat_map, overlay
 from trainer.metrics.predictions import Prediction
 from trainer.reports import gallery, gallery_pictures
-from trainer.training.run import Data
 
 
 def network(seed: int) -> keras.Model:
@@ -32,7 +34,7 @@ def network(seed: int) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def data(records_dir: pathlib.Path) -> Data:
-    return train.open_data(TrainingConfig(dataset_dir=str(records_dir)))
+    return dataset.open_data(TrainingConfig(dataset_dir=str(records_dir)))
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +50,20 @@ def stored(records_dir: pathlib.Path) -> dict[str, np.ndarray]:
     return images
 
 
-def predict(data: Data) -> list[Prediction]:
-    """Made-up answers, half of them wrong."""
+def predict(data: Data) -> Predicted:
+    """Made-up probabilities, half of them wrong."""
     assert data.test is not None
-    return [
+    rows = zip(data.test.images, data.test.labels, strict=True)
+    images = [
         Prediction(image["image_id"], image["patient_id"], label, (number + 0.5) / 18)
-        for number, (image, label) in enumerate(
-            zip(data.test.images, data.test.labels, strict=True)
-        )
+        for number, (image, label) in enumerate(rows)
     ]
+    places = {}
+    for shard in data.test.shards:
+        for number, record in enumerate(tf.data.TFRecordDataset(shard).as_numpy_iterator()):
+            feature = tf.train.Example.FromString(record).features.feature
+            places[feature["image_id"].bytes_list.value[0].decode()] = Place(shard, number)
+    return Predicted(images, places)
 
 
 def read(path: pathlib.Path) -> np.ndarray:
@@ -69,10 +76,10 @@ def test_images_are_drawn_with_heat_maps(
     data: Data, stored: dict[str, np.ndarray], tmp_path: pathlib.Path, models: int
 ) -> None:
     networks = [network(seed) for seed in range(1, models + 1)]
-    images = predict(data)
-    gallery_pictures.draw(tmp_path, images, data, batch_size=4, models=networks)
+    predicted = predict(data)
+    gallery_pictures.draw(tmp_path, predicted, data, models=networks)
     shown = gallery.read(tmp_path)
-    chosen = gallery.choose(images, ordinal=False)
+    chosen = gallery.choose(predicted.images, ordinal=False)
     assert [image.image_id for image in shown] == [image.image_id for image in chosen]
     looked_at = 0.0
     for image in shown:
@@ -92,7 +99,7 @@ def test_images_are_drawn_with_heat_maps(
 
 
 def test_without_models_there_are_no_heat_maps(data: Data, tmp_path: pathlib.Path) -> None:
-    gallery_pictures.draw(tmp_path, predict(data), data, batch_size=4, models=[])
+    gallery_pictures.draw(tmp_path, predict(data), data, models=[])
     shown = gallery.read(tmp_path)
     assert shown
     assert all(image.heat_map is None for image in shown)

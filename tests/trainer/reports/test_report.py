@@ -17,6 +17,7 @@ import pytest
 
 from flags.training import TrainingConfig
 from records.errors import CallerError
+from trainer.heat_maps import overlay
 from trainer.metrics import compute, decisions, predictions
 from trainer.metrics.predictions import Prediction
 from trainer.reports import gallery, report
@@ -140,7 +141,7 @@ def picture(height: int = 64) -> bytes:
     """Draws a breast-like half disc, brighter in the middle."""
     rows, columns = np.mgrid[:height, : height * 5 // 8] / height
     bright = np.clip(1 - (rows - 0.5) ** 2 * 5 - columns**2 * 4, 0, 1)
-    return gallery.encode((bright * 200).astype(np.uint8))
+    return overlay.encode((bright * 200).astype(np.uint8))
 
 
 SHOWN = [
