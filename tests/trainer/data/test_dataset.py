@@ -36,8 +36,8 @@ def test_counts_agree_with_the_tables(records_dir, listed):
 
 
 def test_another_schema_version_is_refused(copy):
-    edit_manifest(copy, schema_version="2.0.0")
-    with pytest.raises(CallerError, match=r"has schema version 2\.0\.0.*convert the images again"):
+    edit_manifest(copy, schema_version="1.0.0")
+    with pytest.raises(CallerError, match=r"has schema version 1\.0\.0.*convert the images again"):
         records_folder.open_records(copy)
 
 
