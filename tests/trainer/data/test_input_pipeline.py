@@ -57,7 +57,7 @@ def test_evaluation_yields_every_image_once_with_the_pixels_tfds_reads(records_d
         assert label == (expected[name][1] == "malignant")
 
 
-@pytest.mark.parametrize("condition", ["", "side == 'left'"], ids=["all", "some"])
+@pytest.mark.parametrize("condition", ["", "view == 'CC'"], ids=["all", "some"])
 def test_a_record_is_found_again_where_it_lay(records_dir, condition):
     opened = records_folder.open_records(records_dir, condition=condition)
     split = select(opened, "train", ["fold1", "fold2", "fold3"], TARGET)
