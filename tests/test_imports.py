@@ -7,6 +7,8 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pytest
 
@@ -38,6 +40,91 @@ def importers(*names: str) -> set[str]:
         for path in FILES
         if any(found == n or found.startswith(f"{n}.") for n in names for found in imports_of(path))
     }
+
+
+FLOORS = (
+    "trainer",
+    "trainer/commands",
+    "trainer/reports",
+    "trainer/exports",
+    "trainer/inference",
+    "trainer/heat_maps",
+    "trainer/evaluation",
+    "trainer/training",
+    "trainer/model",
+    "trainer/data",
+    "trainer/metrics",
+    "beam_jobs",
+    "beam_jobs/imaging",
+    "flags",
+    "records",
+)
+"""Rooms from the top: a file imports files of its own room, and of those that stand below it."""
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in FILES
+}
+
+
+def room_of(path: pathlib.Path) -> str:
+    """Returns the room a file stands in: the innermost of its folders that is one."""
+    folders = path.relative_to(ROOT).parents
+    return next(folder.as_posix() for folder in folders if folder.as_posix() in FLOORS)
+
+
+def arrows() -> dict[pathlib.Path, set[pathlib.Path]]:
+    """Returns which files of ours each file imports."""
+    return {
+        path: {
+            MODULES[name if name in MODULES else name.rpartition(".")[0]]
+            for name in imports_of(path)
+            if name.split(".")[0] in PACKAGES
+        }
+        for path in FILES
+    }
+
+
+def circle_among(arrows: Mapping[Any, Iterable[Any]]) -> list[Any]:
+    """Finds a circle of arrows, as the stays of one walk round; empty if there is none."""
+    done: set[Any] = set()
+
+    def walk(path: list[Any]) -> list[Any]:
+        for target in arrows[path[-1]]:
+            if target in path:
+                return [*path[path.index(target) :], target]
+            if target not in done and (found := walk([*path, target])):
+                return found
+        done.add(path[-1])
+        return []
+
+    return next((found for start in arrows if (found := walk([start]))), [])
+
+
+def test_no_import_goes_up():
+    upward = [
+        f"{relative(path)} -> {relative(target)}"
+        for path, targets in arrows().items()
+        for target in targets
+        if FLOORS.index(room_of(path)) > FLOORS.index(room_of(target))
+    ]
+    assert not upward
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert [relative(path) for path in circle_among(arrows())] == []
+
+
+def test_circles_and_rooms_are_found():
+    assert circle_among({1: [2], 2: [3], 3: []}) == []
+    assert circle_among({1: [2, 3], 2: [], 3: [4], 4: [3]}) == [3, 4, 3]
+    assert room_of(ROOT / "trainer" / "__main__.py") == "trainer"
+    assert room_of(ROOT / "beam_jobs" / "imaging" / "decode.py") == "beam_jobs/imaging"
+    assert room_of(ROOT / "beam_jobs" / "sources" / "cmmd.py") == "beam_jobs"
+
+
+def test_the_trainer_has_at_most_twelve_rooms():
+    rooms = {path.parent for path in FILES if path.is_relative_to(ROOT / "trainer")}
+    assert len(rooms) <= 12
 
 
 def test_the_tree_is_read():
