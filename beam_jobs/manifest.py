@@ -20,7 +20,7 @@ from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from flags import catalogue, recipe
+from flags import datasets, recipe
 from flags.conversion import ConversionConfig
 from records import files, schema
 from records.errors import CallerError
@@ -71,7 +71,7 @@ def describe_job(
     ]
     job: dict[str, Any] = {
         "schema_version": schema.SCHEMA_VERSION,
-        **config.to_json(),
+        **config.identity(),
         **({"hash_patients": key} if key else {}),
         "size": str(output.size),
         "recipe": recipe.folder_name(output.recipe),
@@ -292,7 +292,7 @@ def describe_dataset(dataset: str, entries: Mapping[str, Mapping[str, Any]]) -> 
         dataset: name of the data set.
         entries: manifest.json's entry of each shard, in order: split, records, bytes.
     """
-    described = catalogue.DATASETS[dataset]
+    described = datasets.DATASETS[dataset]
     by_split: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries.values():
         by_split.setdefault(entry["split"], []).append(entry)

@@ -42,8 +42,8 @@ def assign(
 
     Args:
         images: images as a source lists them, in its order.
-        split_policy: a name of `flags.catalogue.SPLIT_POLICIES`.
-        leak_policy: a name of `flags.catalogue.LEAK_POLICIES`; a split by patient has no leaks.
+        split_policy: a name of `flags.datasets.SPLIT_POLICIES`.
+        leak_policy: a name of `flags.datasets.LEAK_POLICIES`; a split by patient has no leaks.
         folds: folds of the training images.
         test_fraction: share drawn as test set where no official one is used; 0 draws none.
         seed: seed of the folds.

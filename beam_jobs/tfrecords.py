@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from flags import catalogue, command_line, conversion, recipe
+from flags import command_line, datasets, fields, recipe
 from flags.conversion import ConversionConfig
 from records.errors import CallerError
 
@@ -37,7 +37,7 @@ PHANTOM_NOTICE = """\
 
 def main() -> None:
     """Runs the program with the flags of the command line."""
-    command_line.run(run, conversion.define, pass_unknown=True)
+    command_line.run(run, lambda: fields.define(ConversionConfig), pass_unknown=True)
 
 
 def run(beam_arguments: list[str]) -> int:
@@ -48,7 +48,7 @@ def run(beam_arguments: list[str]) -> int:
     """
     config = ConversionConfig.from_flags(flags.FLAGS)
     try:
-        return _run(config, beam_arguments, dry_run=flags.FLAGS.dry_run)
+        return _run(config, beam_arguments, dry_run=config.dry_run)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         raise CallerError(
@@ -231,7 +231,7 @@ def _convert(
 
 
 def _print_plan(config: ConversionConfig, plan: dict[str, Any], bytes_to_write: int) -> None:
-    title = catalogue.DATASETS[config.dataset].title
+    title = datasets.DATASETS[config.dataset].title
     print(f"{title}: {plan['listed']} images listed, {plan['found']} found in {config.data_dir}")
     for name, split in plan["splits"].items():
         labels = ", ".join(f"{count} {label}" for label, count in split["labels"].items())

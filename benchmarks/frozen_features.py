@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import machine, records
-from flags import catalogue
+from flags import targets
 from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
@@ -89,7 +89,7 @@ def _time_epochs(
     model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
     batches: tf.data.Dataset = input_pipeline.training_batches(
         split,
-        catalogue.TARGETS["pathology"],
+        targets.TARGETS["pathology"],
         size,
         batch_size=BATCH.value,
         seed=0,

@@ -21,7 +21,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import images, machine, published, records
-from flags import catalogue
+from flags import targets
 from records import memory
 from records.image_size import ImageSize
 from trainer.data import input_pipeline
@@ -34,7 +34,7 @@ BATCH = flags.DEFINE_integer("batch_size", 8, "Images in a batch.")
 PUBLISHED = flags.DEFINE_integer("published_images", 32, "Images of the published path.")
 IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files for the published path.")
 EPOCHS = 3  # training goes on from one to the next without a stop
-TARGET = catalogue.TARGETS["pathology"]
+TARGET = targets.TARGETS["pathology"]
 
 
 def main(_: list[str]) -> None:

@@ -17,8 +17,7 @@ from absl import app, flags
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.recipe import Setting
 from benchmarks import machine
-from flags import catalogue
-from flags.recipe import parse_step
+from flags.recipe import RECIPES, parse_step
 from flags.steps import STEPS
 from records.image_size import ImageSize
 
@@ -42,7 +41,7 @@ def main(_: list[str]) -> None:
             step = parse_step(text, text)
             spent = _clock(lambda p=pixels, s=step: recipe.run_steps(p, [s], setting))
             print(f"  {text:18} {spent:6.1f}", flush=True)
-    for name in catalogue.RECIPES:
+    for name in RECIPES:
         spent = _clock(lambda name=name: recipe.prepare(image, name, setting.size, view="MLO"))
         print(f"  recipe {name:13} {spent:4.0f}", flush=True)
 

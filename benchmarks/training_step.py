@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from benchmarks import machine, records
-from flags import catalogue
+from flags import targets
 from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
@@ -69,7 +69,7 @@ def _report(folder: pathlib.Path, size: ImageSize) -> None:
 
     def stream() -> tf.data.Dataset:
         return input_pipeline.training_batches(
-            split, catalogue.TARGETS["pathology"], size, first_epoch=0, last_epoch=2, **options
+            split, targets.TARGETS["pathology"], size, first_epoch=0, last_epoch=2, **options
         )
 
     steps = input_pipeline.batches_in(split, BATCH.value)

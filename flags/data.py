@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from flags import augmentation, catalogue
+from flags import augmentation, targets
 from flags import where as condition
 from flags.fields import Flags, flag
 from records.errors import CallerError
@@ -48,7 +48,7 @@ class Data(Flags):
     target: str | None = flag(
         None,
         "What to learn",
-        choices={name: " or ".join(one.names) for name, one in catalogue.TARGETS.items()},
+        choices={name: " or ".join(one.names) for name, one in targets.TARGETS.items()},
         note="Default: the data set's own.",
         searchable=False,
     )
@@ -107,7 +107,7 @@ class Data(Flags):
         super().check()
         condition.parse(self.where)
         weights = fixed_class_weights(self)
-        target = catalogue.TARGETS[self.target] if self.target else None
+        target = targets.TARGETS[self.target] if self.target else None
         # grades of an ordinal target that the data set lacks are dropped, so it may need fewer
         if weights and target and target.kind != "ordinal" and len(weights) != len(target.names):
             raise CallerError(

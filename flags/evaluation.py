@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from flags import catalogue, tta
+from flags import fields, tta
 from records.errors import CallerError
 
 MODES = {
@@ -91,7 +91,7 @@ class EvaluationConfig:
                 "to write to: python -m trainer --mode=ensemble runs/a runs/b --output_dir=runs/ab"
             )
         if self.tta is not None:
-            catalogue.check_name("tta", self.tta, tta.VIEWS)
+            fields.check_name("tta", self.tta, tta.VIEWS)
         if self.tta is not None and self.mode != "ensemble":
             raise CallerError(
                 f"--tta={self.tta}: --mode={self.mode} goes by what the run was evaluated with; "
@@ -99,7 +99,7 @@ class EvaluationConfig:
                 "it again with --mode=evaluate --tta"
             )
         for name in self.formats.split(","):
-            catalogue.check_name("formats", name.strip(), FORMATS)
+            fields.check_name("formats", name.strip(), FORMATS)
         if self.mode == "explain":
             self._check_explain()
 
@@ -165,7 +165,7 @@ def define() -> None:
     text(
         "formats",
         EvaluationConfig.formats,
-        catalogue.describe("What --mode=export writes, separated by commas", FORMATS),
+        fields.describe("What --mode=export writes, separated by commas", FORMATS),
     )
     _define_predict()
     _define_explain()
@@ -182,7 +182,7 @@ def _define_predict() -> None:
 
 
 def _define_explain() -> None:
-    flags.DEFINE_enum("method", "gradcam", list(METHODS), catalogue.describe("Heat maps", METHODS))
+    flags.DEFINE_enum("method", "gradcam", list(METHODS), fields.describe("Heat maps", METHODS))
     flags.DEFINE_enum(
         "split", "test", ["test", "validation"], "Images --mode=explain looks at if none are named."
     )

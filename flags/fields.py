@@ -44,6 +44,11 @@ class Flag:
         place: whether it may name a place of this machine, of which pages show the last part only.
         parse: makes the field's value of the flag's text; None: the text is the value.
         repeated: whether the flag may be given several times, a value each time.
+        name: of the flag, where it is not that of the field.
+        chosen: whether the program chooses by other flags where this one is not given, so that it
+            is None on the command line.
+        late: whether it came after the first records: at its default it is left out of the
+            identity, so that those keep theirs.
     """
 
     help: str
@@ -61,6 +66,9 @@ class Flag:
     place: bool = False
     parse: Callable[[Any], Any] | None = None
     repeated: bool = False
+    name: str = ""
+    chosen: bool = False
+    late: bool = False
 
 
 def flag(default: Any, help: str, **meaning: Any) -> Any:
@@ -94,7 +102,12 @@ class Flags:
 
     def identity(self) -> dict[str, Any]:
         """Lists the flags that make this run or these records what they are."""
-        wanted = {name for name, one in flags_of(type(self)).items() if one.identity}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        wanted = {
+            name
+            for name, one in flags_of(type(self)).items()
+            if one.identity and not (one.late and getattr(self, name) == defaults[name])
+        }
         return {name: value for name, value in self.to_json().items() if name in wanted}
 
 
@@ -113,12 +126,27 @@ def define(config: type[Flags], values: flags.FlagValues = flags.FLAGS) -> None:
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     for name, one in flags_of(config).items():
         make: Callable[..., Any] = _KINDS.get(_kind_of(types_of[name]), flags.DEFINE_string)
-        default = as_json(defaults[name])
+        default = None if one.chosen else as_json(defaults[name])
         if one.repeated:
             make = flags.DEFINE_multi_string
         elif isinstance(default, list):
             make = flags.DEFINE_list
-        make(name, default, help_of(one), flag_values=values)
+        make(one.name or name, default, help_of(one), flag_values=values)
+
+
+def read(config: type[Flags], values: flags.FlagValues) -> dict[str, Any]:
+    """Reads parsed flags as the values of the fields of a class.
+
+    Raises:
+        CallerError: a text can't be read.
+    """
+    given = {}
+    for name, one in flags_of(config).items():
+        value = values[one.name or name].value
+        if isinstance(value, list):
+            value = tuple(value)
+        given[name] = one.parse(value) if one.parse and value is not None else value
+    return given
 
 
 def from_flags(config: type[Config], values: flags.FlagValues, **more: Any) -> Config:
@@ -128,24 +156,21 @@ def from_flags(config: type[Config], values: flags.FlagValues, **more: Any) -> C
         CallerError: a value is unknown, out of bounds or contradicts another; one line with the
             remedy.
     """
-    given = {}
-    for name, one in flags_of(config).items():
-        value = values[name].value
-        if isinstance(value, list):
-            value = tuple(value)
-        given[name] = one.parse(value) if one.parse and value is not None else value
-    return config(**given, **more)
+    return config(**read(config, values), **more)
 
 
 def help_of(one: Flag) -> str:
     """Writes a flag's help: what it decides, then every choice with its meaning."""
     if not one.choices:
         return one.help
-    if any(one.choices.values()):
-        known = "; ".join(f"{name} = {text}" for name, text in one.choices.items())
-    else:
-        known = ", ".join(one.choices)
-    return f"{one.help}: {known}. {one.note}".rstrip()
+    return f"{describe(one.help, one.choices)} {one.note}".rstrip()
+
+
+def describe(lead: str, names: Mapping[str, str]) -> str:
+    """Writes what is decided, then every name with its meaning."""
+    if not any(names.values()):
+        return f"{lead}: {', '.join(names)}."
+    return f"{lead}: " + "; ".join(f"{name} = {text}" for name, text in names.items()) + "."
 
 
 def closest(name: str, known: Iterable[str]) -> str:

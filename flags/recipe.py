@@ -15,10 +15,20 @@ import functools
 import hashlib
 from collections.abc import Iterable
 
-from flags import catalogue
 from flags.steps import STEPS, Parameter, StepKind, Value
 from records.errors import CallerError
 
+RECIPES = {
+    "plain": "resize:pad",
+    "paper": "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq,minmax",
+    "paper_8bit": "resize:pad,gaussian:kernel=11:sigma=0.5,bits:8,hist_eq,bits:8,minmax",
+    "best_practice": "clean,orient:left,pectoral,crop,resize:pad,median:kernel=3,clahe:clip=2",
+}
+"""Named recipes as ordered steps, in the language of this module.
+
+`paper`: Jaamour et al. 2023, pre-processing, in 16 bits; `paper_8bit` in the 256 levels theirs had.
+`best_practice`: what the survey of Abdelhafiz et al. 2019 finds to help; docs/recipes.md says why.
+"""
 EXAMPLE = "clean,crop,resize:pad,gaussian:sigma=0.5,hist_eq"
 _LONGEST_FOLDER_NAME = 120  # file systems allow 255 bytes, object stores 1,024 for a whole path
 _IMAGE_STEPS = tuple(name for name, kind in STEPS.items() if kind.group == "image")
@@ -47,15 +57,15 @@ class Step:
 
 @functools.cache
 def parse(text: str) -> tuple[Step, ...]:
-    """Reads a recipe: a name of `flags.catalogue.RECIPES`, or steps.
+    """Reads a recipe: a name of `RECIPES`, or steps.
 
     Raises:
         CallerError: one line saying which step of it is wrong and what would do.
     """
     text = "".join(text.split())
-    asked = catalogue.RECIPES.get(text, text)
+    asked = RECIPES.get(text, text)
     if not asked:
-        raise CallerError(f"--recipe is empty; give one of {', '.join(catalogue.RECIPES)}")
+        raise CallerError(f"--recipe is empty; give one of {', '.join(RECIPES)}")
     steps = tuple(parse_step(part, text) for part in asked.split(","))
     names = [step.name for step in steps]
     steps = tuple(
@@ -95,7 +105,7 @@ def folder_name(text: str) -> str:
     longer than 120 characters is cut and ends in a digest. Spellings of one recipe share a name.
     """
     steps = parse(text)
-    for name in catalogue.RECIPES:
+    for name in RECIPES:
         if parse(name) == steps:
             return name
     readable = "--".join(_readable(step) for step in steps)
@@ -148,11 +158,11 @@ def parse_step(part: str, text: str) -> Step:
     """
     name, *words = part.split(":")
     if name not in STEPS:
-        known = [*STEPS, *(catalogue.RECIPES if part == text else ())]
+        known = [*STEPS, *(RECIPES if part == text else ())]
         what = "neither a recipe nor a step" if part == text else "no step"
         raise CallerError(
             f"--recipe={text}: '{name}' is {what}; "
-            + _nearest(name, known, f"recipes are {', '.join(catalogue.RECIPES)}; steps are")
+            + _nearest(name, known, f"recipes are {', '.join(RECIPES)}; steps are")
         )
     kind = STEPS[name]
     choice = ""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from flags import catalogue
+from flags import fields
 from flags.steps import Parameter
 from records.errors import CallerError
 
@@ -71,7 +71,7 @@ def parse(text: str) -> Schedule:
         CallerError: one line saying what is wrong with it and what would do.
     """
     name, *words = "".join(text.split()).split(":")
-    catalogue.check_name("schedule", name, SCHEDULES)
+    fields.check_name("schedule", name, SCHEDULES)
     known = SCHEDULES[name]
     values = {key: float(parameter.default) for key, parameter in known.items()}
     for word in words:

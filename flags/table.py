@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flags import catalogue
+from flags import fields
 from records.errors import CallerError
 
 COLUMNS = {
@@ -41,7 +41,7 @@ def parse_columns(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
         key, equals, column = text.partition("=")
         if not equals:
             raise CallerError(f"--columns: {text!r} is not key=column, such as path=file_name")
-        catalogue.check_name("columns", key, COLUMNS)
+        fields.check_name("columns", key, COLUMNS)
         if key in pairs:
             raise CallerError(f"--columns names {key} twice; keep one")
         pairs[key] = column
@@ -62,7 +62,7 @@ def parse_values(texts: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
             raise CallerError(
                 f"--values: {text!r} is not key:found=meant, such as pathology:1=malignant"
             )
-        catalogue.check_name("values", key, COLUMNS)
+        fields.check_name("values", key, COLUMNS)
         if (key, found) in triples:
             raise CallerError(f"--values says twice what {key}:{found} means; keep one")
         triples[key, found] = meant

@@ -20,9 +20,9 @@ class Preparation:
         recipe: its canonical text, `flags.recipe.canonical`.
         size: of a record.
         max_pixels: images whose header claims more are refused.
-        window: which grey-level window a DICOM image is seen through, `flags.catalogue.WINDOWS`.
+        window: which grey-level window a DICOM image is seen through, `flags.conversion.WINDOWS`.
         frame: which frame of a multi-frame file, from 0; None refuses such files.
-        decoder: what decodes DICOM pixels, `flags.catalogue.DECODERS`.
+        decoder: what decodes DICOM pixels, `flags.conversion.DECODERS`.
         versions: of the libraries whose version may change a pixel.
     """
 

@@ -117,7 +117,7 @@ def prepare(
 
     Args:
         pixels: decoded image, [height, width] uint16, 0 black to 65535 white.
-        recipe: a name of `flags.catalogue.RECIPES`, or steps in the language of `flags.recipe`.
+        recipe: a name of `flags.recipe.RECIPES`, or steps in the language of `flags.recipe`.
         size: size of the result.
         view: of the image, as the tables say; `pectoral` works on MLO alone.
         side: of the image, left or right; `orient:by=side` needs it.

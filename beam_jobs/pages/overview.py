@@ -23,7 +23,7 @@ from beam_jobs.shards import Output
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from flags import catalogue
+from flags import datasets
 from records import example, tfrecord
 from records.errors import CallerError
 
@@ -139,7 +139,7 @@ def write(
         manifest=manifest,
         totals=manifest["totals"],
         statistics=summary,
-        data_set=catalogue.DATASETS[manifest["dataset"]],
+        data_set=datasets.DATASETS[manifest["dataset"]],
         policies=_describe_policies(manifest),
         excluded=_count_excluded(images),
         labels=labels,
@@ -154,9 +154,9 @@ def write(
 def _describe_policies(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Lists (title, name, meaning) of each policy."""
     named = {
-        "label_policy": ("Labels", catalogue.LABEL_POLICIES),
-        "split_policy": ("Splits", catalogue.SPLIT_POLICIES),
-        "leak_policy": ("Patients in both official sets", catalogue.LEAK_POLICIES),
+        "label_policy": ("Labels", datasets.LABEL_POLICIES),
+        "split_policy": ("Splits", datasets.SPLIT_POLICIES),
+        "leak_policy": ("Patients in both official sets", datasets.LEAK_POLICIES),
     }
     return [
         (title, manifest[key], meanings[manifest[key]]) for key, (title, meanings) in named.items()

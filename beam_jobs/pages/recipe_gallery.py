@@ -15,8 +15,7 @@ import numpy as np
 from beam_jobs.imaging import recipe
 from beam_jobs.imaging.recipe import Setting
 from beam_jobs.sources import phantom_image
-from flags import catalogue
-from flags.recipe import Step, canonical, parse_step
+from flags.recipe import RECIPES, Step, canonical, parse_step
 from flags.steps import STEPS
 from records.image_size import ImageSize
 
@@ -66,7 +65,7 @@ def main(folder: pathlib.Path) -> None:
     lines += ["", "## Recipes by name", "", "| name | steps, with all their parameters |"]
     lines += [
         "| --- | --- |",
-        *(f"| `{name}` | `{canonical(name)}` |" for name in catalogue.RECIPES),
+        *(f"| `{name}` | `{canonical(name)}` |" for name in RECIPES),
     ]
     (folder / "gallery.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

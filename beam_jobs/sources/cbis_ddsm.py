@@ -55,7 +55,7 @@ def read(
 
     Args:
         data_dir: folder with tables and images, searched recursively.
-        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
         cache: file that keeps what was read from headers.
         patient_prefix: how patient ids start; tells this data set from its look-alikes.
         report: called with (headers read, headers to read).
@@ -120,7 +120,7 @@ def list_images(
         rows: those of the four tables, in their order.
         candidates: files that may be images, masks or crops.
         identities: what each says it is, by path.
-        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
     """
     locate = cbis_files.Finder(candidates, identities)
     return [locate.add_files(image, views) for image, views in _group(rows, label_policy)]

@@ -23,7 +23,7 @@ def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
 
     Args:
         data_dir: folder of the unpacked download, searched recursively.
-        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
 
     Raises:
         CallerError: a table is missing or is not as published; with file and line.

@@ -32,7 +32,7 @@ def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
 
     Args:
         data_dir: folder with Info.txt and the images, searched recursively.
-        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
 
     Raises:
         CallerError: Info.txt is missing, or a row of it is not as published.

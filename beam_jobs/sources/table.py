@@ -37,7 +37,7 @@ def read(
         columns: key of `flags.table.COLUMNS` -> column of the table; keys not given go by their
             own name, "" leaves a key out.
         values: (key, value found) -> value meant.
-        label_policy: a name of `flags.catalogue.LABEL_POLICIES`.
+        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
 
     Raises:
         CallerError: the table can't be found or used; with line, column, value and remedy.

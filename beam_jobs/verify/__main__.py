@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from flags import command_line, verification
+from flags import command_line, fields
 from flags.verification import VerificationConfig
 from records.errors import CallerError
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Runs the program with the arguments of the command line."""
-    command_line.run(run, verification.define, arguments=1)
+    command_line.run(run, lambda: fields.define(VerificationConfig), arguments=1)
 
 
 def run(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from beam_jobs import manifest, shards, splits, statistics
 from beam_jobs.sources.source_row import SOURCES_HEADER, SourceRow
 from beam_jobs.verify.shard_checks import Expected, Finding, ShardReport
-from flags import catalogue
+from flags import datasets
 from records import schema
 from records.image_size import ImageSize
 
@@ -89,7 +89,7 @@ def open_folder(directory: pathlib.Path) -> Folder:
         for entry in content["shards"].values():
             _ = str(entry["split"]), int(entry["records"]), int(entry["bytes"]), entry["sha256"]
         _ = content["totals"]["images"], content["rejected"].items()
-        _ = catalogue.DATASETS[content["dataset"]]
+        _ = datasets.DATASETS[content["dataset"]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BrokenFolder(
             _damage("manifest.json", f"is not as the conversion writes it: {error!r}")

@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 from pydicom.dataset import Dataset
 
-from flags import catalogue
+from flags import datasets, targets
 from records.errors import CallerError
 from trainer.data import dataset, records_folder
 
@@ -79,7 +79,7 @@ def test_a_table_of_ones_own(tmp_path, write_dicom):
     assert {row["status"] for row in rows} == {"written"}
     check_split_by_patient(rows)
     found = records_folder.open_records(folder)
-    split = dataset.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
+    split = dataset.select(found, "train", ["fold0", "fold1"], targets.TARGETS["pathology"])
     assert set(split.labels) == {0, 1}
     assert split.left_out == 0
     assert not (folder / "lesions.csv").exists()
@@ -235,7 +235,7 @@ def test_inbreast_has_grades_and_no_pathology(tmp_path, write_dicom):
     check_split_by_patient(sources(folder))
     found = records_folder.open_records(folder)
     assert {image["pathology"] for image in found.images} == {""}
-    target = catalogue.TARGETS[catalogue.DATASETS["inbreast"].target]
+    target = targets.TARGETS[datasets.DATASETS["inbreast"].target]
     split = dataset.select(found, "train", ["fold0", "fold1"], target)
     assert split.describe(target.names)["labels"].keys() == {"BI-RADS 1-3", "BI-RADS 4-6"}
     assert split.left_out == 0
@@ -244,7 +244,7 @@ def test_inbreast_has_grades_and_no_pathology(tmp_path, write_dicom):
         for image, label in zip(split.images, split.labels, strict=True)
     )
     with pytest.raises(CallerError, match="hold 0 with a label and none that is benign"):
-        dataset.select(found, "train", ["fold0", "fold1"], catalogue.TARGETS["pathology"])
+        dataset.select(found, "train", ["fold0", "fold1"], targets.TARGETS["pathology"])
     statistics = json.loads((folder / "statistics.json").read_text())
     assert sum(statistics["classes"]["view"]["CC"].values()) == 30
     assert statistics["classes"]["view"]["CC"]["BI-RADS 5"] == 6

@@ -8,11 +8,12 @@ import sys
 
 import pytest
 
-from flags import command_line, conversion
+from flags import command_line
+from flags.conversion import ConversionConfig
 from flags.training import TrainingConfig
 
 PROGRAMS = {
-    "beam_jobs.tfrecords": conversion.define,
+    "beam_jobs.tfrecords": ConversionConfig,
     "trainer": TrainingConfig,
 }
 HEAVY = ("tensorflow", "apache_beam", "keras", "sklearn", "cv2", "pydicom", "matplotlib", "scipy")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags import catalogue, recipe
+from flags import recipe
 from flags.steps import STEPS, Parameter
 from records.errors import CallerError
 
@@ -176,5 +176,5 @@ def test_help_names_everything():
 
 
 def test_named_recipes_are_named_in_letters():
-    assert set(catalogue.RECIPES) == {"plain", "paper", "paper_8bit", "best_practice"}
-    assert all(recipe.folder_name(name) == name for name in catalogue.RECIPES)
+    assert set(recipe.RECIPES) == {"plain", "paper", "paper_8bit", "best_practice"}
+    assert all(recipe.folder_name(name) == name for name in recipe.RECIPES)

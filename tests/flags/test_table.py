@@ -6,7 +6,6 @@ import pathlib
 
 import pytest
 
-from flags import conversion
 from flags.conversion import ConversionConfig
 from flags.table import parse_columns, parse_values
 from records.errors import CallerError
@@ -59,9 +58,7 @@ def test_bad_values(texts, message):
 @pytest.fixture
 def parse(parse_flags, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return lambda *arguments: ConversionConfig.from_flags(
-        parse_flags(conversion.define, *arguments)
-    )
+    return lambda *arguments: ConversionConfig.from_flags(parse_flags(ConversionConfig, *arguments))
 
 
 def test_the_table_is_split_officially_if_it_says_how(parse):
@@ -90,10 +87,10 @@ def test_what_decides_the_records():
     }
     config = ConversionConfig(
         dataset="table", table="x.csv", columns=(("path", "file"),), **plain
-    ).to_json()
+    ).identity()
     assert config["columns"] == [["path", "file"]]
     assert not {"table", "values"} & config.keys()
     assert (
         not {"table", "columns", "values"}
-        & ConversionConfig(dataset="cmmd", **plain).to_json().keys()
+        & ConversionConfig(dataset="cmmd", **plain).identity().keys()
     )

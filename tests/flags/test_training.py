@@ -8,7 +8,7 @@ import pathlib
 
 import pytest
 
-from flags import conversion, data
+from flags import data
 from flags.conversion import ConversionConfig
 from flags.fields import from_flags
 from flags.training import TrainingConfig
@@ -62,7 +62,10 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
         ({"test_fold": 0}, r"--fold=0 and --test_fold=0 are one fold"),
         ({"mode": "cross_validate", "fold": 1}, r"leave out --fold and --test_fold"),
         ({"mode": "cross_validate", "test_fold": 1}, r"leave out --fold and --test_fold"),
-        ({"phase1_learning_rate": 0.0}, r"--phase1_learning_rate=0.0 is not more than 0 and less than 1"),
+        (
+            {"phase1_learning_rate": 0.0},
+            r"--phase1_learning_rate=0.0 is not more than 0 and less than 1",
+        ),
         ({"phase2_learning_rate": -1e-5}, r"is not more than 0 and less than 1"),
         ({"phase2_learning_rate": float("nan")}, r"is not more than 0 and less than 1"),
         ({"phase1_learning_rate": float("inf")}, r"is not more than 0 and less than 1"),
@@ -119,7 +122,7 @@ def test_flags_reach_the_configuration(parse_flags):
 def test_flagfile(path, parse_flags):
     """demo_records.flags belongs to the conversion, all others to the trainer."""
     if path.name == "demo_records.flags":
-        values = parse_flags(conversion.define, f"--flagfile={path}", "--dataset=phantom")
+        values = parse_flags(ConversionConfig, f"--flagfile={path}", "--dataset=phantom")
         ConversionConfig.from_flags(values)
     else:
         values = parse_flags(TrainingConfig, f"--flagfile={path}")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from flags.catalogue import TARGETS
+from flags.targets import TARGETS
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import summary, train

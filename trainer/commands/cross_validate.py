@@ -20,7 +20,7 @@ import keras
 import numpy as np
 from absl import logging
 
-from flags import catalogue, tta
+from flags import datasets, targets, tta
 from flags.training import TrainingConfig
 from records import files, schema
 from records.errors import CallerError, OutOfTime
@@ -62,8 +62,8 @@ def cross_validate(config: TrainingConfig) -> pathlib.Path:
             f"--mode=cross_validate needs {MIN_FOLDS} folds (one evaluated, one validating, one "
             f"training), {records.directory} has {records.folds}; convert again with --folds=4"
         )
-    name = config.target or catalogue.DATASETS[records.dataset].target
-    target = drop_unused_grades(records, catalogue.TARGETS[name])
+    name = config.target or datasets.DATASETS[records.dataset].target
+    target = drop_unused_grades(records, targets.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     pooled = select(records, POOLED, folds, target)
     directory, content = run_folder.check_run(config, records, name)

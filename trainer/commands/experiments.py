@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from flags import catalogue, command_line, comparison
+from flags import command_line, comparison, fields
 from records.errors import CallerError
 
 BASELINE = "baseline"
@@ -61,7 +61,7 @@ def choose(flagfiles: dict[str, pathlib.Path], only: Sequence[str]) -> list[str]
         CallerError: a name is unknown, or there is no experiment at all.
     """
     for name in only:
-        catalogue.check_name("only", name, flagfiles)
+        fields.check_name("only", name, flagfiles)
     chosen = only or [name for name, path in flagfiles.items() if "\n# Published" in _text(path)]
     if not chosen:
         raise CallerError("--flagfiles holds no experiment; give the folder flags/experiments")

@@ -10,7 +10,7 @@ import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from flags import data
-from flags.catalogue import Target
+from flags.targets import Target
 from records.errors import CallerError
 
 

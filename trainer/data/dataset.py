@@ -10,8 +10,8 @@ from typing import Any
 
 from absl import logging
 
-from flags import catalogue
-from flags.catalogue import Target
+from flags import datasets, targets
+from flags.targets import Target
 from flags.training import TrainingConfig
 from records import schema
 from records.errors import CallerError
@@ -145,8 +145,8 @@ def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = T
             raise CallerError(
                 f"--{flag}={fold}: {records.directory} has folds 0 to {records.folds - 1}"
             )
-    name = config.target or catalogue.DATASETS[records.dataset].target
-    target = drop_unused_grades(records, catalogue.TARGETS[name])
+    name = config.target or datasets.DATASETS[records.dataset].target
+    target = drop_unused_grades(records, targets.TARGETS[name])
     folds = [schema.fold_name(fold) for fold in range(records.folds)]
     validating = folds[config.fold]
     evaluated = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from flags.catalogue import Target
+from flags.targets import Target
 from records import memory
 from records.image_size import ImageSize
 from trainer.data import class_balance, parsing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from flags.catalogue import Target
+from flags.targets import Target
 from records import schema
 from records.image_size import ImageSize
 

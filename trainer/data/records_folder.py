@@ -48,7 +48,7 @@ class Records:
 
     @property
     def dataset(self) -> str:
-        """Name in `flags.catalogue.DATASETS`."""
+        """Name in `flags.datasets.DATASETS`."""
         return str(self.manifest["dataset"])
 
     @property

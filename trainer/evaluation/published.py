@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import flags
-from flags import catalogue
+from flags import datasets
 from flags.fields import flags_of
 from flags.training import TrainingConfig
 from records.errors import CallerError
@@ -137,7 +137,7 @@ def _differences(
     for name, value, wanted in zip(("data", "size", "recipe"), data, told, strict=False):
         if value != wanted:
             yield f"other {name}"
-    question = expected.target or catalogue.DATASETS["cbis_ddsm"].target
+    question = expected.target or datasets.DATASETS["cbis_ddsm"].target
     if run.get("target") != question:
         yield "other target"
     if run.get("policies") != POLICIES:

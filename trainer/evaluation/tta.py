@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from flags import tta
-from flags.catalogue import Target
+from flags.targets import Target
 from records.image_size import ImageSize
 from trainer.metrics.intervals import Floats
 from trainer.model import losses

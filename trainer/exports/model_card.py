@@ -17,7 +17,7 @@ from typing import Any
 
 import jinja2
 
-from flags import catalogue
+from flags import datasets
 from flags.fields import flags_of
 from flags.training import TrainingConfig
 from records import files
@@ -113,9 +113,9 @@ def meaning_of_output(run: dict[str, Any]) -> str:
 def _policies(run: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Lists what each policy is about, its name, and what it means."""
     known = {
-        "label_policy": ("Labels", catalogue.LABEL_POLICIES),
-        "split_policy": ("Split", catalogue.SPLIT_POLICIES),
-        "leak_policy": ("Patients in both official sets", catalogue.LEAK_POLICIES),
+        "label_policy": ("Labels", datasets.LABEL_POLICIES),
+        "split_policy": ("Split", datasets.SPLIT_POLICIES),
+        "leak_policy": ("Patients in both official sets", datasets.LEAK_POLICIES),
     }
     chosen = run.get("policies", {})
     return [(known[key][0], name, known[key][1][name]) for key, name in chosen.items()]

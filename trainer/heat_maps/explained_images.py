@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flags.catalogue import Target
+from flags.targets import Target
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, input_pipeline
 from trainer.data.dataset import Split

@@ -18,9 +18,9 @@ import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from flags import catalogue
+from flags import datasets, targets
 from flags import tta as test_time_flags
-from flags.catalogue import Target
+from flags.targets import Target
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, run_folder, training_statistics
@@ -77,7 +77,7 @@ class FinishedRun:
     @property
     def medium(self) -> str:
         """What its training images are: film, digital, or "" if not known."""
-        return catalogue.DATASETS[self.description["dataset"]].medium
+        return datasets.DATASETS[self.description["dataset"]].medium
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -179,7 +179,7 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
 
 def target_of(description: dict[str, Any]) -> Target:
     """Returns the question of a run, as it was settled for its images; its run.json is given."""
-    target = catalogue.TARGETS[description["target"]]
+    target = targets.TARGETS[description["target"]]
     return dataclasses.replace(
         target,
         names=tuple(description["label_names"]),

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from flags.catalogue import Target
+from flags.targets import Target
 
 Floats = NDArray[np.float64]
 _PACKAGE = "trainer"

@@ -15,8 +15,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from flags import catalogue
+from flags import datasets
 from flags.evaluation import EvaluationConfig
+from flags.network import BASES
+from flags.targets import TARGETS
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
@@ -124,7 +126,9 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             config=run_folder.read_json(run_dir / "config.json"),
             metrics=scores,
             names=names,
-            catalogue=catalogue,
+            bases=BASES,
+            datasets=datasets,
+            targets=TARGETS,
             calibration=run_folder.read_json(calibration) if calibration.is_file() else None,
             findings=findings.describe(scores, names) if mine else [],
             curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],

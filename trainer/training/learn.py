@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from flags import catalogue
+from flags import datasets, targets
 from flags.training import TrainingConfig
 from records import files
 from records.preprocessing import Preparation
@@ -145,7 +145,7 @@ def describe_chain(run: Run) -> dict[str, Any]:
 def describe_run(run: Run) -> dict[str, Any]:
     """Says what is trained on what, for run.json and the report."""
     manifest = run.data.records.manifest
-    described = catalogue.DATASETS[run.data.records.dataset]
+    described = datasets.DATASETS[run.data.records.dataset]
     names = run.data.target.names
     salvage = run.data.records.salvage
     return {
@@ -165,7 +165,7 @@ def describe_run(run: Run) -> dict[str, Any]:
         "kind": run.data.target.kind,
         "absent_classes": [
             name
-            for name in catalogue.TARGETS[run.data.target_name].names
+            for name in targets.TARGETS[run.data.target_name].names
             if name not in run.data.target.names
         ],
         "where": run.config.where,

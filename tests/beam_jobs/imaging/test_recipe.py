@@ -9,13 +9,12 @@ from skimage.transform import downscale_local_mean
 
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.decode import UnusableImage
-from flags import catalogue
-from flags.recipe import parse_step
+from flags.recipe import RECIPES, parse_step
 from flags.steps import STEPS
 from records.image_size import ImageSize
 
 
-@pytest.mark.parametrize("name", catalogue.RECIPES)
+@pytest.mark.parametrize("name", RECIPES)
 def test_shape_and_type(name):
     image = np.random.default_rng(0).integers(20000, 65536, (50, 31), np.uint16)
     image[:, 20:] = 90

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from beam_jobs.pages import recipe_gallery
-from flags import catalogue
+from flags import recipe
 from flags.steps import STEPS
 
 
@@ -45,7 +45,7 @@ def test_every_step_and_choice_is_shown(root):
         assert page.count(f"| `{name}") >= 1, name
         for choice in kind.choices or ("",):
             assert re.search(f"`{name}{':' if choice else ''}{choice}[:`]", shown), (name, choice)
-    for name in catalogue.RECIPES:
+    for name in recipe.RECIPES:
         assert f"| `{name}` | `" in page
     for link in re.findall(r"\]\(([^)]+)\)", page):
         assert (root / "docs" / link).is_file(), link

@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from beam_jobs import splits
 from beam_jobs.sources import cbis_ddsm
-from flags import catalogue
+from flags import datasets
 from records.errors import CallerError
 
 IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
@@ -62,10 +62,10 @@ def published(official_tables, tmp_path_factory):
 
 
 def test_counts(merged):
-    assert len(merged) == catalogue.DATASETS["cbis_ddsm"].images == 3032
+    assert len(merged) == datasets.DATASETS["cbis_ddsm"].images == 3032
     assert len({image.image_id for image in merged}) == 3032
     patients = {image.patient_id for image in merged}
-    assert len(patients) == catalogue.DATASETS["cbis_ddsm"].patients == 1566
+    assert len(patients) == datasets.DATASETS["cbis_ddsm"].patients == 1566
     assert sum(";" in image.copies for image in merged) == 71
     assert sum(image.abnormalities for image in merged) == 2864 + 704
     assert collections.Counter(image.official_split for image in merged)["train+test"] == 29

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 
 from beam_jobs import splits
 from beam_jobs.sources import cmmd
-from flags import catalogue
+from flags import datasets
 from records.errors import CallerError
 
 IMAGE = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -89,10 +89,10 @@ def test_published_counts(workbook, tmp_path):
     data.mkdir()
     shutil.copy(workbook, data)
     images = read(data, tmp_path)
-    assert len(images) == catalogue.DATASETS["cmmd"].images == 2 * len(cells)
+    assert len(images) == datasets.DATASETS["cmmd"].images == 2 * len(cells)
     patients = {image.patient_id for image in images}
     assert patients == {row[0] for row in cells}
-    assert len(patients) == catalogue.DATASETS["cmmd"].patients == 1775
+    assert len(patients) == datasets.DATASETS["cmmd"].patients == 1775
     sides = {(image.patient_id, image.side): image for image in images}
     assert len(sides) == 1872
     pathologies = collections.Counter(image.pathology for image in sides.values())

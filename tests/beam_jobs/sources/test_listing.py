@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from beam_jobs.sources import listing
-from flags import catalogue
+from flags import datasets
 from flags.conversion import ConversionConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 
 
-@pytest.mark.parametrize("name", catalogue.DATASETS)
+@pytest.mark.parametrize("name", datasets.DATASETS)
 def test_every_data_set_says_what_a_wrong_folder_lacks(name, tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "notes.txt").write_text("no table")

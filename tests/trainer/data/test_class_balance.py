@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags.catalogue import TARGETS
+from flags.targets import TARGETS
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.data import class_balance

@@ -2,12 +2,12 @@ import shutil
 
 import pytest
 
-from flags import catalogue
+from flags import targets
 from records.errors import CallerError
 from tests.trainer.conftest import edit_manifest
 from trainer.data import dataset, records_folder
 
-TARGET = catalogue.TARGETS["pathology"]
+TARGET = targets.TARGETS["pathology"]
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags import catalogue
+from flags import targets
 from records.image_size import ImageSize
 from trainer.data import input_pipeline, records_folder
 from trainer.data.dataset import select
 from trainer.data.records_folder import open_records
 
-TARGET = catalogue.TARGETS["pathology"]
+TARGET = targets.TARGETS["pathology"]
 SIZE = ImageSize(64, 48)
 
 
@@ -121,16 +121,14 @@ def test_an_epoch_is_the_same_wherever_a_run_is_taken_up(train_split, cache):
 
 
 def test_labels_of_images_without_the_value_are_left_out(records_dir):
-    target = catalogue.Target("side", (("left",), ("right",)), ("left", "right"))
-    only_cc = catalogue.Target("view", (("CC",), ("none has this",)), ("CC", "other"))
+    target = targets.Target("side", (("left",), ("right",)), ("left", "right"))
+    only_cc = targets.Target("view", (("CC",), ("none has this",)), ("CC", "other"))
     records = open_records(records_dir)
     split = select(records, "test", ["test"], target)
     assert split.left_out == 0
     with pytest.raises(ValueError, match=r"none that is other"):
         select(records, "test", ["test"], only_cc)
-    benign_left = catalogue.Target(
-        "image_id", (("image014", "image015"), ("image016",)), ("a", "b")
-    )
+    benign_left = targets.Target("image_id", (("image014", "image015"), ("image016",)), ("a", "b"))
     few = select(records, "test", ["test"], benign_left)
     assert (len(few.images), few.left_out) == (3, 15)
     images, labels = next(

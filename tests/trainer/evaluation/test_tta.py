@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from flags import catalogue
+from flags import targets
 from records.image_size import ImageSize
 from trainer.evaluation import tta
 from trainer.model import losses
@@ -60,7 +60,7 @@ def test_probabilities_are_averaged_over_the_views(kind, size):
     )
     images = np.random.default_rng(1).random((7, size.height, size.width, 1), np.float32)
     names = ("no", "yes") if kind == "binary" else tuple("ABCD")
-    target = dataclasses.replace(catalogue.TARGETS["density"], names=names, kind=kind)
+    target = dataclasses.replace(targets.TARGETS["density"], names=names, kind=kind)
     views = tta.views("dihedral", size)
     batches = [images[:3], images[3:6], images[6:]]
     found = tta.average([tta.predict(model, batch, views) for batch in batches], target)

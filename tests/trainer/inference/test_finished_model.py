@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from flags import catalogue
+from flags import targets
 from records.errors import CallerError
 from records.image_size import ImageSize
 from records.preprocessing import Preparation
@@ -37,7 +37,7 @@ def run_of(*networks: Network, calibration: dict | None = None, **described) -> 
         pathlib.Path("run"),
         {"dataset": "mini_mias", "synthetic": False, **described},
         Preparation("resize:pad", SIZE, 10**6),
-        catalogue.TARGETS["pathology"],
+        targets.TARGETS["pathology"],
         networks,
         calibration,
     )
@@ -107,7 +107,7 @@ def test_three_classes():
         pathlib.Path("run"),
         {},
         Preparation("resize:pad", SIZE, 10**6),
-        catalogue.TARGETS["three_class"],
+        targets.TARGETS["three_class"],
         (Network(keras.Model(pixels, fractions), None, None),),
         None,
     )

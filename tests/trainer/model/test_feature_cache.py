@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags import catalogue
+from flags import targets
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -23,7 +23,7 @@ from trainer.data.records_folder import open_records
 from trainer.model import feature_cache, network
 from trainer.training import checkpoints
 
-TARGET = catalogue.TARGETS["pathology"]
+TARGET = targets.TARGETS["pathology"]
 SIZE = ImageSize(64, 48)
 OPTIONS = {
     "alpha": 0.35,

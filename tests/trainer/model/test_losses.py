@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from flags.catalogue import TARGETS
+from flags.targets import TARGETS
 from trainer.metrics import multiclass
 from trainer.model import losses
 

@@ -6,19 +6,21 @@ import dataclasses
 
 import pytest
 
-from flags import catalogue
+from flags import datasets, targets
+from flags.fields import check_name, describe
+from flags.recipe import RECIPES
 from records import schema
 from records.errors import CallerError
 
 
-@pytest.mark.parametrize("name", catalogue.DATASETS)
+@pytest.mark.parametrize("name", datasets.DATASETS)
 def test_data_sets_have_a_target(name):
-    assert catalogue.DATASETS[name].target in catalogue.TARGETS
+    assert datasets.DATASETS[name].target in targets.TARGETS
 
 
-@pytest.mark.parametrize("name", catalogue.TARGETS)
+@pytest.mark.parametrize("name", targets.TARGETS)
 def test_targets_ask_a_column_of_the_record(name):
-    target = catalogue.TARGETS[name]
+    target = targets.TARGETS[name]
     assert target.column in {f.key for f in schema.FEATURES if f.kind == "text"}
     values = [value for some in target.values for value in some]
     assert len(values) == len(set(values))
@@ -27,21 +29,21 @@ def test_targets_ask_a_column_of_the_record(name):
 
 
 def test_check_name():
-    catalogue.check_name("recipe", "paper", catalogue.RECIPES)
+    check_name("recipe", "paper", RECIPES)
     with pytest.raises(
         CallerError, match=r"^--recipe=papr is not one of .*; did you mean paper\?$"
     ):
-        catalogue.check_name("recipe", "papr", catalogue.RECIPES)
+        check_name("recipe", "papr", RECIPES)
     with pytest.raises(
         CallerError, match=r"^--recipe=zzz is not one of plain, paper, paper_8bit, best_practice$"
     ):
-        catalogue.check_name("recipe", "zzz", catalogue.RECIPES)
+        check_name("recipe", "zzz", RECIPES)
 
 
 def test_describe():
-    assert catalogue.describe("Why", {"a": "one", "b": "two"}) == "Why: a = one; b = two."
+    assert describe("Why", {"a": "one", "b": "two"}) == "Why: a = one; b = two."
 
 
 def test_caller_errors_survive_where_value_errors_are_expected():
     assert issubclass(CallerError, ValueError)
-    assert dataclasses.is_dataclass(catalogue.DATASETS["phantom"])
+    assert dataclasses.is_dataclass(datasets.DATASETS["phantom"])

@@ -1,13 +1,8 @@
-"""The data sets, targets, recipes and bases that flags may name, each described once."""
+"""Data sets that --dataset may name, and policies by which images are labelled and split."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
-from collections.abc import Iterable, Mapping
-from typing import Literal
-
-from records.errors import CallerError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,18 +130,6 @@ DATASETS = {
     ),
 }
 
-RECIPES = {
-    "plain": "resize:pad",
-    "paper": "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq,minmax",
-    "paper_8bit": "resize:pad,gaussian:kernel=11:sigma=0.5,bits:8,hist_eq,bits:8,minmax",
-    "best_practice": "clean,orient:left,pectoral,crop,resize:pad,median:kernel=3,clahe:clip=2",
-}
-"""Named recipes as ordered steps, in the language of `flags.recipe`.
-
-`paper`: Jaamour et al. 2023, pre-processing, in 16 bits; `paper_8bit` in the 256 levels theirs had.
-`best_practice`: what the survey of Abdelhafiz et al. 2019 finds to help; docs/recipes.md says why.
-"""
-
 LABEL_POLICIES = {
     "any_malignant": "an image is malignant if any of its lesions is; copies of a view are merged",
     "paper": "one image a series; series with benign and malignant lesions are left out",
@@ -161,102 +144,3 @@ LEAK_POLICIES = {
     "keep": "they stay",
     "fail": "the job stops and names them",
 }
-
-
-WINDOWS = {
-    "none": "the whole range of values that can be stored, the same for all images of a device",
-    "first": "the image's first, the whole range where it has none",
-    "INDEX": "the one of that number, from 0; images without it are rejected",
-}
-DECODERS = {
-    "auto": "what is best, today pydicom",
-    "pydicom": "headers with pydicom, pixels with the fastest right codec for each compression",
-    "tfio": "pixels with tensorflow-io (DCMTK), a slow second opinion that lacks HTJ2K",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """A question put to every image; images with none of its values are left out and counted.
-
-    Attributes:
-        column: key of the record column.
-        values: for each class, from 0 on, the values of the column that mean it.
-        names: name of each class.
-        kind: binary (two classes), classes (more, without an order) or ordinal (more, each above
-            the one before).
-    """
-
-    column: str
-    values: tuple[tuple[str, ...], ...]
-    names: tuple[str, ...]
-    kind: Literal["binary", "classes", "ordinal"] = "binary"
-
-    def label_of(self, value: str) -> int | None:
-        """Returns the class that a value of the column means, None if it means none."""
-        return next((label for label, some in enumerate(self.values) if value in some), None)
-
-
-_GRADES = (("1",), ("2",), ("3",), ("4", "4a", "4b", "4c"), ("5",), ("6",))
-
-TARGETS = {
-    "pathology": Target("pathology", (("benign",), ("malignant",)), ("benign", "malignant")),
-    "abnormal": Target("pathology", (("normal",), ("benign", "malignant")), ("normal", "abnormal")),
-    "cancer": Target(
-        "pathology", (("normal", "no cancer", "benign"), ("malignant",)), ("no cancer", "cancer")
-    ),
-    "three_class": Target(
-        "pathology",
-        (("normal",), ("benign",), ("malignant",)),
-        ("normal", "benign", "malignant"),
-        "classes",
-    ),
-    # ACR BI-RADS Atlas: 4 is suspicious, 3 probably benign; 0 is no assessment yet
-    "suspicious": Target(
-        "assessment",
-        (("1", "2", "3"), ("4", "4a", "4b", "4c", "5", "6")),
-        ("BI-RADS 1-3", "BI-RADS 4-6"),
-    ),
-    "assessment": Target(
-        "assessment", _GRADES, tuple(f"BI-RADS {values[0]}" for values in _GRADES), "ordinal"
-    ),
-    # ACR BI-RADS Atlas: a almost entirely fatty, b scattered, c heterogeneously, d extremely dense;
-    # 1 to 4 in its editions before 2013
-    "density": Target(
-        "density",
-        (("1", "A"), ("2", "B"), ("3", "C"), ("4", "D")),
-        ("density A", "density B", "density C", "density D"),
-        "ordinal",
-    ),
-    # mini-MIAS grades tissue in letters of its own; its D is no ACR d
-    "tissue": Target(
-        "density", (("F",), ("G",), ("D",)), ("fatty", "fatty-glandular", "dense"), "ordinal"
-    ),
-    "abnormality": Target(
-        "abnormality",
-        (
-            ("mass", "circumscribed mass", "spiculated mass", "ill-defined mass"),
-            ("calcification",),
-        ),
-        ("mass", "calcification"),
-    ),
-}
-"""Question -> how it is read off a record; of an ordinal one, grades no image has are dropped."""
-
-
-def check_name(flag: str, name: str, known: Iterable[str]) -> None:
-    """Refuses a flag value that is none of the known names.
-
-    Raises:
-        CallerError: lists the names, and the closest one.
-    """
-    known = list(known)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        raise CallerError(f"--{flag}={name} is not one of {', '.join(known)}{hint}")
-
-
-def describe(lead: str, names: Mapping[str, str]) -> str:
-    """Writes a flag's help: what it decides, then every name with its meaning."""
-    return f"{lead}: " + "; ".join(f"{name} = {text}" for name, text in names.items()) + "."
