@@ -84,12 +84,12 @@ def _train(config: TrainingConfig) -> pathlib.Path:
     """Trains, and says how fast it went; returns the run folder."""
     from trainer.commands import train
     from trainer.data import run_folder
-    from trainer.training import monitoring
+    from trainer.training import throughput
 
     directory = train.train(config)
-    throughput = run_folder.read_json(directory / "run.json").get("throughput")
-    if throughput:
-        print(monitoring.describe(throughput))
+    measured = run_folder.read_json(directory / "run.json").get("throughput")
+    if measured:
+        print(throughput.describe(measured))
     return directory
 
 

@@ -96,7 +96,7 @@ def tune(config: TrainingConfig) -> list[str]:
         )
         if config.sampler == "grid":
             _queue_grid(search, goal)
-        _put_back(search.study)
+        _requeue(search.study)
         _run_trials(search, goal, end)
         _check_success(search.study)
         page = study_page.write(directory, search.study, dimensions, monitor=config.monitor)
@@ -160,7 +160,7 @@ def _queue_grid(search: Search, goal: int) -> None:
         search.study.enqueue_trial(dict(zip(names, values, strict=True)), skip_if_exists=True)
 
 
-def _put_back(study: optuna.Study) -> None:
+def _requeue(study: optuna.Study) -> None:
     """Queues the trials that were under way when the search was killed, in their own folders."""
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)

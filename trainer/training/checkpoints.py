@@ -90,9 +90,9 @@ class Averages(keras.callbacks.SwapEMAWeights):
     The optimizer holds the weights that are trained meanwhile, and is saved with them.
     """
 
-    def __init__(self, *, taken_up: bool) -> None:
+    def __init__(self, *, resumed: bool) -> None:
         super().__init__(swap_on_epoch=True)
-        self._ema_weights_in_model = taken_up
+        self._ema_weights_in_model = resumed
 
 
 class Reseed(keras.callbacks.Callback):

@@ -5,20 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-import platform
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from flags import datasets, targets
 from flags.training import TrainingConfig
 from records import files
-from records.preprocessing import Preparation
 from trainer.data import class_balance, damage, dataset, run_folder, training_statistics
 from trainer.data.dataset import Data
 from trainer.model import augmentation, feature_cache
-from trainer.training import initial_weights, monitoring, phases, strategy
+from trainer.training import (
+    callbacks,
+    initial_weights,
+    phases,
+    run_description,
+    strategy,
+    tensorboard,
+)
 from trainer.training.run import Run
 
 
@@ -54,7 +58,7 @@ def learn(config: TrainingConfig, *, with_test: bool = True) -> Learned:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     devices = strategy.make(config.strategy)
-    deadline = monitoring.Deadline(60 * config.max_minutes, devices)
+    deadline = callbacks.Deadline(60 * config.max_minutes, devices)
     data = dataset.open_data(config, with_test=with_test)
     if data.test is not None:
         name = data.records.dataset
@@ -74,11 +78,11 @@ def learn(config: TrainingConfig, *, with_test: bool = True) -> Learned:
             damage.named(data.records.directory, data.records.manifest["shards"]),
             run_folder.hold(directory) if chief else contextlib.nullcontext(),
         ):
-            train_phases(run, content)
+            _train_phases(run, content)
     return Learned(directory, data, devices)
 
 
-def train_phases(run: Run, content: dict[str, Any]) -> None:
+def _train_phases(run: Run, content: dict[str, Any]) -> None:
     """Trains both phases, and saves the best epoch's model in the run folder.
 
     Args:
@@ -88,104 +92,35 @@ def train_phases(run: Run, content: dict[str, Any]) -> None:
     chief = strategy.is_chief(run.devices)
     if chief:
         run_folder.open_run(run.directory, content)
-        run_folder.write_description(run.directory, describe_run(run))
-        show_beginning(run)
+        run_folder.write_description(run.directory, run_description.describe_run(run))
+        _show_beginning(run)
     for number in (1, 2):
         phases.train_phase(run, number)
     if chief:
-        describe_end(run)
+        ended = run_description.describe_end(run)
+        path = run.directory / "run.json"
+        files.write_json(path, {**run_folder.read_json(path), **ended})
+        tensorboard.write_dead_units(ended["dead_units"], run.tensorboard)
         training_statistics.write(run.directory, run.data.train, run.data.records.size)
-        save_model(run.model, run.directory / "model.keras")
+        _save_model(run.model, run.directory / "model.keras")
         feature_cache.discard(run.directory)
 
 
-def show_beginning(run: Run) -> None:
-    """Draws the first batch as the network sees it; tells TensorBoard of it and of the flags."""
+def _show_beginning(run: Run) -> None:
+    """Draws the first batch as augmented, and writes it and the flags for TensorBoard."""
     path = run.directory / "first_batch.png"
     if path.is_file():
         return
     batches = phases.training_batches(run, first_epoch=0, last_epoch=1, cache=False)
     images, labels = next(iter(batches))
     names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
-    monitoring.draw_batch(monitoring.see(run.model, images.numpy()), names, path)
-    monitoring.show_batch(path, run.tensorboard)
-    monitoring.write_flags(run.config, run.tensorboard)
+    tensorboard.draw_batch(tensorboard.augmented_images(run.model, images.numpy()), names, path)
+    tensorboard.show_batch(path, run.tensorboard)
+    tensorboard.write_flags(run.config, run.tensorboard)
 
 
-def describe_end(run: Run) -> None:
-    """Adds what is known at the end to run.json: the throughput, and units that never answer."""
-    path = run.directory / "run.json"
-    images = class_balance.epoch_size(run.data.train.labels, run.config.sampling)
-    dead = monitoring.dead_units(run.model, phases.validation_batches(run))
-    with tf.summary.create_file_writer(str(run.tensorboard)).as_default(step=0):
-        for layer, fraction in dead.items():
-            tf.summary.scalar(f"dead units/{layer}", fraction)
-    description = {
-        **run_folder.read_json(path),
-        "throughput": monitoring.measure(run.directory / "history.csv", images=images),
-        "dead_units": dead,
-    }
-    files.write_json(path, description)
-
-
-def save_model(model: keras.Model, path: pathlib.Path) -> None:
+def _save_model(model: keras.Model, path: pathlib.Path) -> None:
     """Saves a model whole or not at all."""
     temporary = path.with_name(f"unfinished-{path.name}")
     with files.replacing(path, temporary=temporary):
         augmentation.without(model).save(temporary)
-
-
-def describe_chain(run: Run) -> dict[str, Any]:
-    """Says what the weights learned before this run, where another run gave them."""
-    if run.config.init_from is None:
-        return {}
-    return {"chain": initial_weights.read_chain(pathlib.Path(run.config.init_from))}
-
-
-def describe_run(run: Run) -> dict[str, Any]:
-    """Says what is trained on what, for run.json and the report."""
-    manifest = run.data.records.manifest
-    described = datasets.DATASETS[run.data.records.dataset]
-    names = run.data.target.names
-    salvage = run.data.records.salvage
-    return {
-        "dataset": run.data.records.dataset,
-        "dataset_title": described.title,
-        "licence": described.licence,
-        "citation": described.citation,
-        "synthetic": run.data.records.dataset == "phantom",
-        "dataset_dir": str(run.data.records.directory),
-        "size": manifest["size"],
-        "recipe": manifest["recipe"],
-        "preparation": Preparation.from_manifest(manifest).to_json(),
-        "data_fingerprint": manifest["data_fingerprint"],
-        "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
-        "target": run.data.target_name,
-        "label_names": list(names),
-        "kind": run.data.target.kind,
-        "absent_classes": [
-            name
-            for name in targets.TARGETS[run.data.target_name].names
-            if name not in run.data.target.names
-        ],
-        "where": run.config.where,
-        "sampling": run.config.sampling,
-        "damaged_records": list(salvage.damaged) if salvage else [],
-        "splits": {
-            split.name: split.describe(names)
-            for split in (run.data.train, run.data.validation, run.data.test)
-            if split is not None
-        },
-        "weights": run.weights.name,
-        "weights_warning": run.weights.warning,
-        **describe_chain(run),
-        "parameters": run.model.count_params(),
-        "class_weights": list(run.class_weights),
-        "versions": {
-            "python": platform.python_version(),
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-        },
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "seed": run.config.seed,
-    }

@@ -62,7 +62,7 @@ class WarmUp(keras.callbacks.Callback):
             self.model.optimizer.learning_rate = self._rate * step / steps
 
 
-def follow(
+def learning_rate_callbacks(
     config: Optimization, *, rate: float, start: int, epochs: int, batches: int
 ) -> list[keras.callbacks.Callback]:
     """Makes the callbacks that set the rate of a phase's epochs and batches.

@@ -18,7 +18,15 @@ from flags.training import TrainingConfig
 from records.errors import CallerError, OutOfTime
 from trainer.data import input_pipeline
 from trainer.model import feature_cache, losses, network
-from trainer.training import checkpoints, initial_weights, monitoring, optimizers, strategy
+from trainer.training import (
+    callbacks,
+    checkpoints,
+    initial_weights,
+    optimizers,
+    strategy,
+    tensorboard,
+    throughput,
+)
 from trainer.training.run import Phase, Run, phase_of
 
 
@@ -36,7 +44,7 @@ def train_phase(run: Run, number: int) -> None:
         run.model.load_weights(phase.best_path)
         return
     compile_model(run, phase)
-    start, values = _take_up(run, phase)
+    start, values = _resume(run, phase)
     if not _is_over(run, phase, start, values):
         _stop_if_late(run)
         fit(run, phase, start=start, values=values)
@@ -97,7 +105,7 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
         values: the monitored values of the epochs it has behind it.
     """
     next_epoch, end = start + len(values), start + phase.epochs
-    clock = monitoring.InputClock()
+    clock = throughput.InputClock()
     kept = _prepare_features(run) if phase.number == 1 else None
     learner = run.model if kept is None else kept.head
     split = run.data.train if kept is None else kept.replace(run.data.train)
@@ -106,22 +114,22 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
     if run.devices.num_replicas_in_sync == 1:  # else a thread of tf.distribute fetches ahead
         clock.attach(learner)
     learner.fit(
-        strategy.divide(batches),
+        strategy.distribute(batches),
         steps_per_epoch=input_pipeline.batches_in(run.data.train, run.config.batch_size),
         initial_epoch=next_epoch,
         epochs=end,
-        validation_data=strategy.divide(validation_batches(run, kept)),
+        validation_data=strategy.distribute(validation_batches(run, kept)),
         class_weight=dict(enumerate(run.class_weights)),
         shuffle=False,  # the pipeline has done it
         verbose=(1 if sys.stdout.isatty() else 2) if strategy.is_chief(run.devices) else 0,
-        callbacks=callbacks(run, phase, clock, start=start, values=values),
+        callbacks=_make_callbacks(run, phase, clock, start=start, values=values),
     )
 
 
-def callbacks(
+def _make_callbacks(
     run: Run,
     phase: Phase,
-    clock: monitoring.InputClock,
+    clock: throughput.InputClock,
     *,
     start: int,
     values: dict[int, float],
@@ -136,8 +144,8 @@ def callbacks(
         plateau = keras.callbacks.ReduceLROnPlateau(
             factor=optimizers.PLATEAU_FACTOR, patience=half, **decides
         )
-    made = [checkpoints.Averages(taken_up=bool(values))] if config.ema else []
-    made += optimizers.follow(
+    made = [checkpoints.Averages(resumed=bool(values))] if config.ema else []
+    made += optimizers.learning_rate_callbacks(
         config,
         rate=phase.rate,
         start=start,
@@ -145,7 +153,7 @@ def callbacks(
         batches=input_pipeline.batches_in(run.data.train, config.batch_size),
     )
     made += [
-        monitoring.StopAtNaN(phase=phase.number, kept=phase.folder),
+        callbacks.StopAtNaN(phase=phase.number, kept=phase.folder),
         stopping,
         *([plateau] if plateau else []),
         checkpoints.Replay(monitor, values, stopping, plateau),
@@ -158,7 +166,7 @@ def callbacks(
         profiled = optimization.profiled(config) or 0
         made += [
             keras.callbacks.TensorBoard(folder, profile_batch=profiled),
-            monitoring.WeightHistograms(folder / "train"),
+            tensorboard.WeightHistograms(folder / "train"),
             keras.callbacks.CSVLogger(run.history, append=True),
             checkpoints.Checkpoint(phase.folder, monitor, values, run.model),
         ]
@@ -217,7 +225,7 @@ def _check_monitor(config: TrainingConfig, names: list[str]) -> None:
         )
 
 
-def _take_up(run: Run, phase: Phase) -> tuple[int, dict[int, float]]:
+def _resume(run: Run, phase: Phase) -> tuple[int, dict[int, float]]:
     """Loads the newest epoch saved; returns the phase's first epoch, and the values so far."""
     rows = checkpoints.read_history(run.history)
     before = (int(row["epoch"]) for row in rows if int(row["phase"]) < phase.number)

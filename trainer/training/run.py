@@ -12,7 +12,7 @@ from flags import optimization
 from flags.training import TrainingConfig
 from trainer.data.dataset import Data
 from trainer.model.backbones import BaseWeights
-from trainer.training import checkpoints, monitoring
+from trainer.training import callbacks, checkpoints
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Run:
     model: keras.Model
     weights: BaseWeights
     class_weights: tuple[float, ...]
-    deadline: monitoring.Deadline
+    deadline: callbacks.Deadline
 
     @property
     def monitor(self) -> checkpoints.Monitor:

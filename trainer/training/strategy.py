@@ -60,8 +60,8 @@ def any_says(devices: tf.distribute.Strategy, *, said: bool) -> bool:
     return bool(say)
 
 
-def divide(batches: tf.data.Dataset) -> tf.data.Dataset:
-    """Lets every worker read all batches and take its part of each.
+def distribute(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Distributes batches: every worker reads all of them and takes its part of each.
 
     Dividing the shards instead would give workers different numbers of images, and other batches
     than one device sees.

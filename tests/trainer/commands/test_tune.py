@@ -194,7 +194,7 @@ def drawn(sampler: str, *, seed: int = 1, killed: int = -1) -> list[dict[str, ob
         values = {dimension.name: tune._suggest(trial, dimension) for dimension in RANGES}
         trial.set_user_attr("folder", f"{trial.number:03d}")
         if trial.number == killed:
-            tune._put_back(study)
+            tune._requeue(study)
             continue
         found.append(values)
         study.tell(trial, values["dropout"] + values["batch_size"])

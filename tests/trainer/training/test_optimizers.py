@@ -118,7 +118,9 @@ class Rates(keras.callbacks.Callback):
 
 def rates(config, *, epochs, start=0, between=()):
     seen = Rates()
-    follow = optimizers.follow(config, rate=0.01, start=start, epochs=epochs, batches=2)
+    made = optimizers.learning_rate_callbacks(
+        config, rate=0.01, start=start, epochs=epochs, batches=2
+    )
     model = one_layer()
     model.compile(optimizers.make(config, rate=0.01), "mse")
     model.fit(
@@ -128,7 +130,7 @@ def rates(config, *, epochs, start=0, between=()):
         initial_epoch=start,
         epochs=start + epochs,
         verbose=0,
-        callbacks=[*follow, *between, seen],
+        callbacks=[*made, *between, seen],
     )
     return seen.seen
 

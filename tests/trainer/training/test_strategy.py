@@ -71,7 +71,7 @@ UNEVEN = """
                     loss = strategy.MeanOverBatch(loss)
                 auc = keras.metrics.AUC(name="auc")
                 model.compile(keras.optimizers.SGD(0.5), loss, metrics=[auc])
-            batches = strategy.divide(
+            batches = strategy.distribute(
                 tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch)
             )
             strategy.prepare(model, devices, (images[:1], labels[:1]))

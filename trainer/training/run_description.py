@@ -1,0 +1,105 @@
+"""A run under way -> its entries of run.json."""
+
+from __future__ import annotations
+
+import pathlib
+import platform
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from flags import datasets, targets
+from records.preprocessing import Preparation
+from trainer.data import class_balance
+from trainer.training import initial_weights, phases, throughput
+from trainer.training.run import Run
+
+
+def describe_run(run: Run) -> dict[str, Any]:
+    """Describes what is trained on what."""
+    manifest = run.data.records.manifest
+    described = datasets.DATASETS[run.data.records.dataset]
+    names = run.data.target.names
+    salvage = run.data.records.salvage
+    return {
+        "dataset": run.data.records.dataset,
+        "dataset_title": described.title,
+        "licence": described.licence,
+        "citation": described.citation,
+        "synthetic": run.data.records.dataset == "phantom",
+        "dataset_dir": str(run.data.records.directory),
+        "size": manifest["size"],
+        "recipe": manifest["recipe"],
+        "preparation": Preparation.from_manifest(manifest).to_json(),
+        "data_fingerprint": manifest["data_fingerprint"],
+        "policies": {key: manifest[key] for key in ("label_policy", "split_policy", "leak_policy")},
+        "target": run.data.target_name,
+        "label_names": list(names),
+        "kind": run.data.target.kind,
+        "absent_classes": [
+            name
+            for name in targets.TARGETS[run.data.target_name].names
+            if name not in run.data.target.names
+        ],
+        "where": run.config.where,
+        "sampling": run.config.sampling,
+        "damaged_records": list(salvage.damaged) if salvage else [],
+        "splits": {
+            split.name: split.describe(names)
+            for split in (run.data.train, run.data.validation, run.data.test)
+            if split is not None
+        },
+        "weights": run.weights.name,
+        "weights_warning": run.weights.warning,
+        **_describe_chain(run),
+        "parameters": run.model.count_params(),
+        "class_weights": list(run.class_weights),
+        "versions": {
+            "python": platform.python_version(),
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+        "seed": run.config.seed,
+    }
+
+
+def describe_end(run: Run) -> dict[str, Any]:
+    """Describes what is known when both phases are over: throughput, and dead units by layer."""
+    images = class_balance.epoch_size(run.data.train.labels, run.config.sampling)
+    return {
+        "throughput": throughput.measure(run.directory / "history.csv", images=images),
+        "dead_units": dead_units(run.model, phases.validation_batches(run)),
+    }
+
+
+def dead_units(model: keras.Model, batches: tf.data.Dataset) -> dict[str, float]:
+    """Returns, by layer, the fraction of ReLU units of the head that are 0 on every image.
+
+    Args:
+        model: its own layers with ReLU are looked at, not those inside its base.
+        batches: of (images, labels).
+    """
+    outputs = {
+        layer.name: layer.output
+        for layer in model.layers
+        if getattr(layer, "activation", None) is keras.activations.relu
+        and len(layer.output.shape) == 2
+    }
+    if not outputs:
+        return {}
+    inner = keras.Model(model.inputs[0], outputs)
+    alive = {name: np.zeros(output.shape[-1], bool) for name, output in outputs.items()}
+    for images, _ in batches:
+        for name, values in inner(images, training=False).items():
+            alive[name] |= (keras.ops.convert_to_numpy(values) > 0).any(axis=0)
+    return {name: round(float(1 - units.mean()), 4) for name, units in alive.items()}
+
+
+def _describe_chain(run: Run) -> dict[str, Any]:
+    """Lists what the weights were trained on before, where another run gave them."""
+    if run.config.init_from is None:
+        return {}
+    return {"chain": initial_weights.read_chain(pathlib.Path(run.config.init_from))}
