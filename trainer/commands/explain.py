@@ -96,7 +96,7 @@ class _Explainer:
                 )
             label = heat_map.default_labels(answers - 0.5, self._target.kind)[0]
             heat = mapper.draw(image.record[None], [label])[0]
-            shown = heat_map.to_image(heat, image.matrix, image.pixels.shape)
+            shown = overlay.warp_to_image(heat, image.matrix, image.pixels.shape)
             said = self._describe(answers)
             truth = f"truly {image.truth}; " if image.truth else ""
             of = self._target.names[label] + " or more" * (self._target.kind == "ordinal")

@@ -1,7 +1,8 @@
-"""Damaged shards: where the damage is, and a copy of what is sound around it.
+"""Damaged records: where they are, and how to go on without them.
 
 with damage.named(directory, shards):  # a damaged record becomes one line with shard and byte
     model.fit(...)
+saved = damage.salvage(directory, manifest["shards"], images)   # copies of what is sound
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import tensorflow as tf
+from absl import logging
 
 from records import tfrecord
 from records.errors import CallerError
+from trainer.data import parsing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,22 +53,22 @@ def walk(path: pathlib.Path) -> Iterator[ByteRange]:
 
 
 def find(path: pathlib.Path) -> list[ByteRange]:
-    """Lists the damaged stretches of a shard."""
-    return [stretch for stretch in walk(path) if not stretch.sound]
+    """Lists the damaged byte ranges of a shard."""
+    return [part for part in walk(path) if not part.sound]
 
 
-def describe(path: pathlib.Path, stretch: ByteRange) -> str:
-    """Names a damaged stretch: shard, record and byte."""
-    return f"{path.name} record {stretch.record} (from byte {stretch.start})"
+def describe(path: pathlib.Path, part: ByteRange) -> str:
+    """Names a damaged byte range: shard, record and byte."""
+    return f"{path.name} record {part.record} (from byte {part.start})"
 
 
 def copy_sound(path: pathlib.Path, copy: pathlib.Path) -> None:
     """Writes the sound records of a shard, as they lie there, to another file."""
     with path.open("rb") as file, copy.open("wb") as sound:
-        for stretch in walk(path):
-            if stretch.sound:
-                file.seek(stretch.start)
-                sound.write(file.read(stretch.end - stretch.start))
+        for part in walk(path):
+            if part.sound:
+                file.seek(part.start)
+                sound.write(file.read(part.end - part.start))
 
 
 @contextlib.contextmanager
@@ -83,3 +88,67 @@ def named(directory: pathlib.Path, shards: Iterable[str]) -> Iterator[None]:
             "the command of the conversion again, then this one, or go on without such records "
             "with --skip_damaged"
         ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Salvage:
+    """Damaged records that the program goes on without.
+
+    Attributes:
+        damaged: each of them: shard, record and byte.
+        lost: images whose records are gone.
+        copies: shard -> file with its sound records alone.
+        folder: of the copies, removed with this object.
+    """
+
+    damaged: tuple[str, ...]
+    lost: frozenset[str]
+    copies: Mapping[str, pathlib.Path]
+    folder: tempfile.TemporaryDirectory[str]
+
+
+def salvage(
+    directory: pathlib.Path,
+    shards: Mapping[str, Mapping[str, Any]],
+    images: Iterable[Mapping[str, str]],
+) -> Salvage:
+    """Reads every byte of all shards; copies the sound records of damaged ones to a new folder.
+
+    Args:
+        directory: of the shards.
+        shards: name -> entry of manifest.json.
+        images: rows of sources.csv that were written.
+
+    Raises:
+        CallerError: there is no room for the copies.
+    """
+    damaged = {name: found for name in shards if (found := find(directory / name))}
+    folder = tempfile.TemporaryDirectory(prefix="sound-records-")
+    copies = {name: pathlib.Path(folder.name) / name for name in damaged}
+    try:
+        for name, copy in copies.items():
+            copy_sound(directory / name, copy)
+    except OSError as error:
+        raise CallerError(
+            f"the sound records of damaged shards can't be copied to {folder.name} "
+            f"({error.strerror}); name a folder with room in TMPDIR"
+        ) from error
+    said = [describe(directory / name, one) for name in damaged for one in damaged[name]]
+    for one in said:
+        logging.warning("%s is damaged; going on without it", one)
+    # a damaged record does not say whose it was: the images of its split that no other record holds
+    splits = {shards[name]["split"] for name in damaged}
+    paths = [
+        str(copies.get(name, directory / name))
+        for name, shard in shards.items()
+        if shard["split"] in splits
+    ]
+    left = {name.decode() for name in _image_ids(paths)}
+    lost = {image["image_id"] for image in images if image["split"] in splits} - left
+    return Salvage(tuple(said), frozenset(lost), copies, folder)
+
+
+def _image_ids(paths: list[str]) -> Iterable[bytes]:
+    if not paths:
+        return ()
+    return tf.data.TFRecordDataset(paths).map(parsing.parse_image_ids).as_numpy_iterator()

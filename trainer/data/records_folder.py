@@ -17,7 +17,7 @@ from flags import where
 from records import example, schema, tfrecord
 from records.errors import CallerError
 from records.image_size import ImageSize
-from trainer.data import salvage
+from trainer.data import damage
 
 DEFAULT_ROOT = pathlib.Path("data/tfrecords")
 _VALUES_SHOWN = 8
@@ -39,7 +39,7 @@ class Records:
     manifest: dict[str, Any]
     images: tuple[dict[str, str], ...]
     filtered: tuple[dict[str, str], ...] = ()
-    salvage: salvage.Salvage | None = None
+    salvage: damage.Salvage | None = None
 
     @property
     def size(self) -> ImageSize:
@@ -158,7 +158,7 @@ def open_records(
     if not skip_damaged:
         return records
     return dataclasses.replace(
-        records, salvage=salvage.salvage(directory, manifest["shards"], written)
+        records, salvage=damage.salvage(directory, manifest["shards"], written)
     )
 
 

@@ -2,7 +2,6 @@
 
 mapper = HeatMapper(model, "binary", method="gradcam")
 heat = mapper.draw(images)
-picture = overlay(image, heat[0])
 
 Grad-CAM: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
 Localization, ICCV 2017. HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM for faithful
@@ -15,7 +14,6 @@ from collections.abc import Sequence
 
 import cv2
 import keras
-import matplotlib
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -30,8 +28,6 @@ _STAGES = {"gradcam": 1, "hirescam": 2}
 _ROUNDING = 1e-6
 _SLOPES = 1024.0  # slopes of float16 networks would fall to 0 otherwise; maps are scaled anyway
 _IMAGES_PIXELS = 2**21  # pixels of the images looked at together
-_COLOURS = (255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
-_OPACITY = 0.7  # of the strongest evidence over an image
 # These copy or blur what stands before them
 _NO_STAGE = (
     keras.layers.ZeroPadding2D,
@@ -192,39 +188,3 @@ def _last_of_each_size(outputs: Sequence[keras.KerasTensor | None]) -> list[kera
             last.pop(size, None)
             last[size] = values
     return list(last.values())
-
-
-def overlay(image: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
-    """Lays a heat map over an image; where there is no evidence the image shows as it is.
-
-    Args:
-        image: [height, width] uint8.
-        heat: [height, width], 0..1.
-
-    Returns:
-        [height, width, 3] uint8, red, green, blue.
-    """
-    assert image.shape == heat.shape, (image.shape, heat.shape)
-    colours = _COLOURS[np.rint(255 * heat).astype(np.uint8)]
-    fraction = (_OPACITY * heat)[:, :, np.newaxis]
-    mixed = (1 - fraction) * image[:, :, np.newaxis] + fraction * colours
-    return np.rint(mixed).astype(np.uint8)
-
-
-def to_image(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Heat:
-    """Lays the heat map of a record out on the image that it was made from.
-
-    Args:
-        heat: [h, w] of the record.
-        matrix: [3, 3], (column, row, 1) of the record -> of the image.
-        shape: height and width of the image.
-
-    Returns:
-        [height, width], 0..1; 0 where the record shows nothing of the image.
-    """
-    return cv2.warpAffine(
-        heat,
-        np.linalg.inv(matrix)[:2],
-        shape[::-1],
-        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-    )

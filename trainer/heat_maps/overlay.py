@@ -5,18 +5,20 @@ from __future__ import annotations
 import pathlib
 
 import cv2
+import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from records import files
-from trainer.heat_maps import heat_map
 from trainer.heat_maps.heat_map import Heat
 
 _LETTERS = 11  # of a title, an inch
 SIDE = 1000
 """Pixels; larger images are drawn smaller."""
+_COLOURS = (255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
+_OPACITY = 0.7  # of the strongest evidence over an image
 
 
 def write(
@@ -38,7 +40,7 @@ def write(
     figure = Figure(figsize=(2 * tall * width / height + 1.4, tall + 0.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(small, cmap="gray", vmin=0, vmax=255)
-    right.imshow(heat_map.overlay(small, fitting))
+    right.imshow(blend(small, fitting))
     for axes in (left, right):
         axes.set_axis_off()
     if heat.any():
@@ -51,6 +53,42 @@ def write(
     shown = title if len(title) <= room else f"\u2026{title[1 - room :]}"
     figure.suptitle(shown, fontsize=10, parse_math=False)
     save(figure, path)
+
+
+def blend(image: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
+    """Lays a heat map over an image; where there is no evidence the image shows as it is.
+
+    Args:
+        image: [height, width] uint8.
+        heat: [height, width], 0..1.
+
+    Returns:
+        [height, width, 3] uint8, red, green, blue.
+    """
+    assert image.shape == heat.shape, (image.shape, heat.shape)
+    colours = _COLOURS[np.rint(255 * heat).astype(np.uint8)]
+    fraction = (_OPACITY * heat)[:, :, np.newaxis]
+    mixed = (1 - fraction) * image[:, :, np.newaxis] + fraction * colours
+    return np.rint(mixed).astype(np.uint8)
+
+
+def warp_to_image(heat: Heat, matrix: NDArray[np.float64], shape: tuple[int, ...]) -> Heat:
+    """Lays the heat map of a record out on the image that it was made from.
+
+    Args:
+        heat: [h, w] of the record.
+        matrix: [3, 3], (column, row, 1) of the record -> of the image.
+        shape: height and width of the image.
+
+    Returns:
+        [height, width], 0..1; 0 where the record shows nothing of the image.
+    """
+    return cv2.warpAffine(
+        heat,
+        np.linalg.inv(matrix)[:2],
+        shape[::-1],
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
 
 
 def shrink(image: NDArray[np.uint16], side: int) -> NDArray[np.uint8]:

@@ -132,5 +132,5 @@ def draw_over(image: PreparedImage, heat: NDArray[np.float32]) -> NDArray[np.uin
     # pixel centres: column c of the image lies at (c + 0.5) * scale - 0.5 of the picture
     y, x = np.divide(small.shape, image.pixels.shape)
     shrink = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
-    laid_out = heat_map.to_image(heat, shrink @ image.matrix, small.shape)
-    return heat_map.overlay(small, np.clip(laid_out, 0, 1))
+    laid_out = overlay.warp_to_image(heat, shrink @ image.matrix, small.shape)
+    return overlay.blend(small, np.clip(laid_out, 0, 1))

@@ -11,18 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
-import json
 import math
 import os
 import pathlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -33,7 +29,8 @@ from records.image_size import ImageSize
 from trainer.data import parsing
 from trainer.data.dataset import Split
 from trainer.data.records_folder import Records
-from trainer.model.network import BASE_LAYER
+from trainer.model import frozen_part
+from trainer.model.frozen_part import NotCacheable
 
 _SEVERAL_MACHINES = ("multi_worker", "tpu")
 _ROW_BYTES = 2048  # more than a record holds beside its image
@@ -47,13 +44,15 @@ class Features:
         front: pixels -> features; constant.
         head: features -> output; its layers are those of the whole network.
         folder: of the copies.
-        config: the run's.
+        batch_size: images that go through the front together.
+        limit_gb: most that the folder above may hold.
     """
 
     front: keras.Model
     head: keras.Model
     folder: pathlib.Path
-    config: TrainingConfig
+    batch_size: int
+    limit_gb: float
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,22 +112,37 @@ def prepare(
     """
     if config.feature_cache == "off":
         return None
-    if config.strategy in _SEVERAL_MACHINES:
-        parts, why_not = None, f"--strategy={config.strategy} has several machines write one folder"
-    else:
-        parts, why_not = cut(model)
-    if parts is not None:
-        front, head = parts
-        root = pathlib.Path(config.feature_dir or folder_of(directory))
-        features = Features(front, head, root / fingerprint(front, records), config)
-        shards = list(dict.fromkeys(shard for split in splits for shard in split.shards))
-        why_not = _check_room(features, root, features.lacks(shards), records)
-    if why_not:
+    shards = list(dict.fromkeys(shard for split in splits for shard in split.shards))
+    try:
+        features = _find_room(config, model, records, directory, shards)
+    except NotCacheable as reason:
         if config.feature_cache != "auto":
-            raise CallerError(f"--feature_cache={config.feature_cache}: {why_not}")
-        logging.info("no features are kept, the base runs every epoch: %s", why_not)
+            raise CallerError(f"--feature_cache={config.feature_cache}: {reason}") from None
+        logging.info("no features are kept, the base runs every epoch: %s", reason)
         return None
     _make(features, shards)
+    return features
+
+
+def _find_room(
+    config: TrainingConfig,
+    model: keras.Model,
+    records: Records,
+    directory: pathlib.Path,
+    shards: Sequence[str],
+) -> Features:
+    """Cuts the network and names the folder of its features.
+
+    Raises:
+        NotCacheable: the network can't be cut, or the features have no room.
+    """
+    if config.strategy in _SEVERAL_MACHINES:
+        raise NotCacheable(f"--strategy={config.strategy} has several machines write one folder")
+    front, head = frozen_part.cut(model)
+    root = pathlib.Path(config.feature_dir or folder_of(directory))
+    folder = root / frozen_part.fingerprint(front, records)
+    features = Features(front, head, folder, config.batch_size, config.feature_gb)
+    _check_room(features, root, features.lacks(shards), records)
     return features
 
 
@@ -142,76 +156,31 @@ def discard(directory: pathlib.Path) -> None:
     shutil.rmtree(folder_of(directory), ignore_errors=True)
 
 
-def cut(model: keras.Model) -> tuple[tuple[keras.Model, keras.Model] | None, str]:
-    """Cuts a network behind the last of the layers that never change.
-
-    Returns:
-        the parts before and after, or None and the reason.
-    """
-    front: list[keras.layers.Layer] = []
-    for layer in model.layers:
-        if not _is_constant(layer):
-            break
-        front.append(layer)
-    if BASE_LAYER not in [layer.name for layer in front]:
-        return None, f"'{layer.name}' learns or draws at or before the base"
-    if len(front) == len(model.layers):
-        return None, "no layer of the network learns"
-    between = front[-1].output
-    return (keras.Model(model.input, between), keras.Model(between, model.output)), ""
-
-
-def fingerprint(front: keras.Model, records: Records) -> str:
-    """Digests all that features depend on: images, layers, their weights and precision."""
-    digest = hashlib.sha256()
-    about = [
-        records.manifest["data_fingerprint"],
-        str(records.size),
-        _describe(front),
-        keras.__version__,
-        tf.__version__,
-    ]
-    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
-    for weight in front.weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight)).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _is_constant(layer: keras.layers.Layer) -> bool:
-    """Whether a layer makes the same of the same images, throughout the phase."""
-    bootstrap = any(variable.name == "seed_generator_state" for variable in layer.variables)
-    return not layer.variables or (not layer.trainable and not bootstrap)
-
-
-def _describe(layer: keras.layers.Layer) -> list[Any]:
-    """Class and settings of each layer; names depend on what was built before in the process."""
-    if isinstance(layer, keras.Model):
-        return [_describe(part) for part in layer.layers]
-    settings = layer.get_config()
-    settings.pop("name")
-    return [type(layer).__name__, settings]
-
-
 def _check_room(
     features: Features, root: pathlib.Path, missing: Sequence[str], records: Records
-) -> str:
-    """Returns why the features have no room, "" if they have."""
+) -> None:
+    """Makes sure that the features which are missing have room.
+
+    Raises:
+        NotCacheable: they have none.
+    """
     if not missing:
-        return ""
+        return
     one = math.prod(features.shape) * tf.as_dtype(features.dtype).size + _ROW_BYTES
     shards = records.manifest["shards"]
     images = sum(shards[pathlib.Path(shard).name]["records"] for shard in missing)
     said = f"features of {images} images take {images * one / 1e9:.3g} GB"
     held = _sum_files(root)
-    if held + images * one > features.config.feature_gb * 1e9:
-        return (
+    if held + images * one > features.limit_gb * 1e9:
+        raise NotCacheable(
             f"{said}, {root} holds {held / 1e9:.3g} GB, and --feature_gb="
-            f"{features.config.feature_gb:g}; allow more, or remove what is old"
+            f"{features.limit_gb:g}; allow more, or remove what is old"
         )
     free = shutil.disk_usage(next(path for path in root.absolute().parents if path.is_dir())).free
     if images * one > free:
-        return f"{said}, {free / 1e9:.3g} GB are free at {root}; name a disk with --feature_dir"
-    return ""
+        raise NotCacheable(
+            f"{said}, {free / 1e9:.3g} GB are free at {root}; name a disk with --feature_dir"
+        )
 
 
 def _sum_files(root: pathlib.Path) -> int:
@@ -276,7 +245,7 @@ def _batches(features: Features, shards: Sequence[str]) -> tf.data.Dataset:
     """
 
     def read(number: tf.Tensor, shard: tf.Tensor) -> tf.data.Dataset:
-        batches = tf.data.TFRecordDataset(shard).batch(features.config.batch_size)
+        batches = tf.data.TFRecordDataset(shard).batch(features.batch_size)
         return batches.map(lambda records: (number, records, features.parse_pixels(records)))
 
     numbered = tf.data.Dataset.from_tensor_slices(list(shards)).enumerate()

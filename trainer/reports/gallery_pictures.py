@@ -60,6 +60,6 @@ def draw(
         for (name, image), heat in zip(stored.items(), np.mean(maps, axis=0), strict=True):
             small = overlay.shrink(image, SIDE)
             fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
-            laid_over = heat_map.overlay(small, fitting)
+            laid_over = overlay.blend(small, fitting)
             pictures[name] = Picture(pictures[name].image, overlay.encode(laid_over))
     gallery.write(run_dir, chosen, pictures)

@@ -10,7 +10,8 @@ from scipy import ndimage, signal
 from flags.training import TrainingConfig
 from records.image_size import ImageSize
 from trainer.heat_maps import heat_map
-from trainer.heat_maps.heat_map import HeatMapper, overlay, to_image
+from trainer.heat_maps.heat_map import HeatMapper
+from trainer.heat_maps.overlay import blend, warp_to_image
 from trainer.model import network
 
 HEIGHT, WIDTH, CHANNELS = 8, 6, 5
@@ -247,7 +248,7 @@ def test_overlay_leaves_the_image_where_there_is_no_evidence():
     image = np.random.default_rng(0).integers(0, 256, (5, 7), np.uint8)
     heat = np.zeros((5, 7), np.float32)
     heat[2, 3] = 1
-    picture = overlay(image, heat)
+    picture = blend(image, heat)
     assert picture.shape == (5, 7, 3)
     assert picture.dtype == np.uint8
     same = np.ones((5, 7), bool)
@@ -264,7 +265,7 @@ def test_heat_lies_where_the_record_lay():
     heat[1, 0] = 1
     # column = 11 - (2 c + 0.5), row = 4 + 2 r + 0.5
     matrix = np.array([[-2, 0, 10.5], [0, 2, 4.5], [0, 0, 1]])
-    image = to_image(heat, matrix, (16, 20))
+    image = warp_to_image(heat, matrix, (16, 20))
     assert image.shape == (16, 20)
     rows, columns = np.mgrid[:16, :20]
     assert (image * columns).sum() / image.sum() == pytest.approx(10.5, abs=0.05)

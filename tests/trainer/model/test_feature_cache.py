@@ -20,7 +20,7 @@ from trainer.commands import train
 from trainer.data import input_pipeline, parsing
 from trainer.data.dataset import select
 from trainer.data.records_folder import open_records
-from trainer.model import feature_cache, network
+from trainer.model import feature_cache, frozen_part, network
 from trainer.training import checkpoints
 
 TARGET = targets.TARGETS["pathology"]
@@ -133,7 +133,7 @@ def test_features_are_those_of_the_base_and_images_come_in_the_same_order(
     plain = input_pipeline.training_batches(splits[0], TARGET, SIZE, cache=False, **options)
     for cache in (False, True):
         short = input_pipeline.training_batches(
-            kept.replace(splits[0]), TARGET, SIZE, cache=cache, features=kept, **options
+            kept.replace(splits[0]), TARGET, SIZE, cache=cache, parse=kept.parse, **options
         )
         for (images, labels), (made, same) in zip(plain, short, strict=True):
             np.testing.assert_array_equal(labels, same)
@@ -221,8 +221,8 @@ def build(**options) -> keras.Model:
 
 def test_fingerprint(built, records):
     def digest(model: keras.Model, given=records) -> str:
-        parts, _ = feature_cache.cut(model)
-        return feature_cache.fingerprint(parts[0], given)
+        front, _ = frozen_part.cut(model)
+        return frozen_part.fingerprint(front, given)
 
     same = build(dropout=0.5)
     same.set_weights(built.get_weights())
@@ -264,15 +264,15 @@ def test_where_the_network_is_cut():
         ]
 
     pool, *head = layers()
-    front, rest = feature_cache.cut(sequence(base(keras.layers.Conv2D(3, 3)), pool, *head))[0]
+    front, rest = frozen_part.cut(sequence(base(keras.layers.Conv2D(3, 3)), pool, *head))
     assert front.layers[-1] is pool
     assert rest.layers[1:] == head
     head = [keras.layers.Conv2D(4, 1), *layers()]  # the first learns
-    front, rest = feature_cache.cut(sequence(base(keras.layers.Conv2D(3, 3)), *head))[0]
+    front, rest = frozen_part.cut(sequence(base(keras.layers.Conv2D(3, 3)), *head))
     assert front.output_shape == (None, 6, 4, 3)
     assert rest.layers[1:] == head
     flat = keras.layers.Flatten()
-    front, _ = feature_cache.cut(sequence(base(keras.layers.Conv2D(3, 3)), flat, *layers()[1:]))[0]
+    front, _ = frozen_part.cut(sequence(base(keras.layers.Conv2D(3, 3)), flat, *layers()[1:]))
     assert front.output_shape == (None, 6 * 4 * 3)
 
 
@@ -307,7 +307,8 @@ def test_networks_that_go_the_plain_way(model, why, records, splits, tmp_path):
 def test_a_base_that_learns_goes_the_plain_way(built):
     again = keras.models.clone_model(built)
     network.unfreeze_base(again, pretrained=True)
-    assert feature_cache.cut(again)[0] is None
+    with pytest.raises(frozen_part.NotCacheable, match="learns or draws"):
+        frozen_part.cut(again)
 
 
 def test_the_folder_is_bounded(built, records, splits, kept, tmp_path):

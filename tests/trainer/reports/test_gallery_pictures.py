@@ -92,7 +92,7 @@ def test_images_are_drawn_with_heat_maps(
             for one in networks
         ]
         looked_at += float(np.max(maps))
-        expected = heat_map.overlay(drawn, np.mean(maps, axis=0))
+        expected = overlay.blend(drawn, np.mean(maps, axis=0))
         given = read(tmp_path / "images" / str(image.heat_map))
         assert np.abs(given.astype(int) - expected).max() <= 1  # batches of images round otherwise
     assert looked_at > 0

@@ -10,7 +10,7 @@ from scipy import ndimage, stats
 
 from trainer.data import image_file
 from trainer.data.image_file import UnusableImage
-from trainer.heat_maps import lesions, pointing
+from trainer.heat_maps import lesions, pointing_game
 from trainer.heat_maps.lesions import Places
 
 IMAGE = {"image_id": "a", "patient_id": "p"}
@@ -22,14 +22,14 @@ def square(shape, top, left, side):
     return region
 
 
-def play(row: int, column: int, *, matrix=None, lesion=None, strength=1.0) -> pointing.Play:
+def play(row: int, column: int, *, matrix=None, lesion=None, strength=1.0) -> pointing_game.Play:
     """A record of 20x20 that is hottest in one place, of an image of 200x100 unless told."""
     heat = np.full((20, 20), 0.2 * strength, np.float32)
     heat[row, column] = strength
     if matrix is None:
         matrix = np.array([[5, 0, 1], [0, 10, 4], [0, 0, 1]])
     shape = (200, 100)
-    return pointing.play(
+    return pointing_game.play_image(
         IMAGE,
         1,
         heat=heat,
@@ -81,10 +81,10 @@ def test_guesses_that_know_no_network():
 def test_rates_by_hand():
     """Images of the lowest class are asked about what they do not show: not in the sum."""
     plays = [
-        pointing.Play(f"f{n}", f"p{n}", int(n < 12), n < 9 or n == 12, False, 0.25, n == 0)
+        pointing_game.Play(f"f{n}", f"p{n}", int(n < 12), n < 9 or n == 12, False, 0.25, n == 0)
         for n in range(13)
     ]
-    scores = pointing.score(plays, ("benign", "malignant"))
+    scores = pointing_game.score(plays, ("benign", "malignant"))
     assert scores["images"] == 12
     assert scores["hit_rate"]["value"] == pytest.approx(0.75)
     # one image a patient: hits among 12 drawn are binomial
@@ -100,7 +100,7 @@ def test_rates_by_hand():
 
 
 def test_no_image_has_a_lesion():
-    scores = pointing.score([], ("benign", "malignant"))
+    scores = pointing_game.score([], ("benign", "malignant"))
     assert scores["hit_rate"]["value"] is None
     assert "no image of this kind" in scores["hit_rate"]["not_defined_because"]
 
