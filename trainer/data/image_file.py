@@ -1,8 +1,8 @@
-"""An image file -> the very pixels its record would hold, and where on the image they lie.
+"""Image file -> the pixels its record would hold, and where on the image they lie.
 
-preparation = images.read_preparation(pathlib.Path("runs/a"))
-image = images.prepare(pathlib.Path("image.dcm"), preparation)
-answers = model.predict(image.record[None])
+preparation = image_file.read_preparation(pathlib.Path("runs/a"))
+image = image_file.prepare(pathlib.Path("image.dcm"), preparation)
+outputs = model.predict(image.record[None])
 
 The one place where this program decodes images.
 """
@@ -124,12 +124,12 @@ def prepare(
 
     Args:
         path: DICOM, PGM, PNG, JPEG or TIFF.
-        preparation: of the run that is asked.
+        preparation: of the run that predicts.
         view: projection, such as MLO; "" takes it from the DICOM header.
         side: left or right; "" takes it from the DICOM header.
 
     Raises:
-        UnusableImage: the image can't be used, or the recipe needs a view or side nobody tells.
+        UnusableImage: the image can't be used, or the recipe needs a view or side nobody gives.
     """
     if not (view and side):
         identity, origin = identify(path)
@@ -143,7 +143,7 @@ def prepare(
             decoder=preparation.decoder,
         ),
     )
-    _check_told(preparation, view=view, side=side)  # what is no image at all said so before
+    _check_known(preparation, view=view, side=side)  # what is no image at all said so before
     trail = Trail()
     record = recipe.prepare(
         pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
@@ -151,7 +151,7 @@ def prepare(
     return PreparedImage(path, pixels, record, trail.matrix, view, side)
 
 
-def _check_told(preparation: Preparation, *, view: str, side: str) -> None:
+def _check_known(preparation: Preparation, *, view: str, side: str) -> None:
     """Refuses an image the recipe would treat as another than the network learned from."""
     for step in language.parse(preparation.recipe):
         if step.name == "pectoral" and not view:

@@ -100,7 +100,7 @@ def find_directory(given: str | None) -> pathlib.Path:
 def open_records(
     directory: pathlib.Path, *, condition: str = "", skip_damaged: bool = False
 ) -> Records:
-    """Reads what a folder of records says of itself.
+    """Reads manifest and image rows of a folder of records, and checks its shards.
 
     Args:
         directory: the folder.

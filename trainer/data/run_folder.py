@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, and what it says of itself.
+"""The folder of a run: config.json and run.json, written and checked.
 
 config.json  every flag, the target taken and the fingerprint of the data
 run.json     what was trained on what, for the report
@@ -165,8 +165,8 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
     default = TrainingConfig().to_json()
     # flags at their default are left out, so that names outlive new flags
-    told = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    given = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
+    digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
     recipe = records.manifest["recipe"]
     mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
     return DEFAULT_ROOT / (

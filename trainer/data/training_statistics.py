@@ -1,12 +1,12 @@
-"""Is an image unlike those a network learned from? Answered from pixels as the network gets them.
+"""Out-of-distribution check: an image's pixels -> its distance from the training images.
 
 known = fit(measures, patients, native_sizes)   # of the training images
-finding = evaluate(known, measure(pixels), native_size)
+finding = compare(known, measure(pixels), native_size)
 
-Figures of each image (grey levels; detail at four scales) make a cloud; an image's distance from it
-is Mahalanobis's (On the generalised distance in statistics, Proc. Natl. Inst. Sci. India 2:49-55,
+Measures of each image (grey levels; detail at four scales) make a cloud; the distance of an image is
+Mahalanobis's (On the generalised distance in statistics, Proc. Natl. Inst. Sci. India 2:49-55,
 1936), with the covariance shrunk after Ledoit and Wolf (J. Multivariate Anal. 88:365-411, 2004).
-How far is too far is not left to a chi-square quantile, as figures of images are not normal: each
+How far is too far is not left to a chi-square quantile, as measures of images are not normal: each
 training image's distance is taken from a cloud fitted to other patients' images, and the limit is
 the conformal quantile of those distances (Bates et al., Testing for outliers with conformal
 p-values, Annals of Statistics 51:149-178, 2023), so that of images like the training images about
@@ -73,7 +73,7 @@ class Finding:
     Attributes:
         distance: from the cloud, in standard deviations; None if there is none.
         limit: largest distance of an image that is no news; None if there is none.
-        reasons: what is unlike, for people, with figures; empty for an image like the others.
+        reasons: what is unlike, for people, with numbers; empty for an image like the others.
     """
 
     distance: float | None
@@ -95,13 +95,13 @@ def write(directory: pathlib.Path, split: Split, size: ImageSize) -> None:
 
 
 def measure(pixels: np.ndarray) -> Floats:
-    """Takes the figures of one image.
+    """Measures grey levels and detail of one image.
 
     Args:
         pixels: [height, width, 1] uint16 as a record holds them.
 
     Returns:
-        [len(MEASURES)]: mean, standard deviation and shares in [0, 1]; for each of four octaves
+        [len(MEASURES)]: mean, standard deviation and fractions in [0, 1]; for each of four octaves
         the logarithm of the contrast, the root mean square of what a level of the Laplacian pyramid
         holds (Burt and Adelson, IEEE Trans. Communications 31:532-540, 1983). Images larger than
         512 pixels are shrunk to that first, so that a pixel means the same at all sizes.
@@ -111,14 +111,14 @@ def measure(pixels: np.ndarray) -> Floats:
     if scale < 1:
         stored = cv2.resize(stored, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     image = stored.astype(np.float32) / schema.FULL_SCALE
-    figures = [image.mean(), image.std(), (image < 0.01).mean(), (image > 0.99).mean()]
+    measures = [image.mean(), image.std(), (image < 0.01).mean(), (image > 0.99).mean()]
     for _ in range(_OCTAVES):
         coarse = cv2.pyrDown(image)
         fine = image - cv2.pyrUp(coarse, dstsize=image.shape[::-1])
         contrast = math.sqrt(float(np.mean(fine**2, dtype=np.float64)))
-        figures.append(math.log10(contrast + _SMALLEST_CONTRAST))
+        measures.append(math.log10(contrast + _SMALLEST_CONTRAST))
         image = coarse
-    return np.array(figures, np.float64)
+    return np.array(measures, np.float64)
 
 
 def fit(
@@ -132,7 +132,7 @@ def fit(
         native_sizes: (rows, columns) of each image before its recipe.
 
     Returns:
-        what `evaluate` needs, in JSON's types; under "cloud" a "not_defined_because" where there
+        what `compare` needs, in JSON's types; under "cloud" a "not_defined_because" where there
         are too few images or patients.
     """
     heights, widths = zip(*native_sizes, strict=True)
@@ -153,7 +153,7 @@ def fit(
         held_out[these] = _distances(_fit_cloud(measures[others]), measures[these])
     # conformal quantile: the ceil((n + 1)(1 - a))-th smallest of n, the largest where n is small
     rank = min(len(held_out), math.ceil((len(held_out) + 1) * (1 - FALSE_ALARMS)))
-    # where all are alike, not below what a scatter of no difference makes of normal figures
+    # where all are alike, not below what a scatter of no difference makes of normal measures
     least = math.sqrt(chi2.ppf(1 - FALSE_ALARMS, len(MEASURES)))
     cloud = _fit_cloud(measures)
     return {
@@ -207,27 +207,27 @@ def _compare_size(known: dict[str, Any], native_size: tuple[int, int]) -> list[s
 
 
 def _name_furthest(cloud: dict[str, Any], measured: Floats) -> str:
-    """Names the figures outside the training images' range, the two furthest, with the range."""
+    """Names the measures outside the training images' range, the two furthest, with the range."""
     low, high, scale = (np.array(cloud[key]) for key in ("low", "high", "scale"))
     beyond = np.maximum(low - measured, measured - high) / scale
     furthest = [place for place in np.argsort(-beyond)[:2] if beyond[place] > 0]
     if not furthest:
-        return "no figure alone, but how they go together"
+        return "no measure alone, but how they go together"
     return ", ".join(
         "{} {:.3g} (theirs {:.3g} to {:.3g})".format(
-            MEASURES[place], *(_readable(place, figures) for figures in (measured, low, high))
+            MEASURES[place], *(_readable(place, measures) for measures in (measured, low, high))
         )
         for place in furthest
     )
 
 
-def _readable(place: int, figures: Floats) -> float:
-    """Takes one figure, a contrast instead of its logarithm."""
-    return float(figures[place] if place < len(MEASURES) - _OCTAVES else 10 ** figures[place])
+def _readable(place: int, measures: Floats) -> float:
+    """Takes one measure, a contrast instead of its logarithm."""
+    return float(measures[place] if place < len(MEASURES) - _OCTAVES else 10 ** measures[place])
 
 
 def _fit_cloud(measures: Floats) -> dict[str, Floats]:
-    """Centre and scale of each figure, and the inverse of the scaled figures' covariance."""
+    """Centre and scale of each measure, and the inverse of the scaled measures' covariance."""
     centre = measures.mean(axis=0)
     scale = np.hypot(measures.std(axis=0), _NO_DIFFERENCE)
     shrunk = LedoitWolf(assume_centered=True).fit((measures - centre) / scale)

@@ -112,11 +112,11 @@ def write(
         ordinal=data.target.kind == "ordinal",
     )
     files.write_json(directory / "metrics.json", scores)
-    said = {
+    results = {
         "predicts_one_class": scores["predicts_one_class"],
         "test_time_augmentation": tta,
     }
-    files.write_json(directory / "run.json", {**described, **said})
+    files.write_json(directory / "run.json", {**described, **results})
 
 
 def _sum_up_time(

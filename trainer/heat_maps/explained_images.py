@@ -1,4 +1,4 @@
-"""The images that --mode=explain looks at: files, or images that the run was evaluated on."""
+"""The images to be explained: files, or images that the run was evaluated on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction
 
 SPLITS = {"test": "predictions.csv", "validation": "validation_predictions.csv"}
-"""What may be looked at, and what the run said of it."""
+"""Splits that can be explained, and the file of the run with their predictions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class TestedImages:
 def of_files(
     paths: Sequence[str], preparation: Preparation, bad: Callable[[str, UnusableImage], None]
 ) -> Iterator[ExplainedImage]:
-    """Prepares images one by one; `bad` is told of those that can't be used."""
+    """Prepares images one by one; `bad` is called with those that can't be used."""
     for path in paths:
         try:
             image = image_file.prepare(pathlib.Path(path), preparation)
@@ -101,7 +101,7 @@ def of_split(
             the order of the shards.
 
     Raises:
-        CallerError: the run did not say what it predicted of them.
+        CallerError: the run holds no predictions of them.
     """
     if not worst:
         yield from _stream(evaluated)
@@ -132,7 +132,7 @@ def on_originals(
         evaluated: what they are images of.
         preparation: how they became records.
         data_dir: folder of the images, as the conversion had it.
-        bad: told of images that can't be used.
+        bad: called with images that can't be used.
     """
     rows = {row["image_id"]: row for row in evaluated.split.images}
     for image in shown:

@@ -1,4 +1,4 @@
-"""What the channels of one layer make of an image: a grid of small pictures."""
+"""Feature maps: the channels of one layer for an image -> a grid of small pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COLUMNS = 8
 
 
 def watch(model: keras.Model, layer: str) -> keras.Model:
-    """Builds a network that answers with a layer of another one, or of its base.
+    """Builds a network whose output is a layer of another one, or of its base.
 
     Args:
         model: [batch, height, width, 1] uint16 -> probabilities.
@@ -78,6 +78,8 @@ def draw(path: pathlib.Path, values: NDArray[np.float32], *, title: str) -> None
     for axes in figure.axes:
         axes.set_axis_off()
     dead = int((spread == 0).sum())
-    told = f"{len(shown)} of {count} channels" + (f", {dead} the same everywhere" if dead else "")
-    figure.suptitle(f"{title}: {told}", fontsize=8, parse_math=False)
+    caption = f"{len(shown)} of {count} channels" + (
+        f", {dead} the same everywhere" if dead else ""
+    )
+    figure.suptitle(f"{title}: {caption}", fontsize=8, parse_math=False)
     overlay.save(figure, path)

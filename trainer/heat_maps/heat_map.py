@@ -1,4 +1,4 @@
-"""What a network looked at: maps of the evidence in an image for the class it is asked about.
+"""Saliency: network and images -> class activation maps (Grad-CAM, HiResCAM).
 
 mapper = HeatMapper(model, "binary", method="gradcam")
 heat = mapper.draw(images)
@@ -72,7 +72,7 @@ class HeatMapper:
 
         Args:
             batch: [images, height, width, 1] uint16, as records hold them.
-            labels: the class asked about, by image. None: `default_labels`.
+            labels: the class explained, by image. None: `default_labels`.
 
         Returns:
             [images, height, width] float32: 1 where the evidence is strongest, 0 where there is
@@ -95,8 +95,8 @@ class HeatMapper:
             tape.watch(seen)  # a frozen base has no variable that is watched
             *stages, values = self._rest(seen, training=False)
             logits = tf.cast(values, tf.float32) @ self._last.kernel + self._last.bias
-            asked = default_labels(logits.numpy(), self._kind) if labels is None else labels
-            scores = _SLOPES * _scores(logits, self._kind, asked)
+            explained = default_labels(logits.numpy(), self._kind) if labels is None else labels
+            scores = _SLOPES * _scores(logits, self._kind, explained)
         gradients = tape.gradient(scores, stages)
         rules = {"gradcam": _grad_cam, "hirescam": _hi_res_cam}
         return [
@@ -105,31 +105,31 @@ class HeatMapper:
         ]
 
 
-def default_labels(answers: NDArray[np.floating], kind: str) -> list[int]:
-    """Says which class each image is asked about where nobody says.
+def default_labels(outputs: NDArray[np.floating], kind: str) -> list[int]:
+    """Chooses the class that is explained of each image where none is given.
 
     The second of two; of more, what the network calls the image; of grades the same, but the second
     where it calls the lowest.
 
     Args:
-        answers: [images, outputs] of the network, logits or probabilities less 0.5.
+        outputs: [images, outputs] of the network, logits or probabilities less 0.5.
         kind: of the target.
     """
     if kind == "classes":
-        return answers.argmax(axis=1).tolist()
+        return outputs.argmax(axis=1).tolist()
     # as `outputs.ordinal_accuracy` scans the questions; a binary target has one
-    called = np.cumprod(answers > 0, axis=1).sum(axis=1)
+    called = np.cumprod(outputs > 0, axis=1).sum(axis=1)
     return np.maximum(called, 1).tolist()
 
 
 def _scores(logits: tf.Tensor, kind: str, labels: Sequence[int]) -> tf.Tensor:
     """Takes the logit explained of each image, [images]."""
-    asked = tf.constant(labels, tf.int64)
+    explained = tf.constant(labels, tf.int64)
     if kind == "classes":
-        return tf.gather(logits, asked, axis=1, batch_dims=1)
+        return tf.gather(logits, explained, axis=1, batch_dims=1)
     # question k asks whether the label is above k: P(label > k), one question if binary
-    above = tf.gather(logits, tf.maximum(asked - 1, 0), axis=1, batch_dims=1)
-    return tf.where(asked > 0, above, -above)
+    above = tf.gather(logits, tf.maximum(explained - 1, 0), axis=1, batch_dims=1)
+    return tf.where(explained > 0, above, -above)
 
 
 def _grad_cam(values: Heat, slopes: Heat) -> Heat:

@@ -102,9 +102,9 @@ def _holds(region: NDArray[np.bool_], row: float, column: float) -> bool:
 
 
 def score(plays: Sequence[Play], names: Sequence[str]) -> dict[str, Any]:
-    """Sums up a game: over the images that show what they are asked about, and those of each class.
+    """Sums up a game: over the images that show the class explained, and those of each class.
 
-    Images of the lowest class are asked about the second, which they do not show: they count in
+    Of images of the lowest class the second is explained, which they do not show: they count in
     `labels` alone.
 
     Args:
@@ -126,7 +126,7 @@ def score(plays: Sequence[Play], names: Sequence[str]) -> dict[str, Any]:
 
 
 def _rates(plays: Sequence[Play]) -> dict[str, Any]:
-    figures = {
+    values = {
         "hit_rate": [play.hit for play in plays],
         "chance": [play.chance for play in plays],
         "middle": [play.middle for play in plays],
@@ -137,12 +137,12 @@ def _rates(plays: Sequence[Play]) -> dict[str, Any]:
         "images": len(plays),
         "patients": len(set(patients)),
         "empty_maps": sum(play.empty for play in plays),
-        **{name: _mean(np.array(values, float), patients) for name, values in figures.items()},
+        **{name: _mean(np.array(of_name, float), patients) for name, of_name in values.items()},
     }
 
 
 def _mean(values: intervals.Floats, patients: NDArray[np.str_]) -> dict[str, Any]:
-    """Means over images, with the interval of whole patients drawn again."""
+    """Means over images, with the interval of whole patients resampled."""
     if not len(values):
         return intervals.undefined("no image of this kind has a lesion whose place is known")
     if len(set(values)) == 1:
@@ -180,7 +180,7 @@ def play(
         evaluated: the images.
         preparation: how they became records.
         data_dir: folder of the images, as the conversion had it.
-        bad: told of images that can't be used.
+        bad: called with images that can't be used.
 
     Returns:
         content of pointing.json, see `score`.
@@ -246,12 +246,12 @@ def _line(name: str, rates: dict[str, Any]) -> str:
     empty = f", {rates['empty_maps']} without any evidence" if rates["empty_maps"] else ""
     return (
         f"  {name} ({rates['images']} of {rates['patients']} patients{empty}): "
-        f"{_figure(rates['hit_rate'])}; any place of the breast {rates['chance']['value']:.2f}, "
+        f"{_format(rates['hit_rate'])}; any place of the breast {rates['chance']['value']:.2f}, "
         f"its middle {rates['middle']['value']:.2f}"
     )
 
 
-def _figure(figure: dict[str, Any]) -> str:
-    if figure["low"] is None:
-        return f"{figure['value']:.2f} (no interval, {figure['interval_not_defined_because']})"
-    return f"{figure['value']:.2f} (95 % {figure['low']:.2f} to {figure['high']:.2f})"
+def _format(metric: dict[str, Any]) -> str:
+    if metric["low"] is None:
+        return f"{metric['value']:.2f} (no interval, {metric['interval_not_defined_because']})"
+    return f"{metric['value']:.2f} (95 % {metric['low']:.2f} to {metric['high']:.2f})"

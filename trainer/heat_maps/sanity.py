@@ -32,7 +32,7 @@ def check(
 ) -> dict[str, Any]:
     """Randomises a network step by step and compares its maps; its weights are restored.
 
-    The class asked about is that of the trained network throughout. Weights are dealt anew within
+    The class explained is that of the trained network throughout. Weights are permuted within
     each array, so that a step changes what was learned and not how large values are.
 
     Args:

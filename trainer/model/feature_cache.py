@@ -1,8 +1,8 @@
 """Phase 1 without running the frozen base every epoch: its features of each image, kept in files.
 
-A frozen base that stands at the front of the network, and draws nothing, makes the same of an image
-every time. It runs once an image, and its features take the place of the pixels in copies of the
-shards: same records, same order, same pipeline, so that the head sees image after image what it
+A frozen base that stands at the front of the network, and has no randomness, makes the same of an
+image every time. It runs once an image, and its features take the place of the pixels in copies of
+the shards: same records, same order, same pipeline, so that the head sees image after image what it
 would have seen. The copies lie in a folder named for the weights and images they come from; runs
 that share them, such as the folds of a cross-validation, share the folder.
 """
@@ -169,17 +169,17 @@ def _check_room(
     one = math.prod(features.shape) * tf.as_dtype(features.dtype).size + _ROW_BYTES
     shards = records.manifest["shards"]
     images = sum(shards[pathlib.Path(shard).name]["records"] for shard in missing)
-    said = f"features of {images} images take {images * one / 1e9:.3g} GB"
+    needed = f"features of {images} images take {images * one / 1e9:.3g} GB"
     held = _sum_files(root)
     if held + images * one > features.limit_gb * 1e9:
         raise NotCacheable(
-            f"{said}, {root} holds {held / 1e9:.3g} GB, and --feature_gb="
+            f"{needed}, {root} holds {held / 1e9:.3g} GB, and --feature_gb="
             f"{features.limit_gb:g}; allow more, or remove what is old"
         )
     free = shutil.disk_usage(next(path for path in root.absolute().parents if path.is_dir())).free
     if images * one > free:
         raise NotCacheable(
-            f"{said}, {free / 1e9:.3g} GB are free at {root}; name a disk with --feature_dir"
+            f"{needed}, {free / 1e9:.3g} GB are free at {root}; name a disk with --feature_dir"
         )
 
 

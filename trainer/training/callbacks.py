@@ -66,6 +66,6 @@ class Deadline(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Ends training where the time is up."""
-        self.over = strategy.any_says(self._devices, said=time.monotonic() >= self._end)
+        self.over = strategy.any_worker(self._devices, here=time.monotonic() >= self._end)
         if self.over:
             self.model.stop_training = True

@@ -188,7 +188,7 @@ def read_history(path: pathlib.Path) -> list[dict[str, str]]:
 
 
 def read_values(path: pathlib.Path, monitor: Monitor, *, phase: int) -> dict[int, float]:
-    """Reads what the monitor said after each epoch of a phase."""
+    """Reads the monitored value after each epoch of a phase."""
     return {
         int(row["epoch"]): float(row[monitor.name])
         for row in read_history(path)

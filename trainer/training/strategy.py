@@ -1,4 +1,4 @@
-"""Which devices train: flag value -> tf.distribute strategy, and what Keras must be told for it.
+"""Flag value -> tf.distribute strategy, and what makes Keras's fit work with it.
 
 A batch is split among the devices; its loss and gradient are those one device would have.
 """
@@ -42,22 +42,22 @@ def is_chief(devices: tf.distribute.Strategy) -> bool:
 
 def wait_for_all(devices: tf.distribute.Strategy) -> None:
     """Waits until every worker has come here."""
-    any_says(devices, said=False)
+    any_worker(devices, here=False)
 
 
-def any_says(devices: tf.distribute.Strategy, *, said: bool) -> bool:
-    """Says whether any worker says so; waits until every worker has come here."""
+def any_worker(devices: tf.distribute.Strategy, *, here: bool) -> bool:
+    """Whether a condition holds on any worker; waits until every worker has come here."""
     if not _has_workers(devices):
-        return said
+        return here
 
     @tf.function
     def count() -> tf.Tensor:
-        here = devices.run(lambda: tf.constant([1.0, float(said)]))
-        return devices.reduce(tf.distribute.ReduceOp.SUM, here, axis=None)
+        counted = devices.run(lambda: tf.constant([1.0, float(here)]))
+        return devices.reduce(tf.distribute.ReduceOp.SUM, counted, axis=None)
 
-    came, say = count().numpy()
+    came, holding = count().numpy()
     assert came == devices.num_replicas_in_sync
-    return bool(say)
+    return bool(holding)
 
 
 def distribute(batches: tf.data.Dataset) -> tf.data.Dataset:
@@ -99,7 +99,7 @@ def prepare(model: keras.Model, devices: tf.distribute.Strategy, batch: Any) -> 
     """Makes Keras's fit work on several devices and machines.
 
     Keras 3.15 averages a first batch over the devices to learn its shape, which fails where it does
-    not divide evenly and on several machines; so shapes are told here. On several machines it
+    not divide evenly and on several machines; so shapes are set here. On several machines it
     reduces the scalars a step returns along an axis, so they are made vectors.
 
     Args:

@@ -95,7 +95,7 @@ def measure(history: pathlib.Path, *, images: int) -> dict[str, float | None]:
 
 
 def describe(throughput: dict[str, float | None]) -> str:
-    """Says the throughput of a run in one line."""
+    """Formats the throughput of a run as one line."""
     waiting = throughput["waiting_percent"]
     return (
         f"training: {throughput['images_per_second']} images/s, "
