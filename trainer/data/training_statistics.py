@@ -3,7 +3,7 @@
 known = fit(measures, patients, native_sizes)   # of the training images
 finding = compare(known, measure(pixels), native_size)
 
-Measures of each image (grey levels; detail at four scales) make a cloud; the distance of an image is
+Measures of each image (grey levels; detail at four scales) make a cloud; that of an image is
 Mahalanobis's (On the generalised distance in statistics, Proc. Natl. Inst. Sci. India 2:49-55,
 1936), with the covariance shrunk after Ledoit and Wolf (J. Multivariate Anal. 88:365-411, 2004).
 How far is too far is not left to a chi-square quantile, as measures of images are not normal: each
