@@ -12,18 +12,9 @@ import pytest
 from absl import flags
 
 from flags import fields
+from tests import make
 
 ROOT = pathlib.Path(__file__).parents[1]
-
-
-def _load(name: str):
-    """Loads a helper module that lies beside this file (importlib mode leaves sys.path alone)."""
-    spec = importlib.util.spec_from_file_location(
-        name, pathlib.Path(__file__).with_name(f"{name}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def pytest_addoption(parser):
@@ -42,6 +33,15 @@ def shared_data() -> pathlib.Path:
     folder = pathlib.Path(os.environ.get("MAMMOGRAM_DATA", ROOT.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data in {folder}; MAMMOGRAM_DATA names another folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_cases() -> pathlib.Path:
+    """Real full-size images, which are no part of the repository."""
+    folder = pathlib.Path(os.environ.get("MAMMOGRAM_CASES", ROOT.parent / "shared" / "cases"))
+    if not folder.is_dir():
+        pytest.skip(f"no real images in {folder}; MAMMOGRAM_CASES names another folder")
     return folder
 
 
@@ -73,26 +73,20 @@ def cbis_images() -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def make_dicom() -> Callable[..., bytes]:
-    """`make_dicom(pixels, **how)`, see dicom_factory.py."""
-    return _load("dicom_factory").make_dicom
+    """`make_dicom(pixels, **how)`, see make.py."""
+    return make.dicom
 
 
 @pytest.fixture(scope="session")
 def write_dicom() -> Callable[..., pathlib.Path]:
-    """`write_dicom(path, pixels, **how)`, see dicom_factory.py."""
-    return _load("dicom_factory").write_dicom
+    """`write_dicom(path, pixels, **how)`, see make.py."""
+    return make.write_dicom
 
 
 @pytest.fixture(scope="session")
-def make_records() -> Callable[..., object]:
-    """`make_records(root, **how)`, see records_factory.py."""
-    return _load("records_factory").make_records
-
-
-@pytest.fixture(scope="session")
-def made_records(make_records, tmp_path_factory: pytest.TempPathFactory):
+def made_records(tmp_path_factory: pytest.TempPathFactory) -> make.Records:
     """A conversion of 60 images, for reading only."""
-    return make_records(tmp_path_factory.mktemp("records"))
+    return make.records(tmp_path_factory.mktemp("records"))
 
 
 @pytest.fixture

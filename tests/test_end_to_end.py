@@ -1,21 +1,14 @@
 """The whole way in an empty folder, with nothing but what a newcomer types."""
 
 import json
-import os
 import pathlib
 import subprocess
-import sys
+
+from tests import make
 
 
 def run(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
-    done = subprocess.run(
-        [sys.executable, "-m", *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[1])},
-    )
+    done = make.program(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stderr
     return done
 

@@ -18,6 +18,7 @@ from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
 from records import files
 from records.errors import CallerError
+from tests import make
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = 24
@@ -42,13 +43,7 @@ def start(data_dir, output_dir, *more: str) -> subprocess.Popen:
         "--images_per_shard=2",
         *more,
     ]
-    return subprocess.Popen(
-        [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=ENVIRONMENT,
-    )
+    return make.start("beam_jobs.tfrecords", *arguments, env=ENVIRONMENT)
 
 
 def convert(data_dir, output_dir, *more: str) -> str:

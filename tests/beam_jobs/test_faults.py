@@ -1,7 +1,6 @@
 """What a night does to a job: kills, full disks, images that vanish or change, a second job."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -22,6 +21,7 @@ from beam_jobs import shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from records.image_size import ImageSize
+from tests import make
 
 ROOT = pathlib.Path(__file__).parents[2]
 IMAGES = 60
@@ -56,14 +56,7 @@ def arguments(data_dir, output_dir, *more: str) -> list[str]:
 
 
 def start(*words: str, **how) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "beam_jobs.tfrecords", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        **how,
-    )
+    return make.start("beam_jobs.tfrecords", *words, **how)
 
 
 def convert(*words: str, **how) -> tuple[int, str]:
@@ -74,14 +67,6 @@ def convert(*words: str, **how) -> tuple[int, str]:
 
 def records(output_dir: pathlib.Path) -> pathlib.Path:
     return output_dir / "mini_mias" / str(SIZE) / "paper"
-
-
-def fingerprints(directory: pathlib.Path) -> dict[str, str]:
-    return {
-        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
 
 
 def finished(directory: pathlib.Path) -> dict[str, int]:
@@ -155,7 +140,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(images, whole, tmp_path):
             after = finished(output)
             assert before.items() <= after.items(), "a finished shard was written again"
             if code == 0:  # it was faster than the kill: begin anew
-                assert fingerprints(output) == fingerprints(whole)
+                assert make.fingerprints(output) == make.fingerprints(whole)
                 for path in sorted(output.rglob("*"), reverse=True):
                     path.unlink() if path.is_file() else path.rmdir()
                 continue
@@ -167,7 +152,7 @@ def test_twenty_kills_at_random_moments_change_no_byte(images, whole, tmp_path):
         assert longest_redone <= 2, "more shards were on the way than there are workers"
         assert run(None) == 0
         nursery.stdin.close()
-    assert fingerprints(output) == fingerprints(whole)
+    assert make.fingerprints(output) == make.fingerprints(whole)
 
 
 def small_disk(limit: int) -> Callable[[], None]:
@@ -190,7 +175,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_later(images, whole, tmp_pa
     assert "finished shards are kept" in line
     assert not [path.name for path in records(tmp_path).iterdir() if "tfrecord" in path.name]
     assert convert(*arguments(images, tmp_path))[0] == 0
-    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+    assert make.fingerprints(records(tmp_path)) == make.fingerprints(whole)
 
 
 def test_no_manifest_outlives_its_shards_and_a_damaged_ledger_is_made_anew(images, whole, tmp_path):
@@ -201,7 +186,7 @@ def test_no_manifest_outlives_its_shards_and_a_damaged_ledger_is_made_anew(image
     assert code == 2, said
     assert not (records(tmp_path) / "manifest.json").exists()
     assert convert(*arguments(images, tmp_path))[0] == 0
-    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+    assert make.fingerprints(records(tmp_path)) == make.fingerprints(whole)
 
 
 def test_two_jobs_do_not_write_to_one_folder(images, whole, tmp_path):
@@ -212,18 +197,18 @@ def test_two_jobs_do_not_write_to_one_folder(images, whole, tmp_path):
         try:
             while "T (stopped)" not in pathlib.Path(f"/proc/{first.pid}/status").read_text():
                 time.sleep(0.002)  # a thread in a system call ends it first
-            before = fingerprints(records(tmp_path))
+            before = make.fingerprints(records(tmp_path))
             code, said = convert(*arguments(images, tmp_path))
             assert first.poll() is None
             assert code == 2
             assert "error: " in said
             assert "is being written by another job; wait for it" in said
-            assert fingerprints(records(tmp_path)) == before
+            assert make.fingerprints(records(tmp_path)) == before
         finally:
             first.send_signal(signal.SIGCONT)  # or leaving the block would wait for ever
         said, _ = first.communicate(timeout=100)
         assert first.returncode == 0, said
-    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+    assert make.fingerprints(records(tmp_path)) == make.fingerprints(whole)
 
 
 @pytest.mark.slow
@@ -239,7 +224,7 @@ def test_a_worker_process_that_dies_ends_the_job_and_it_goes_on_later(images, wh
     assert job.returncode == 2, said
     assert "a worker died; mend that" in said
     assert convert(*arguments(images, tmp_path))[0] == 0
-    assert fingerprints(records(tmp_path)) == fingerprints(whole)
+    assert make.fingerprints(records(tmp_path)) == make.fingerprints(whole)
 
 
 def children_of(parent: int) -> list[int]:

@@ -17,6 +17,7 @@ from beam_jobs import pseudonyms
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
 from records.errors import CallerError
+from tests import make
 
 ROOT = pathlib.Path(__file__).parents[2]
 # each value is found by its first word, in whatever encoding
@@ -83,15 +84,11 @@ def images(tmp_path_factory):
 
 
 def convert(images, output_dir, *more: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "beam_jobs.tfrecords", "--dataset=phantom"),
-            *(f"--data_dir={images}", f"--output_dir={output_dir}", "--sizes=96x64"),
-            *("--phantom_images=24", "--phantom_size=2056x640", "--recipe=plain", *more),
-        ],
-        check=False,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    return make.program(
+        *("beam_jobs.tfrecords", "--dataset=phantom", f"--data_dir={images}"),
+        *(f"--output_dir={output_dir}", "--sizes=96x64", "--phantom_images=24"),
+        *("--phantom_size=2056x640", "--recipe=plain", *more),
+        text=False,
     )
 
 

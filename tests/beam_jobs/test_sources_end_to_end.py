@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
-import os
 import pathlib
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -18,27 +15,20 @@ from pydicom.dataset import Dataset
 
 from flags import datasets, targets
 from records.errors import CallerError
+from tests import make
 from trainer.data import dataset, records_folder
 
 
 def convert(dataset: str, data: pathlib.Path, out: pathlib.Path, *more: str):
-    return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "beam_jobs.tfrecords",
-            f"--dataset={dataset}",
-            f"--data_dir={data}",
-            f"--output_dir={out}",
-            "--sizes=16x8",
-            "--recipe=plain",
-            "--folds=2",
-            *more,
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
+    return make.program(
+        "beam_jobs.tfrecords",
+        f"--dataset={dataset}",
+        f"--data_dir={data}",
+        f"--output_dir={out}",
+        "--sizes=16x8",
+        "--recipe=plain",
+        "--folds=2",
+        *more,
     )
 
 

@@ -8,7 +8,6 @@ import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 import numpy as np
@@ -18,19 +17,13 @@ from beam_jobs.imaging import decode, recipe
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
 from records.image_size import ImageSize
+from tests import make
 
 SIZE = ImageSize(96, 64)
 
 
 def convert(*arguments: object, cwd: pathlib.Path | None = None) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "beam_jobs.tfrecords", *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
-    )
+    return make.program("beam_jobs.tfrecords", *arguments, cwd=cwd)
 
 
 def options(data_dir: pathlib.Path, output_dir: pathlib.Path, *more: str) -> list[str]:
@@ -44,25 +37,6 @@ def options(data_dir: pathlib.Path, output_dir: pathlib.Path, *more: str) -> lis
         "--images_per_shard=2",
         *more,
     ]
-
-
-def fingerprints(directory: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of every file of a folder of records, by name."""
-    return {
-        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(directory.rglob("*"))
-        if path.is_file()
-    }
-
-
-def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
-    """A caller's mistake: one line that has the words, exit code 2."""
-    lines = [line for line in run.stderr.splitlines() if line.startswith("error: ")]
-    assert run.returncode == 2, run.stderr
-    assert "Traceback" not in run.stderr
-    assert len(lines) == 1, run.stderr
-    for word in words:
-        assert word in lines[0]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +129,7 @@ def test_no_patient_stands_in_two_splits(converted):
 def test_workers_do_not_change_a_byte(converted, images, tmp_path):
     run = convert(*options(images, tmp_path, "--recipe=plain", "--direct_num_workers=1"))
     assert run.returncode == 0, run.stderr
-    assert fingerprints(tmp_path / "phantom" / str(SIZE) / "plain") == fingerprints(
+    assert make.fingerprints(tmp_path / "phantom" / str(SIZE) / "plain") == make.fingerprints(
         converted / "plain"
     )
 
@@ -163,11 +137,7 @@ def test_workers_do_not_change_a_byte(converted, images, tmp_path):
 @pytest.mark.parametrize("wait", [1, 3, 6], ids="after {} shards".format)
 def test_a_killed_job_goes_on_and_ends_byte_identical(converted, images, tmp_path, wait):
     arguments = options(images, tmp_path, "--recipe=plain", "--direct_num_workers=1")
-    child = subprocess.Popen(
-        [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-    )
+    child = make.start("beam_jobs.tfrecords", *arguments, stdout=subprocess.DEVNULL)
     output = tmp_path / "phantom" / str(SIZE) / "plain"
     while child.poll() is None and len(list(output.glob("*.tfrecord-*"))) < wait:
         time.sleep(0.002)
@@ -179,7 +149,7 @@ def test_a_killed_job_goes_on_and_ends_byte_identical(converted, images, tmp_pat
     assert not (output / "manifest.json").exists()
     run = convert(*arguments)
     assert run.returncode == 0, run.stderr
-    assert fingerprints(output) == fingerprints(converted / "plain")
+    assert make.fingerprints(output) == make.fingerprints(converted / "plain")
     for name in ledgers:  # what was done was not done again
         assert (output / name).stat().st_mtime_ns == finished[name]
 
@@ -196,11 +166,11 @@ def test_another_configuration_is_refused_and_overwrite_replaces(converted, imag
     output_dir = tmp_path / "out"
     shutil.copytree(converted.parents[1], output_dir)
     record = output_dir / "phantom" / str(SIZE) / "plain"
-    before = fingerprints(record)
+    before = make.fingerprints(record)
     changed = options(images, output_dir, "--recipe=plain", "--folds=3")
-    assert_one_line(convert(*changed), "made with other images, folds;", "--overwrite")
+    make.one_line(convert(*changed), "made with other images, folds;", "--overwrite", alone=False)
     assert convert(*changed, "--overwrite", "--dry_run").returncode == 0
-    assert fingerprints(record) == before
+    assert make.fingerprints(record) == before
     run = convert(*changed, "--overwrite")
     assert run.returncode == 0, run.stderr
     assert json.loads((record / "manifest.json").read_text())["folds"] == 3
@@ -270,11 +240,8 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(images, tmp_path
     # a dear recipe, or the job could end before the signal comes
     recipe = "--recipe=best_practice"
     arguments = options(images, tmp_path, recipe, "--direct_num_workers=1")
-    child = subprocess.Popen(
-        [sys.executable, "-m", "beam_jobs.tfrecords", *arguments],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        text=True,
+    child = make.start(
+        "beam_jobs.tfrecords", *arguments, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     work = tmp_path / "phantom" / str(SIZE) / "best_practice" / ".shards"
     while child.poll() is None and not list(work.glob("*.tfrecord-*.tmp")):  # a shard begun
@@ -290,9 +257,9 @@ def test_ctrl_c_ends_with_one_line_and_the_same_command_goes_on(images, tmp_path
 def test_an_output_that_cannot_be_written_is_one_line(images, tmp_path):
     (tmp_path / "file").write_text("")
     run = convert(*options(images, tmp_path / "file" / "below"))
-    assert_one_line(run, "can't be written", "is no folder that you may write to")
+    make.one_line(run, "can't be written", "is no folder that you may write to", alone=False)
     # root may write there by its rights, and still can't
-    assert_one_line(convert(*options(images, pathlib.Path("/proc/x"))), "/proc")
+    make.one_line(convert(*options(images, pathlib.Path("/proc/x"))), "/proc", alone=False)
 
 
 @pytest.mark.parametrize(
@@ -319,15 +286,15 @@ def test_an_output_that_cannot_be_written_is_one_line(images, tmp_path):
 )
 def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
     run = convert(f"--output_dir={tmp_path / 'out'}", *arguments, cwd=tmp_path)
-    assert_one_line(run, *words)
+    make.one_line(run, *words, alone=False)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_tables_of_another_data_set_are_refused(images, tmp_path):
     run = convert("--dataset=cbis_ddsm", f"--data_dir={images}", f"--output_dir={tmp_path}")
-    assert_one_line(run, "PHANTOM_", "another --dataset")
+    make.one_line(run, "PHANTOM_", "another --dataset", alone=False)
     run = convert("--dataset=mini_mias", f"--data_dir={images}", f"--output_dir={tmp_path}")
-    assert_one_line(run, "0 files named Info.txt")
+    make.one_line(run, "0 files named Info.txt", alone=False)
 
 
 def test_tables_without_images_are_refused_but_can_be_planned(official_tables, tmp_path):
@@ -337,7 +304,9 @@ def test_tables_without_images_are_refused_but_can_be_planned(official_tables, t
         f"--output_dir={tmp_path}",
         "--sizes=2048x1376",
     ]
-    assert_one_line(convert(*arguments), "none of the 2997 images listed was found", "--dry_run")
+    make.one_line(
+        convert(*arguments), "none of the 2997 images listed was found", "--dry_run", alone=False
+    )
     run = convert(*arguments, "--dry_run")
     assert run.returncode == 0, run.stderr
     output = tmp_path / "cbis_ddsm" / "2048x1376" / "paper"
@@ -375,7 +344,7 @@ def test_leaks_can_stop_the_job(official_tables, tmp_path):
         "--leak_policy=fail",
         "--dry_run",
     )
-    assert_one_line(run, "31 patients stand in both official sets")
+    make.one_line(run, "31 patients stand in both official sets", alone=False)
 
 
 def test_the_eight_real_images(official_tables, cbis_images, tmp_path):
@@ -438,8 +407,8 @@ def test_a_list_of_steps(images, tmp_path):
         image = decode.read_image(images / row["path"], options=decode.Options(max_pixels=10**8))
         wanted = recipe.prepare(image, text, SIZE, view=row["view"], side=row["side"])
         np.testing.assert_array_equal(example["image"], wanted)
-    before = fingerprints(folder / name)
+    before = make.fingerprints(folder / name)
     other = text.replace("pectoral,crop", "pectoral, crop : margin=0.010").replace(":pad", "")
     run = convert(*options(images, tmp_path, f"--recipe={other}"))
     assert run.returncode == 0, run.stderr
-    assert fingerprints(folder / name) == before
+    assert make.fingerprints(folder / name) == before

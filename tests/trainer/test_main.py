@@ -2,11 +2,9 @@
 
 import dataclasses
 import json
-import os
 import pathlib
 import shutil
 import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -15,29 +13,13 @@ import pytest
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
-from tests.trainer.conftest import convert, edit_manifest, make_images
+from tests import make
 from trainer import __main__ as program
 from trainer.commands import train
 
 
 def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "trainer", *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2])},
-    )
-
-
-def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
-    lines = run.stderr.strip().splitlines()
-    assert run.returncode == 2, run.stderr
-    assert len(lines) == 1, run.stderr
-    assert lines[0].startswith("error: ")
-    for word in words:
-        assert word in lines[0]
+    return make.program("trainer", *arguments, cwd=cwd)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +45,7 @@ def assert_one_line(run: subprocess.CompletedProcess, *words: str) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
-    assert_one_line(run_trainer(*arguments, cwd=tmp_path), *words)
+    make.one_line(run_trainer(*arguments, cwd=tmp_path), *words)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -83,7 +65,7 @@ def test_a_folder_without_records(tmp_path, monkeypatch, directory, message):
 
 def test_another_schema_version(records_dir, tmp_path):
     copy = shutil.copytree(records_dir, tmp_path / "copy")
-    edit_manifest(copy, schema_version="0.9.0")
+    make.edit_json(copy / "manifest.json", schema_version="0.9.0")
     run = tmp_path / "run"
     with pytest.raises(
         CallerError, match=r"copy has schema version 0.9.0, .*convert the images ag"
@@ -107,18 +89,11 @@ def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
         "--phase1_epochs=1",
     ]
     arguments += ["--phase2_epochs=0", f"--run_dir={tmp_path / 'run'}"]
-    environment = {**os.environ, **offline, "KERAS_HOME": str(tmp_path / "keras")}
-    environment["PYTHONPATH"] = str(pathlib.Path(__file__).parents[2])
+    environment = {**offline, "KERAS_HOME": str(tmp_path / "keras")}
 
     def run(weights: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, "-m", "trainer", *arguments, f"--weights={weights}"],
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environment,
-        )
+        weights = f"--weights={weights}"
+        return make.program("trainer", *arguments, weights, cwd=tmp_path, env=environment)
 
     refused = run("imagenet")
     assert refused.returncode == 2
@@ -174,7 +149,7 @@ def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_p
     small |= {"phase1_epochs": 1, "phase2_epochs": 0}
     run = tmp_path / "run"
     train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run), **small))
-    edit_manifest(copy, data_fingerprint="of others")
+    make.edit_json(copy / "manifest.json", data_fingerprint="of others")
     again = TrainingConfig(mode="evaluate", run_dir=str(run))
     with pytest.raises(CallerError, match=r"holds other records than .*run learned from, its test"):
         program._evaluate(again)
@@ -202,14 +177,7 @@ def assert_last_line(run: subprocess.CompletedProcess, words: str) -> None:
 @pytest.mark.slow
 def test_a_deterministic_run_is_repeated_to_the_last_bit(tmp_path):
     """At a size and depth where TensorFlow's own deterministic mode is not enough on a CPU."""
-    records = convert(
-        tmp_path,
-        make_images(20),
-        size=ImageSize(448, 256),
-        split_policy="official",
-        folds=4,
-        test_fraction=0.2,
-    )
+    records = make.convert(tmp_path, make.images(20), size=ImageSize(448, 256))
     given = ["--deterministic", "--alpha=0.35", "--weights=random", "--batch_size=8"]
     given += ["--phase1_epochs=0", "--phase2_epochs=1", "--phase2_learning_rate=1e-3"]
     weights = []

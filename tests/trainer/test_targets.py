@@ -15,15 +15,16 @@ from sklearn import metrics as reference
 from flags.targets import TARGETS
 from flags.training import TrainingConfig
 from records.errors import CallerError
+from tests import make
 from trainer.commands import summary, train
 from trainer.data import dataset, input_pipeline, records_folder
 from trainer.metrics import compute, predictions
 
 
 @pytest.fixture(scope="module")
-def folder(make_records, tmp_path_factory) -> pathlib.Path:
+def folder(tmp_path_factory) -> pathlib.Path:
     """60 images less a rejected, a missing and an excluded one; pathologies, densities, grades."""
-    return make_records(tmp_path_factory.mktemp("targets"), size="40x32").directory
+    return make.records(tmp_path_factory.mktemp("targets"), size="40x32").directory
 
 
 @pytest.fixture(scope="module")

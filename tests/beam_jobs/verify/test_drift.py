@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from beam_jobs.verify import __main__, drift
+from tests import make
 
 
 def test_fractions_by_hand():
@@ -35,8 +36,8 @@ def test_intensities_by_hand():
     assert drift.compare_intensities([1, 0], [0, 1]) == pytest.approx(1)
 
 
-def test_two_data_sets(made_records, make_records, tmp_path, capsys):
-    darker = make_records(tmp_path, count=40, darker=120)
+def test_two_data_sets(made_records, tmp_path, capsys):
+    darker = make.records(tmp_path, count=40, darker=120)
     assert __main__._compare(made_records.directory, darker.directory) == 0
     lines = capsys.readouterr().out.splitlines()
     assert next(line for line in lines if "intensity" in line).endswith("DRIFTED")

@@ -13,6 +13,7 @@ import pytest
 from beam_jobs.verify import __main__, shard_checks
 from beam_jobs.verify.folder_checks import find_folders, open_folder
 from records.errors import CallerError
+from tests import make
 
 
 def flip(path, position):
@@ -294,10 +295,8 @@ def test_every_flipped_byte_is_found(made_records, tmp_path):
         ({"leak_policy": "drop_from_train"}, 2, "all is well"),
     ],
 )
-def test_policies_that_let_patients_through(  # noqa: PLR0917
-    policies, leaked, line, make_records, tmp_path, capsys
-):
-    made = make_records(tmp_path, leaked=leaked, **policies)
+def test_policies_that_let_patients_through(policies, leaked, line, tmp_path, capsys):
+    made = make.records(tmp_path, leaked=leaked, **policies)
     code, out = check(made.directory, capsys)
     assert code == 0
     assert re.search(line, out)

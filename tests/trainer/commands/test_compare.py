@@ -1,7 +1,6 @@
 """The comparison: what it says, its page, the command, and the experiments that end in it."""
 
 import json
-import os
 import pathlib
 import re
 import shutil
@@ -12,7 +11,8 @@ import pytest
 
 from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
-from tests.trainer.finished_runs import PAPER, make_images, write_run
+from tests import make
+from tests.make import PAPER, predicted, write_run
 from trainer.commands import compare, experiments
 from trainer.evaluation import compared_run
 from trainer.reports import comparison_words
@@ -31,7 +31,7 @@ WRONG = [1 - answer for answer in RIGHT]
 @pytest.fixture
 def runs(tmp_path):
     for name, answers in (("right", RIGHT), ("mixed", MIXED), ("wrong", WRONG)):
-        write_run(tmp_path / "runs" / name, make_images(answers))
+        write_run(tmp_path / "runs" / name, predicted(answers))
     return tmp_path / "runs"
 
 
@@ -44,14 +44,7 @@ def ask(runs: pathlib.Path, *names: str) -> dict:
 
 
 def start(*arguments: object, cwd: pathlib.Path, module: str = "trainer"):
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        cwd=cwd,
-    )
+    return make.program(module, *arguments, cwd=cwd)
 
 
 def test_the_command(runs):
@@ -106,7 +99,7 @@ def test_what_can_not_be_compared_is_one_line(runs, names, words):
         (runs / name / "predictions.csv").write_text("\n".join(changed) + "\n")
     shutil.copy(runs / "mixed" / "metrics.json", runs / "stale" / "metrics.json")
     (runs / "torn" / "run.json").write_text('{"target": "path')
-    write_run(runs / "other", make_images(RIGHT), target="abnormal")
+    write_run(runs / "other", predicted(RIGHT), target="abnormal")
     with pytest.raises(CallerError) as refused:
         ask(runs, *names)
     assert comparison_words in str(refused.value)
@@ -131,7 +124,7 @@ def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
     assert first == "Of 2 runs 2 differ from mixed by more than noise in any figure: right, wrong."
     assert better.startswith("right against mixed, the same 20 images of 10 patients: more than ")
     assert "F1 +0.455 (95 % +0.357 to +0.625)" in better
-    write_run(runs / "alike", make_images([*MIXED[:-2], 0.2, 0.9]))
+    write_run(runs / "alike", predicted([*MIXED[:-2], 0.2, 0.9]))
     (alike,) = ask(runs, "mixed", "alike")["said"]
     assert ": no difference is more than noise; no difference shown in accuracy, " in alike
     assert "which does not make them equal: in AUC anything from " in alike
@@ -156,7 +149,7 @@ def test_words_of_what_counts_only_alone():
 
 def test_one_image(runs):
     for name, answer in (("low", 0.2), ("high", 0.9)):
-        write_run(runs / name, make_images([answer]))
+        write_run(runs / name, predicted([answer]))
     content = ask(runs, "low", "high")
     assert content["said"] == [
         "high against low, the same 1 image of 1 patient: nothing can be said of accuracy, "
@@ -167,7 +160,7 @@ def test_one_image(runs):
 
 
 def test_common_images_are_counted(runs):
-    write_run(runs / "later", make_images(RIGHT, first=10))
+    write_run(runs / "later", predicted(RIGHT, first=10))
     content = ask(runs, "mixed", "later")
     assert content["comparisons"][0]["images"] == 10
     assert "the only common 10 images of 5 patients" in content["said"][0]
@@ -186,7 +179,7 @@ def test_who_is_right_on_images_all_were_evaluated_on(runs):
 
 
 def test_folders_of_one_name_are_told_apart(runs):
-    write_run(runs / "again" / "mixed", make_images(RIGHT))
+    write_run(runs / "again" / "mixed", predicted(RIGHT))
     content = ask(runs, "mixed", "again/mixed")
     assert [run["name"] for run in content["runs"]] == [
         "runs/mixed",
@@ -212,7 +205,7 @@ def test_the_page_stands_alone_and_is_escaped(runs):
 
 
 def test_phantoms_are_called_phantoms(runs):
-    write_run(runs / "phantoms", make_images(MIXED), synthetic=True)
+    write_run(runs / "phantoms", predicted(MIXED), synthetic=True)
     assert ask(runs, "mixed", "phantoms")["synthetic"]
     assert "Synthetic phantoms, not mammograms" in (runs / "page" / "comparison.html").read_text()
 
@@ -231,8 +224,8 @@ def flagfiles(tmp_path):
 def test_the_page_puts_figures_beside_the_published_ones(flagfiles, tmp_path):
     root = tmp_path / "runs"
     plain = {"config": {"dropout": 0.2}}
-    write_run(root / "c", make_images(RIGHT), policies=PAPER, **plain)
-    write_run(root / "g", make_images(MIXED), policies=PAPER, dataset="inbreast", **plain)
+    write_run(root / "c", predicted(RIGHT), policies=PAPER, **plain)
+    write_run(root / "g", predicted(MIXED), policies=PAPER, dataset="inbreast", **plain)
     made = [compared_run.read(root / n, name=n, flagfile=flagfiles[n]) for n in "cg"]
     failed = compare.published.read(flagfiles["j"])
     content = compare.write(root, made, unfinished=[(failed, "--dataset_dir=x is not a folder")])
@@ -291,7 +284,7 @@ def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path
     path = tmp_path / "flags" / "baseline.flags"
     path.write_text(HEAD.format(letter="Base", published="61.80 % (S)"))
     for name, answers in (("baseline", MIXED), ("c", RIGHT), ("g", RIGHT)):
-        write_run(root / name, make_images(answers))
+        write_run(root / name, predicted(answers))
         (root / f"{name}.command").write_text(
             f"--flagfile={tmp_path / 'flags' / name}.flags --run_dir={root / name}"
         )

@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from flags.training import TrainingConfig
 from records.errors import CallerError, OutOfTime
-from tests.trainer.conftest import convert, edit_manifest, make_images
+from tests import make
 from trainer.commands import cross_validate, summary, train
 from trainer.data import dataset, run_folder
 from trainer.metrics import predictions
@@ -23,9 +23,9 @@ FOLDS = ("fold0", "fold1", "fold2")
 
 @pytest.fixture(scope="module")
 def folds_dir(tmp_path_factory):
-    return convert(
+    return make.convert(
         tmp_path_factory.mktemp("folds"),
-        make_images(36),
+        make.images(36),
         split_policy="patient",
         folds=3,
         test_fraction=0,
@@ -239,7 +239,7 @@ def test_images_lost_since_their_fold_was_evaluated_are_no_secret(finished, fold
 
 def test_two_folds_are_too_few(folds_dir, tmp_path):
     copy = shutil.copytree(folds_dir, tmp_path / "copy")
-    edit_manifest(copy, folds=2)
+    make.edit_json(copy / "manifest.json", folds=2)
     with pytest.raises(CallerError, match=r"needs 3 folds .*has 2; convert again with --folds=4"):
         cross_validate.cross_validate(config(copy, tmp_path / "run"))
     assert not (tmp_path / "run").exists()

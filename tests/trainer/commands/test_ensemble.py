@@ -12,7 +12,7 @@ import pytest
 from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
-from tests.trainer.conftest import edit_manifest
+from tests import make
 from trainer.commands import ensemble, train
 from trainer.evaluation import calibration, members
 from trainer.evaluation.evaluate import Predicted
@@ -204,10 +204,10 @@ def test_records_that_are_others_or_have_no_test_images(runs, records_dir, tmp_p
     folds = members.read_members([str(runs / "folds")])
     manifest = read(copy / "manifest.json")
     kept = {k: v for k, v in manifest["shards"].items() if v["split"] != "test"}
-    edit_manifest(copy, shards=kept)
+    make.edit_json(copy / "manifest.json", shards=kept)
     with pytest.raises(CallerError, match=r"copy has no test split, and no fold is new to all"):
         members.open_data(folds, str(copy))
-    edit_manifest(copy, data_fingerprint="other")
+    make.edit_json(copy / "manifest.json", data_fingerprint="other")
     with pytest.raises(CallerError, match=r"copy holds other records than the members learned f"):
         members.open_data(folds, str(copy))
 

@@ -5,8 +5,6 @@ import gc
 import math
 import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -16,6 +14,7 @@ from flags.fields import from_flags
 from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
+from tests import make
 from trainer.data import class_balance, dataset, input_pipeline
 from trainer.model import network
 
@@ -195,10 +194,11 @@ def test_totals_in_figures():
 def phantoms(tmp_path_factory) -> pathlib.Path:
     """Records of 60 phantoms at two small sizes, in two folds."""
     root = tmp_path_factory.mktemp("phantoms")
-    command = [sys.executable, "-m", "beam_jobs.tfrecords", "--dataset=phantom", "--recipe=plain"]
+    command = ["--dataset=phantom", "--recipe=plain"]
     command += [f"--data_dir={root / 'images'}", f"--output_dir={root / 'out'}", "--folds=2"]
     command += ["--phantom_images=60", "--phantom_size=2056x640", "--sizes=96x80,128x136"]
-    subprocess.run(command, check=True, capture_output=True, cwd=ROOT)
+    run = make.program("beam_jobs.tfrecords", *command, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
     return root / "out" / "phantom"
 
 

@@ -19,8 +19,8 @@ from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
-from tests.trainer.conftest import SIZE
-from tests.trainer.test_main import assert_one_line, run_trainer
+from tests import make
+from tests.make import SIZE
 from trainer.commands import export, train
 from trainer.exports import check, formats
 from trainer.model import network
@@ -58,7 +58,7 @@ def run_dir(records_dir, test_images, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def exported(run_dir):
     """What the command leaves, and what it says."""
-    done = run_trainer("--mode=export", f"--run={run_dir}", cwd=run_dir.parent)
+    done = make.program("trainer", "--mode=export", f"--run={run_dir}", cwd=run_dir.parent)
     assert done.returncode == 0, done.stderr
     return run_dir / "export", done
 
@@ -180,7 +180,7 @@ def test_a_callers_mistake_is_one_line(run_dir, tmp_path, arguments, words):
     (tmp_path / "damaged" / "config.json").write_text("{")
     (tmp_path / "a_file").write_text("")
     arguments = [argument.replace("RUN", str(run_dir)) for argument in arguments]
-    assert_one_line(run_trainer("--mode=export", *arguments, cwd=tmp_path), *words)
+    make.one_line(make.program("trainer", "--mode=export", *arguments, cwd=tmp_path), *words)
 
 
 def test_a_package_that_can_not_be_loaded(monkeypatch, tmp_path):

@@ -7,7 +7,6 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
 
 import cv2
 import keras
@@ -20,6 +19,7 @@ from scipy.special import expit, logit
 from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
+from tests import make
 from trainer.commands import predict, train
 from trainer.inference import finished_model, inputs, predicted_image
 
@@ -31,8 +31,8 @@ RECIPE = "clean,crop,pectoral,orient:left:by=side,resize:pad,minmax"
 def convert(data_dir: pathlib.Path, output_dir: pathlib.Path, *arguments: str) -> pathlib.Path:
     """Runs the Beam job as a user does, 64x48 by RECIPE; returns the folder of records."""
     told = [f"--data_dir={data_dir}", f"--output_dir={output_dir}", "--sizes=64x48", "--folds=2"]
-    program = [sys.executable, "-m", "beam_jobs.tfrecords", *told, f"--recipe={RECIPE}", *arguments]
-    subprocess.run(program, check=True, capture_output=True, env=ENVIRONMENT)
+    run = make.program("beam_jobs.tfrecords", *told, f"--recipe={RECIPE}", *arguments)
+    assert run.returncode == 0, run.stderr
     (manifest,) = output_dir.glob("*/64x48/*/manifest.json")
     return manifest.parent
 
@@ -339,10 +339,7 @@ def test_nobody_is_named(run, images, tmp_path, capfd):
 
 
 def run_trainer(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
-    program = [sys.executable, "-m", "trainer", "--mode=predict", *arguments]
-    return subprocess.run(
-        program, check=False, capture_output=True, text=True, cwd=cwd, env=ENVIRONMENT
-    )
+    return make.program("trainer", "--mode=predict", *arguments, cwd=cwd)
 
 
 def test_from_the_command_line(run, images, tmp_path):

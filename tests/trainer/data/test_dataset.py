@@ -4,7 +4,7 @@ import pytest
 
 from flags import targets
 from records.errors import CallerError
-from tests.trainer.conftest import edit_manifest
+from tests import make
 from trainer.data import dataset, records_folder
 
 TARGET = targets.TARGETS["pathology"]
@@ -36,7 +36,7 @@ def test_counts_agree_with_the_tables(records_dir, listed):
 
 
 def test_another_schema_version_is_refused(copy):
-    edit_manifest(copy, schema_version="1.0.0")
+    make.edit_json(copy / "manifest.json", schema_version="1.0.0")
     with pytest.raises(CallerError, match=r"has schema version 1\.0\.0.*convert the images again"):
         records_folder.open_records(copy)
 

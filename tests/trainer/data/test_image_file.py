@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ from flags import recipe
 from records.errors import CallerError
 from records.image_size import ImageSize
 from records.preprocessing import Preparation
+from tests import make
 from trainer.data import image_file
 from trainer.data.image_file import UnusableImage
 
@@ -26,16 +24,11 @@ RECIPES = ("paper", "best_practice", "clean,crop,orient:left:by=side,resize:crop
 
 def convert(root: pathlib.Path, data_dir: pathlib.Path, *arguments: str) -> None:
     """Runs the Beam job as a user does."""
-    subprocess.run(
-        [
-            *(sys.executable, "-m", "beam_jobs.tfrecords"),
-            *(f"--data_dir={data_dir}", f"--output_dir={root}", "--split_policy=patient"),
-            *("--folds=2", "--test_fraction=0", *arguments),
-        ],
-        check=True,
-        capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[3])},
+    run = make.program(
+        *("beam_jobs.tfrecords", f"--data_dir={data_dir}", f"--output_dir={root}"),
+        *("--split_policy=patient", "--folds=2", "--test_fraction=0", *arguments),
     )
+    assert run.returncode == 0, run.stderr
 
 
 def images_of(directory: pathlib.Path) -> dict[str, np.ndarray]:

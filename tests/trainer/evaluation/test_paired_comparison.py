@@ -9,7 +9,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from records.errors import CallerError
-from tests.trainer.finished_runs import make_images, write_run
+from tests.make import predicted, write_run
 from trainer.evaluation import compared_run, paired_comparison
 
 
@@ -29,7 +29,7 @@ def make(tmp_path):
 
 @pytest.fixture
 def two(make):
-    return [make(name, make_images(random_answers(seed))) for seed, name in enumerate("ab")]
+    return [make(name, predicted(random_answers(seed))) for seed, name in enumerate("ab")]
 
 
 def columns(run):
@@ -112,7 +112,7 @@ def test_p_is_the_larger_of_the_two_tests(two):
 
 
 def test_all_p_values_are_adjusted_together(make):
-    runs = [make(name, make_images(random_answers(seed))) for seed, name in enumerate("abcd")]
+    runs = [make(name, predicted(random_answers(seed))) for seed, name in enumerate("abcd")]
     made = paired_comparison.compare(runs[0], runs[1:])
     metrics = [metric for one in made for metric in one["metrics"].values()]
     assert len(metrics) == 15
@@ -125,8 +125,8 @@ def test_all_p_values_are_adjusted_together(make):
 
 def test_a_real_difference_is_more_than_noise(make):
     """Right on nearly all images against right on about half."""
-    runs = [make("chance", make_images(random_answers(1, 200, strength=0.0)))]
-    runs.append(make("good", make_images(random_answers(2, 200, strength=0.8))))
+    runs = [make("chance", predicted(random_answers(1, 200, strength=0.0)))]
+    runs.append(make("good", predicted(random_answers(2, 200, strength=0.8))))
     (made,) = paired_comparison.compare(runs[0], runs[1:])
     assert made["metrics"]["accuracy"]["more_than_noise"]
     assert made["metrics"]["auc"]["more_than_noise"]
@@ -135,7 +135,7 @@ def test_a_real_difference_is_more_than_noise(make):
 
 def test_many_tests_do_not_drown_the_smallest_p(make):
     """22 runs of 5 metrics: the bootstrap draws so often that p times 110 stays below 0.05."""
-    good = make("good", make_images(random_answers(2)))
+    good = make("good", predicted(random_answers(2)))
     bootstrap = paired_comparison.bootstrap_for(good, [good] * 22)
     assert 2 / (bootstrap.resamples + 1) * 110 < 0.01
 
@@ -162,8 +162,8 @@ def test_a_run_does_not_differ_from_itself(two):
 
 def test_only_common_images_count(make):
     """Images 0 to 59 and 20 to 79, in another order: the 40 of both."""
-    one = make("one", make_images(random_answers(0)))
-    two = make("two", make_images(random_answers(1), first=20)[::-1])
+    one = make("one", predicted(random_answers(0)))
+    two = make("two", predicted(random_answers(1), first=20)[::-1])
     (made,) = paired_comparison.compare(one, [two])
     assert (made["images"], made["patients"], made["same_images"]) == (40, 20, False)
     common = [f"image{number}" for number in range(20, 60)]
@@ -180,7 +180,7 @@ def test_more_than_two_classes(make):
         fraction = random.dirichlet(np.ones(3), 90) + 0.3 * np.eye(3)[labels]
         fraction /= fraction.sum(axis=1, keepdims=True)
         fractions.append(fraction)
-        images = make_images([tuple(row) for row in fraction.tolist()], labels, per_patient=3)
+        images = predicted([tuple(row) for row in fraction.tolist()], labels, per_patient=3)
         runs.append(make(name, images, names=names, target="density", kind="categorical"))
     (made,) = paired_comparison.compare(runs[0], runs[1:])
     expected = [
@@ -198,7 +198,7 @@ def test_more_than_two_classes(make):
 
 
 def test_one_class_has_no_order(make):
-    runs = [make(n, make_images(random_answers(s), labels=[0] * 60)) for s, n in enumerate("ab")]
+    runs = [make(n, predicted(random_answers(s), labels=[0] * 60)) for s, n in enumerate("ab")]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
     assert made["metrics"]["auc"]["value"] is None
     assert made["metrics"]["auc"]["not_defined_because"] == (
@@ -209,7 +209,7 @@ def test_one_class_has_no_order(make):
 
 
 def test_one_image_says_nothing(make):
-    runs = [make(name, make_images([answer])) for name, answer in (("a", 0.2), ("b", 0.9))]
+    runs = [make(name, predicted([answer])) for name, answer in (("a", 0.2), ("b", 0.9))]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
     accuracy = made["metrics"]["accuracy"]
     assert (accuracy["value"], accuracy["low"], accuracy["p"]) == (-1, None, None)
@@ -217,7 +217,7 @@ def test_one_image_says_nothing(make):
 
 
 def test_precision_of_a_run_that_calls_nothing(make):
-    runs = [make("a", make_images(random_answers(0))), make("never", make_images([0.1] * 60))]
+    runs = [make("a", predicted(random_answers(0))), make("never", predicted([0.1] * 60))]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
     precision = made["metrics"]["precision"]
     assert (
@@ -236,8 +236,8 @@ def test_precision_of_a_run_that_calls_nothing(make):
     ids=["target", "data", "labels"],
 )
 def test_runs_of_different_questions_are_refused(make, change, words):
-    one = make("one", make_images(random_answers(0)))
-    two = make("two", make_images(random_answers(1)), **change)
+    one = make("one", predicted(random_answers(0)))
+    two = make("two", predicted(random_answers(1)), **change)
     with pytest.raises(CallerError) as refused:
         paired_comparison.compare(one, [two])
     assert str(refused.value).startswith("two and one can't be compared: ")
@@ -245,17 +245,17 @@ def test_runs_of_different_questions_are_refused(make, change, words):
 
 
 def test_images_that_differ_are_refused(make):
-    one = make("one", make_images(random_answers(0)))
-    apart = make("apart", make_images(random_answers(1), first=60))
+    one = make("one", predicted(random_answers(0)))
+    apart = make("apart", predicted(random_answers(1), first=60))
     with pytest.raises(CallerError, match="none of their 60 and 60 images is the same"):
         paired_comparison.compare(one, [apart])
     labels = [number % 2 for number in range(60)]
     labels[3], labels[8] = 0, 1
-    other = make("other", make_images(random_answers(1), labels))
+    other = make("other", predicted(random_answers(1), labels))
     with pytest.raises(
         CallerError, match=r"another label on 2 of their 60 common images, first .* 'image3'"
     ):
         paired_comparison.compare(one, [other])
-    strangers = make("strangers", make_images(random_answers(1), per_patient=3))
+    strangers = make("strangers", predicted(random_answers(1), per_patient=3))
     with pytest.raises(CallerError, match="another patient on 57 of"):
         paired_comparison.compare(one, [strangers])

@@ -8,7 +8,7 @@ import pytest
 from flags.fields import from_flags
 from flags.training import TrainingConfig
 from records.errors import CallerError
-from tests.trainer.finished_runs import OURS, PAPER
+from tests.make import OURS, PAPER
 from trainer.evaluation import published
 
 RECORDS = {"dataset": "cbis_ddsm", "size": "512x512", "recipe": "plain", "target": "pathology"}
