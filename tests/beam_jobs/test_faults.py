@@ -90,7 +90,8 @@ def whole(images, tmp_path_factory):
 NURSERY = """
     import os, signal, sys
     import beam_jobs.pipeline, beam_jobs.tfrecords
-    from beam_jobs import manifest, preview, progress
+    from beam_jobs import manifest, progress
+    from beam_jobs.pages import preview
 
     arguments, times = sys.argv[1:], 0
     for line in sys.stdin:

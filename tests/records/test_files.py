@@ -97,7 +97,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
             contextlib.suppress(KeyError),
             files.replacing(path, temporary=temporary) as unfinished,
         ):
-            half.write_text("half")
+            unfinished.write_text("half")
             raise KeyError
         assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
         assert path.read_text() == "before"

@@ -33,24 +33,31 @@ MEMORY = 2 << 30
 _INTERESTING = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
+def _load_make():
+    """Loads tests/make.py by its path: this file is a program, too."""
+    path = pathlib.Path(__file__).parents[2] / "make.py"
+    spec = importlib.util.spec_from_file_location("make", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["make"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def make_images() -> dict[str, bytes]:
     """Makes a small image of every kind that can be decoded."""
-    path = pathlib.Path(__file__).parents[2] / "dicom_factory.py"
-    spec = importlib.util.spec_from_file_location("dicom_factory", path)
-    factory = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(factory)
+    make = _load_make()
     generator = np.random.default_rng(0)
     smooth = cv2.GaussianBlur(generator.integers(0, 4096, (41, 29)).astype(np.float32), (0, 0), 2)
     image = smooth.astype(np.uint16)
     image8 = (image >> 4).astype(np.uint8)
     images = {
-        syntax.keyword: factory.make_dicom(image, bits_stored=12, syntax=syntax)
+        syntax.keyword: make.dicom(image, bits_stored=12, syntax=syntax)
         for syntax in (
             uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
             uid.DeflatedExplicitVRLittleEndian,
         )
     }  # fmt: skip
-    images["rle"] = factory.make_dicom(image, bits_stored=12, rle=True)
+    images["rle"] = make.dicom(image, bits_stored=12, rle=True)
     streams = {
         uid.JPEGBaseline8Bit: imagecodecs.jpeg8_encode(image8, level=90),
         uid.JPEGExtended12Bit: imagecodecs.jpeg8_encode(image, level=90, bitspersample=12),
@@ -65,7 +72,7 @@ def make_images() -> dict[str, bytes]:
     }
     for syntax, stream in streams.items():
         pixels, bits = (image8, 8) if syntax == uid.JPEGBaseline8Bit else (image, 12)
-        images[syntax.keyword] = factory.make_dicom(
+        images[syntax.keyword] = make.dicom(
             pixels, bits_stored=bits, syntax=syntax, PixelData=encapsulate([bytes(stream)]),
             WindowCenter=[2000, 900], WindowWidth=[3000, 40], RescaleSlope=2, RescaleIntercept=-9,
             PixelPaddingValue=0,

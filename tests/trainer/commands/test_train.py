@@ -127,7 +127,8 @@ def test_the_model_kept_is_that_of_the_best_epoch(finished, records_dir):
 CHILD = """
     import os, signal, sys
     from flags.training import TrainingConfig
-    from trainer import checkpoints, train
+    from trainer.commands import train
+    from trainer.training import checkpoints
 
     options, when, epoch = eval(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     saved = checkpoints.Checkpoint.on_epoch_end
@@ -335,7 +336,7 @@ LOSSES = """
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpus[0], two)
     from flags.training import TrainingConfig
-    from trainer import train
+    from trainer.commands import train
     train.train(TrainingConfig(**eval(sys.argv[1])))
     print("replicas", train.strategy.make(eval(sys.argv[1])["strategy"]).num_replicas_in_sync)
 """

@@ -254,7 +254,7 @@ def test_the_card_alone_needs_no_tensorflow(write_run, tmp_path):
     program = (
         "import sys; sys.modules.update(tensorflow=None, keras=None)\n"
         "from flags.evaluation import EvaluationConfig\n"
-        "from trainer import export\n"
+        "from trainer.commands import export\n"
         f"export.run(EvaluationConfig(mode='export', run={str(tmp_path)!r}, formats='card'))"
     )
     root = pathlib.Path(__file__).parents[3]

@@ -325,10 +325,10 @@ REPLICAS = """
     cpus = tf.config.list_physical_devices("CPU")
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpus[0], two)
-    from trainer import augment
+    from trainer.model import augmentation
     devices = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     with devices.scope():
-        layer = augment.Augmentation("brightness:0.2", 7)
+        layer = augmentation.Augmentation("brightness:0.2", 7)
         layer.build((None, 2, 3, 1))
     grey = tf.fill([4, 2, 3, 1], 0.5)
     step = tf.function(lambda: devices.run(lambda: layer(grey, training=True)))

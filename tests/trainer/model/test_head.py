@@ -37,7 +37,7 @@ def test_sigmoids_of_the_bias_are_the_fractions_above(fractions):
 
 
 @pytest.mark.parametrize(
-    ("kind", "shares", "said"),
+    ("kind", "fractions", "said"),
     [
         ("binary", (3, 1), [0.25]),
         ("binary", (0.5, 0.5), [0.5]),

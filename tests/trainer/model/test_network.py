@@ -74,7 +74,7 @@ def test_flatten_head_has_a_weight_for_every_feature():
 
 
 @pytest.mark.parametrize(
-    ("kind", "shares", "units"),
+    ("kind", "fractions", "units"),
     [("binary", (1, 3), 1), ("classes", (1, 2, 3), 3), ("ordinal", (1, 2, 3, 4), 3)],
 )
 def test_outputs(kind, fractions, units, pixels):

@@ -55,7 +55,7 @@ UNEVEN = """
     three = [tf.config.LogicalDeviceConfiguration()] * 3
     tf.config.set_logical_device_configuration(cpus[0], three)
     import keras
-    from trainer import strategy
+    from trainer.training import strategy
 
     images = np.random.default_rng(0).normal(size=(11, 3)).astype("float32")
     labels = (images[:, :1] * images[:, 1:2] > 0).astype("float32")
@@ -105,7 +105,7 @@ def test_uneven_batches_weigh_every_image_alike():
 WORKER = """
     import sys
     from flags.training import TrainingConfig
-    from trainer import train
+    from trainer.commands import train
     train.train(TrainingConfig(**eval(sys.argv[1])))
 """
 
