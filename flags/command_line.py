@@ -6,7 +6,6 @@ mistake; 130 interrupted.
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
+from flags.fields import closest
 from records.errors import CallerError, OutOfTime
 
 
@@ -83,6 +83,4 @@ def describe_stray(argument: str) -> str:
 def describe_unknown(argument: str, known: Iterable[str]) -> str:
     """Writes the line for a flag nobody knows, with the closest one that exists."""
     name = argument.lstrip("-").split("=")[0]
-    close = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"did you mean --{close[0]}?" if close else "--help lists them"
-    return f"unknown flag --{name}; {hint}"
+    return f"unknown flag --{name}{closest(name, known, lead='--') or '; --help lists them'}"

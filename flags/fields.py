@@ -173,10 +173,16 @@ def describe(lead: str, names: Mapping[str, str]) -> str:
     return f"{lead}: " + "; ".join(f"{name} = {text}" for name, text in names.items()) + "."
 
 
-def closest(name: str, known: Iterable[str]) -> str:
-    """Writes "; did you mean NAME?" for the nearest known name, "" where none is near."""
+def closest(name: str, known: Iterable[str], *, lead: str = "") -> str:
+    """Writes "; did you mean NAME?" for the nearest known name, "" where none is near.
+
+    Args:
+        name: the unknown one.
+        known: those there are.
+        lead: what is written before the name.
+    """
     close = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    return f"; did you mean {lead}{close[0]}?" if close else ""
 
 
 def check_name(name: str, value: str, known: Iterable[str]) -> None:

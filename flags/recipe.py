@@ -9,13 +9,12 @@ parameters stand in `flags.steps`.
 from __future__ import annotations
 
 import dataclasses
-import decimal
-import difflib
 import functools
 import hashlib
 from collections.abc import Iterable
 
-from flags.steps import STEPS, Parameter, StepKind, Value
+from flags.spec import Language, Spec, format_value
+from flags.steps import STEPS
 from records.errors import CallerError
 
 RECIPES = {
@@ -34,25 +33,20 @@ _LONGEST_FOLDER_NAME = 120  # file systems allow 255 bytes, object stores 1,024 
 _IMAGE_STEPS = tuple(name for name, kind in STEPS.items() if kind.group == "image")
 
 
+LANGUAGE = Language("recipe", "step", STEPS, presets=RECIPES, preset="recipe")
+
+
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """One step of a recipe, complete: `str()` of it is its canonical text.
+class Step(Spec):
+    """One step of a recipe.
 
     Attributes:
-        name: key of `STEPS`.
-        choice: one of the step's choices, "" if it has none.
-        parameters: (name, value) of every parameter, sorted by name.
         cleaned: whether `clean` stands before it, so that all but the breast is black.
     """
 
-    name: str
-    choice: str
-    parameters: tuple[tuple[str, Value], ...]
     cleaned: bool = False
 
-    def __str__(self) -> str:
-        given = [f"{key}={_format(value)}" for key, value in self.parameters]
-        return ":".join([self.name, *([self.choice] if self.choice else []), *given])
+    __str__ = Spec.__str__
 
 
 @functools.cache
@@ -63,14 +57,11 @@ def parse(text: str) -> tuple[Step, ...]:
         CallerError: one line saying which step of it is wrong and what would do.
     """
     text = "".join(text.split())
-    asked = RECIPES.get(text, text)
-    if not asked:
-        raise CallerError(f"--recipe is empty; give one of {', '.join(RECIPES)}")
-    steps = tuple(parse_step(part, text) for part in asked.split(","))
-    names = [step.name for step in steps]
+    specs = LANGUAGE.read(text)
+    names = [spec.name for spec in specs]
     steps = tuple(
-        dataclasses.replace(step, cleaned="clean" in names[:position])
-        for position, step in enumerate(steps)
+        Step(spec.name, spec.choice, spec.parameters, "clean" in names[:position])
+        for position, spec in enumerate(specs)
     )
     if names.count("resize") != 1:
         raise CallerError(
@@ -129,7 +120,7 @@ def describe_steps() -> str:
     for name, kind in STEPS.items():
         form = name + (f"[:{'|'.join(kind.choices)}]" if kind.choices else "")
         given = ", ".join(
-            f"{key}={_format(parameter.default)} ({parameter.range}: {parameter.about})"
+            f"{key}={format_value(parameter.default)} ({parameter.range}: {parameter.about})"
             for key, parameter in kind.parameters.items()
         )
         lines.append(f"{form}: {kind.about}" + (f"; {given}" if given else ""))
@@ -139,7 +130,7 @@ def describe_steps() -> str:
 def _readable(step: Step) -> str:
     kind = STEPS[step.name]
     changed = [
-        f"{key}{_format(value)}"
+        f"{key}{format_value(value)}"
         for key, value in step.parameters
         if value != kind.parameters[key].default
     ]
@@ -156,73 +147,5 @@ def parse_step(part: str, text: str) -> Step:
     Raises:
         CallerError: one line saying what is wrong with it and what would do.
     """
-    name, *words = part.split(":")
-    if name not in STEPS:
-        known = [*STEPS, *(RECIPES if part == text else ())]
-        what = "neither a recipe nor a step" if part == text else "no step"
-        raise CallerError(
-            f"--recipe={text}: '{name}' is {what}; "
-            + _nearest(name, known, f"recipes are {', '.join(RECIPES)}; steps are")
-        )
-    kind = STEPS[name]
-    choice = ""
-    values: dict[str, Value] = {key: p.default for key, p in kind.parameters.items()}
-    given = set()
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not equals:
-            if choice or word not in kind.choices:
-                raise CallerError(_wrong_word(text, name, word, kind, repeated=bool(choice)))
-            choice = word
-            continue
-        if key not in kind.parameters:
-            raise CallerError(f"--recipe={text}: {name} has no parameter '{key}'; {_takes(kind)}")
-        if key in given:
-            raise CallerError(f"--recipe={text}: {name} has {key} twice; leave one out")
-        given.add(key)
-        values[key] = _parse_value(f"--recipe={text}: {name}:{word}", value, kind.parameters[key])
-    return Step(name, choice or next(iter(kind.choices), ""), tuple(sorted(values.items())))
-
-
-def _parse_value(where: str, value: str, parameter: Parameter) -> Value:
-    if parameter.words:
-        if value not in parameter.words:
-            raise CallerError(f"{where} is not {parameter.range}")
-        return value
-    kind = type(parameter.default)
-    try:
-        number = kind(value)
-    except ValueError as error:
-        wanted = "a whole number" if kind is int else "a number"
-        raise CallerError(f"{where} is not {wanted}, {parameter.range}") from error
-    assert not isinstance(number, str)
-    if not parameter.low <= number <= parameter.high or (parameter.odd and number % 2 == 0):
-        raise CallerError(f"{where} is out of range; {parameter.range} is allowed")
-    return number + 0  # -0.0 is 0
-
-
-def _wrong_word(text: str, name: str, word: str, kind: StepKind, *, repeated: bool) -> str:
-    if repeated and word in kind.choices:
-        return f"--recipe={text}: {name} has two choices; keep one of {' or '.join(kind.choices)}"
-    close = difflib.get_close_matches(word, [*kind.choices, *kind.parameters], n=1)
-    hints = [f"; did you mean {name}{'=' if name in kind.parameters else ''}?" for name in close]
-    return f"--recipe={text}: {name} takes no '{word}'; {_takes(kind)}{''.join(hints)}"
-
-
-def _takes(kind: StepKind) -> str:
-    takes = [" or ".join(kind.choices)] if kind.choices else []
-    takes += [f"{key}= ({parameter.range})" for key, parameter in kind.parameters.items()]
-    return f"it takes {', '.join(takes)}" if takes else "it takes nothing"
-
-
-def _nearest(name: str, known: Iterable[str], otherwise: str) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]}?" if close else f"{otherwise} {', '.join(STEPS)}"
-
-
-def _format(value: Value) -> str:
-    """Writes a value in its shortest form, without an exponent."""
-    if isinstance(value, str):
-        return value
-    number = format(decimal.Decimal(repr(value)), "f")
-    return number.rstrip("0").rstrip(".") if "." in number else number
+    spec = LANGUAGE.read_one(part, text)
+    return Step(spec.name, spec.choice, spec.parameters)

@@ -2,69 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-Value = int | float | str
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """What a step can be told.
-
-    Attributes:
-        default: its type is the type of the parameter.
-        low: smallest number allowed.
-        high: largest number allowed.
-        about: what it does.
-        odd: whether only odd numbers have a meaning.
-        words: the words allowed, for a parameter that is a word.
-    """
-
-    default: Value
-    low: float = 0
-    high: float = 0
-    about: str = ""
-    odd: bool = False
-    words: tuple[str, ...] = ()
-
-    @property
-    def range(self) -> str:
-        """What is allowed, for people."""
-        if self.words:
-            return " or ".join(self.words)
-        return f"{'odd, ' if self.odd else ''}{self.low:g} to {self.high:g}"
-
-
-@dataclasses.dataclass(frozen=True)
-class StepKind:
-    """One row of the table of steps.
-
-    Attributes:
-        about: what it does.
-        source: where it comes from.
-        choices: variants, the default first; empty if there is one way only.
-        parameters: by name.
-        group: the picture of the gallery it stands in.
-    """
-
-    about: str
-    source: str
-    group: str
-    choices: tuple[str, ...] = ()
-    parameters: dict[str, Parameter] = dataclasses.field(default_factory=dict)
-
+from flags.spec import Kind, Parameter
 
 _JAAMOUR = "Jaamour et al. 2023, pre-processing"
 _ABDELHAFIZ = "Abdelhafiz et al. 2019, pre-processing"
 _BREAST = "; `breast` counts the pixels that `clean` left alone and keeps the background black"
 
 STEPS = {
-    "clean": StepKind(
+    "clean": Kind(
         "turns everything but the breast black: background, labels, tags, image edges",
         "Otsu 1979; largest component; " + _ABDELHAFIZ,
         "image",
     ),
-    "crop": StepKind(
+    "crop": Kind(
         "cuts a tight box around the breast",
         "Jaamour et al. 2023, future work",
         "image",
@@ -74,13 +24,13 @@ STEPS = {
             )
         },
     ),
-    "pectoral": StepKind(
+    "pectoral": Kind(
         "turns the pectoral muscle of MLO images black where its edge is beyond doubt; all other "
         "images pass unchanged",
         "straight line after Karssemeijer 1998; " + _ABDELHAFIZ,
         "image",
     ),
-    "orient": StepKind(
+    "orient": Kind(
         "mirrors images so that the chest wall stands at one side",
         "common practice; Jaamour et al. 2023, future work",
         "image",
@@ -94,7 +44,7 @@ STEPS = {
             )
         },
     ),
-    "resize": StepKind(
+    "resize": Kind(
         "brings the image to the size asked for: `pad` keeps the aspect and centres it on black, "
         "`stretch` does not keep the aspect, `crop` keeps it, fills the size and cuts off the "
         "surplus where there is least light",
@@ -102,7 +52,7 @@ STEPS = {
         "resize",
         ("pad", "stretch", "crop"),
     ),
-    "gaussian": StepKind(
+    "gaussian": Kind(
         "blurs with a Gaussian",
         _JAAMOUR,
         "noise",
@@ -111,13 +61,13 @@ STEPS = {
             "sigma": Parameter(0.5, 0.05, 50, "standard deviation, pixels"),
         },
     ),
-    "median": StepKind(
+    "median": Kind(
         "puts the median of its surroundings in the place of each pixel",
         _ABDELHAFIZ,
         "noise",
         parameters={"kernel": Parameter(3, 3, 5, "width of the surroundings, pixels", odd=True)},
     ),
-    "adaptive_mean": StepKind(
+    "adaptive_mean": Kind(
         "draws pixels to the local mean, the more the closer the local variance is to the noise",
         "Wiener filter, Lee 1980; " + _ABDELHAFIZ,
         "noise",
@@ -125,7 +75,7 @@ STEPS = {
             "kernel": Parameter(5, 3, 101, "width of the surroundings, pixels", odd=True),
         },
     ),
-    "unsharp": StepKind(
+    "unsharp": Kind(
         "adds what a Gaussian takes away",
         "Gonzalez and Woods, Digital Image Processing, 3.6",
         "noise",
@@ -134,13 +84,13 @@ STEPS = {
             "amount": Parameter(1.0, 0, 10, "how much of the difference is added"),
         },
     ),
-    "hist_eq": StepKind(
+    "hist_eq": Kind(
         "equalises the histogram in 65,536 levels over the whole image, padding included" + _BREAST,
         _JAAMOUR,
         "contrast",
         ("whole", "breast"),
     ),
-    "clahe": StepKind(
+    "clahe": Kind(
         "equalises in tiles, contrast limited, 256 bins joined by straight lines",
         "Zuiderveld 1994; " + _ABDELHAFIZ,
         "contrast",
@@ -149,7 +99,7 @@ STEPS = {
             "tiles": Parameter(8, 1, 64, "tiles along each side"),
         },
     ),
-    "gcn": StepKind(
+    "gcn": Kind(
         "global contrast normalisation: subtracts the mean, divides by the standard deviation; "
         "-span..span of the result become 0..65535" + _BREAST,
         "Goodfellow et al., Deep Learning, 12.2.1.1; Jaamour et al. 2023, future work",
@@ -157,7 +107,7 @@ STEPS = {
         ("whole", "breast"),
         {"span": Parameter(3.0, 0.5, 20, "standard deviations kept on either side")},
     ),
-    "lcn": StepKind(
+    "lcn": Kind(
         "local contrast normalisation: subtracts the local mean, divides by the local standard "
         "deviation, or by its mean where that is larger; -span..span become 0..65535" + _BREAST,
         "Jarrett et al. 2009; Jaamour et al. 2023, future work",
@@ -168,7 +118,7 @@ STEPS = {
             "span": Parameter(3.0, 0.5, 20, "standard deviations kept on either side"),
         },
     ),
-    "percentile": StepKind(
+    "percentile": Kind(
         "stretches the levels between two percentiles to full scale" + _BREAST,
         "scikit-image's rescale_intensity",
         "contrast",
@@ -178,8 +128,8 @@ STEPS = {
             "high": Parameter(99.0, 51, 100, "percent, from which all is white"),
         },
     ),
-    "minmax": StepKind("stretches the levels to full scale", _JAAMOUR, "contrast"),
-    "bits": StepKind(
+    "minmax": Kind("stretches the levels to full scale", _JAAMOUR, "contrast"),
+    "bits": Kind(
         "rounds to 2^bits levels, still spread over 0..65535",
         "Jaamour et al. 2023: their images had 8 bits",
         "contrast",

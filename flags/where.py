@@ -10,10 +10,10 @@ a list. Values are those of sources.csv, upper and lower case as there; '' is no
 from __future__ import annotations
 
 import ast
-import difflib
 import functools
 from collections.abc import Callable, Mapping
 
+from flags.fields import closest
 from records import schema
 from records.errors import CallerError
 
@@ -95,10 +95,9 @@ def _column(node: ast.expr, text: str) -> str:
     if not isinstance(node, ast.Name):
         raise _refusal(text, f"{ast.unparse(node)!r} stands where a column should")
     if node.id not in COLUMNS:
-        close = difflib.get_close_matches(node.id, COLUMNS, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
+        hint = closest(node.id, COLUMNS) or ";"
         raise CallerError(
-            f"--where={text}: {node.id!r} is no column; {hint}columns are {', '.join(COLUMNS)}"
+            f"--where={text}: {node.id!r} is no column{hint} columns are {', '.join(COLUMNS)}"
         )
     return node.id
 

@@ -7,6 +7,7 @@ import itertools
 import pytest
 
 from flags import augmentation
+from flags.spec import Spec
 from flags.training import TrainingConfig
 from records.errors import CallerError
 
@@ -17,7 +18,7 @@ def test_nothing_is_changed_by_default():
 
 
 def test_the_paper():
-    changes = {change.name: change.value for change in augmentation.parse("paper")}
+    changes = {change.name: augmentation.amount(change) for change in augmentation.parse("paper")}
     assert changes == {"flip": "horizontal", "rotate": 20, "shear": 0.2, "noise": 0.01}
 
 
@@ -35,9 +36,9 @@ def test_the_order_of_writing_means_nothing():
     parsed = {augmentation.parse(" , ".join(order)) for order in itertools.permutations(parts)}
     assert parsed == {
         (
-            augmentation.Change("flip", "both"),
-            augmentation.Change("scale", 0.3),
-            augmentation.Change("noise", 0.02),
+            Spec("flip", "both"),
+            Spec("scale", parameters=(("", 0.3),)),
+            Spec("noise", parameters=(("", 0.02),)),
         )
     }
 
@@ -46,19 +47,20 @@ def test_the_order_of_writing_means_nothing():
     ("text", "message"),
     [
         ("", r"^--augment is empty; give one of none, paper, or changes$"),
-        ("papper", r"'papper' is no change of an image; did you mean paper\?"),
+        ("papper", r"'papper' is neither a preset nor a change; did you mean paper\?"),
         ("flip,rotat:20", r"--augment=flip,rotat:20: 'rotat' is .* did you mean rotate\?"),
-        ("flip,paper", r"'paper' is no change of an image; there are flip, rotate90,"),
-        ("flip,,noise", r"'' is no change of an image; there are"),
+        ("flip,paper", r"'paper' is no change; changes are flip, rotate90,"),
+        ("flip,,noise", r"'' is no change; changes are"),
         ("flip,noise,flip:both", r"has flip twice; leave one out"),
-        ("rotate90:2", r"rotate90 takes no value; write rotate90 alone"),
-        ("flip:sideways", r"flip:sideways is not flip:horizontal or vertical or both"),
-        ("rotate:181", r"rotate:181 is not rotate and a number from 0\.1 to 180"),
-        ("rotate:-5", r"rotate:-5 is not rotate and a number from"),
-        ("rotate:", r"rotate: is not rotate and a number from"),
-        ("noise:nan", r"noise:nan is not noise and a number from 1e-06 to 1"),
-        ("shear:much", r"shear:much is not shear and a number from"),
-        ("rotate:1:2", r"rotate:1:2 is not rotate and a number from"),
+        ("rotate90:2", r"rotate90 takes no '2'; it takes nothing"),
+        ("flip:sideways", r"flip takes no 'sideways'; it takes horizontal or vertical or both"),
+        ("rotate:181", r"rotate:181 is out of range; 0\.1 to 180 is allowed"),
+        ("rotate:-5", r"rotate:-5 is out of range"),
+        ("rotate:", r"rotate: is not a number, 0\.1 to 180"),
+        ("noise:nan", r"noise:nan is out of range; 1e-06 to 1 is allowed"),
+        ("shear:much", r"shear:much is not a number, 0.001 to 1"),
+        ("rotate:=2", r"rotate has no parameter ''; it takes a number, 0.1 to 180"),
+        ("rotate:1:2", r"rotate has a value twice; leave one out"),
     ],
 )
 def test_refused(text, message):

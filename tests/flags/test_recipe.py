@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flags import recipe
-from flags.steps import STEPS, Parameter
+from flags.spec import Parameter
+from flags.steps import STEPS
 from records.errors import CallerError
 
 PAPER = "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq:whole,minmax"

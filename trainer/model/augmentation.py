@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from flags import augmentation
-from flags.steps import Value
+from flags.spec import Value
 from flags.training import TrainingConfig
 
 LAYER = "augmentation"
@@ -59,7 +59,7 @@ class Augmentation(keras.layers.Layer):
         # float32 under mixed precision too: bfloat16 holds grey levels to 1/256 only
         super().__init__(**{"dtype": "float32", **options})
         self._text, self._seed = changes, seed
-        self._amounts = {change.name: change.value for change in augmentation.parse(changes)}
+        self._amounts = {one.name: augmentation.amount(one) for one in augmentation.parse(changes)}
         self._generator = keras.random.SeedGenerator(seed)
         # XLA has no kernel of ImageProjectiveTransformV3 (TensorFlow 2.17)
         self.supports_jit = not self._amounts.keys() & set(_WARPS)

@@ -7,7 +7,6 @@ its head on an ImageNet base, gamma the ImageNet base alone.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import itertools
 import math
 import pathlib
@@ -17,6 +16,7 @@ from typing import Any
 import keras
 
 from flags import transfer as parts
+from flags.fields import closest
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -115,10 +115,9 @@ def first_trained(model: keras.Model, config: TrainingConfig) -> int:
         return weighted[-math.ceil(fraction * len(weighted))]
     names = [layer.name for layer in layers]
     if config.unfreeze_from not in names:
-        close = difflib.get_close_matches(config.unfreeze_from, names, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"it has {names[1]} to {names[-1]}"
+        hint = closest(config.unfreeze_from, names) or f"; it has {names[1]} to {names[-1]}"
         raise CallerError(
-            f"--unfreeze_from={config.unfreeze_from} is no layer of {config.base}; {hint}"
+            f"--unfreeze_from={config.unfreeze_from} is no layer of {config.base}{hint}"
         )
     return names.index(config.unfreeze_from)
 

@@ -6,12 +6,14 @@ them: the rate itself is saved with the optimizer.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
 
 from flags import schedule
 from flags.optimization import Optimization
+from flags.spec import Spec
 
 PLATEAU_FACTOR = 0.1
 """Jaamour et al. 2023, transfer learning: a tenth of the rate on a plateau."""
@@ -37,6 +39,30 @@ def make(config: Optimization, *, rate: float) -> keras.optimizers.Optimizer:
         case "adamw":
             return keras.optimizers.AdamW(**options)
     return keras.optimizers.Adam(**options)
+
+
+def fraction(schedule: Spec, epoch: int, *, epochs: int) -> float:
+    """Returns the part of the learning rate, 0 to 1, that an epoch is trained with.
+
+    Args:
+        schedule: as `flags.schedule.parse` reads it.
+        epoch: counted from the first one after the warm-up, 0 to epochs - 1.
+        epochs: how many there are at most.
+    """
+    given: dict[str, Any] = dict(schedule.parameters)
+    progress = epoch / epochs
+    match schedule.name:
+        case "step":
+            return given["factor"] ** (epoch // given["every"])
+        case "exponential":
+            return given["rate"] ** epoch
+        case "linear":
+            return 1 - (1 - given["end"]) * progress
+        case "sqrt":
+            return 1 / math.sqrt(1 + epoch)
+        case "cosine":  # Loshchilov and Hutter 2017, equation 5, one cycle
+            return given["end"] + (1 - given["end"]) * (1 + math.cos(math.pi * progress)) / 2
+    return 1.0
 
 
 class WarmUp(keras.callbacks.Callback):
@@ -77,14 +103,14 @@ def learning_rate_callbacks(
         epochs: how many it has at most.
         batches: of an epoch.
     """
-    shape = schedule.parse(config.schedule)
+    decay = schedule.parse(config.schedule)
     first = start + config.warmup_epochs
     last = epochs - config.warmup_epochs
 
     def next_rate(epoch: int, now: float) -> float:
         if epoch <= first:
             return now
-        here, before = (shape.fraction(e - first, epochs=last) for e in (epoch, epoch - 1))
+        here, before = (fraction(decay, e - first, epochs=last) for e in (epoch, epoch - 1))
         return now * here / before
 
     made: list[keras.callbacks.Callback] = []

@@ -1,11 +1,15 @@
 """Optimizers and learning rates against NumPy, on a model of one weight matrix."""
 
 import itertools
+import math
 
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from flags import schedule
 from flags.training import TrainingConfig
 from trainer.training import optimizers
 
@@ -165,3 +169,36 @@ def test_a_cut_in_the_warm_up_is_forgotten():
     config = TrainingConfig(warmup_epochs=2)
     seen = rates(config, epochs=3, between=[plateau])
     assert seen == pytest.approx([0.0025, 0.005, 0.0075, 0.01, 0.01, 0.01])
+
+
+@pytest.mark.parametrize(
+    ("text", "epochs", "fractions"),
+    [
+        ("constant", 3, [1, 1, 1]),
+        ("step:factor=0.5:every=2", 5, [1, 1, 0.5, 0.5, 0.25]),
+        ("step:every=1", 3, [1, 0.5, 0.25]),
+        ("exponential", 3, [1, 0.99, 0.9801]),
+        ("exponential:rate=0.1", 3, [1, 0.1, 0.01]),
+        ("linear", 4, [1, 0.75, 0.5, 0.25]),
+        ("linear:end=0.2", 4, [1, 0.8, 0.6, 0.4]),
+        ("sqrt", 4, [1, 1 / math.sqrt(2), 1 / math.sqrt(3), 0.5]),
+        ("cosine", 4, [1, (2 + math.sqrt(2)) / 4, 0.5, (2 - math.sqrt(2)) / 4]),
+        ("cosine:end=0.5", 2, [1, 0.75]),
+    ],
+)
+def test_fractions(text, epochs, fractions):
+    parsed = schedule.parse(text)
+    assert [
+        optimizers.fraction(parsed, epoch, epochs=epochs) for epoch in range(epochs)
+    ] == pytest.approx(fractions)
+
+
+@given(
+    text=st.sampled_from([*schedule.SCHEDULES, "linear:end=0.1", "step:factor=0.1:every=3"]),
+    epochs=st.integers(1, 300),
+)
+def test_rates_fall_from_the_whole_and_stay_positive(text, epochs):
+    parsed = schedule.parse(text)
+    fractions = [optimizers.fraction(parsed, epoch, epochs=epochs) for epoch in range(epochs)]
+    assert fractions[0] == 1
+    assert all(0 < after <= before for before, after in itertools.pairwise(fractions))
