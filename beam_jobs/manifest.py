@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs import shards, statistics
+from beam_jobs import shards, statistics, storage
 from beam_jobs.pages import overview, preview
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import source_row as image_table
@@ -89,7 +89,7 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
         CallerError: says what differs and what to do.
     """
     path = output.work_folder / "job.json"
-    if path.is_file():
+    if storage.is_file(path):
         found = _read_json(path)
         if found["fingerprint"] != job["fingerprint"] and not overwrite:
             changed = ", ".join(
@@ -120,12 +120,13 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
     """
     path = output.work_folder / "job.json"
     try:
-        if overwrite and path.is_file() and _read_json(path) != job:
+        if overwrite and storage.is_file(path) and _read_json(path) != job:
             _remove_records(output)
-        output.work_folder.mkdir(parents=True, exist_ok=True)
-        for leftover in list(output.work_folder.glob("*.tmp")):
-            leftover.unlink()
-        for entry in list(output.directory.iterdir()):  # of a job killed while it wrote its tables
+        storage.make_folder(output.work_folder)
+        for entry in storage.entries(output.work_folder):
+            if entry.name.endswith(".tmp"):
+                entry.unlink()
+        for entry in storage.entries(output.directory):  # of a job killed while it wrote its tables
             if entry.name.startswith(".") and any(name in entry.name for name in FILES):
                 entry.unlink()
         files.write_json(path, job)
@@ -138,7 +139,7 @@ def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None
 def write_plan(output: Output, plan: dict[str, Any]) -> None:
     """Writes plan.json, so that it can be read before the images are."""
     try:
-        output.directory.mkdir(parents=True, exist_ok=True)
+        storage.make_folder(output.directory)
         files.write_json(output.directory / "plan.json", plan)
     except OSError as error:
         raise CallerError(
@@ -215,7 +216,7 @@ def withdraw(output: Output) -> None:
 def read_manifest(output: Output) -> dict[str, Any] | None:
     """Reads manifest.json of a finished output, None before that."""
     path = output.directory / MANIFEST
-    if not path.is_file():
+    if not storage.is_file(path):
         return None
     return _read_json(path)
 
@@ -236,10 +237,10 @@ def _remove_records(output: Output) -> None:
     job.json goes last: whoever is killed meanwhile leaves a folder known as this program's.
     """
     withdraw(output)
-    for path in list(output.directory.iterdir()):
+    for path in storage.entries(output.directory):
         if path.name in FILES or ".tfrecord-" in path.name:
             path.unlink()
-    for path in list(output.work_folder.iterdir()):
+    for path in storage.entries(output.work_folder):
         if path.name not in ("lock", "job.json"):
             path.unlink()
     (output.work_folder / "job.json").unlink()

@@ -31,7 +31,7 @@ from records.errors import CallerError
 
 _ANSWER_SECONDS = 20
 # why threads of this process stopped: Beam would print a page for each
-_stopped_by: list[OSError | KeyboardInterrupt] = []
+_stopped_by: list[BaseException] = []
 
 
 class WriteShards(beam.DoFn):
@@ -71,9 +71,11 @@ class WriteShards(beam.DoFn):
         try:
             for written in as_completed(self._pending):
                 written.result()
-        except (OSError, KeyboardInterrupt) as error:
+        except KeyboardInterrupt as error:
             _stopped_by.append(error)
-            interrupted = isinstance(error, KeyboardInterrupt)
+            interrupted = True
+        except storage.errors() as error:
+            _stopped_by.append(error)
         finally:
             self._pool.shutdown(wait=not interrupted, cancel_futures=True)
 
@@ -166,7 +168,7 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
     for stopped_by in _stopped_by:
         if isinstance(stopped_by, KeyboardInterrupt):
             raise stopped_by
-        raise _describe(planned, stopped_by.strerror or str(stopped_by))
+        raise _describe(planned, getattr(stopped_by, "strerror", None) or str(stopped_by))
 
 
 def _take_over_threads(options: PipelineOptions) -> int:

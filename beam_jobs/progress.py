@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from upath import UPath
 
 from beam_jobs import shards, storage
 from beam_jobs.shards import Output, Shard
-from beam_jobs.storage import StorePath
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 10.0
@@ -74,7 +74,7 @@ def watch(planned: Sequence[Shard]) -> Iterator[None]:
     """Shows images done while shards are written by somebody else."""
     total = sum(len(shard.images) for shard in planned)
     outputs = {output for shard in planned for output in shard.outputs}
-    stored = any(isinstance(output.directory, StorePath) for output in outputs)
+    stored = any(isinstance(output.directory, UPath) for output in outputs)
 
     def look() -> tuple[int, int]:
         found = {output: storage.sizes(output.work_folder) for output in outputs}

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from beam_jobs import statistics
+from beam_jobs import statistics, storage
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -104,7 +104,7 @@ def is_finished(shard: Shard, output: Output) -> bool:
     written at that moment, is tried again.
     """
     records = output.directory / shard.name
-    if not ledger_path(output, shard.name).is_file() or not records.is_file():
+    if not storage.is_file(ledger_path(output, shard.name)) or not storage.is_file(records):
         return False
     try:
         ledger = read_ledger(output, shard.name)
@@ -222,7 +222,7 @@ class _ShardWriter:
     def finish(self) -> None:
         files.save(self._file)
         self._file.close()
-        self._temporary.replace(self._output.directory / self._shard.name)
+        files.rename(self._temporary, self._output.directory / self._shard.name)
         self._finished = True
         files.write_json(
             ledger_path(self._output, self._shard.name),

@@ -17,7 +17,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
+from upath import UPath
 
+from beam_jobs import storage
 from flags import command_line, datasets, fields, recipe
 from flags.conversion import ConversionConfig
 from records.errors import CallerError
@@ -49,10 +51,11 @@ def run(beam_arguments: list[str]) -> int:
     config = ConversionConfig.from_flags(flags.FLAGS)
     try:
         return _run(config, beam_arguments, dry_run=config.dry_run)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
+    except storage.errors() as error:
+        where, what = getattr(error, "filename", None), getattr(error, "strerror", None)
+        place = f"{where}: " if where else ""
         raise CallerError(
-            f"{place}{error.strerror or error}; mend that, then give the same command again: "
+            f"{place}{what or error}; mend that, then give the same command again: "
             "finished shards are kept"
         ) from error
 
@@ -61,7 +64,7 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
-    from beam_jobs import lock, manifest, shards, splits, storage
+    from beam_jobs import lock, manifest, shards, splits
     from beam_jobs.pseudonyms import read_pseudonyms
 
     output_dir = storage.folder(config.output_dir)
@@ -127,10 +130,8 @@ def _refuse_unknown(beam_arguments: Sequence[str]) -> None:
 
 def _check_places(config: ConversionConfig, beam_arguments: Sequence[str]) -> None:
     """Finds out before images are read, which may take hours, that nothing could be written."""
-    from beam_jobs import storage
-
     places = [storage.folder(place) for place in (config.data_dir, config.output_dir)]
-    stores = [place for place in places if isinstance(place, storage.StorePath)]
+    stores = [place for place in places if isinstance(place, UPath)]
     if stores:
         _import_pipeline()
         storage.configure(beam_arguments)
@@ -166,7 +167,7 @@ def _decode_options(config: ConversionConfig) -> Options:
 
 
 def _list_images(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> list[SourceRow]:
-    from beam_jobs import progress, storage
+    from beam_jobs import progress
     from beam_jobs.sources import listing, phantom
 
     if config.dataset == "phantom":
@@ -193,7 +194,7 @@ def _convert(
     beam_arguments: Sequence[str],
     pseudonyms: Pseudonyms | None,
 ) -> int:
-    from beam_jobs import manifest, progress, shards, storage
+    from beam_jobs import manifest, progress, shards
 
     pipeline = _import_pipeline()
 

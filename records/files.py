@@ -15,6 +15,8 @@ import uuid
 from collections.abc import Iterator
 from typing import IO, Any, Protocol, TypeVar
 
+from upath import UPath
+
 from records.errors import CallerError
 
 
@@ -107,15 +109,23 @@ def replacing(path: PathT, *, temporary: PathT | None = None) -> Iterator[PathT]
     unfinished: Any = temporary or path.with_name(f".{temporary_name(path.name)}")
     try:
         yield unfinished
-        if isinstance(
-            unfinished, pathlib.PosixPath
-        ):  # a file of a store is whole once it is closed
+        if isinstance(unfinished, pathlib.Path):  # a store's file is whole once it is closed
             with unfinished.open("rb") as file:
                 os.fsync(file.fileno())
-        unfinished.replace(path)
+        rename(unfinished, path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def rename(source: Any, target: Any) -> None:
+    """Gives a file another name; what has that name already is replaced."""
+    if not isinstance(source, UPath):
+        source.replace(target)
+        return
+    if source.protocol in ("hdfs", "webhdfs") and target.exists():
+        target.unlink()  # HDFS renames to a free name only
+    source.fs.mv(source.path, target.path)
 
 
 def temporary_name(name: str) -> str:

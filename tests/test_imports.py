@@ -158,7 +158,6 @@ def test_the_trainer_reaches_into_beam_jobs_in_one_place():
             ["apache_beam"],
             {
                 "beam_jobs/pipeline.py",
-                "beam_jobs/s3.py",
                 "beam_jobs/storage.py",
                 "beam_jobs/tfrecords.py",
             },

@@ -6,12 +6,16 @@ import concurrent.futures
 import csv
 import dataclasses
 import hashlib
+import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from upath import UPath
+
+from beam_jobs import storage
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
-from beam_jobs.storage import Folder, StorePath
+from beam_jobs.storage import Folder
 from records.errors import CallerError
 from records.files import replacing
 
@@ -49,12 +53,8 @@ def list_files(data_dir: Folder) -> list[DataFile]:
     """
     if not data_dir.is_dir():
         raise CallerError(f"--data_dir={data_dir} is not a folder")
-    if isinstance(data_dir, StorePath):
-        start = len(str(data_dir).rstrip("/")) + 1
-        stored: Iterable[DataFile] = (
-            DataFile(str(path)[start:], stat.st_size, stat.st_mtime_ns)
-            for path, stat in data_dir.walk()
-        )
+    if isinstance(data_dir, UPath):
+        stored: Iterator[DataFile] = itertools.starmap(DataFile, storage.walk(data_dir))
     else:
         stored = _walk(str(data_dir))
     return sorted(stored, key=lambda file: file.path)
@@ -151,7 +151,7 @@ def _parse_cached(row: list[str]) -> tuple[DataFile, decode.Identity]:
 
 
 def _write_cache(cache: Folder, known: dict[DataFile, decode.Identity]) -> None:
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    storage.make_folder(cache.parent)
     with (
         replacing(cache) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
