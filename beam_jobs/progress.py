@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from upath import UPath
 
-from beam_jobs import shards, storage
+from beam_jobs import storage
 from beam_jobs.shards import Output, Shard
+from records import folder
 
 _BAR_SECONDS = 0.5
 _LINE_SECONDS = 10.0
@@ -111,7 +112,7 @@ def _images_done(shard: Shard, found: dict[Output, dict[str, int]]) -> tuple[int
 
 
 def _images_written(shard: Shard, output: Output, sizes: dict[str, int]) -> int:
-    if shards.ledger_path(output, shard.name).name in sizes:
+    if folder.ledger_path(output.directory, shard.name).name in sizes:
         return len(shard.images)
     started = (
         size

@@ -20,10 +20,10 @@ from beam_jobs import statistics, storage
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from records import example, files, schema, tfrecord
+from records import example, files, folder, schema, tfrecord
 from records.image_size import ImageSize
+from records.manifest import Ledger
 
-WORK_FOLDER = ".shards"
 _PASSING = ("unreadable", "changed")
 
 
@@ -43,7 +43,11 @@ class Output:
     @property
     def work_folder(self) -> Folder:
         """Where ledgers, and files not yet whole, lie."""
-        return self.directory / WORK_FOLDER
+        return self.directory / folder.WORK_FOLDER
+
+    def read_ledger(self, shard: str) -> Ledger:
+        """Reads what a finished shard holds; see `records.folder.read_ledger`."""
+        return folder.read_ledger(folder.ledger_path(self.directory, shard))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,16 +108,17 @@ def is_finished(shard: Shard, output: Output) -> bool:
     written at that moment, is tried again.
     """
     records = output.directory / shard.name
-    if not storage.is_file(ledger_path(output, shard.name)) or not storage.is_file(records):
+    ledger_file = folder.ledger_path(output.directory, shard.name)
+    if not storage.is_file(ledger_file) or not storage.is_file(records):
         return False
     try:
-        ledger = read_ledger(output, shard.name)
-    except ValueError:  # damaged: the shard is written anew
+        ledger = folder.read_ledger(ledger_file)
+    except files.DamagedFile:  # the shard is written anew
         return False
     return (
-        records.stat().st_size == ledger["bytes"]
-        and ledger["files"] == shard.files_digest
-        and not any(image["reason"] in _PASSING for image in ledger["rejected"])
+        records.stat().st_size == ledger.bytes
+        and ledger.files == shard.files_digest
+        and not any(image["reason"] in _PASSING for image in ledger.rejected)
     )
 
 
@@ -224,25 +229,14 @@ class _ShardWriter:
         self._file.close()
         files.rename(self._temporary, self._output.directory / self._shard.name)
         self._finished = True
-        files.write_json(
-            ledger_path(self._output, self._shard.name),
-            {
-                "files": self._shard.files_digest,
-                "records": len(self._images),
-                "bytes": self._bytes,
-                "sha256": self._hash.hexdigest(),
-                "images": self._images,
-                "rejected": self._rejected,
-            },
+        ledger = Ledger(
+            files=self._shard.files_digest,
+            records=len(self._images),
+            bytes=self._bytes,
+            sha256=self._hash.hexdigest(),
+            images=tuple(self._images),
+            rejected=tuple(self._rejected),
         )
-
-
-def ledger_path(output: Output, name: str) -> Folder:
-    """Where the ledger of a shard lies."""
-    return output.work_folder / f"{name}.json"
-
-
-def read_ledger(output: Output, name: str) -> dict[str, Any]:
-    """Reads files, records, bytes, sha256, images and rejected of a finished shard."""
-    ledger: dict[str, Any] = json.loads(ledger_path(output, name).read_text(encoding="utf-8"))
-    return ledger
+        files.write_json(
+            folder.ledger_path(self._output.directory, self._shard.name), ledger.to_json()
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,7 +43,7 @@ def measure(image: np.ndarray) -> dict[str, Any]:
     }
 
 
-def summarise(written: Sequence[tuple[SourceRow, dict[str, Any]]]) -> dict[str, Any]:
+def summarise(written: Sequence[tuple[SourceRow, Mapping[str, Any]]]) -> dict[str, Any]:
     """Builds statistics.json from the images written and their measurements in the ledgers.
 
     Returns:
@@ -77,10 +77,10 @@ def native_size(height: int, width: int) -> str:
 
 
 def _group(
-    written: Sequence[tuple[SourceRow, dict[str, Any]]], column: str
-) -> dict[str, list[tuple[SourceRow, dict[str, Any]]]]:
+    written: Sequence[tuple[SourceRow, Mapping[str, Any]]], column: str
+) -> dict[str, list[tuple[SourceRow, Mapping[str, Any]]]]:
     """Sorts images by the value of a column."""
-    groups: dict[str, list[tuple[SourceRow, dict[str, Any]]]] = collections.defaultdict(list)
+    groups: dict[str, list[tuple[SourceRow, Mapping[str, Any]]]] = collections.defaultdict(list)
     for image, measured in written:
         if column == "native_size":
             value = native_size(measured["original_height"], measured["original_width"])
@@ -90,7 +90,7 @@ def _group(
     return dict(sorted(groups.items()))
 
 
-def _summarise_pixels(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _summarise_pixels(measured: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     mean = math.fsum(m["mean"] for m in measured) / len(measured)
     second = math.fsum(m["mean"] ** 2 + m["deviation"] ** 2 for m in measured) / len(measured)
     histogram = np.mean([m["histogram"] for m in measured], axis=0)

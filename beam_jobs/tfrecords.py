@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from beam_jobs.pseudonyms import Pseudonyms
     from beam_jobs.shards import Output
     from beam_jobs.sources.source_row import SourceRow
+    from records.manifest import Job, Manifest
 
 PHANTOM_NOTICE = """\
 ==========================================================================================
@@ -64,7 +65,7 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
     if beam_arguments:
         _refuse_unknown(beam_arguments)
     # slow imports wait until the flags are known to be good
-    from beam_jobs import lock, manifest, shards, splits
+    from beam_jobs import lock, output_folder, shards, splits
     from beam_jobs.pseudonyms import read_pseudonyms
 
     output_dir = storage.folder(config.output_dir)
@@ -90,25 +91,27 @@ def _run(config: ConversionConfig, beam_arguments: list[str], *, dry_run: bool) 
     }
     _print_plan(config, plans[outputs[0]], sum(p["bytes_to_write"] for p in plans.values()))
     mark = pseudonyms.fingerprint if pseudonyms else ""
-    jobs = {output: manifest.describe_job(config, output, images, key=mark) for output in outputs}
+    jobs = {
+        output: output_folder.describe_job(config, output, images, key=mark) for output in outputs
+    }
     if not dry_run and not plans[outputs[0]]["found"]:
         raise CallerError(
             f"none of the {plans[outputs[0]]['listed']} images listed was found under "
             f"{config.data_dir}; give the folder of the images, or see what is listed by --dry_run"
         )
     for output in outputs:
-        manifest.check_output(output, jobs[output], overwrite=config.overwrite)
+        output_folder.check_output(output, jobs[output], overwrite=config.overwrite)
     if dry_run:
         for output in outputs:
             if not output.work_folder.exists():  # its records keep the plan they were made by
-                manifest.write_plan(output, plans[output])
+                output_folder.write_plan(output, plans[output])
         return 0
     with lock.hold(outputs):
         for output in outputs:
             # again: another job may have come and gone since
-            manifest.check_output(output, jobs[output], overwrite=config.overwrite)
-            manifest.open_output(output, jobs[output], overwrite=config.overwrite)
-            manifest.write_plan(output, plans[output])
+            output_folder.check_output(output, jobs[output], overwrite=config.overwrite)
+            output_folder.open_output(output, jobs[output], overwrite=config.overwrite)
+            output_folder.write_plan(output, plans[output])
         return _convert(config, images, jobs, beam_arguments, pseudonyms)
 
 
@@ -190,11 +193,11 @@ def _list_images(config: ConversionConfig, pseudonyms: Pseudonyms | None) -> lis
 def _convert(
     config: ConversionConfig,
     images: Sequence[SourceRow],
-    jobs: dict[Output, dict[str, Any]],
+    jobs: dict[Output, Job],
     beam_arguments: Sequence[str],
     pseudonyms: Pseudonyms | None,
 ) -> int:
-    from beam_jobs import manifest, progress, shards
+    from beam_jobs import output_folder, progress, shards
 
     pipeline = _import_pipeline()
 
@@ -209,17 +212,17 @@ def _convert(
     todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
     if todo:
         for output in jobs:
-            manifest.withdraw(output)
+            output_folder.withdraw(output)
         with progress.watch(planned):
             pipeline.run(todo, beam_arguments)
     shown = [pseudonyms.hide_path(image) for image in images] if pseudonyms else images
     worst = 0.0
     for output, job in jobs.items():
-        made = None if todo else manifest.read_manifest(output)
+        made = None if todo else output_folder.read_manifest(output)
         if made is None:
-            made = manifest.close_output(output, job, images, planned, shown=shown)
-        totals = made["totals"]
-        worst = max(worst, totals["rejected"] / max(totals["rejected"] + totals["written"], 1))
+            made = output_folder.close_output(output, job, images, planned, shown=shown)
+        totals = made.totals
+        worst = max(worst, totals.rejected / max(totals.rejected + totals.written, 1))
         _print_result(output, made)
     if worst > config.max_rejected:
         print(
@@ -256,14 +259,14 @@ def _print_plan(config: ConversionConfig, plan: dict[str, Any], bytes_to_write: 
         )
 
 
-def _print_result(output: Output, made: dict[str, Any]) -> None:
-    totals = made["totals"]
+def _print_result(output: Output, made: Manifest) -> None:
+    totals = made.totals
     print(
-        f"{output.directory}: {totals['written']} images in {len(made['shards'])} shards, "
-        f"{totals['bytes'] / 1e6:,.0f} MB; {totals['rejected']} rejected, "
-        f"{totals['missing']} missing, {totals['excluded']} excluded"
+        f"{output.directory}: {totals.written} images in {len(made.shards)} shards, "
+        f"{totals.bytes / 1e6:,.0f} MB; {totals.rejected} rejected, "
+        f"{totals.missing} missing, {totals.excluded} excluded"
     )
-    for reason, count in made["rejected"].items():
+    for reason, count in made.rejected.items():
         print(f"  rejected: {count} {reason}", file=sys.stderr)
     print(f"  look at {output.directory / 'preview.png'}")
 

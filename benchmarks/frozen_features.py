@@ -19,6 +19,7 @@ from flags import targets
 from flags.training import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
+from records.manifest import Job, Manifest, ShardEntry, Totals
 from trainer.data import input_pipeline
 from trainer.data.dataset import Split
 from trainer.data.records_folder import Records
@@ -110,8 +111,10 @@ def _time_epochs(
 
 
 def _describe(folder: pathlib.Path, split: Split, size: ImageSize) -> Records:
-    shards = {pathlib.Path(shard).name: {"records": 16} for shard in split.shards}
-    manifest = {"data_fingerprint": "benchmark", "size": str(size), "shards": shards}
+    settings = dict.fromkeys(("dataset", "folds", "max_pixels"))
+    job = Job("", settings, size, recipe="", steps="", images="", versions={})
+    entries = {pathlib.Path(shard).name: ShardEntry("", 16, 0, "") for shard in split.shards}
+    manifest = Manifest(job, "", "benchmark", entries, Totals(*[0] * 7), {})
     return Records(folder, manifest, ())
 
 

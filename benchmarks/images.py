@@ -98,7 +98,7 @@ def measure(
         for shard in planned:
             for output in shard.outputs:
                 assert shards.is_finished(shard, output), shard.name
-                assert shards.read_ledger(output, shard.name)["records"] == len(shard.images)
+                assert output.read_ledger(shard.name).records == len(shard.images)
     return seconds
 
 

@@ -62,7 +62,7 @@ def _digest(paths: list[pathlib.Path], threads: int) -> None:
 
 def _verify(paths: list[pathlib.Path], threads: int) -> None:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        assert __main__.verify(paths[0].parent, threads=threads)[2] == 0
+        assert not __main__.check(paths[0].parent, threads=threads).damages
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from records.image_size import ImageSize
+from records.manifest import Manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +36,15 @@ class Preparation:
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def from_manifest(cls, manifest: Mapping[str, Any]) -> Preparation:
-        """Takes it from manifest.json, which leaves out what stands at its default."""
+    def from_manifest(cls, manifest: Manifest) -> Preparation:
+        """Takes it from manifest.json, whose settings leave out what stands at its default."""
+        settings = manifest.job.settings
         return cls(
-            recipe=manifest["steps"],
-            size=ImageSize.parse(manifest["size"]),
-            max_pixels=manifest["max_pixels"],
-            versions=manifest["versions"],
-            **{key: manifest[key] for key in ("window", "frame", "decoder") if key in manifest},
+            recipe=manifest.job.steps,
+            size=manifest.job.size,
+            max_pixels=settings["max_pixels"],
+            versions=manifest.job.versions,
+            **{key: settings[key] for key in ("window", "frame", "decoder") if key in settings},
         )
 
     @classmethod

@@ -67,6 +67,19 @@ CLINICAL_KEYS = tuple(
 """Columns that come from the tables, in record order; the rest come from the pixels."""
 
 
+SOURCES_HEADER = (
+    "image_id",
+    "status",
+    "reason",
+    "split",
+    "path",
+    *(key for key in CLINICAL_KEYS if key != "image_id"),
+    "copies",
+    "lesions",
+)
+"""Columns of sources.csv: one row an image, its outcome, its clinical columns, its lesions."""
+
+
 def fold_name(fold: int) -> str:
     """Names the split of one fold of the training images, counted from 0."""
     return f"fold{fold}"

@@ -22,7 +22,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from beam_jobs import manifest, shards, splits
+from beam_jobs import output_folder, shards, splits
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion import ConversionConfig
@@ -247,13 +247,13 @@ class Records:
     def run(self) -> None:
         """Writes what is unfinished; a finished folder is left alone."""
         output = shards.Output(self.directory, self.config.sizes[0], self.config.recipes[0])
-        job = manifest.describe_job(self.config, output, self.images)
-        manifest.check_output(output, job, overwrite=False)
-        manifest.open_output(output, job, overwrite=False)
+        job = output_folder.describe_job(self.config, output, self.images)
+        output_folder.check_output(output, job, overwrite=False)
+        output_folder.open_output(output, job, overwrite=False)
         plan = splits.summarise(
             self.images, split_policy=self.config.split_policy, record_bytes=output.record_bytes
         )
-        manifest.write_plan(output, plan)
+        output_folder.write_plan(output, plan)
         planned = shards.plan(
             self.config.dataset,
             self.images,
@@ -265,8 +265,8 @@ class Records:
         todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
         for shard in todo:
             shards.write(shard)
-        if todo or manifest.read_manifest(output) is None:
-            manifest.close_output(output, job, self.images, planned)
+        if todo or output_folder.read_manifest(output) is None:
+            output_folder.close_output(output, job, self.images, planned)
 
 
 def convert(root: pathlib.Path, rows: list[SourceRow], **how: Any) -> pathlib.Path:

@@ -26,6 +26,7 @@ from beam_jobs.storage import Folder
 from flags import datasets
 from records import example, tfrecord
 from records.errors import CallerError
+from records.manifest import Ledger, Manifest
 
 IMAGES_A_CLASS = 8
 THUMBNAIL_HEIGHT = 240
@@ -62,7 +63,7 @@ class Thumbnail:
 
 
 def draw_images(
-    output: Output, ledgers: Mapping[str, Mapping[str, Any]], by_id: Mapping[str, SourceRow]
+    output: Output, ledgers: Mapping[str, Ledger], by_id: Mapping[str, SourceRow]
 ) -> dict[str, list[Thumbnail]]:
     """Reads up to eight images a class back from the records.
 
@@ -80,7 +81,7 @@ def draw_images(
     places = {
         measured["image_id"]: (name, index)
         for name, ledger in ledgers.items()
-        for index, measured in enumerate(ledger["images"])
+        for index, measured in enumerate(ledger.images)
     }
     by_class: dict[str, list[SourceRow]] = collections.defaultdict(list)
     for image_id in sorted(places, key=lambda name: hashlib.sha256(name.encode()).digest()):
@@ -115,7 +116,7 @@ def _draw(output: Output, image: SourceRow, shard: str, index: int) -> Thumbnail
 
 def write(
     path: Folder,
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     summary: Mapping[str, Any],
     images: Sequence[SourceRow],
     sheets: Mapping[str, Sequence[Thumbnail]],
@@ -124,7 +125,7 @@ def write(
 
     Args:
         path: file to write; the caller renames it into place.
-        manifest: content of manifest.json.
+        manifest: what the folder holds.
         summary: content of statistics.json.
         images: every image the tables list, for the reasons of exclusion.
         sheets: thumbnails by class, from `draw_images`.
@@ -137,10 +138,10 @@ def write(
     labels = sorted({label for counts in summary["classes"]["split"].values() for label in counts})
     text = environment.from_string(template.read_text("utf-8")).render(
         manifest=manifest,
-        totals=manifest["totals"],
+        totals=manifest.totals,
         statistics=summary,
-        data_set=datasets.DATASETS[manifest["dataset"]],
-        policies=_describe_policies(manifest),
+        data_set=datasets.DATASETS[manifest.dataset],
+        policies=_describe_policies(manifest.policies),
         excluded=_count_excluded(images),
         labels=labels,
         charts=CHARTS,
@@ -151,7 +152,7 @@ def write(
         file.write(text)
 
 
-def _describe_policies(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _describe_policies(policies: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Lists (title, name, meaning) of each policy."""
     named = {
         "label_policy": ("Labels", datasets.LABEL_POLICIES),
@@ -159,7 +160,7 @@ def _describe_policies(manifest: Mapping[str, Any]) -> list[tuple[str, str, str]
         "leak_policy": ("Patients in both official sets", datasets.LEAK_POLICIES),
     }
     return [
-        (title, manifest[key], meanings[manifest[key]]) for key, (title, meanings) in named.items()
+        (title, policies[key], meanings[policies[key]]) for key, (title, meanings) in named.items()
     ]
 
 

@@ -137,18 +137,6 @@ def is_mixed(lesions: Iterable[Lesion]) -> bool:
     return {"benign", "malignant"} <= {lesion.pathology for lesion in lesions}
 
 
-SOURCES_HEADER = (
-    "image_id",
-    "status",
-    "reason",
-    "split",
-    "path",
-    *(key for key in schema.CLINICAL_KEYS if key != "image_id"),
-    "copies",
-    "lesions",
-)
-
-
 def write_sources(path: Folder, images: Iterable[SourceRow], rejected: dict[str, str]) -> None:
     """Writes sources.csv: exactly one row an image, with what became of it.
 
@@ -160,11 +148,11 @@ def write_sources(path: Folder, images: Iterable[SourceRow], rejected: dict[str,
     # file names need not be UTF-8
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SOURCES_HEADER)
+        writer.writerow(schema.SOURCES_HEADER)
         for image in images:
             status, reason = outcome(image, rejected)
             row = {**vars(image), "status": status, "reason": reason}
-            writer.writerow([row[column] for column in SOURCES_HEADER])
+            writer.writerow([row[column] for column in schema.SOURCES_HEADER])
 
 
 _IMAGE_COLUMNS = ("image_id", "patient_id", "side", "view", "split", "path")

@@ -11,12 +11,7 @@ something is damaged, 2 a caller's mistake. How far two data sets differ leaves 
 
 from __future__ import annotations
 
-import concurrent.futures
-import os
 import pathlib
-import threading
-import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -26,9 +21,7 @@ from flags.verification import VerificationConfig
 from records.errors import CallerError
 
 if TYPE_CHECKING:
-    from beam_jobs.progress import Reporter
-    from beam_jobs.verify.folder_checks import Folder
-    from beam_jobs.verify.shard_checks import Finding, ShardReport
+    from beam_jobs.verify.verify_folder import Verification
 
 
 def main() -> None:
@@ -44,61 +37,46 @@ def run(arguments: list[str]) -> int:
     """
     config = VerificationConfig.from_flags(flags.FLAGS, arguments)
     try:
-        return _run(config)
+        if config.against is not None:
+            return _compare(_find_one(config.directory), _find_one(config.against))
+        found = [check(directory) for directory in _find(config.directory)]
     except OSError as error:
         raise CallerError(f"{error.filename} can't be read: {error.strerror}") from error
+    return int(any(one.damages for one in found))
 
 
-def _run(config: VerificationConfig) -> int:
-    if config.against is not None:
-        return _compare(_find_one(config.directory), _find_one(config.against))
-    return max(verify(directory)[2] for directory in _find(config.directory))
-
-
-def verify(
+def check(
     directory: pathlib.Path, *, threads: int | None = None, digest_images: bool = False
-) -> tuple[Folder | None, Sequence[ShardReport], int]:
-    """Checks one folder of records and prints what it finds.
-
-    Args:
-        directory: folder of a finished conversion.
-        threads: how many shards are read at a time; one a core by default.
-        digest_images: whether to note the SHA-256 of each image, to find copies.
-
-    Returns:
-        the folder, None if it can't be opened; a report of each shard; the exit code.
-    """
+) -> Verification:
+    """Verifies one folder of records and prints what is found; see `verify_folder.verify`."""
+    # NumPy and SciPy wait until the flags are known to be good
     from beam_jobs import progress
-    from beam_jobs.verify import folder_checks
+    from beam_jobs.verify import verify_folder
 
-    threads = threads or os.cpu_count() or 1
-    try:
-        folder = folder_checks.open_folder(directory)
-    except folder_checks.BrokenFolder as broken:
-        _print_findings(directory, [broken.finding])
-        return None, (), 1
-    start = time.monotonic()
     with progress.Reporter(f"verifying {directory}", "shards") as reporter:
-        reports = _read_shards(folder, reporter, threads=threads, digest_images=digest_images)
-    seconds = time.monotonic() - start
-    findings = [finding for report in reports for finding in report.findings]
-    findings += folder_checks.check_accounts(folder, reports)
-    findings += folder_checks.check_tables(folder)
-    findings += folder_checks.check_patients(folder)
-    findings += folder_checks.check_strays(folder)
-    megabytes = sum(entry["bytes"] for entry in folder.manifest["shards"].values()) / 1e6
-    print(
-        f"{directory}: {sum(len(report.images) for report in reports)} records in {len(reports)} "
-        f"shards, {megabytes:,.0f} MB read in {seconds:.1f} s ({megabytes / seconds:,.0f} MB/s, "
-        f"{threads} threads)"
-    )
-    return folder, reports, _print_findings(directory, findings)
+        found = verify_folder.verify(
+            directory, threads=threads, digest_images=digest_images, report=reporter.update
+        )
+    if found.folder is not None:
+        megabytes = sum(entry.bytes for entry in found.folder.manifest.shards.values()) / 1e6
+        print(
+            f"{directory}: {sum(len(report.images) for report in found.reports)} records in "
+            f"{len(found.reports)} shards, {megabytes:,.0f} MB read in {found.seconds:.1f} s "
+            f"({megabytes / found.seconds:,.0f} MB/s, {found.threads} threads)"
+        )
+    for discrepancy in found.discrepancies:
+        print(f"  {discrepancy}")
+    if found.damages:
+        print(f"  {len(found.damages)} damages. Remedy: {found.remedy}")
+    else:
+        print("  all is well")
+    return found
 
 
 def _find(directory: pathlib.Path) -> list[pathlib.Path]:
-    from beam_jobs.verify import folder_checks
+    from beam_jobs.verify import checked_folder
 
-    found = folder_checks.find_folders(directory)
+    found = checked_folder.find_folders(directory)
     if not found:
         raise CallerError(
             f"{directory} holds no records; give <output_dir>/<dataset>/<H>x<W>/<recipe> of a "
@@ -117,69 +95,22 @@ def _find_one(directory: pathlib.Path) -> pathlib.Path:
     return found[0]
 
 
-def _read_shards(
-    folder: Folder, reporter: Reporter, *, threads: int, digest_images: bool
-) -> list[ShardReport]:
-    """Reads all shards, several at a time; the order of the result is the manifest's."""
-    from beam_jobs.verify import shard_checks
-
-    names = list(folder.manifest["shards"])
-    expected = folder.expected
-    lock = threading.Lock()
-    done = read = 0
-
-    def count(more: int, finished: int = 0) -> None:
-        nonlocal done, read
-        with lock:
-            done, read = done + finished, read + more
-            reporter.update(done, len(names), read / 1e6)
-
-    def check(name: str) -> ShardReport:
-        path = folder.directory / name
-        found = shard_checks.check_shard(path, expected, digest_images=digest_images, report=count)
-        count(0, finished=1)
-        return found
-
-    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(check, names))
-
-
-def _print_findings(directory: pathlib.Path, findings: Sequence[Finding]) -> int:
-    """Prints findings and the remedy; returns the exit code."""
-    for finding in findings:
-        print(f"  {finding}")
-    grave = [finding for finding in findings if finding.grave]
-    if not grave:
-        print("  all is well")
-        return 0
-    if (directory / ".shards" / "job.json").is_file():
-        # a missing shard is written anew, and so are the tables when manifest.json is gone
-        files = " and ".join(
-            sorted(name for name in {f.file for f in grave} - {""} if (directory / name).is_file())
-        )
-        remedy = f"remove {files} in {directory} and " if files else ""
-        remedy += "give the conversion's command again"
-    else:
-        remedy = "the folder lacks .shards, so copy it anew or convert into another --output_dir"
-    print(f"  {len(grave)} damages. Remedy: {remedy}")
-    return 1
-
-
 def _compare(directory: pathlib.Path, against: pathlib.Path) -> int:
     """Checks two folders and prints how they differ."""
-    from beam_jobs.verify import drift, folder_checks
+    from beam_jobs.verify import drift
+    from beam_jobs.verify.discrepancy import BrokenFolder
 
-    checked = [verify(path, digest_images=True) for path in (directory, against)]
+    checked = [check(path, digest_images=True) for path in (directory, against)]
     try:
-        sides = [drift.Side.of(folder, reports) for folder, reports, _ in checked if folder]
-    except folder_checks.BrokenFolder:  # said above
+        sides = [drift.Side.of(one.folder, one.reports) for one in checked if one.folder]
+    except BrokenFolder:  # printed above
         sides = []
     if len(sides) == 2:
         for line in drift.describe(*sides):
             print(line)
     else:
         print("not compared: mend what is damaged first")
-    return max(code for *_, code in checked)
+    return int(any(one.damages for one in checked))
 
 
 if __name__ == "__main__":

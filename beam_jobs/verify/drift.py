@@ -15,19 +15,19 @@ import numpy as np
 from scipy.spatial import distance
 from scipy.stats import chi2_contingency
 
-from beam_jobs.verify.folder_checks import Folder, read_json
+from beam_jobs.verify.checked_folder import CheckedFolder, read_json
+from beam_jobs.verify.discrepancy import enumerate_names
 from beam_jobs.verify.shard_checks import ShardReport
 from records import schema
 
 COLUMNS = ("split", "pathology", "side", "view", "abnormality", "density", "assessment", "subtlety")
-SHARE_THRESHOLD = 0.05
+FRACTION_THRESHOLD = 0.05
 """L-infinity distance of fractions from which a column may have drifted: five in a hundred."""
 CHANCE_THRESHOLD = 0.01
 """Probability (G-test) below which chance is no explanation; small sets differ by chance alone."""
 INTENSITY_THRESHOLD = 0.1
 """Jensen-Shannon divergence of the intensities, in bits, from which they have drifted."""
 _JOB = ("dataset", "schema_version", "size", "steps", "label_policy", "split_policy", "leak_policy")
-_NAMED = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,15 +49,16 @@ class Side:
     digests: Mapping[str, str]
 
     @classmethod
-    def of(cls, folder: Folder, reports: Sequence[ShardReport]) -> Side:
+    def of(cls, folder: CheckedFolder, reports: Sequence[ShardReport]) -> Side:
         """Gathers what is compared from a folder and the reports of its shards.
 
         Raises:
             BrokenFolder: statistics.json can't be read.
         """
+        job = folder.manifest.job.to_json()
         return cls(
             name=str(folder.directory),
-            job={key: folder.manifest.get(key) for key in _JOB},
+            job={key: job.get(key) for key in _JOB},
             images=tuple(row for row in folder.rows if row["status"] == "written"),
             statistics=read_json(folder.directory / "statistics.json"),
             digests={image: digest for r in reports for image, digest in r.digests.items()},
@@ -65,14 +66,14 @@ class Side:
 
 
 @dataclasses.dataclass(frozen=True)
-class Shares:
+class FractionDrift:
     """How one column differs.
 
     Attributes:
-        distance: largest difference of a value's share (L-infinity), 0..1.
+        distance: largest difference of a value's fraction (L-infinity), 0..1.
         chance: probability of a difference as large between samples of one population (G-test).
-        value: the value whose share differs most.
-        shares: its fraction on either side.
+        value: the value whose fraction differs most.
+        fractions: its fraction on either side.
     """
 
     distance: float
@@ -83,10 +84,10 @@ class Shares:
     @property
     def drifted(self) -> bool:
         """Whether the difference is both large and no accident."""
-        return self.distance > SHARE_THRESHOLD and self.chance < CHANCE_THRESHOLD
+        return self.distance > FRACTION_THRESHOLD and self.chance < CHANCE_THRESHOLD
 
 
-def compare_fractions(first: Mapping[str, int], second: Mapping[str, int]) -> Shares:
+def compare_fractions(first: Mapping[str, int], second: Mapping[str, int]) -> FractionDrift:
     """Compares the counts of a column's values on two sides; neither side may be empty."""
     values = sorted(first.keys() | second.keys())
     counts = np.array([[side.get(value, 0) for value in values] for side in (first, second)])
@@ -97,7 +98,7 @@ def compare_fractions(first: Mapping[str, int], second: Mapping[str, int]) -> Sh
     if len(values) > 1:
         # the G statistic of Sokal and Rohlf, Biometry, is twice the log-likelihood ratio
         chance = float(chi2_contingency(counts, correction=False, lambda_="log-likelihood").pvalue)
-    return Shares(
+    return FractionDrift(
         float(differences[worst]),
         chance,
         values[worst] or "not stated",
@@ -130,8 +131,8 @@ def describe(first: Side, second: Side) -> Iterator[str]:
     yield _describe_intensities(first.statistics["pixels"], second.statistics["pixels"])
     yield from _describe_shared(first, second)
     yield (
-        f"  drifted: distance of fractions (L-infinity) over {SHARE_THRESHOLD} and chance (G-test) "
-        f"under {CHANCE_THRESHOLD}; divergence of intensities (Jensen-Shannon) over "
+        f"  drifted: distance of fractions (L-infinity) over {FRACTION_THRESHOLD} and chance "
+        f"(G-test) under {CHANCE_THRESHOLD}; divergence of intensities (Jensen-Shannon) over "
         f"{INTENSITY_THRESHOLD} bit"
     )
 
@@ -150,7 +151,7 @@ def _describe_shared(first: Side, second: Side) -> Iterator[str]:
     for key in ("image_id", "patient_id"):
         here, there = ({image[key] for image in side.images} for side in (first, second))
         if shared := sorted(here & there):
-            yield f"  in both: {len(shared)} of {len(here)} {key}: {_enumerate(shared)}"
+            yield f"  in both: {len(shared)} of {len(here)} {key}: {enumerate_names(shared)}"
             yield from _describe_leaks(first, second, key)
     if any(first.job[key] != second.job[key] for key in ("size", "steps")):
         yield "  the images are of another size or recipe, so copies can't be told by their pixels"
@@ -164,7 +165,7 @@ def _describe_shared(first: Side, second: Side) -> Iterator[str]:
         if digest in owners
     ]
     if copies:
-        yield f"  images with the same pixels in both: {len(copies)}: {_enumerate(copies)}"
+        yield f"  images with the same pixels in both: {len(copies)}: {enumerate_names(copies)}"
 
 
 def _describe_leaks(first: Side, second: Side, key: str) -> Iterator[str]:
@@ -182,8 +183,3 @@ def _count(side: Side, column: str) -> Mapping[str, int]:
         groups = side.statistics["classes"][column].items()
         return {value: sum(labels.values()) for value, labels in groups}
     return collections.Counter(image[column] for image in side.images)
-
-
-def _enumerate(names: Sequence[str]) -> str:
-    rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + rest

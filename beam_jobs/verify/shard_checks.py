@@ -6,30 +6,12 @@ import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
+from beam_jobs.verify.discrepancy import Discrepancy
 from records import example, schema, tfrecord
 from records.image_size import ImageSize
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """Something wrong with a folder of records.
-
-    Attributes:
-        where: file, record and image.
-        what: what is wrong.
-        file: name of the file to remove, so that the conversion makes anew what is damaged, or "".
-        grave: False where it is no damage, but worth knowing.
-    """
-
-    where: str
-    what: str
-    file: str
-    grave: bool = True
-
-    def __str__(self) -> str:
-        return f"{'damage' if self.grave else 'warning'}: {self.where}: {self.what}"
+from records.manifest import ShardEntry
 
 
 @dataclasses.dataclass
@@ -44,7 +26,7 @@ class ShardReport:
     """
 
     name: str
-    findings: list[Finding] = dataclasses.field(default_factory=list)
+    findings: list[Discrepancy] = dataclasses.field(default_factory=list)
     images: list[tuple[str, int]] = dataclasses.field(default_factory=list)
     digests: dict[str, str] = dataclasses.field(default_factory=dict)
     whole: bool = True
@@ -55,7 +37,7 @@ class ShardReport:
         where = self.name
         if record is not None:
             where += f" record {record}" + (f" ({image_id})" if image_id else "")
-        self.findings.append(Finding(where, what, self.name))
+        self.findings.append(Discrepancy(where, what, self.name))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +46,12 @@ class Expected:
 
     Attributes:
         size: of every image.
-        shards: manifest.json's entry of each shard: split, records, bytes, sha256.
+        shards: manifest.json's entry of each shard.
         rows: rows of sources.csv by image id.
     """
 
     size: ImageSize
-    shards: Mapping[str, Mapping[str, Any]]
+    shards: Mapping[str, ShardEntry]
     rows: Mapping[str, Mapping[str, str]]
 
 
@@ -90,7 +72,7 @@ def check_shard(
     """
     found = ShardReport(path.name)
     if not path.is_file():
-        found.findings.append(Finding(path.name, "is missing", ""))
+        found.findings.append(Discrepancy(path.name, "is missing", ""))
         found.whole, found.faulty = False, True
         return found
     size = path.stat().st_size
@@ -116,14 +98,14 @@ def _check_totals(
 ) -> None:
     """Compares records, bytes and SHA-256 of a shard read to its end with the manifest."""
     entry = expected.shards[found.name]
-    if number != entry["records"]:
-        found.add(f"{number} records, manifest.json says {entry['records']}")
-    if size != entry["bytes"]:
-        found.add(f"{size} bytes, manifest.json says {entry['bytes']}")
-    if digest == entry["sha256"]:  # the shard is as it was written: it is the table that differs
+    if number != entry.records:
+        found.add(f"{number} records, manifest.json says {entry.records}")
+    if size != entry.bytes:
+        found.add(f"{size} bytes, manifest.json says {entry.bytes}")
+    if digest == entry.sha256:  # the shard is as it was written: it is the table that differs
         found.findings = [dataclasses.replace(f, file="manifest.json") for f in found.findings]
-    elif number == entry["records"]:
-        twin = next((n for n, other in expected.shards.items() if other["sha256"] == digest), None)
+    elif number == entry.records:
+        twin = next((n for n, other in expected.shards.items() if other.sha256 == digest), None)
         found.add(
             f"holds what manifest.json says is in {twin}"
             if twin
@@ -153,7 +135,7 @@ def _check_record(
     else:
         if not problems:
             row = expected.rows.get(image_id)
-            problems = _compare(columns, row, str(expected.shards[found.name]["split"]))
+            problems = _compare(columns, row, expected.shards[found.name].split)
         for problem in problems:
             found.add(problem, number, image_id)
     if image_id:

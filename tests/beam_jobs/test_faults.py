@@ -1,7 +1,6 @@
 """What a night does to a job: kills, full disks, images that vanish or change, a second job."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import random
@@ -287,22 +286,22 @@ def test_a_image_that_vanishes_or_changes_is_rejected_and_tried_again(shard, hap
     happen(path)
     shards.write(shard)
     (output,) = shard.outputs
-    ledger = shards.read_ledger(output, shard.name)
-    assert [image["image_id"] for image in ledger["images"]] != []
-    assert [(row["image_id"], row["reason"]) for row in ledger["rejected"]] == [("mdb002", reason)]
-    assert ledger["records"] == 2
+    ledger = output.read_ledger(shard.name)
+    assert [image["image_id"] for image in ledger.images] != []
+    assert [(row["image_id"], row["reason"]) for row in ledger.rejected] == [("mdb002", reason)]
+    assert ledger.records == 2
     assert shards.unfinished(shard) == shard
 
     path.write_bytes(data)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     shards.write(shard)
     assert shards.unfinished(shard) is None
-    assert shards.read_ledger(output, shard.name)["records"] == 3
+    assert output.read_ledger(shard.name).records == 3
 
 
 def test_a_changed_image_is_seen_by_its_time_alone(shard):
     older = dataclasses.replace(shard.images[0], modified_ns=shard.images[0].modified_ns - 1)
     changed = dataclasses.replace(shard, images=(older, *shard.images[1:]))
     shards.write(changed)
-    ledger = json.loads(shards.ledger_path(shard.outputs[0], shard.name).read_text())
-    assert [row["reason"] for row in ledger["rejected"]] == ["changed"]
+    ledger = shard.outputs[0].read_ledger(shard.name)
+    assert [row["reason"] for row in ledger.rejected] == ["changed"]

@@ -11,7 +11,7 @@ import tensorflow as tf
 from beam_jobs import shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
-from records import tfrecord
+from records import folder, tfrecord
 from records.image_size import ImageSize
 
 SIZES = (ImageSize(24, 16), ImageSize(10, 30))
@@ -99,10 +99,10 @@ def test_tensorflow_reads_every_output_and_the_ledger_agrees(planned):
         for output in shard.outputs:
             path = output.directory / shard.name
             examples = read_by_tensorflow(path)
-            ledger = shards.read_ledger(output, shard.name)
-            assert ledger["records"] == len(examples) == len(shard.images)
-            assert ledger["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-            assert ledger["bytes"] == path.stat().st_size
+            ledger = output.read_ledger(shard.name)
+            assert ledger.records == len(examples) == len(shard.images)
+            assert ledger.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+            assert ledger.bytes == path.stat().st_size
             assert shards.is_finished(shard, output)
             for image, example in zip(shard.images, examples, strict=True):
                 feature = example.features.feature
@@ -123,15 +123,15 @@ def test_an_unusable_image_is_in_the_ledger_and_the_others_in_the_shard(planned)
     (shard.data_dir / shard.images[1].path).write_bytes(pgm(40, 30, 0)[:100])
     shards.write(shard)
     for output in shard.outputs:
-        ledger = shards.read_ledger(output, shard.name)
-        assert ledger["rejected"] == [
+        ledger = output.read_ledger(shard.name)
+        assert list(ledger.rejected) == [
             {
                 "image_id": shard.images[1].image_id,
                 "reason": "truncated",
                 "detail": "87 of 1200 bytes of pixels",
             }
         ]
-        names = [image["image_id"] for image in ledger["images"]]
+        names = [image["image_id"] for image in ledger.images]
         assert names == [shard.images[0].image_id, shard.images[2].image_id]
         assert len(read_by_tensorflow(output.directory / shard.name)) == 2
 
@@ -165,7 +165,7 @@ def test_a_shard_that_is_not_whole_is_written_again(planned, damage):
     elif damage == "gone":
         path.unlink()
     else:
-        shards.ledger_path(output, shard.name).unlink()
+        folder.ledger_path(output.directory, shard.name).unlink()
     rest = shards.unfinished(shard)
     assert rest is not None
     assert rest.outputs == (output,)

@@ -57,7 +57,7 @@ def run(config: EvaluationConfig) -> int:
     assert data.test is not None
     splits = [data.test, data.validation] if share_validation(members) else [data.test]
     start = time.monotonic()
-    with damage.named(data.records.directory, data.records.manifest["shards"]):
+    with damage.named(data.records.directory, data.records.manifest.shards):
         answers = [_ask(member, splits, data, tta) for member in members]
         minutes = (time.monotonic() - start) / 60
         predicted, *validated = (average(of_split) for of_split in zip(*answers, strict=True))

@@ -47,7 +47,7 @@ def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: s
         batch_size: images at a time.
         tta: key of `flags.tta.VIEWS`, None as "none".
     """
-    with damage.named(data.records.directory, data.records.manifest["shards"]):
+    with damage.named(data.records.directory, data.records.manifest.shards):
         model = keras.models.load_model(directory / "model.keras", compile=False)
         predicted = evaluate.evaluate(directory, model, data, batch_size=batch_size, tta=tta)
     gallery_pictures.draw(directory, predicted, data, models=[model])

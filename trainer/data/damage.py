@@ -2,7 +2,7 @@
 
 with damage.named(directory, shards):  # a damaged record becomes one line with shard and byte
     model.fit(...)
-saved = damage.salvage(directory, manifest["shards"], images)   # copies of what is sound
+saved = damage.salvage(directory, manifest.shards, images)   # copies of what is sound
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from records import tfrecord
 from records.errors import CallerError
+from records.manifest import ShardEntry
 from trainer.data import parsing
 
 
@@ -109,7 +109,7 @@ class Salvage:
 
 def salvage(
     directory: pathlib.Path,
-    shards: Mapping[str, Mapping[str, Any]],
+    shards: Mapping[str, ShardEntry],
     images: Iterable[Mapping[str, str]],
 ) -> Salvage:
     """Reads every byte of all shards; copies the sound records of damaged ones to a new folder.
@@ -137,11 +137,11 @@ def salvage(
     for one in said:
         logging.warning("%s is damaged; going on without it", one)
     # a damaged record does not say whose it was: the images of its split that no other record holds
-    splits = {shards[name]["split"] for name in damaged}
+    splits = {shards[name].split for name in damaged}
     paths = [
         str(copies.get(name, directory / name))
         for name, shard in shards.items()
-        if shard["split"] in splits
+        if shard.split in splits
     ]
     left = {name.decode() for name in _image_ids(paths)}
     lost = {image["image_id"] for image in images if image["split"] in splits} - left

@@ -126,7 +126,7 @@ def open_again(
         skip_damaged=skip_damaged or config.skip_damaged,
     )
     data = open_data(config, with_test=with_test)
-    if data.records.manifest["data_fingerprint"] != fingerprint:
+    if data.records.manifest.data_fingerprint != fingerprint:
         raise CallerError(
             f"{data.records.directory} holds other records than {directory} learned from, its "
             "test images may be among them; give the records of then with --dataset_dir"
@@ -201,7 +201,7 @@ def select(records: Records, name: str, parts: Sequence[str], target: Target) ->
         CallerError: they hold no image with a label, or no image of one of the classes; of more
             than two classes only those that train need every one.
     """
-    shards = [n for n, shard in records.manifest["shards"].items() if shard["split"] in parts]
+    shards = [n for n, shard in records.manifest.shards.items() if shard.split in parts]
     gone = records.salvage.lost if records.salvage else frozenset()
     members = [image for image in records.images if image["split"] in parts]
     filtered = [image for image in records.filtered if image["split"] in parts]
@@ -215,7 +215,7 @@ def select(records: Records, name: str, parts: Sequence[str], target: Target) ->
         images=tuple(image for image, _ in kept),
         labels=tuple(label for _, label in kept),
         left_out=len(there) - len(kept),
-        bytes=sum(records.manifest["shards"][shard]["bytes"] for shard in shards),
+        bytes=sum(records.manifest.shards[shard].bytes for shard in shards),
         filtered=len(filtered),
         lost=len(members) - len(there),
     )

@@ -22,6 +22,7 @@ from beam_jobs.imaging import breast, decode, recipe
 from beam_jobs.imaging.decode import NOBODY, Identity, Origin, UnusableImage
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
+from records import folder
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import run_folder
@@ -94,14 +95,14 @@ def _find_preparation(directory: pathlib.Path) -> Preparation:
     description = run_folder.read_json(path)
     if "preparation" in description:
         return Preparation.from_json(description["preparation"])
-    records = pathlib.Path(description.get("dataset_dir", "")) / "manifest.json"
-    if records.is_file():
-        manifest = run_folder.read_json(records)
-        if manifest.get("data_fingerprint") == description.get("data_fingerprint"):
+    records = pathlib.Path(description.get("dataset_dir", ""))
+    if (records / folder.MANIFEST).is_file():
+        manifest = folder.read_manifest(records)
+        if manifest.data_fingerprint == description.get("data_fingerprint"):
             return Preparation.from_manifest(manifest)
     raise CallerError(
-        f"{path} does not say how its images were prepared, and {records} is not of the records it "
-        "learned from; train again"
+        f"{path} does not say how its images were prepared, and {records / folder.MANIFEST} is not "
+        "of the records it learned from; train again"
     )
 
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flags import where
-from records import example, schema, tfrecord
+from records import example, folder, schema, tfrecord
 from records.errors import CallerError
 from records.image_size import ImageSize
+from records.manifest import Manifest
 from trainer.data import damage
 
 DEFAULT_ROOT = pathlib.Path("data/tfrecords")
@@ -29,14 +27,14 @@ class Records:
 
     Attributes:
         directory: the folder.
-        manifest: content of its manifest.json.
+        manifest: its manifest.json.
         images: rows of its sources.csv that were written and meet --where.
         filtered: rows that were written and do not.
         salvage: what was done about damaged records, None if they are to stop the program.
     """
 
     directory: pathlib.Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     images: tuple[dict[str, str], ...]
     filtered: tuple[dict[str, str], ...] = ()
     salvage: damage.Salvage | None = None
@@ -44,22 +42,22 @@ class Records:
     @property
     def size(self) -> ImageSize:
         """Size of every image."""
-        return ImageSize.parse(self.manifest["size"])
+        return self.manifest.size
 
     @property
     def dataset(self) -> str:
         """Name in `flags.datasets.DATASETS`."""
-        return str(self.manifest["dataset"])
+        return self.manifest.dataset
 
     @property
     def splits(self) -> set[str]:
         """Names of the splits that have shards."""
-        return {shard["split"] for shard in self.manifest["shards"].values()}
+        return {shard.split for shard in self.manifest.shards.values()}
 
     @property
     def folds(self) -> int:
         """Number of folds the training images stand in."""
-        return int(self.manifest["folds"])
+        return self.manifest.folds
 
     def path_of(self, shard: str) -> pathlib.Path:
         """Where to read a shard: its own file, or the copy of its sound records."""
@@ -111,38 +109,9 @@ def open_records(
         CallerError: it is no such folder, not finished, of another schema version, or has lost
             or changed a shard; or no image meets the condition.
     """
-    path = directory / "manifest.json"
-    if not directory.is_dir():
-        raise CallerError(f"--dataset_dir={directory} is not a folder")
-    if not path.is_file():
-        unfinished = (directory / ".shards").is_dir()
-        raise CallerError(
-            f"{directory} holds no manifest.json; "
-            + (
-                "its conversion is not finished: run the same command again"
-                if unfinished
-                else "give the folder <output_dir>/<dataset>/<H>x<W>/<recipe> of a conversion"
-            )
-        )
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CallerError(
-            f"{path} is damaged ({error}); remove it and convert again to restore it"
-        ) from error
-    schema.check_schema_version(manifest.get("schema_version"), str(directory))
-    for name, shard in manifest["shards"].items():
-        file = directory / name
-        size = file.stat().st_size if file.is_file() else -1
-        if size != shard["bytes"] and (size < 0 or not skip_damaged):
-            raise CallerError(
-                f"{file} is {'missing' if size < 0 else f'{size} bytes'}, manifest.json says "
-                f"{shard['bytes']} bytes; convert again to restore it"
-            )
-    with (directory / "sources.csv").open(
-        newline="", encoding="utf-8", errors="surrogateescape"
-    ) as stream:
-        written = [row for row in csv.DictReader(stream) if row["status"] == "written"]
+    manifest = folder.open_finished(directory, check_bytes=not skip_damaged)
+    rows = folder.read_table(directory / folder.SOURCES, schema.SOURCES_HEADER)
+    written = [row for row in rows if row["status"] == "written"]
     wanted = where.parse(condition)
     records = Records(
         directory,
@@ -157,9 +126,7 @@ def open_records(
         )
     if not skip_damaged:
         return records
-    return dataclasses.replace(
-        records, salvage=damage.salvage(directory, manifest["shards"], written)
-    )
+    return dataclasses.replace(records, salvage=damage.salvage(directory, manifest.shards, written))
 
 
 def read_pixels(place: Place, size: ImageSize) -> NDArray[np.uint16]:

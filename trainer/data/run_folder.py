@@ -37,7 +37,7 @@ def check_run(
     """
     decisive = config.identity()
     decisive["target"] = target
-    decisive["data_fingerprint"] = records.manifest["data_fingerprint"]
+    decisive["data_fingerprint"] = records.manifest.data_fingerprint
     directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
     path = directory / "config.json"
     if path.is_file():
@@ -167,7 +167,7 @@ def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Pa
     # flags at their default are left out, so that names outlive new flags
     given = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
     digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
-    recipe = records.manifest["recipe"]
+    recipe = records.manifest.recipe
     mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
     return DEFAULT_ROOT / (
         f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{mode}-{digest[:8]}"

@@ -86,7 +86,7 @@ def open_data(members: Sequence[Member], dataset_dir: str | None) -> Data:
         condition=config.where,
         skip_damaged=any(member.config.skip_damaged for member in members),
     )
-    if records.manifest["data_fingerprint"] != members[0].fingerprint:
+    if records.manifest.data_fingerprint != members[0].fingerprint:
         raise CallerError(
             f"{records.directory} holds other records than the members learned from; give the "
             "records of then with --dataset_dir"

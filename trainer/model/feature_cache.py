@@ -167,8 +167,8 @@ def _check_room(
     if not missing:
         return
     one = math.prod(features.shape) * tf.as_dtype(features.dtype).size + _ROW_BYTES
-    shards = records.manifest["shards"]
-    images = sum(shards[pathlib.Path(shard).name]["records"] for shard in missing)
+    shards = records.manifest.shards
+    images = sum(shards[pathlib.Path(shard).name].records for shard in missing)
     needed = f"features of {images} images take {images * one / 1e9:.3g} GB"
     held = _sum_files(root)
     if held + images * one > features.limit_gb * 1e9:

@@ -44,7 +44,7 @@ def fingerprint(front: keras.Model, records: Records) -> str:
     """Digests all that features depend on: images, layers, their weights and precision."""
     digest = hashlib.sha256()
     about = [
-        records.manifest["data_fingerprint"],
+        records.manifest.data_fingerprint,
         str(records.size),
         _describe(front),
         keras.__version__,

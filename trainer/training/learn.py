@@ -75,7 +75,7 @@ def learn(config: TrainingConfig, *, with_test: bool = True) -> Learned:
         run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
         chief = strategy.is_chief(devices)
         with (
-            damage.named(data.records.directory, data.records.manifest["shards"]),
+            damage.named(data.records.directory, data.records.manifest.shards),
             run_folder.hold(directory) if chief else contextlib.nullcontext(),
         ):
             _train_phases(run, content)

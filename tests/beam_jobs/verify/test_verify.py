@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from beam_jobs.verify import __main__, shard_checks
-from beam_jobs.verify.folder_checks import find_folders, open_folder
+from beam_jobs.verify.checked_folder import find_folders, open_folder
 from records.errors import CallerError
 from tests import make
 
@@ -62,7 +62,7 @@ def contents(directory):
 
 
 def check(directory, capsys):
-    code = __main__.verify(directory)[2]
+    code = int(bool(__main__.check(directory).damages))
     return code, capsys.readouterr().out
 
 
@@ -119,7 +119,7 @@ def foreign(d, s):
 
 
 def edit_label(d, s):
-    image = __main__.verify(d)[1][1].images[0][0]
+    image = __main__.check(d).reports[1].images[0][0]
     lines = (d / "sources.csv").read_text().splitlines(keepends=True)
     index = next(i for i, line in enumerate(lines) if line.startswith(image + ","))
     assert re.search(r"normal|benign|malignant", lines[index])
@@ -128,7 +128,7 @@ def edit_label(d, s):
 
 
 def move_patient(d, s):
-    image = __main__.verify(d)[1][1].images[0][0]
+    image = __main__.check(d).reports[1].images[0][0]
     edit(d / "sources.csv", f"{image},written,,fold0", f"{image},written,,fold3")
 
 

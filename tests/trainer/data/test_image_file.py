@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from flags import recipe
+from records import folder
 from records.errors import CallerError
 from records.image_size import ImageSize
 from records.preprocessing import Preparation
@@ -47,7 +48,7 @@ def images_of(directory: pathlib.Path) -> dict[str, np.ndarray]:
 
 def check(directory: pathlib.Path, data_dir: pathlib.Path, *, told: bool = True) -> int:
     """Compares all records with what their images become here; returns how many there are."""
-    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest = folder.read_manifest(directory)
     preparation = Preparation.from_manifest(manifest)
     images = images_of(directory)
     with (directory / "sources.csv").open(newline="") as stream:
@@ -151,7 +152,7 @@ def test_a_image_that_is_not_there(tmp_path):
 
 
 def test_the_run_says_how_its_images_were_prepared(made_records, tmp_path, caplog):
-    manifest = json.loads((made_records.directory / "manifest.json").read_text())
+    manifest = folder.read_manifest(made_records.directory)
     preparation = Preparation.from_manifest(manifest)
     run = {"preparation": preparation.to_json()}
     (tmp_path / "run.json").write_text(json.dumps(run))
@@ -164,10 +165,10 @@ def test_the_run_says_how_its_images_were_prepared(made_records, tmp_path, caplo
 
 
 def test_an_older_run_takes_it_from_its_records(made_records, tmp_path):
-    manifest = json.loads((made_records.directory / "manifest.json").read_text())
+    manifest = folder.read_manifest(made_records.directory)
     run = {
         "dataset_dir": str(made_records.directory),
-        "data_fingerprint": manifest["data_fingerprint"],
+        "data_fingerprint": manifest.data_fingerprint,
     }
     (tmp_path / "run.json").write_text(json.dumps(run))
     assert image_file.read_preparation(tmp_path) == Preparation.from_manifest(manifest)

@@ -205,10 +205,10 @@ def test_a_report_reads_every_record_of_the_test_split_once(finished, tmp_path, 
     monkeypatch.setattr(tf.data, "TFRecordDataset", counted_shard)
     monkeypatch.setattr(records_folder, "read_pixels", counted_record)
     train.evaluate_run(run, data, batch_size=config.batch_size, tta="flip")
-    manifest = data.records.manifest["shards"]
+    manifest = data.records.manifest.shards
     for split in (data.test, data.validation):
         for shard in split.shards:
-            assert read_by_stream.pop(shard) == manifest[pathlib.Path(shard).name]["records"]
+            assert read_by_stream.pop(shard) == manifest[pathlib.Path(shard).name].records
     assert not read_by_stream, "a shard of another split"
     assert set(read_alone) <= set(data.test.shards)
     shown = json.loads((run / "images" / "images.json").read_text())

@@ -228,7 +228,8 @@ def test_fingerprint(built, records):
     same.set_weights(built.get_weights())
     assert digest(same) == digest(built)  # the head and the names of layers do not matter
     other = dataclasses.replace(
-        records, manifest={**records.manifest, "data_fingerprint": "another"}
+        records,
+        manifest=dataclasses.replace(records.manifest, data_fingerprint="another"),
     )
     assert digest(built, other) != digest(built)
     same.get_layer(network.BASE_LAYER).weights[0].assign_add(

@@ -1,6 +1,6 @@
-"""What a folder of records says of itself: job.json at the start, manifest.json at the end.
+"""An output folder from its first file to its last: job.json, plan.json, tables, manifest.json.
 
-fingerprint  what was asked for: configuration, images, library versions; decides resume or refuse
+fingerprint  what was configured: flags, images, library versions; decides resume or refuse
 data_fingerprint  what came out: the SHA-256 of all shards
 """
 
@@ -14,17 +14,18 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs import shards, statistics, storage
+from beam_jobs import statistics, storage
 from beam_jobs.pages import overview, preview
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
-from beam_jobs.storage import Folder
 from flags import datasets, recipe
 from flags.conversion import ConversionConfig
-from records import files, schema
+from records import files, folder, schema
 from records.errors import CallerError
+from records.manifest import Job, Ledger, Manifest, ShardEntry, Totals, fingerprint_shards
 
+_REMEDY = "give another --output_dir, or remove the folder"
 # libraries whose version may change a pixel or a split
 _LIBRARIES = (
     "imagecodecs",
@@ -35,29 +36,11 @@ _LIBRARIES = (
     "scipy",
 )
 
-LESIONS = "lesions.csv"
-"""The one file that only some data sets have."""
-MANIFEST = "manifest.json"
-FILES = (
-    "dataset_info.json",
-    "features.json",
-    LESIONS,
-    MANIFEST,
-    "overview.html",
-    "plan.json",
-    "preview.png",
-    "rejected.csv",
-    "sources.csv",
-    "statistics.json",
-)
-"""What lies beside the shards of a finished output."""
-REJECTED_HEADER = ("image_id", "path", "reason", "detail")
-
 
 def describe_job(
     config: ConversionConfig, output: Output, images: Sequence[SourceRow], *, key: str = ""
-) -> dict[str, Any]:
-    """Returns all that decides the bytes of an output, and its fingerprint.
+) -> Job:
+    """Returns all that decides the bytes of an output.
 
     Args:
         config: the conversion.
@@ -69,33 +52,32 @@ def describe_job(
         [image.image_id, bool(image.path), image.split, image.excluded, image.clinical()]
         for image in images
     ]
-    job: dict[str, Any] = {
-        "schema_version": schema.SCHEMA_VERSION,
-        **config.identity(),
-        **({"hash_patients": key} if key else {}),
-        "size": str(output.size),
-        "recipe": recipe.folder_name(output.recipe),
-        "steps": recipe.canonical(output.recipe),
-        "images": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-    }
-    return {**job, "fingerprint": hashlib.sha256(json.dumps(job).encode()).hexdigest()}
+    return Job(
+        schema_version=schema.SCHEMA_VERSION,
+        settings=config.identity(),
+        size=output.size,
+        recipe=recipe.folder_name(output.recipe),
+        steps=recipe.canonical(output.recipe),
+        images=hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        hash_patients=key,
+    )
 
 
-def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None:
+def check_output(output: Output, job: Job, *, overwrite: bool) -> None:
     """Refuses a folder that holds records of another job, or something else.
 
     Raises:
         CallerError: says what differs and what to do.
     """
-    path = output.work_folder / "job.json"
+    path = output.work_folder / folder.JOB
     if storage.is_file(path):
-        found = _read_json(path)
-        if found["fingerprint"] != job["fingerprint"] and not overwrite:
+        found, wanted = files.read_json(path, remedy=_REMEDY), job.to_json()
+        if found.get("fingerprint") != wanted["fingerprint"] and not overwrite:
             changed = ", ".join(
                 key
-                for key in sorted(job.keys() | found.keys())
-                if key != "fingerprint" and job.get(key) != found.get(key)
+                for key in sorted(wanted.keys() | found.keys())
+                if key != "fingerprint" and wanted.get(key) != found.get(key)
             )
             raise CallerError(
                 f"{output.directory} holds records made with other {changed}; "
@@ -104,7 +86,7 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
     elif output.directory.is_dir():
         # a job killed before it wrote job.json leaves these
         names = {entry.name for entry in output.directory.iterdir()}
-        others = names - {"plan.json", shards.WORK_FOLDER}
+        others = names - {"plan.json", folder.WORK_FOLDER}
         if any(not name.startswith(".plan.json.") for name in others):
             raise CallerError(
                 f"{output.directory} is not empty and was not made by this program; "
@@ -112,24 +94,24 @@ def check_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> Non
             )
 
 
-def open_output(output: Output, job: dict[str, Any], *, overwrite: bool) -> None:
+def open_output(output: Output, job: Job, *, overwrite: bool) -> None:
     """Makes the folder of an output, or resumes the same job where it stopped.
 
     Raises:
         CallerError: the folder can't be written.
     """
-    path = output.work_folder / "job.json"
+    path, content = output.work_folder / folder.JOB, job.to_json()
     try:
-        if overwrite and storage.is_file(path) and _read_json(path) != job:
+        if overwrite and storage.is_file(path) and files.read_json(path, remedy=_REMEDY) != content:
             _remove_records(output)
         storage.make_folder(output.work_folder)
         for entry in storage.entries(output.work_folder):
             if entry.name.endswith(".tmp"):
                 entry.unlink()
         for entry in storage.entries(output.directory):  # of a job killed while it wrote its tables
-            if entry.name.startswith(".") and any(name in entry.name for name in FILES):
+            if entry.name.startswith(".") and any(name in entry.name for name in folder.FILES):
                 entry.unlink()
-        files.write_json(path, job)
+        files.write_json(path, content)
     except OSError as error:
         raise CallerError(
             f"{output.directory} can't be written: {error.strerror or error}"
@@ -149,12 +131,12 @@ def write_plan(output: Output, plan: dict[str, Any]) -> None:
 
 def close_output(
     output: Output,
-    job: dict[str, Any],
+    job: Job,
     images: Sequence[SourceRow],
     planned: Sequence[Shard],
     *,
     shown: Sequence[SourceRow] | None = None,
-) -> dict[str, Any]:
+) -> Manifest:
     """Writes tables, statistics, picture and TFDS's files beside the shards, manifest.json last.
 
     Args:
@@ -163,42 +145,32 @@ def close_output(
         images: every image the tables list.
         planned: the job's shards.
         shown: the same images as the tables here may show them, if not as they are.
-
-    Returns:
-        the manifest.
     """
-    ledgers = {shard.name: shards.read_ledger(output, shard.name) for shard in planned}
-    rejected = [row for ledger in ledgers.values() for row in ledger["rejected"]]
+    ledgers = {shard.name: output.read_ledger(shard.name) for shard in planned}
+    rejected = [row for ledger in ledgers.values() for row in ledger.rejected]
     reasons = {row["image_id"]: row["reason"] for row in rejected}
     by_id = {image.image_id: image for image in images}
-    shown = images if shown is None else shown
     written = [
         (by_id[measured["image_id"]], measured)
         for ledger in ledgers.values()
-        for measured in ledger["images"]
+        for measured in ledger.images
     ]
-    with files.replacing(output.directory / "sources.csv") as path:
-        image_table.write_sources(path, shown, reasons)
-    if any(image.rois for image in images):
-        with files.replacing(output.directory / LESIONS) as path:
-            image_table.write_lesions(path, shown)
-    with files.replacing(output.directory / "rejected.csv") as path:
-        _write_rejected(path, rejected, {image.image_id: image for image in shown})
+    directory = output.directory
+    _write_tables(output, images if shown is None else shown, rejected)
     summary = statistics.summarise(written)
-    files.write_json(output.directory / "statistics.json", summary)
-    with files.replacing(output.directory / "preview.png") as path:
+    files.write_json(directory / "statistics.json", summary)
+    with files.replacing(directory / "preview.png") as path:
         preview.write(path, [image for image, _ in written], output, planned)
-    files.write_json(output.directory / "features.json", schema.features_json(output.size))
+    files.write_json(directory / "features.json", schema.features_json(output.size))
     manifest = _build_manifest(job, images, planned, ledgers, reasons)
     files.write_json(
-        output.directory / "dataset_info.json",
-        describe_dataset(job["dataset"], manifest["shards"]),
+        directory / "dataset_info.json", describe_dataset(manifest.dataset, manifest.shards)
     )
-    with files.replacing(output.directory / "overview.html") as path:
+    with files.replacing(directory / "overview.html") as path:
         overview.write(
             path, manifest, summary, images, overview.draw_images(output, ledgers, by_id)
         )
-    files.write_json(output.directory / MANIFEST, manifest)
+    files.write_json(directory / folder.MANIFEST, manifest.to_json())
     return manifest
 
 
@@ -210,25 +182,14 @@ def withdraw(output: Output) -> None:
     Raises:
         OSError: it can't be removed.
     """
-    (output.directory / MANIFEST).unlink(missing_ok=True)
+    (output.directory / folder.MANIFEST).unlink(missing_ok=True)
 
 
-def read_manifest(output: Output) -> dict[str, Any] | None:
+def read_manifest(output: Output) -> Manifest | None:
     """Reads manifest.json of a finished output, None before that."""
-    path = output.directory / MANIFEST
-    if not storage.is_file(path):
+    if not storage.is_file(output.directory / folder.MANIFEST):
         return None
-    return _read_json(path)
-
-
-def _read_json(path: Folder) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CallerError(
-            f"{path} is damaged ({error}); give another --output_dir, or remove the folder"
-        ) from error
-    return content
+    return folder.read_manifest(output.directory, remedy=_REMEDY)
 
 
 def _remove_records(output: Output) -> None:
@@ -238,65 +199,74 @@ def _remove_records(output: Output) -> None:
     """
     withdraw(output)
     for path in storage.entries(output.directory):
-        if path.name in FILES or ".tfrecord-" in path.name:
+        if path.name in folder.FILES or ".tfrecord-" in path.name:
             path.unlink()
     for path in storage.entries(output.work_folder):
-        if path.name not in ("lock", "job.json"):
+        if path.name not in ("lock", folder.JOB):
             path.unlink()
-    (output.work_folder / "job.json").unlink()
+    (output.work_folder / folder.JOB).unlink()
 
 
-def _write_rejected(
-    path: Folder, rejected: Sequence[dict[str, str]], by_id: dict[str, SourceRow]
+def _write_tables(
+    output: Output, shown: Sequence[SourceRow], rejected: Sequence[Mapping[str, str]]
 ) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
+    """Writes sources.csv, rejected.csv and, where the data set has them, lesions.csv."""
+    by_id = {image.image_id: image for image in shown}
+    with files.replacing(output.directory / folder.SOURCES) as path:
+        reasons = {row["image_id"]: row["reason"] for row in rejected}
+        image_table.write_sources(path, shown, reasons)
+    if any(image.rois for image in shown):
+        with files.replacing(output.directory / folder.LESIONS) as path:
+            image_table.write_lesions(path, shown)
+    with (
+        files.replacing(output.directory / folder.REJECTED) as path,
+        path.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(REJECTED_HEADER)
+        writer.writerow(folder.REJECTED_HEADER)
         for row in sorted(rejected, key=lambda row: row["image_id"]):
             image = by_id[row["image_id"]]
             writer.writerow([image.image_id, image.path, row["reason"], row["detail"]])
 
 
 def _build_manifest(
-    job: dict[str, Any],
+    job: Job,
     images: Sequence[SourceRow],
     planned: Sequence[Shard],
-    ledgers: dict[str, dict[str, Any]],
+    ledgers: Mapping[str, Ledger],
     reasons: dict[str, str],
-) -> dict[str, Any]:
+) -> Manifest:
     outcomes = collections.Counter(image_table.outcome(image, reasons)[0] for image in images)
-    digest = hashlib.sha256("".join(ledgers[s.name]["sha256"] for s in planned).encode())
-    return {
-        **job,
-        "data_fingerprint": digest.hexdigest(),
-        "shards": {
-            shard.name: {
-                "split": shard.split,
-                **{key: ledgers[shard.name][key] for key in ("records", "bytes", "sha256")},
-            }
-            for shard in planned
-        },
-        "totals": {
-            "images": len(images),
-            "records": sum(ledger["records"] for ledger in ledgers.values()),
-            "bytes": sum(ledger["bytes"] for ledger in ledgers.values()),
+    entries = {}
+    for shard in planned:
+        ledger = ledgers[shard.name]
+        entries[shard.name] = ShardEntry(shard.split, ledger.records, ledger.bytes, ledger.sha256)
+    return Manifest(
+        job=job,
+        fingerprint=job.fingerprint,
+        data_fingerprint=fingerprint_shards([entry.sha256 for entry in entries.values()]),
+        shards=entries,
+        totals=Totals(
+            images=len(images),
+            records=sum(entry.records for entry in entries.values()),
+            bytes=sum(entry.bytes for entry in entries.values()),
             **{name: outcomes[name] for name in ("written", "missing", "rejected", "excluded")},
-        },
-        "rejected": dict(sorted(collections.Counter(reasons.values()).items())),
-    }
+        ),
+        rejected=dict(sorted(collections.Counter(reasons.values()).items())),
+    )
 
 
-def describe_dataset(dataset: str, entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def describe_dataset(dataset: str, entries: Mapping[str, ShardEntry]) -> dict[str, Any]:
     """Builds TFDS's dataset_info.json; splits without a record are left out, as TFDS wants it.
 
     Args:
         dataset: name of the data set.
-        entries: manifest.json's entry of each shard, in order: split, records, bytes.
+        entries: manifest.json's entry of each shard, in order.
     """
     described = datasets.DATASETS[dataset]
-    by_split: dict[str, list[Mapping[str, Any]]] = {}
+    by_split: dict[str, list[ShardEntry]] = {}
     for entry in entries.values():
-        by_split.setdefault(entry["split"], []).append(entry)
+        by_split.setdefault(entry.split, []).append(entry)
     return {
         "name": dataset,
         "version": schema.SCHEMA_VERSION,
@@ -307,10 +277,10 @@ def describe_dataset(dataset: str, entries: Mapping[str, Mapping[str, Any]]) -> 
             {
                 "name": split,
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-                "numBytes": str(sum(member["bytes"] for member in members)),
-                "shardLengths": [str(member["records"]) for member in members],
+                "numBytes": str(sum(member.bytes for member in members)),
+                "shardLengths": [str(member.records) for member in members],
             }
             for split, members in sorted(by_split.items())
-            if any(member["records"] for member in members)
+            if any(member.records for member in members)
         ],
     }

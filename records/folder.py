@@ -1,0 +1,148 @@
+"""A folder of records on disk: names of its files, and reading manifest.json, tables and ledgers.
+
+manifest = read_manifest(directory)
+images = read_table(directory / SOURCES, schema.SOURCES_HEADER)
+"""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from records import files, schema
+from records.errors import CallerError
+from records.files import AnyPath, DamagedFile, MissingFile
+from records.manifest import Ledger, Manifest
+
+WORK_FOLDER = ".shards"
+"""Where ledgers, and shards not yet whole, lie."""
+JOB = "job.json"
+MANIFEST = "manifest.json"
+SOURCES = "sources.csv"
+REJECTED = "rejected.csv"
+LESIONS = "lesions.csv"
+"""The one file that only some data sets have."""
+FILES = (
+    "dataset_info.json",
+    "features.json",
+    LESIONS,
+    MANIFEST,
+    "overview.html",
+    "plan.json",
+    "preview.png",
+    REJECTED,
+    SOURCES,
+    "statistics.json",
+)
+"""What lies beside the shards of a finished folder."""
+REJECTED_HEADER = ("image_id", "path", "reason", "detail")
+_REMEDY = "remove it and convert again to restore it"
+
+
+class AnyFolder(AnyPath, Protocol):
+    """What is needed of a folder: a `pathlib.Path`, or one of a store with the same methods."""
+
+    def __truediv__(self, name: str, /) -> Any: ...
+
+
+def ledger_path(directory: AnyFolder, shard: str) -> Any:
+    """Names the ledger of a shard."""
+    return directory / WORK_FOLDER / f"{shard}.json"
+
+
+def read_manifest(directory: AnyFolder, *, remedy: str = _REMEDY) -> Manifest:
+    """Reads manifest.json.
+
+    Args:
+        directory: the folder.
+        remedy: how the line ends that says what is wrong with it.
+
+    Raises:
+        MissingFile: there is none.
+        DamagedFile: it is not as the conversion writes it.
+        CallerError: it is of another schema version.
+    """
+    path = directory / MANIFEST
+    content = files.read_json(path, remedy=remedy)
+    schema.check_schema_version(content.get("schema_version"), str(directory))
+    try:
+        return Manifest.from_json(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedFile(path, f"is not as the conversion writes it: {error!r}", remedy) from error
+
+
+def read_ledger(path: AnyPath) -> Ledger:
+    """Reads the ledger of a shard.
+
+    Raises:
+        MissingFile: there is none: the shard is not finished.
+        DamagedFile: it is not as the conversion writes it.
+    """
+    content = files.read_json(path, remedy=_REMEDY)
+    try:
+        return Ledger.from_json(content)
+    except (TypeError, ValueError) as error:
+        raise DamagedFile(path, str(error), _REMEDY) from error
+
+
+def read_table(path: pathlib.Path, header: Sequence[str]) -> tuple[dict[str, str], ...]:
+    """Reads a CSV file of one header: sources.csv, rejected.csv or lesions.csv.
+
+    Raises:
+        MissingFile: there is none.
+        DamagedFile: it is no CSV, or of another header.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = tuple(reader)
+            found = list(reader.fieldnames or ())
+    except FileNotFoundError:
+        raise MissingFile(path, "does not exist", _REMEDY) from None
+    except csv.Error as error:
+        raise DamagedFile(path, f"is damaged ({error})", _REMEDY) from error
+    if found != list(header):
+        raise DamagedFile(path, "is damaged (its header is not the conversion's)", _REMEDY)
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise DamagedFile(
+                path, f"is damaged (row {number} has not {len(header)} cells)", _REMEDY
+            )
+    return rows
+
+
+def open_finished(directory: pathlib.Path, *, check_bytes: bool = True) -> Manifest:
+    """Reads the manifest of a folder to train on, and makes sure that its shards are there.
+
+    Args:
+        directory: the folder.
+        check_bytes: whether a shard of another size than the manifest says is refused too.
+
+    Raises:
+        CallerError: it is no such folder, not finished, of another schema version, or has lost
+            or changed a shard.
+    """
+    if not directory.is_dir():
+        raise CallerError(f"--dataset_dir={directory} is not a folder")
+    if not (directory / MANIFEST).is_file():
+        unfinished = (directory / WORK_FOLDER).is_dir()
+        raise CallerError(
+            f"{directory} holds no {MANIFEST}; "
+            + (
+                "its conversion is not finished: run the same command again"
+                if unfinished
+                else "give the folder <output_dir>/<dataset>/<H>x<W>/<recipe> of a conversion"
+            )
+        )
+    manifest = read_manifest(directory)
+    for name, entry in manifest.shards.items():
+        file = directory / name
+        size = file.stat().st_size if file.is_file() else -1
+        if size != entry.bytes and (size < 0 or check_bytes):
+            raise CallerError(
+                f"{file} is {'missing' if size < 0 else f'{size} bytes'}, {MANIFEST} says "
+                f"{entry.bytes} bytes; convert again to restore it"
+            )
+    return manifest
