@@ -244,6 +244,7 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
         )
         if bound is not None
     ]
-    if given and (not all(held for _, held in given) or not math.isfinite(value)):
+    endless = isinstance(value, float) and not math.isfinite(value)
+    if given and (endless or not all(held for _, held in given)):
         allowed = " and ".join(text for text, _ in given)
         raise CallerError(f"--{name}={value} is not {allowed}{remedy}")
