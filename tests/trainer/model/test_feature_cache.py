@@ -378,7 +378,7 @@ def made_example():
 def test_refused_flags():
     with pytest.raises(CallerError, match=r"--feature_cache=disc .* did you mean disk\?"):
         TrainingConfig(feature_cache="disc")
-    with pytest.raises(CallerError, match=r"--feature_gb=0 is not a number of GB above 0"):
+    with pytest.raises(CallerError, match=r"--feature_gb=0 is not more than 0"):
         TrainingConfig(feature_gb=0)
     with pytest.raises(CallerError, match=r"does not go with --augment=flip: .* leave one of them"):
         TrainingConfig(feature_cache="memory", augment="flip")
