@@ -10,14 +10,16 @@ import contextlib
 import hashlib
 import json
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
 from flags.training import TrainingConfig
 from records import files
 from records.errors import CallerError
-from trainer.data.records_folder import Records
+
+if TYPE_CHECKING:  # it brings TensorFlow, which pages and cards do without
+    from trainer.data.records_folder import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
 _LOCK = ".lock"
