@@ -19,15 +19,17 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import machine
-from trainer.metrics import binary, compute
+from trainer.metrics import binary, compute, table
+from trainer.metrics.called_class import called_classes
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 
 IMAGES = flags.DEFINE_integer("images", 641, "Images; the test set of CBIS-DDSM has 641.")
 RESAMPLES = flags.DEFINE_integer("resamples", 2000, "How often patients are drawn.")
 LOOP = flags.DEFINE_integer("loop", 50, "Resamples the plain loop is timed over.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the fastest counts.")
+NAMES = table.keys("binary")
 _PATIENTS = 201  # of the test set of CBIS-DDSM
 
 
@@ -40,16 +42,16 @@ def main(_: list[str]) -> None:
         PredictionArrays.of(predictions, ("benign", "malignant")),
         Bootstrap(RESAMPLES.value),
     )
-    called = images.probabilities[:, 1] > 0.5
+    called = called_classes(images.probabilities)
     ours = _clock(
-        lambda: binary.score(images, bootstrap, names=binary.NAMES, called=called),
+        lambda: binary.score(images, bootstrap, names=NAMES, called=called),
         ROUNDS.value,
     )
     loop = _clock(lambda: _loop(images, LOOP.value), 1) * RESAMPLES.value / LOOP.value
     names = ("benign", "malignant")
     whole = _clock(lambda: compute.score(predictions, split="", label_names=names), 1)
     print(f"{IMAGES.value} images of {_PATIENTS} patients, {RESAMPLES.value} resamples:")
-    print(f"  {len(binary.NAMES)} metrics of images   {ours:7.2f} s")
+    print(f"  {len(NAMES)} metrics of images   {ours:7.2f} s")
     print(
         f"  plain loop             {loop:7.2f} s (from {LOOP.value} resamples), {loop / ours:.0f}x"
     )
@@ -69,7 +71,7 @@ def _draw_images() -> list[Prediction]:
             f"f{place}",
             f"p{place % _PATIENTS}",
             int(label),
-            float(1 / (1 + np.exp(-one))),
+            probabilities=two_classes(1 / (1 + np.exp(-one))),
             side=("left", "right")[place // _PATIENTS % 2],
             view=("CC", "MLO")[place // _PATIENTS // 2 % 2],
             density=str(1 + place % 4),

@@ -16,7 +16,7 @@ import pytest
 from flags.training import TrainingConfig
 from trainer.heat_maps import overlay
 from trainer.metrics import compute, predictions
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, report
 from trainer.reports.gallery import Picture
 
@@ -118,7 +118,7 @@ def make_images() -> list[Prediction]:
                 f"P_{number:05d}_{'LEFT' if number % 4 < 2 else 'RIGHT'}",
                 f"P_{number // 3:05d}",
                 label,
-                probability,
+                probabilities=two_classes(probability),
                 split="test",
                 side="left" if number % 4 < 2 else "right",
                 view="CC" if number % 2 else "MLO",

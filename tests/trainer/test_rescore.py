@@ -17,7 +17,7 @@ from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.heat_maps import overlay
 from trainer.metrics import predictions
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, report
 from trainer.reports.gallery import Picture
 
@@ -65,7 +65,7 @@ def make_images(split: str, start: int, count: int = 60) -> list[Prediction]:
             f"f{number:03d}",
             f"p{number:03d}",
             number % 2,
-            float(np.clip(rng.normal(0.4 + 0.2 * (number % 2), 0.2), 0, 1)),
+            probabilities=two_classes(np.clip(rng.normal(0.4 + 0.2 * (number % 2), 0.2), 0, 1)),
             split=split,
         )
         for number in range(start, start + count)
@@ -152,7 +152,9 @@ def folds(tmp_path: pathlib.Path) -> pathlib.Path:
     ]
     pooled = make_images("out-of-fold", 0, count=0)
     pooled += [
-        Prediction(f.image_id, f.patient_id, f.label, f.probability, split="out-of-fold")
+        Prediction(
+            f.image_id, f.patient_id, f.label, probabilities=f.probabilities, split="out-of-fold"
+        )
         for of_fold in images
         for f in of_fold
     ]

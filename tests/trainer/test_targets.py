@@ -134,8 +134,7 @@ def test_the_console_says_when_one_class_is_predicted(tmp_path, capsys, rows_of,
             f"f{n}",
             f"p{n}",
             label,
-            1 - row[0],
-            probabilities=row if len(row) > 2 else (),
+            probabilities=row,
         )
         for n, (label, row) in enumerate(rows_of)
     ]

@@ -19,19 +19,19 @@ from flags.evaluation import EvaluationConfig
 from records import files
 from records.errors import CallerError
 from trainer.evaluation import compared_run, paired_comparison, published
-from trainer.evaluation.compared_run import ComparedRun, answers_of
+from trainer.evaluation.compared_run import ComparedRun, called_of
 from trainer.evaluation.published import Published
-from trainer.metrics import compute
+from trainer.metrics.called_class import THRESHOLD
 from trainer.reports import comparison_panels, comparison_words, template
 
 DEFAULT_DIRECTORY = "runs/comparison"
 METHOD = (
-    "Differences are run less baseline on the same images, their intervals of the same draws of "
-    "patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
-    "it and that of the exact McNemar test or of DeLong's, which take images of one patient for "
-    "independent. All p values of the page are adjusted together (Holm); below 0.05 a difference "
-    "counts as more than noise. Noise is which patients happened to be evaluated; how much a run "
-    "trained anew from another seed would differ is not in it."
+    "Differences are run less baseline on the same images, their intervals of the same resamples "
+    "of patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger "
+    "of it and that of the exact McNemar test or of DeLong's, which take images of one patient "
+    "for independent. All p values of the page are adjusted together (Holm); below 0.05 a "
+    "difference counts as more than noise. Noise is which patients happened to be evaluated; how "
+    "much a run trained anew from another seed would differ is not in it."
 )
 
 
@@ -117,7 +117,7 @@ def assemble(
         "baseline": name,
         "question": baseline.question if baseline else None,
         "measures": list(baseline.measures) if baseline else [],
-        "threshold": compute.THRESHOLD,
+        "threshold": THRESHOLD,
         "method": METHOD,
         "drawn": str(paired_comparison.bootstrap_for(baseline, comparable)) if baseline else None,
         "synthetic": any(run.run.get("synthetic") for run in runs),
@@ -154,7 +154,7 @@ def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
     if len(runs) < 2 or not common:
         return None
     images = [run.evaluated(common) for run in runs]
-    votes = np.sum([answers_of(one) == one.labels for one in images], axis=0)
+    votes = np.sum([called_of(one) == one.labels for one in images], axis=0)
     right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
     counts = {"images": len(common), "all_right": right, "all_wrong": wrong}
     return {**counts, "divided": len(common) - right - wrong}

@@ -31,6 +31,7 @@ from trainer.data.dataset import Data, Split, select
 from trainer.evaluation import evaluate
 from trainer.evaluation.evaluate import Predicted
 from trainer.evaluation.members import Member, open_data, read_members, share_validation, views_of
+from trainer.metrics.predictions import mean_probabilities
 from trainer.reports import gallery_pictures, report
 
 MODE = "ensemble"
@@ -85,14 +86,8 @@ def average(of_members: Sequence[Predicted]) -> Predicted:
         assert {(image.image_id, image.label) for image in images} == {
             (first.image_id, first.label)
         }
-        of_classes = np.mean([image.probabilities for image in images], axis=0)
-        averaged.append(
-            dataclasses.replace(
-                first,
-                probability=float(np.mean([image.probability for image in images])),
-                probabilities=tuple(map(float, of_classes)),
-            )
-        )
+        rows = [image.probabilities for image in images]
+        averaged.append(dataclasses.replace(first, probabilities=mean_probabilities(rows)))
     return Predicted(averaged, of_members[0].places)
 
 

@@ -1,4 +1,4 @@
-"""How much a probability is worth: learned on the validation images, told of every image.
+"""Temperature and isotonic calibration: fitted on validation images, applied to all images.
 
 content = fit(validated, label_names=("benign", "malignant"))  # calibration.json
 images = apply(content, predicted)
@@ -11,7 +11,7 @@ temperature  softmax(log p / T), one number T for any number of classes; keeps t
 isotonic     the best curve that never falls; two classes. It bends further and follows chance too,
              so it is used from ISOTONIC_IMAGES images on
 
-Nothing is made up where the images do not tell: then "not_defined_because" says why.
+Nothing is made up where the images do not decide: then "not_defined_because" says why.
 """
 
 from __future__ import annotations
@@ -19,18 +19,16 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, special
 from sklearn.isotonic import IsotonicRegression
 
 from trainer.data import run_folder
 from trainer.evaluation import threshold as thresholds
-from trainer.metrics import compute, multiclass
 from trainer.metrics.intervals import Floats
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import ClassProbabilities, Labels, Prediction, as_probabilities
 
 FILE = "calibration.json"
 MIN_IMAGES = 5
@@ -43,7 +41,7 @@ NO_IMAGES = "there are no validation images"
 _LEAST = 1e-7
 """What a probability of 0 counts as, as in Keras's losses: its logarithm must be finite."""
 
-Labels = NDArray[np.int64]
+Output = TypeVar("Output", bound=ClassProbabilities)
 
 
 def fit(
@@ -65,7 +63,8 @@ def fit(
         "threshold", what `threshold.choose` returns.
     """
     labels = np.array([image.label for image in validated], np.int64)
-    probabilities = matrix_of(validated, len(label_names))
+    rows = [image.probabilities for image in validated]
+    probabilities = np.array(rows, np.float64).reshape(-1, len(label_names))
     temperature = isotonic = None
     reason = _why_not(labels, label_names) if len(labels) else if_none
     threshold = {"value": None, "not_defined_because": reason}
@@ -92,25 +91,20 @@ def read(directory: pathlib.Path) -> dict[str, Any] | None:
     return run_folder.read_json(path) if path.is_file() else None
 
 
-def apply(content: dict[str, Any], predicted: Sequence[Prediction]) -> list[Prediction]:
+def apply(content: dict[str, Any], predicted: Sequence[Output]) -> list[Output]:
     """Adds calibrated probabilities and the threshold to predictions, where they are defined.
 
     Args:
         content: what `fit` returned.
         predicted: of the same network, seen the same way.
     """
+    if not predicted:
+        return []
     threshold = content["threshold"]["value"]
-    several = bool(predicted) and len(predicted[0].probabilities)
-    calibrated = calibrate(content, matrix_of(predicted, several or 2))
-    if calibrated is None:
-        return [dataclasses.replace(image, threshold=threshold) for image in predicted]
+    rows = calibrate(content, np.array([image.probabilities for image in predicted]))
+    calibrated = [()] * len(predicted) if rows is None else map(as_probabilities, rows)
     return [
-        dataclasses.replace(
-            image,
-            calibrated=float(np.minimum(1.0, row[1:].sum())),
-            calibrated_probabilities=tuple(map(float, row)) if several else (),
-            threshold=threshold,
-        )
+        dataclasses.replace(image, calibrated_probabilities=row, threshold=threshold)
         for image, row in zip(predicted, calibrated, strict=True)
     ]
 
@@ -131,36 +125,12 @@ def calibrate(content: dict[str, Any], probabilities: Floats) -> Floats | None:
     return None
 
 
-def answer_of(image: Prediction, *, ordinal: bool = False) -> int:
-    """Says which class an image is called: of two by its network's threshold, 0.5 if it has none.
+def confidence_of(image: ClassProbabilities, called: int) -> float | None:
+    """Returns the calibrated probability of the class called, 0..1; None if there is none.
 
-    Args:
-        image: what was predicted.
-        ordinal: whether each class is above the one before; of more than two.
+    Jaamour et al. 2023 call for it. Where the threshold is not 0.5 it may be below a half.
     """
-    if image.probabilities:
-        row = np.array([image.probabilities])
-        return int(multiclass.answers_of(row, ordinal=ordinal)[0])
-    threshold = compute.THRESHOLD if image.threshold is None else image.threshold
-    return int(image.probability > threshold)
-
-
-def confidence_of(image: Prediction, answer: int) -> float | None:
-    """Says how sure an answer is: its calibrated probability, 0..1; None if there is none.
-
-    Jaamour et al. 2023 ask for it. Where the threshold is not 0.5 it may be below a half.
-    """
-    if image.calibrated_probabilities:
-        return image.calibrated_probabilities[answer]
-    if image.calibrated is None or image.probabilities:
-        return None
-    return image.calibrated if answer else 1 - image.calibrated
-
-
-def matrix_of(images: Sequence[Prediction], classes: int) -> Floats:
-    """Takes the probability of each class out of predictions, [images, classes]."""
-    rows = [image.probabilities or (1 - image.probability, image.probability) for image in images]
-    return np.array(rows, np.float64).reshape(-1, classes)
+    return image.calibrated_probabilities[called] if image.calibrated_probabilities else None
 
 
 def fit_temperature(probabilities: Floats, labels: Labels) -> tuple[float | None, str | None]:
@@ -187,7 +157,7 @@ def fit_temperature(probabilities: Floats, labels: Labels) -> tuple[float | None
         return None, "on the validation images the true classes do not get the higher probabilities"
     if margins.max() <= 0:
         return None, (
-            "every validation image has its true class likeliest, so they do not tell how "
+            "every validation image has its true class likeliest, so they do not show how "
             "often it would be wrong"
         )
     high = 1.0
@@ -221,7 +191,7 @@ def _logits(probabilities: Floats) -> Floats:
 
 
 def _why_not(labels: Labels, label_names: Sequence[str]) -> str | None:
-    """Says why these images can't teach; None if they can."""
+    """Gives the reason why these images can't be fitted; None if they can."""
     sizes = np.bincount(labels, minlength=len(label_names))
     commonest, second = np.argsort(-sizes, kind="stable")[:2]
     if sizes[second] == 0:
@@ -237,7 +207,7 @@ def _why_not(labels: Labels, label_names: Sequence[str]) -> str | None:
 def _choose(
     images: int, temperature: float | None, isotonic: dict[str, Any] | None, reason: str | None
 ) -> dict[str, Any]:
-    """Says which of the two is used and why."""
+    """Chooses which of the two is used, with the reason."""
     if isotonic is not None and images >= ISOTONIC_IMAGES:
         return {"used": "isotonic", "why": f"{ISOTONIC_IMAGES} validation images or more"}
     if temperature is None:

@@ -1,4 +1,4 @@
-"""A finished run as it is compared: its predictions, and what they are of.
+"""Finished runs to compare: run folder -> its predictions, metrics and description.
 
 run = read(pathlib.Path("runs/a"), name="a")
 baseline, *others = read_all([pathlib.Path("runs/a"), pathlib.Path("runs/b")])
@@ -15,15 +15,11 @@ from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.evaluation import published
 from trainer.evaluation.published import Published
-from trainer.metrics import compute, decisions, multiclass, predictions, ranking, scoring
+from trainer.metrics import predictions, scoring, table
+from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.intervals import Floats
-from trainer.metrics.prediction_arrays import Labels, PredictionArrays
-from trainer.metrics.predictions import Prediction
-
-MEASURES = ("accuracy", "precision", "recall", "f1", "auc")
-"""Those of the paper's table of experiments (Jaamour et al. 2023, Fig 8)."""
-MEASURES_OF_CLASSES = ("accuracy", "macro_precision", "balanced_accuracy", "macro_f1", "auc")
-"""The same of more than two classes; balanced accuracy is their mean recall."""
+from trainer.metrics.prediction_arrays import PredictionArrays
+from trainer.metrics.predictions import Labels, Prediction
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,38 +50,31 @@ class ComparedRun:
     @property
     def measures(self) -> tuple[str, ...]:
         """Names of the metrics that are compared."""
-        return MEASURES if len(self.run["label_names"]) == 2 else MEASURES_OF_CLASSES
+        return table.compared(table.kind_of(self.run["label_names"], ordinal=self.ordinal))
+
+    @property
+    def ordinal(self) -> bool:
+        """Whether each class is above the one before."""
+        return bool(self.run.get("kind") == "ordinal")
 
     @property
     def minutes(self) -> float:
-        """All phases and the evaluation; 0 where it is not told."""
+        """All phases and the evaluation; 0 where it is not known."""
         return sum(self.run.get("minutes", {}).values())
 
     def evaluated(self, image_ids: Sequence[str]) -> PredictionArrays:
         """Makes columns of some images, in that order."""
         images = [self.images[image_id] for image_id in image_ids]
-        ordinal = self.run.get("kind") == "ordinal"
-        return PredictionArrays.of(images, self.run["label_names"], ordinal=ordinal)
+        return PredictionArrays.of(images, self.run["label_names"], ordinal=self.ordinal)
 
     def measure(self, images: PredictionArrays, weights: Floats) -> dict[str, Floats]:
-        """Computes the metrics of images for every row of weights [rows, images]: [rows] each."""
-        labels, probabilities = images.labels, images.probabilities
-        if images.several:
-            metrics = multiclass.measure(
-                labels, probabilities, weights, ordinal=images.ordinal, names=self.measures
-            )
-        else:
-            answers = answers_of(images) == 1
-            metrics = {
-                **decisions.measure(labels == 1, answers, weights),
-                **ranking.measure(labels, probabilities[:, 1], weights, names=("auc",)),
-            }
-        return {name: metrics[name] for name in self.measures}
+        """Computes the metrics compared, for every row of weights [rows, images]: [rows] each."""
+        return scoring.measure(images, weights, names=self.measures, threshold=THRESHOLD)
 
 
-def answers_of(images: PredictionArrays) -> Labels:
-    """Says which class each image is called, [images]; of two classes at metrics.THRESHOLD."""
-    return scoring.answers_of(images, compute.THRESHOLD)
+def called_of(images: PredictionArrays) -> Labels:
+    """Decides which class each image is called, [images]; of two classes at THRESHOLD."""
+    return called_classes(images.probabilities, threshold=THRESHOLD, ordinal=images.ordinal)
 
 
 def read_all(directories: Sequence[pathlib.Path]) -> list[ComparedRun]:
@@ -157,16 +146,20 @@ def _check(run: ComparedRun) -> None:
     """Refuses scores that are not those of the predictions, and labels that are no class."""
     classes = len(run.run["label_names"])
     for image in run.images.values():
-        if max(2, len(image.probabilities)) != classes:
+        if len(image.probabilities) != classes:
             raise CallerError(
                 f"{run.directory}: run.json names {classes} classes, predictions.csv has "
-                f"{max(2, len(image.probabilities))}; evaluate the run again"
+                f"{len(image.probabilities)}; evaluate the run again"
             )
     images = run.evaluated(list(run.images))
-    accuracy = float((answers_of(images) == images.labels).mean())
-    said = run.scores.get("accuracy", {}).get("value")
-    if said is None or abs(said - accuracy) > 1e-9 or not set(run.measures) <= run.scores.keys():
+    accuracy = float((called_of(images) == images.labels).mean())
+    stated = run.scores.get("accuracy", {}).get("value")
+    if (
+        stated is None
+        or abs(stated - accuracy) > 1e-9
+        or not set(run.measures) <= run.scores.keys()
+    ):
         raise CallerError(
-            f"{run.directory}: metrics.json (accuracy {said}) is not of these predictions "
+            f"{run.directory}: metrics.json (accuracy {stated}) is not of these predictions "
             f"({accuracy:.3f}), or old; score them again with --mode=report --run={run.directory}"
         )

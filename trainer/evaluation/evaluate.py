@@ -9,11 +9,10 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from flags import tta as test_time_flags
 from records import files
@@ -24,7 +23,7 @@ from trainer.evaluation import calibration
 from trainer.evaluation import tta as test_time
 from trainer.metrics import compute, predictions
 from trainer.metrics.intervals import Floats
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, as_probabilities
 from trainer.training import checkpoints
 
 
@@ -157,18 +156,7 @@ def predict(
     probabilities = test_time.average(outputs, target)
     assert len(places) == len(rows) == len(split.images)
     images = [
-        _prediction(row, label, split.name, texts)
+        Prediction(label=label, split=split.name, probabilities=as_probabilities(row), **texts)
         for row, (label, texts) in zip(probabilities, rows, strict=True)
     ]
     return Predicted(images, places)
-
-
-def _prediction(row: Floats, label: int, split: str, texts: Mapping[str, Any]) -> Prediction:
-    """Makes the prediction of one image from its class probabilities, [K]."""
-    return Prediction(
-        label=label,
-        probability=float(np.minimum(1.0, row[1:].sum())),
-        split=split,
-        probabilities=tuple(map(float, row)) if len(row) > 2 else (),
-        **texts,
-    )

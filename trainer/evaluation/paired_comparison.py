@@ -1,4 +1,4 @@
-"""Two runs compared on the images both were evaluated on.
+"""Paired comparison of runs on the images both were evaluated on: differences and p values.
 
 comparisons = compare(baseline, [other, third])
 """
@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from records.errors import CallerError
-from trainer.evaluation.compared_run import ComparedRun, answers_of
-from trainer.metrics import intervals, paired
-from trainer.metrics.delong import MIN_IMAGES
+from trainer.evaluation.compared_run import ComparedRun, called_of
+from trainer.metrics import intervals, significance
 from trainer.metrics.intervals import Bootstrap, Floats
 from trainer.metrics.prediction_arrays import PredictionArrays
+from trainer.metrics.significance import MIN_IMAGES
 
 ALPHA = 0.05
 """Risk of calling any difference of the page more than noise where none is."""
@@ -28,9 +28,9 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     """Compares each run with the baseline, metric by metric; adjusts all p values together.
 
     Of each metric there is the difference, run less baseline, with its 95 % interval over
-    patients, the same draws for both. Its p is that of the bootstrap; for accuracy, recall and AUC
-    the larger of it and that of McNemar's or DeLong's test, which take the images of one patient
-    for independent. Metrics and p values that are not defined say why.
+    patients, the same resamples for both. Its p is that of the bootstrap; for accuracy, recall and
+    AUC the larger of it and that of McNemar's or DeLong's test, which take the images of one
+    patient for independent. Metrics and p values that are not defined say why.
 
     Returns:
         for each of `others` what comparison.json holds of it.
@@ -43,14 +43,14 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     comparisons = [_compare(baseline, other, bootstrap, known) for other in others]
     metrics = [one for made in comparisons for one in made["metrics"].values()]
     tested = [metric for metric in metrics if metric["p"] is not None]
-    adjusted = paired.holm([metric["p"] for metric in tested])
+    adjusted = significance.holm([metric["p"] for metric in tested])
     for metric, p in zip(tested, adjusted, strict=True):
         metric.update(p_holm=p, more_than_noise=p < ALPHA)
     return comparisons
 
 
 def bootstrap_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> Bootstrap:
-    """Says how patients are drawn: so often that the smallest p survives its correction."""
+    """Chooses the number of resamples: with so many the smallest p survives its correction."""
     tests = len(baseline.measures) * len(others)
     return Bootstrap(max(intervals.RESAMPLES, RESAMPLES_PER_TEST * tests))
 
@@ -105,7 +105,7 @@ def _compare(
     Args:
         baseline: one of them.
         other: the other.
-        bootstrap: how patients are drawn.
+        bootstrap: how patients are resampled.
         known: images -> the baseline's metrics in every resample, filled here.
     """
     common = common_images(baseline, other)
@@ -116,11 +116,11 @@ def _compare(
     key = tuple(common)
     if key not in known:
         known[key] = bootstrap.sample(lambda weights: baseline.measure(one, weights), one.patients)
-    drawn = bootstrap.sample(lambda weights: other.measure(two, weights), one.patients)
-    samples = {name: drawn[name] - known[key][name] for name in drawn}
+    resampled = bootstrap.sample(lambda weights: other.measure(two, weights), one.patients)
+    samples = {name: resampled[name] - known[key][name] for name in resampled}
     mcnemar, delong = _mcnemar(one, two), _delong(one, two)
     by_image = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
-    if not one.several:  # recall is the accuracy on images of class 1
+    if one.kind == "binary":  # recall is the accuracy on images of class 1
         positive = one.labels == 1
         by_image["recall"] = _mcnemar(one.take(positive), two.take(positive))["p"]
     return {
@@ -164,33 +164,33 @@ def _metric(
     metric = intervals.metric(two - one, samples, patients=patients)
     if metric["low"] is None:
         return {**pair, **metric, "p": None}
-    by_patient = paired.bootstrap_p(samples[~np.isnan(samples)])
+    by_patient = significance.bootstrap_p(samples[~np.isnan(samples)])
     p = by_patient if by_image is None else max(by_patient, by_image)
     return {**pair, **metric, "p_by_patient": by_patient, "p_by_image": by_image, "p": p}
 
 
 def _mcnemar(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
     """Counts images by who calls them right, and tests whether either does so more often."""
-    one, two = (answers_of(images) == images.labels for images in (baseline, other))
+    one, two = (called_of(images) == images.labels for images in (baseline, other))
     counts = {
         "both_right": int((one & two).sum()),
         "baseline_alone": int((one & ~two).sum()),
         "run_alone": int((~one & two).sum()),
         "both_wrong": int((~one & ~two).sum()),
     }
-    p = paired.mcnemar(first_alone=counts["baseline_alone"], second_alone=counts["run_alone"])
+    p = significance.mcnemar(first_alone=counts["baseline_alone"], second_alone=counts["run_alone"])
     return {**counts, "p": p}
 
 
 def _delong(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
     """Tests the difference of the areas, or says why not."""
-    if baseline.several:
+    if baseline.kind != "binary":
         return {"not_defined_because": "DeLong's test is of two classes"}
     labels = baseline.labels
     if min(np.bincount(labels, minlength=2)) < MIN_IMAGES:
         return {"not_defined_because": f"a class has fewer than {MIN_IMAGES} images"}
     scores = (images.probabilities[:, 1] for images in (baseline, other))
-    difference, error, p = paired.delong_difference(labels, *scores)
+    difference, error, p = significance.delong_difference(labels, *scores)
     metric = {
         "difference": difference,
         "standard_error": error,

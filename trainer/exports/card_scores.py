@@ -1,41 +1,16 @@
-"""Scores of a run as tables of Markdown, for its model card; what is absent is "not measured"."""
+"""Metrics of a run as tables of Markdown for its model card; absent ones are "not measured"."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from trainer.metrics import table
+
 ABSENT = "not measured"
-FIGURES = {
-    "auc": "AUC",
-    "partial_auc": "partial AUC",
-    "average_precision": "average precision",
-    "pf1": "pF1",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "precision": "precision",
-    "recall": "recall (sensitivity)",
-    "specificity": "specificity",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "kappa": "quadratic weighted kappa",
-    "mcc": "Matthews correlation",
-    "sensitivity_at_90_specificity": "sensitivity at 90 % specificity",
-    "sensitivity_at_95_specificity": "sensitivity at 95 % specificity",
-    "specificity_at_90_sensitivity": "specificity at 90 % sensitivity",
-    "specificity_at_95_sensitivity": "specificity at 95 % sensitivity",
-    "brier": "Brier score",
-    "log_loss": "log loss",
-    "calibration_error": "calibration error",
-    "calibration_slope": "calibration slope",
-    "calibration_intercept": "calibration intercept",
-}
-"""Key in metrics.json -> name, in the order of the card."""
-_OF_MORE_CLASSES = ("macro_f1", "kappa")
-_SHORT = ("auc", "accuracy", "recall", "specificity")
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def tabulate(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Writes a table of Markdown; no text in it breaks it."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(map(_cell, line)) + " |" for line in lines)
@@ -58,36 +33,36 @@ def metric(content: Any) -> str:
 
 def images(scores: Mapping[str, Any]) -> str:
     """Tabulates the metrics of images, as the model gave its probabilities."""
-    rows = [(name, metric(scores[key])) for key, name in FIGURES.items() if key in scores]
+    rows = [(one.title, metric(scores[one.key])) for one in table.TABLE if one.key in scores]
     if delong := scores["auc"].get("delong"):
         rows.insert(1, ("AUC, interval by DeLong's method", metric({**scores["auc"], **delong})))
-    wanted = FIGURES if len(scores["labels"]) == 2 else ()
-    absent = [FIGURES[key] for key in wanted if key not in scores and key not in _OF_MORE_CLASSES]
-    text = table(("metric", "value (95 % interval)"), rows)
+    kind = table.kind_of(list(scores["labels"]), ordinal=scores.get("ordinal", False))
+    absent = [one.title for one in table.of_kind(kind) if one.key not in scores]
+    text = tabulate(("metric", "value (95 % interval)"), rows)
     return text + (f"\n\nNot measured: {', '.join(absent)}." if absent else "")
 
 
 def confusion(scores: Mapping[str, Any], key: str = "confusion_matrix") -> str:
-    """Tabulates images by truth and answer."""
+    """Tabulates images by truth and class called."""
     names = list(scores["labels"])
     rows = [(name, *row) for name, row in zip(names, scores[key], strict=True)]
-    return table(("truth \\ answer", *names), rows)
+    return tabulate(("truth \\ called", *names), rows)
 
 
 def chosen_threshold(scores: Mapping[str, Any]) -> str:
-    """Says how the model does at the threshold chosen on validation."""
+    """Tabulates the metrics at the threshold chosen on validation."""
     chosen = scores.get("chosen_threshold")
     if chosen is None:
         return ABSENT
     if "not_defined_because" in chosen:
         return f"not defined: {chosen['not_defined_because']}"
     at = ", ".join(f"{threshold:.4g}" for threshold in chosen["thresholds"])
-    rows = [(name, metric(chosen[key])) for key, name in FIGURES.items() if key in chosen]
-    return f"{at}\n\n" + table(("metric at this threshold", "value (95 % interval)"), rows)
+    rows = [(one.title, metric(chosen[one.key])) for one in table.TABLE if one.key in chosen]
+    return f"{at}\n\n" + tabulate(("metric at this threshold", "value (95 % interval)"), rows)
 
 
 def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str:
-    """Says whether the probabilities are calibrated, and how well.
+    """Writes whether the probabilities are calibrated, and how well.
 
     Args:
         scores: content of metrics.json.
@@ -106,43 +81,49 @@ def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str
     )
     after = scores.get("calibrated", {})
     rows = [
-        (name, metric(scores.get(key)), metric(after[key]))
-        for key, name in FIGURES.items()
-        if key in after
+        (one.title, metric(scores.get(one.key)), metric(after[one.key]))
+        for one in table.TABLE
+        if one.key in after
     ]
-    return text + ("\n\n" + table(("metric", "before", "after"), rows) if rows else "")
+    return text + ("\n\n" + tabulate(("metric", "before", "after"), rows) if rows else "")
 
 
 def levels(scores: Mapping[str, Any]) -> str:
     """Tabulates metrics of breasts and patients, the images of each taken together."""
-    rows, notes = [], []
+    rows, notes, brief = [], [], _brief(scores)
     for level, kinds in scores.get("levels", {}).items():
         for kind in ("mean", "max"):
             one = kinds if "not_defined_because" in kinds else kinds.get(kind, {})
             whole = one if "not_defined_because" in one else None
-            metrics = [metric(whole or one.get(key)) for key in _SHORT]
+            metrics = [metric(whole or one.get(key)) for key in brief]
             rows.append((level, f"{kind} of its images", one.get("groups", ""), *metrics))
         notes += [kinds["note"]] if "note" in kinds else []
-    header = ("level", "probability", "number", *(FIGURES[key] for key in _SHORT))
-    said = f"\n\n{'; '.join(notes)}." if notes else ""
-    return table(header, rows) + said if rows else ABSENT
+    header = ("level", "probability", "number", *(table.BY_KEY[key].title for key in brief))
+    note = f"\n\n{'; '.join(notes)}." if notes else ""
+    return tabulate(header, rows) + note if rows else ABSENT
 
 
 def subgroups(scores: Mapping[str, Any]) -> str:
     """Tabulates metrics of images by view, side, density, ..."""
+    brief = _brief(scores)
     rows = [
         (
             group,
             one["value"] or "not stated",
             one["images"],
             one["patients"],
-            *(metric(one.get(key)) for key in _SHORT),
+            *(metric(one.get(key)) for key in brief),
         )
         for group, ones in scores.get("subgroups", {}).items()
         for one in ones
     ]
-    header = ("by", "value", "images", "patients", *(FIGURES[key] for key in _SHORT))
-    return table(header, rows) if rows else ABSENT
+    header = ("by", "value", "images", "patients", *(table.BY_KEY[key].title for key in brief))
+    return tabulate(header, rows) if rows else ABSENT
+
+
+def _brief(scores: Mapping[str, Any]) -> Sequence[str]:
+    """Lists the metrics of a breast, a patient or a subgroup."""
+    return table.brief(table.kind_of(list(scores["labels"]), ordinal=scores.get("ordinal", False)))
 
 
 def _cell(value: object) -> str:

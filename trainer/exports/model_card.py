@@ -134,7 +134,7 @@ def _splits(run: dict[str, Any]) -> str:
         )
         for name, split in run["splits"].items()
     ]
-    return card_scores.table(("split", "images", "patients", *names, "left out"), rows)
+    return card_scores.tabulate(("split", "images", "patients", *names, "left out"), rows)
 
 
 def _changed_flags(config: dict[str, Any]) -> list[str]:

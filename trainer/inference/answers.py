@@ -10,15 +10,16 @@ import dataclasses
 import io
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from records import files
 from trainer.evaluation import calibration
-from trainer.metrics import compute
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.called_class import THRESHOLD, called_class
+from trainer.metrics.predictions import ClassProbabilities, mean_probabilities
 
+Output = TypeVar("Output", bound=ClassProbabilities)
 NOTICE = "research use only, not for diagnosis"
 
 
@@ -33,7 +34,7 @@ class ImageAnswer:
         side: left or right, "" if not known.
         view: CC, MLO or another projection, "" if not known.
         size: (rows, columns) of the image, None if it could not be decoded.
-        prediction: of the network, None if there is none; its label is not known and is 0.
+        prediction: of the network, None if there is none.
         distance: from the training images, see `familiarity`; None if not known.
         distance_limit: largest distance that is no news; None if not known.
         unlike: how it differs from the images the network learned from, empty if it does not.
@@ -46,7 +47,7 @@ class ImageAnswer:
     side: str = ""
     view: str = ""
     size: tuple[int, int] | None = None
-    prediction: Prediction | None = None
+    prediction: ClassProbabilities | None = None
     unlike: tuple[str, ...] = ()
     distance: float | None = None
     distance_limit: float | None = None
@@ -60,27 +61,19 @@ class ImageAnswer:
         return (f"unlike the images the network learned from: {'; '.join(self.unlike)}",)
 
 
-def average(predicted: Sequence[Prediction]) -> Prediction:
-    """Means predictions: of several networks on one image, or of one breast's images.
+def average(predicted: Sequence[Output]) -> Output:
+    """Averages predictions: of several networks on one image, or of one breast's images.
 
-    A figure that one of them lacks is left out. Thresholds are averaged as well: networks have
-    each their own, images of a breast the same.
+    What one of them lacks is left out. Thresholds are averaged as well: networks have each their
+    own, images of a breast the same.
     """
-
-    def mean(values: list[float | None]) -> float | None:
-        known = [value for value in values if value is not None]
-        return float(np.mean(known)) if len(known) == len(values) else None
-
-    def means(rows: list[tuple[float, ...]]) -> tuple[float, ...]:
-        return tuple(map(float, np.mean(rows, axis=0))) if all(rows) else ()
-
+    thresholds = [one.threshold for one in predicted if one.threshold is not None]
+    calibrated = [one.calibrated_probabilities for one in predicted]
     return dataclasses.replace(
         predicted[0],
-        probability=float(np.mean([p.probability for p in predicted])),
-        calibrated=mean([p.calibrated for p in predicted]),
-        threshold=mean([p.threshold for p in predicted]),
-        probabilities=means([p.probabilities for p in predicted]),
-        calibrated_probabilities=means([p.calibrated_probabilities for p in predicted]),
+        probabilities=mean_probabilities([one.probabilities for one in predicted]),
+        calibrated_probabilities=mean_probabilities(calibrated) if all(calibrated) else (),
+        threshold=float(np.mean(thresholds)) if len(thresholds) == len(predicted) else None,
     )
 
 
@@ -91,14 +84,14 @@ class Reader:
     names: tuple[str, ...]
     ordinal: bool = False
 
-    def describe(self, prediction: Prediction | None) -> dict[str, Any]:
+    def describe(self, prediction: ClassProbabilities | None) -> dict[str, Any]:
         """Returns the figures of a prediction, by column; None where one is not defined."""
         several = self.names if len(self.names) > 2 else ()
         columns = ("class", "probability", "calibrated", "threshold", "confidence")
         if prediction is None:
             return dict.fromkeys((*columns, *(f"probability of {name}" for name in several)))
-        label = calibration.answer_of(prediction, ordinal=self.ordinal)
-        threshold = compute.THRESHOLD if prediction.threshold is None else prediction.threshold
+        label = called_class(prediction, ordinal=self.ordinal)
+        threshold = THRESHOLD if prediction.threshold is None else prediction.threshold
         figures = (
             self.names[label],
             prediction.probability,
@@ -106,13 +99,13 @@ class Reader:
             None if several else threshold,
             calibration.confidence_of(prediction, label),
         )
-        of_classes = zip(several, prediction.probabilities, strict=True)
+        of_classes = zip(several, prediction.probabilities, strict=False)  # of two classes none
         return {
             **dict(zip(columns, figures, strict=True)),
             **{f"probability of {name}": fraction for name, fraction in of_classes},
         }
 
-    def say(self, prediction: Prediction) -> str:
+    def say(self, prediction: ClassProbabilities) -> str:
         """Writes a prediction for people."""
         told = self.describe(prediction)
         if len(self.names) > 2:
@@ -128,7 +121,7 @@ class Reader:
         return f"{told['class']} ({'; '.join(parts)})"
 
 
-def breasts(answers: Sequence[ImageAnswer]) -> list[tuple[list[ImageAnswer], Prediction]]:
+def breasts(answers: Sequence[ImageAnswer]) -> list[tuple[list[ImageAnswer], ClassProbabilities]]:
     """Averages the images of each breast: those of one examination and side, in order."""
     groups: dict[tuple[int, str], list[ImageAnswer]] = {}
     for answer in answers:
@@ -182,7 +175,7 @@ def write(
 
 
 def _describe(
-    answer: ImageAnswer, reader: Reader, images: int, breast: Prediction | None
+    answer: ImageAnswer, reader: Reader, images: int, breast: ClassProbabilities | None
 ) -> dict[str, Any]:
     """Returns the row of an image, the same columns for every image of a run."""
     height, width = answer.size or (None, None)

@@ -28,7 +28,7 @@ from trainer.data.training_statistics import Finding
 from trainer.evaluation import calibration, tta
 from trainer.inference import answers
 from trainer.inference.answers import Reader
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import ClassProbabilities, as_probabilities
 from trainer.model import losses
 
 _SYNTHETIC = "the network learned from synthetic phantoms: of real images it knows nothing"
@@ -105,8 +105,8 @@ class FinishedRun:
             "networks": len(self.networks),
         }
 
-    def ask(self, record: NDArray[np.uint16]) -> Prediction:
-        """Predicts one image, [height, width, 1] uint16; its label is not known and stands at 0.
+    def ask(self, record: NDArray[np.uint16]) -> ClassProbabilities:
+        """Predicts one image, [height, width, 1] uint16.
 
         Raises:
             CallerError: a network gives no number for it.
@@ -121,20 +121,14 @@ class FinishedRun:
             ]
         )
 
-    def _ask(self, network: Network, record: NDArray[np.uint16]) -> Prediction:
+    def _ask(self, network: Network, record: NDArray[np.uint16]) -> ClassProbabilities:
         told = self.description.get("test_time_augmentation", test_time_flags.NONE)
         outputs = [
             network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
             for view in tta.views(told, self.preparation.size)
         ]
         row = losses.class_probabilities(np.concatenate(outputs), self.target).mean(axis=0)
-        return Prediction(
-            image_id="asked",
-            patient_id="asked",
-            label=0,
-            probability=float(np.minimum(1.0, row[1:].sum())),  # NaN stays NaN
-            probabilities=tuple(map(float, row)) if len(row) > 2 else (),
-        )
+        return ClassProbabilities(probabilities=as_probabilities(row))
 
     def compare(self, record: NDArray[np.uint16], native_size: tuple[int, int]) -> Finding | None:
         """Says how unlike the training images an image is: of several networks, the least unlike.

@@ -1,4 +1,4 @@
-"""How far probabilities are from the fraction of images that truly are so, and how far by chance.
+"""Calibration error: how far probabilities are from observed fractions, and how far by chance.
 
 metric = score(images, Bootstrap())  # {"value": 0.19, ..., "by_chance": {"mean": 0.1, "high":
 0.15}}
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from trainer.metrics.intervals import Bootstrap, Floats, undefined
-from trainer.metrics.prediction_arrays import Labels, PredictionArrays
+from trainer.metrics.prediction_arrays import PredictionArrays
+from trainer.metrics.predictions import Labels
 
 BINS = 10
 MIN_IMAGES = 5 * BINS
@@ -24,14 +25,14 @@ BY_CHANCE_PERCENTILE = 95
 def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> dict[str, Any]:
     """Computes the error, and that of a model whose probabilities are right.
 
-    Expected calibration error (Naeini et al., AAAI 2015): the mean distance of share and
+    Expected calibration error (Naeini et al., AAAI 2015): the mean distance of fraction and
     probability of label 1, here in ten bins of equally many images, steadier than ones of equal
     width (Nixon et al., Measuring calibration in deep learning, 2019). Of more than two classes the
     mean over the classes, each against the rest (Kull et al., NeurIPS 2019).
 
     Chance alone adds to it, and to each resample once more: of 150 simulated tests of 641 images
     with an error of 0 the percentile interval held it in none. So it has no interval, but
-    "by_chance": mean and 95th percentile of the error if labels are drawn from the probabilities,
+    "by_chance": mean and 95th percentile of the error if labels are sampled from the probabilities,
     image by image (Bröcker & Smith, Weather and Forecasting 22:651-661, 2007). An error below that
     percentile is no sign that the probabilities are wrong.
     """
@@ -39,7 +40,7 @@ def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> dict[str, Any]:
     if images < MIN_IMAGES:
         few = f"{images} {evaluated.unit}s are too few for {BINS} bins, wanted {MIN_IMAGES}"
         return undefined(few if images else str(evaluated.lack()))
-    counted = range(classes) if evaluated.several else (1,)
+    counted = range(1 if classes == 2 else 0, classes)
     bins = [bins_of(evaluated.probabilities[:, label]) for label in counted]
 
     def error(labels: Labels) -> float:
@@ -66,10 +67,9 @@ def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> dict[str, Any]:
 
 
 def bins_of(probabilities: Floats) -> NDArray[np.int64]:
-    """Deals images into BINS bins of equally many by probability, [images] -> 0..9.
+    """Assigns images to BINS bins of equally many by probability, [images] -> 0..9.
 
-    An image's bin is told by the fraction of images below it, and half of those that tie with it,
-    itself
-    included: ties share a bin.
+    An image's bin follows from the fraction of images below it, and half of those that tie with
+    it, itself included: ties share a bin.
     """
     return (BINS * (rankdata(probabilities) - 0.5) / len(probabilities)).astype(np.int64)

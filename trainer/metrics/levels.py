@@ -1,4 +1,4 @@
-"""Breasts and patients made of their images: one truth and one answer each.
+"""Metrics of breasts and of patients, each with one label and one prediction of its images.
 
 levels = score(predictions, images, Bootstrap(), threshold=0.5)
 """
@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from trainer.metrics import scoring
 from trainer.metrics.intervals import Bootstrap, Floats
-from trainer.metrics.prediction_arrays import PredictionArrays, class_columns
+from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
+from trainer.metrics.table import of_kind
 
 UNITS = ("breast", "patient")
 HOW = ("mean", "max")
@@ -37,12 +38,12 @@ def score(
     Args:
         predictions: the images.
         images: the same as columns.
-        bootstrap: how patients are drawn.
+        bootstrap: how patients are resampled.
         threshold: probability above which label 1 is called.
 
     Returns:
         {"breast": {"note", "mean": {"groups", "patients", "labels", metrics}, "max": ...},
-        "patient": ...}; "not_defined_because" in the place of what can't be told.
+        "patient": ...}; "not_defined_because" in the place of what is not defined.
     """
     scored: dict[str, dict[str, Any]] = {}
     for unit in UNITS:
@@ -52,12 +53,12 @@ def score(
             continue
         scored[unit] = {"note": note(images, unit)}
         for how in HOW:
-            if images.several and how == "max":
+            if images.kind != "binary" and how == "max":
                 reason = "the largest probability of each class do not add up to 1"
                 scored[unit][how] = {"not_defined_because": reason}
                 continue
             groups = group(images, keys, unit=unit, how=how)
-            names = [name for name in scoring.names_of(images) if name not in scoring.CALIBRATION]
+            names = [one.key for one in of_kind(images.kind) if not one.calibration]
             scored[unit][how] = {
                 "groups": len(groups.labels),
                 **groups.sizes(),
@@ -67,7 +68,7 @@ def score(
 
 
 def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:
-    """Says which breast or patient each image shows, or why that is not known."""
+    """Names the breast or patient of each image, or the reason why that is not known."""
     if unit == "patient":
         return [image.patient_id for image in predictions]
     lacking = sum(not image.side for image in predictions)
@@ -77,8 +78,8 @@ def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:
 
 
 def note(evaluated: PredictionArrays, unit: str) -> str:
-    """Says how the label of a breast or patient follows from its images."""
-    if not evaluated.several:
+    """Writes how the label of a breast or patient follows from its images."""
+    if evaluated.kind == "binary":
         return f"a {unit} is {evaluated.names[1]} if any of its images is"
     if evaluated.ordinal:
         return f"a {unit} has the highest grade of its images"
@@ -110,7 +111,7 @@ def group(
         patients=images.patients[first],
         unit=unit,
     )
-    if images.several and not images.ordinal:
+    if images.kind == "classes":
         return dataclasses.replace(grouped.take(highest == lowest), whole=images.whole)
     return grouped
 
@@ -121,7 +122,7 @@ def _combine(probabilities: Floats, place: NDArray[np.intp], count: int, how: st
         assert probabilities.shape[1] == 2, probabilities.shape
         largest = np.zeros(count)
         np.maximum.at(largest, place, probabilities[:, 1])
-        return class_columns(largest)
+        return np.stack([1 - largest, largest], axis=1)
     sums = np.zeros((count, probabilities.shape[1]))
     np.add.at(sums, place, probabilities)
     return sums / np.bincount(place, minlength=count)[:, None]

@@ -1,31 +1,26 @@
-"""Metrics of more than two classes, each with its interval over patients.
+"""Metrics of more than two classes: labels, classes called, probabilities -> with intervals.
 
-metrics = score(images, Bootstrap(), names=ORDINAL_NAMES)
+metrics = score(images, Bootstrap(), names=table.keys("ordinal"), called=called)
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from trainer.metrics import calibration_error, probability_metrics, ranking
 from trainer.metrics.intervals import Bootstrap, Floats, ratio
-from trainer.metrics.prediction_arrays import Labels, PredictionArrays
+from trainer.metrics.prediction_arrays import PredictionArrays
+from trainer.metrics.predictions import Labels
 
-_ONE_AGAINST_THE_REST = ("auc", "partial_auc", "average_precision")
-NAMES = (
-    *("auc", "accuracy", "balanced_accuracy", "macro_precision", "macro_specificity", "macro_f1"),
-    *("mcc", "partial_auc", "average_precision", "brier", "log_loss", "calibration_error"),
-)
-ORDINAL_NAMES = (*NAMES, "kappa")
-"""kappa: Cohen, Weighted kappa, Psychological Bulletin 70, 1968, with squared distances."""
+_ONE_AGAINST_THE_REST = tuple(ranking.METRICS)
 _OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
 
 
 def score(
-    evaluated: PredictionArrays, bootstrap: Bootstrap, *, names: Sequence[str]
+    evaluated: PredictionArrays, bootstrap: Bootstrap, *, names: Sequence[str], called: Labels
 ) -> dict[str, dict[str, Any]]:
     """Computes metrics and intervals.
 
@@ -34,19 +29,11 @@ def score(
 
     Args:
         evaluated: images, breasts or patients.
-        bootstrap: how patients are drawn.
-        names: of ORDINAL_NAMES.
+        bootstrap: how patients are resampled.
+        names: of `table.keys("ordinal")`.
+        called: [n], the class each is called.
     """
-
-    def scored(weights: Floats) -> Mapping[str, Floats]:
-        metrics = measure(
-            evaluated.labels,
-            evaluated.probabilities,
-            weights,
-            ordinal=evaluated.ordinal,
-            names=names,
-        )
-        return {name: metrics[name] for name in names if name != "calibration_error"}
+    resampled = [name for name in names if name != "calibration_error"]
 
     def why(name: str) -> str:
         lack = evaluated.lack()
@@ -57,62 +44,55 @@ def score(
         if name == "mcc":
             return f"all {evaluated.unit}s are of one class, or are called one"
         if name == "macro_precision":
-            called = set(answers_of(evaluated.probabilities, ordinal=evaluated.ordinal))
             never = [one for label, one in enumerate(evaluated.names) if label not in called]
             return f"the model calls no {evaluated.unit} {' or '.join(never)}"
         raise AssertionError(name)
 
-    metrics = bootstrap.score(scored, evaluated.patients, why=why)
+    metrics = bootstrap.score(
+        lambda weights: measure(evaluated, weights, names=resampled, called=called),
+        evaluated.patients,
+        why=why,
+    )
     if "calibration_error" in names:
         metrics["calibration_error"] = calibration_error.score(evaluated, bootstrap)
     return {name: metrics[name] for name in names}
 
 
-def answers_of(probabilities: Floats, *, ordinal: bool) -> Labels:
-    """Says which class each image, a row of probabilities [images, K], is called.
-
-    The likeliest; of grades the median: the first whose successors share no more than a half.
-    """
-    if not ordinal:
-        return probabilities.argmax(axis=1)
-    above = 1 - np.cumsum(probabilities[:, :-1], axis=1)
-    return np.count_nonzero(above > 0.5, axis=1)
-
-
-def confusion_matrix(labels: Labels, answers: Labels, classes: int) -> Labels:
-    """Counts images as [K, K]: a row a label, a column an answer."""
+def confusion_matrix(labels: Labels, called: Labels, classes: int) -> Labels:
+    """Counts images as [K, K]: a row a label, a column a class called."""
     cells = np.zeros((classes, classes), np.int64)
-    np.add.at(cells, (labels, answers), 1)
+    np.add.at(cells, (labels, called), 1)
     return cells
 
 
 def measure(
-    labels: Labels, probabilities: Floats, weights: Floats, *, ordinal: bool, names: Sequence[str]
+    evaluated: PredictionArrays, weights: Floats, *, names: Sequence[str], called: Labels
 ) -> dict[str, Floats]:
-    """Computes metrics for every row of weights; those of answers always.
+    """Computes metrics for every row of weights.
 
     Args:
-        labels: [images], 0..K-1.
-        probabilities: [images, K].
-        weights: [rows, images], how often each image counts; whole numbers.
-        ordinal: whether each class is above the one before.
-        names: of ORDINAL_NAMES.
+        evaluated: [n] images, breasts or patients.
+        weights: [rows, n], how often each counts; whole numbers.
+        names: of `table.keys("ordinal")`, but for calibration_error.
+        called: [n], the class each is called.
 
     Returns:
         For each name [rows], NaN where it is not defined.
     """
+    labels, probabilities = evaluated.labels, evaluated.probabilities
     images, classes = probabilities.shape
     kind = np.zeros((images, classes * classes))
-    kind[np.arange(images), labels * classes + answers_of(probabilities, ordinal=ordinal)] = 1
+    kind[np.arange(images), labels * classes + called] = 1
     cells: Floats = (weights @ kind).reshape(-1, classes, classes)
-    return {
-        **_of_answers(cells),
+    metrics = {
+        **_of_decisions(cells),
         **_of_classes(labels, probabilities, weights, names),
         **_of_the_truth(labels, probabilities, weights),
     }
+    return {name: metrics[name] for name in names}
 
 
-def _of_answers(cells: Floats) -> dict[str, Floats]:
+def _of_decisions(cells: Floats) -> dict[str, Floats]:
     """Metrics of confusion matrices [rows, K, K]."""
     right: Floats = np.diagonal(cells, axis1=1, axis2=2)
     truly, called, total = cells.sum(axis=2), cells.sum(axis=1), cells.sum(axis=(1, 2))
@@ -163,7 +143,7 @@ def _correlation(right: Floats, truly: Floats, called: Floats, total: Floats) ->
 
 
 def _kappa(cells: Floats, truly: Floats, called: Floats, total: Floats) -> Floats:
-    """1 - squared distances seen / squared distances if truth and answer were independent."""
+    """1 - squared distances seen / squared distances if truth and class called were independent."""
     grades = np.arange(cells.shape[1])
     distances = np.square(grades[:, None] - grades).astype(np.float64)
     seen = (cells * distances).sum(axis=(1, 2)) * total

@@ -1,6 +1,6 @@
-"""Images, breasts or patients with their truth and what a model said, as columns.
+"""Labels, class probabilities and patients of images, breasts or patients, as arrays.
 
-images = Evaluated.of(predictions, ("benign", "malignant"))
+images = PredictionArrays.of(predictions, ("benign", "malignant"))
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from records.errors import CallerError
 from trainer.metrics.intervals import Floats
-from trainer.metrics.predictions import Prediction
-
-Labels = NDArray[np.int64]
+from trainer.metrics.predictions import Labels, Prediction
+from trainer.metrics.table import kind_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -51,7 +50,7 @@ class PredictionArrays:
             CallerError: a prediction is of another number of classes.
         """
         for image in predictions:
-            classes = max(2, len(image.probabilities))
+            classes = len(image.probabilities)
             if classes != len(names):
                 raise CallerError(
                     f"image {image.image_id!r} has a prediction of {classes} classes, wanted "
@@ -59,18 +58,16 @@ class PredictionArrays:
                 )
         return cls(
             np.array([image.label for image in predictions], np.int64),
-            class_columns([image.probability for image in predictions])
-            if len(names) == 2
-            else np.array([image.probabilities for image in predictions]).reshape(-1, len(names)),
+            np.array([image.probabilities for image in predictions]).reshape(-1, len(names)),
             np.array([image.patient_id for image in predictions], np.str_),
             names,
             ordinal,
         )
 
     @property
-    def several(self) -> bool:
-        """Whether there are more than two classes."""
-        return len(self.names) > 2
+    def kind(self) -> str:
+        """Kind of target, one of `table.KINDS`."""
+        return kind_of(self.names, ordinal=self.ordinal)
 
     def take(self, rows: NDArray[np.bool_]) -> PredictionArrays:
         """Returns a subgroup, its rows chosen by [n]."""
@@ -91,14 +88,8 @@ class PredictionArrays:
         }
 
     def lack(self) -> str | None:
-        """Says which class has no image; None if all have."""
+        """Names the classes without an image, as a reason; None if all have some."""
         if len(self.labels) == 0:
             return f"there are no {self.unit}s in this {self.whole}"
         empty = [name for name, count in self.sizes()["labels"].items() if count == 0]
         return f"no {self.unit} of this {self.whole} is {' or '.join(empty)}" if empty else None
-
-
-def class_columns(probabilities: Sequence[float] | Floats) -> Floats:
-    """Puts the probability of label 0 before that of label 1: [n] -> [n, 2]."""
-    of_one = np.asarray(probabilities, np.float64)
-    return np.stack([1 - of_one, of_one], axis=1)

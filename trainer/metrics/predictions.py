@@ -1,4 +1,4 @@
-"""What the model said about every image: the rows of predictions.csv.
+"""Predictions of evaluated images, and predictions.csv, which holds one an image.
 
 write(run_dir / "predictions.csv", predictions)
 predictions = read(run_dir / "predictions.csv")
@@ -10,35 +10,112 @@ import csv
 import dataclasses
 import io
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from records import files
 from records.errors import CallerError
+from trainer.metrics.intervals import Floats
+
+Labels = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassProbabilities:
+    """What a network gives for one image: the probability of each class.
+
+    Attributes:
+        probabilities: of each of the K classes, two or more, adding up to 1.
+        calibrated_probabilities: the same calibrated, empty if the network could not be.
+        threshold: what `probability` must exceed for the image to count as label 1, chosen on the
+            validation images of the network, 0..1; None if none could be.
+
+    Raises:
+        CallerError: a probability is not in 0..1, or there are not as many calibrated ones.
+    """
+
+    probabilities: tuple[float, ...]
+    calibrated_probabilities: tuple[float, ...] = ()
+    threshold: float | None = None
+
+    @property
+    def probability(self) -> float:
+        """Probability that the label is 1 or more, 0..1."""
+        return _of_one_or_more(self.probabilities)
+
+    @property
+    def calibrated(self) -> float | None:
+        """Calibrated probability that the label is 1 or more, 0..1; None if there is none."""
+        if not self.calibrated_probabilities:
+            return None
+        return _of_one_or_more(self.calibrated_probabilities)
+
+    def __post_init__(self) -> None:
+        for probability in reversed(self.probabilities):  # of two classes the one that was given
+            if not 0 <= probability <= 1:  # NaN fails both comparisons
+                raise CallerError(
+                    f"{self._name()} has probability {probability!r}, wanted 0 to 1; if it is "
+                    "nan the training diverged: lower the learning rate and train again"
+                )
+        calibrated = self.calibrated_probabilities
+        names = [f"calibrated_{label}" for label in range(len(calibrated))]
+        if len(calibrated) == 2:
+            names = ["", "calibrated"]
+        derived = dict(zip(names[::-1], calibrated[::-1], strict=True))
+        derived |= {} if self.threshold is None else {"threshold": self.threshold}
+        for name, value in derived.items():
+            if not 0 <= value <= 1:
+                raise CallerError(f"{self._name()} has {name} {value!r}, wanted 0 to 1")
+        if len(calibrated) not in (0, len(self.probabilities)):
+            raise CallerError(
+                f"{self._name()} has {len(calibrated)} calibrated probabilities, wanted "
+                f"{len(self.probabilities)} or none"
+            )
+
+    def _name(self) -> str:
+        return "a prediction"
+
+
+def as_probabilities(row: Sequence[float] | Floats) -> tuple[float, ...]:
+    """Turns the probabilities of the classes [K] into what a prediction holds.
+
+    Of two classes predictions.csv keeps that of label 1 alone; that of label 0 is what is left.
+    """
+    values = tuple(map(float, row))
+    return two_classes(values[1]) if len(values) == 2 else values
+
+
+def two_classes(probability: float) -> tuple[float, float]:
+    """Puts the probability of label 0 before that of label 1."""
+    return 1 - float(probability), float(probability)
+
+
+def mean_probabilities(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Averages the probabilities of several predictions [n, K], class by class: [K]."""
+    return as_probabilities([float(np.mean(column)) for column in zip(*rows, strict=True)])
+
+
+def _of_one_or_more(probabilities: Sequence[float]) -> float:
+    return float(np.minimum(1.0, np.sum(probabilities[1:])))  # NaN stays NaN
 
 
 @dataclasses.dataclass(frozen=True)
-class Prediction:
-    """The model's answer for one image; the fields are the columns of predictions.csv, in order.
+class Prediction(ClassProbabilities):
+    """One evaluated image: whose it is, what it truly is, and what a network gave for it.
 
     Attributes:
         image_id: unique name of the image within the data set.
         patient_id: patient; scores are resampled by it.
         label: the truth, the number of its class in the target.
-        probability: the model's probability that the label is 1 or more, 0..1.
         split: split the image stands in, such as "test"; "" if not stated.
         side: left or right.
         view: CC or MLO.
         abnormality: kinds of lesion joined by "+".
         density: breast density as the data set grades it.
         assessment: BI-RADS assessment.
-        calibrated: calibrated probability that the label is 1 or more, 0..1; None if the model
-            could not be calibrated.
-        threshold: what `probability` must exceed for the image to count as label 1, chosen on the
-            validation images of the model that made this prediction, 0..1; None if none could be.
-        probabilities: of each class, adding up to 1; empty if there are two classes. The columns
-            probability_0, probability_1, ...
-        calibrated_probabilities: the same calibrated, or empty; the columns calibrated_0, ...
 
     Raises:
         CallerError: an id is missing, a text has a line break, the label is no class, a
@@ -48,7 +125,6 @@ class Prediction:
     image_id: str
     patient_id: str
     label: int
-    probability: float
     _: dataclasses.KW_ONLY
     split: str = ""
     side: str = ""
@@ -56,17 +132,11 @@ class Prediction:
     abnormality: str = ""
     density: str = ""
     assessment: str = ""
-    calibrated: float | None = None
-    threshold: float | None = None
-    probabilities: tuple[float, ...] = ()
-    calibrated_probabilities: tuple[float, ...] = ()
 
     @property
     def probability_of_truth(self) -> float:
-        """What the model gave to the class the image is of, 0..1."""
-        if self.probabilities:
-            return self.probabilities[self.label]
-        return self.probability if self.label else 1 - self.probability
+        """Probability of the class the image is of, 0..1."""
+        return self.probabilities[self.label]
 
     def __post_init__(self) -> None:
         if not self.image_id:
@@ -82,39 +152,32 @@ class Prediction:
                 raise CallerError(
                     f"image {self.image_id!r} has a line break in {text!r}, wanted none"
                 )
-        classes = max(2, len(self.probabilities))
+        classes = len(self.probabilities)
         if self.label not in range(classes):
             raise CallerError(
-                f"image {self.image_id!r} has label {self.label!r}, wanted "
-                + ("0 or 1" if classes == 2 else f"0 to {classes - 1}")
+                f"image {self.image_id!r} has label {self.label!r}, wanted {_labels(classes)}"
             )
-        for probability in (self.probability, *self.probabilities):
-            if not 0 <= probability <= 1:  # NaN fails both comparisons
-                raise CallerError(
-                    f"image {self.image_id!r} has probability {probability!r}, wanted 0 to 1; "
-                    "if it is nan the training diverged: lower the learning rate and train again"
-                )
-        derived = {"calibrated": self.calibrated, "threshold": self.threshold}
-        derived |= {f"calibrated_{k}": p for k, p in enumerate(self.calibrated_probabilities)}
-        for name, value in derived.items():
-            if value is not None and not 0 <= value <= 1:
-                raise CallerError(f"image {self.image_id!r} has {name} {value!r}, wanted 0 to 1")
-        calibrated = len(self.calibrated_probabilities)
-        if calibrated not in (0, len(self.probabilities)):
-            raise CallerError(
-                f"image {self.image_id!r} has {calibrated} calibrated probabilities, wanted "
-                f"{len(self.probabilities)} or none"
-            )
+        super().__post_init__()
+
+    def _name(self) -> str:
+        return f"image {self.image_id!r}"
 
 
+def _labels(classes: int) -> str:
+    return "0 or 1" if classes == 2 else f"0 to {classes - 1}"
+
+
+_EARLIER = (
+    *("image_id", "patient_id", "label", "probability", "split", "side", "view"),
+    *("abnormality", "density", "assessment"),
+)
+"""Header of files written before there was calibration."""
+COLUMNS = (*_EARLIER, "calibrated", "threshold")
+"""Header of predictions.csv; the first four are a contract with other programs. Where there are
+more than two classes the probability of each follows, probability_0, probability_1, ..., then the
+calibrated ones, calibrated_0, ..., if there are any."""
 _OF_CLASSES = {"probability": "probabilities", "calibrated": "calibrated_probabilities"}
 _NUMBERS = ("probability", "calibrated", "threshold")
-COLUMNS = tuple(
-    field.name for field in dataclasses.fields(Prediction) if field.name not in _OF_CLASSES.values()
-)
-"""Header of predictions.csv; the first four are a contract with other programs. Where there are
-more than two classes the probability of each follows, then the calibrated ones if there are any."""
-_EARLIER = COLUMNS[: COLUMNS.index("calibrated")]  # of files written before there was calibration
 
 
 def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
@@ -123,18 +186,18 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
     Probabilities are written with as many digits as it takes to read the same float64 back.
     """
     predictions = list(predictions)
-    classes = {len(prediction.probabilities) for prediction in predictions} or {0}
-    assert len(classes) == 1, classes
+    sizes = {len(prediction.probabilities) for prediction in predictions} or {2}
+    assert len(sizes) == 1, sizes
     calibrated = max((len(image.calibrated_probabilities) for image in predictions), default=0)
+    counts = [0 if count == 2 else count for count in (*sizes, calibrated)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_header(COLUMNS, max(classes), calibrated))
+    table.writerow(_header(COLUMNS, *counts))
     for image in predictions:
-        of_classes = image.calibrated_probabilities or [None] * calibrated
-        row = [_text(name, getattr(image, name)) for name in COLUMNS]
-        table.writerow(
-            [*row, *(_text("calibrated", p) for p in (*image.probabilities, *of_classes))]
-        )
+        of_classes = (image.probabilities, image.calibrated_probabilities or [None] * calibrated)
+        numbers = [p for row, count in zip(of_classes, counts, strict=True) for p in row[:count]]
+        texts = [_text(name, getattr(image, name)) for name in COLUMNS]
+        table.writerow([*texts, *(_text("probability", number) for number in numbers)])
     files.write_text(path, text.getvalue())
 
 
@@ -207,21 +270,32 @@ def _prediction(header: Sequence[str], row: Sequence[str]) -> Prediction:
         raise CallerError(f"{len(row)} columns, wanted {len(header)}")
     cells: dict[str, Any] = dict(zip(header, row, strict=True))
     image_id = cells["image_id"]
-    fields: dict[str, Any] = {name: text for name, text in cells.items() if name in COLUMNS}
-    fields |= {name: _number(image_id, name, cells[name]) for name in _NUMBERS if name in cells}
-    fields |= {
-        field: tuple(
-            number
-            for name, text in cells.items()
-            if name.startswith(f"{key}_") and (number := _number(image_id, name, text)) is not None
-        )
-        for key, field in _OF_CLASSES.items()
+    numbers = {
+        name: _number(image_id, name, text)
+        for name, text in cells.items()
+        if name.partition("_")[0] in _NUMBERS
     }
-    classes = max(2, len(fields["probabilities"]))
+    fields: dict[str, Any] = {
+        field: _probabilities(key, numbers) for key, field in _OF_CLASSES.items()
+    }
+    fields |= {name: text for name, text in cells.items() if name not in numbers}
+    classes = len(fields["probabilities"])
     if cells["label"] not in map(str, range(classes)):
-        wanted = "0 or 1" if classes == 2 else f"0 to {classes - 1}"
-        raise CallerError(f"image {image_id!r} has label {cells['label']!r}, wanted {wanted}")
-    return Prediction(**{**fields, "label": int(cells["label"])})
+        raise CallerError(
+            f"image {image_id!r} has label {cells['label']!r}, wanted {_labels(classes)}"
+        )
+    return Prediction(
+        **{**fields, "label": int(cells["label"]), "threshold": numbers.get("threshold")}
+    )
+
+
+def _probabilities(key: str, numbers: Mapping[str, float | None]) -> tuple[float, ...]:
+    """Takes the probabilities of the classes out of a row: those of each, or that of label 1."""
+    several = [value for name, value in numbers.items() if name.startswith(f"{key}_")]
+    if not several:
+        one = numbers.get(key)
+        return () if one is None else two_classes(one)
+    return tuple(value for value in several if value is not None)
 
 
 def _number(image_id: str, name: str, text: str) -> float | None:
@@ -231,7 +305,7 @@ def _number(image_id: str, name: str, text: str) -> float | None:
     try:
         return float(text)
     except ValueError:
-        said = name.partition("_")[0]
+        column = name.partition("_")[0]
         raise CallerError(
-            f"image {image_id!r} has {said} {text!r}, wanted a number from 0 to 1"
+            f"image {image_id!r} has {column} {text!r}, wanted a number from 0 to 1"
         ) from None

@@ -1,4 +1,4 @@
-"""Metrics of the probabilities themselves: do they say what they mean?
+"""Calibration metrics and proper scores: labels and probabilities -> Brier score, slope, ...
 
 metrics = measure(labels, probabilities, weights, names=("brier", "calibration_slope"))
 """
@@ -8,20 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from trainer.metrics.intervals import Floats, ratio
-
-Labels = NDArray[np.int64]
+from trainer.metrics.predictions import Labels
 
 EPSILON = float(np.finfo(np.float32).eps)
-"""Probabilities count as at least this far from 0 and 1 where logarithms are taken: networks answer
-in float32, whose 1 may be as little as that short of it. scikit-learn's log_loss does the same."""
+"""Probabilities count as at least this far from 0 and 1 where logarithms are taken: outputs
+of networks are float32, whose 1 may be as little as that short of it. scikit-learn's log_loss
+does the same."""
 MIN_SPREAD = 0.01
 """Least range of log-odds through which a slope is laid: probabilities 0.0025 apart at a half."""
 TIE = 1e-6
-"""Log-odds nearer than this are a tie: around 0, float32 tells no less than 2e-7 apart."""
+"""Log-odds nearer than this are a tie: around 0, float32 resolves no less than 2e-7."""
 STEPS = 100
 TOLERANCE = 1e-8
 """Of log-odds: the fit ends with a step below it, as the next would be about its square."""
@@ -36,25 +35,25 @@ def measure(
         labels: [images], 0 or 1.
         probabilities: [images], of label 1, 0..1.
         weights: [rows, images], how often each image counts; whole numbers.
-        names: of FIGURES.
+        names: of METRICS.
 
     Returns:
         For each name [rows], NaN where it is not defined.
     """
     return {
-        name: FIGURES[name](labels, probabilities, weights) for name in names if name in FIGURES
+        name: METRICS[name](labels, probabilities, weights) for name in names if name in METRICS
     }
 
 
 def reason(probabilities: Floats) -> str:
-    """Says why images of both classes have no calibration slope."""
+    """Explains why images of both classes have no calibration slope."""
     if np.ptp(_log_odds(probabilities)) < MIN_SPREAD:
         return "all probabilities are nearly the same"
     return "a threshold parts the classes without an error, so the slope has no end"
 
 
 def pf1(labels: Labels, probabilities: Floats, weights: Floats) -> Floats:
-    """F1 with probabilities in the place of answers; defined where both labels weigh.
+    """F1 with probabilities in the place of the classes called; defined where both labels weigh.
 
     Yacouby & Axman, Probabilistic extension of precision, recall, and F1 score, Eval4NLP 2020; the
     score of the RSNA Screening Mammography Breast Cancer Detection competition, 2023.
@@ -158,7 +157,7 @@ def _log_odds(probabilities: Floats) -> Floats:
     return odds
 
 
-FIGURES: dict[str, Callable[[Labels, Floats, Floats], Floats]] = {
+METRICS: dict[str, Callable[[Labels, Floats, Floats], Floats]] = {
     "pf1": pf1,
     "brier": brier,
     "log_loss": log_loss,

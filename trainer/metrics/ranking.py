@@ -1,4 +1,4 @@
-"""Metrics of the order in which images come if sorted by probability; no threshold decides them.
+"""Ranking metrics, such as the AUC: labels and probabilities, without a threshold -> metrics.
 
 metrics = measure(labels, probabilities, weights, names=("auc", "average_precision"))
 """
@@ -25,7 +25,7 @@ def measure(
         labels: [images], 0 or 1.
         probabilities: [images], of label 1; only their order counts, ties are ties.
         weights: [rows, images], how often each image counts; whole numbers.
-        names: of FIGURES.
+        names: of METRICS.
 
     Returns:
         For each name [rows], 0..1, NaN where not both labels weigh.
@@ -33,9 +33,9 @@ def measure(
     negatives, positives = weights_by_score(labels, probabilities, weights)
     both = (negatives.sum(axis=1) > 0) & (positives.sum(axis=1) > 0)
     return {
-        name: np.where(both, FIGURES[name](negatives, positives), np.nan)
+        name: np.where(both, METRICS[name](negatives, positives), np.nan)
         for name in names
-        if name in FIGURES
+        if name in METRICS
     }
 
 
@@ -114,7 +114,7 @@ def _specificity_at(percent: int) -> Callable[[Floats, Floats], Floats]:
     return metric
 
 
-FIGURES: dict[str, Callable[[Floats, Floats], Floats]] = {
+METRICS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "auc": _area,
     "partial_auc": _partial_area,
     "average_precision": _average_precision,

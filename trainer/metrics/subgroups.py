@@ -1,7 +1,7 @@
-"""Images that share a view, side, density, kind of lesion or assessment.
+"""Metrics of subgroups: images of one view, side, density, kind of lesion or assessment.
 
-scored = score(predictions, images, Bootstrap(), threshold=0.5)  # {"view": [{"value": "CC", ...}],
-...}
+scored = score(predictions, images, Bootstrap(), threshold=0.5)
+scored["view"]  # [{"value": "CC", "images": 40, ...}, ...]
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from trainer.metrics import scoring
 from trainer.metrics.intervals import MIN_PATIENTS, Bootstrap, undefined
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
+from trainer.metrics.table import brief
 
 COLUMNS = ("view", "side", "density", "abnormality", "assessment")
-NAMES = ("auc", "accuracy", "recall", "specificity")
-NAMES_OF_SEVERAL = ("auc", "accuracy", "balanced_accuracy")
 NOT_STATED = "not stated"
 
 
@@ -35,14 +34,14 @@ def score(
     Args:
         predictions: the images.
         images: the same as columns.
-        bootstrap: how patients are drawn.
+        bootstrap: how patients are resampled.
         threshold: probability above which label 1 is called.
 
     Returns:
         Column -> [{"value", "images", "patients", "labels", metrics}]; of fewer than MIN_PATIENTS
         patients no metric is defined.
     """
-    names = NAMES_OF_SEVERAL if images.several else NAMES
+    names = brief(images.kind)
     scored: dict[str, list[dict[str, Any]]] = {column: [] for column in COLUMNS}
     for column in COLUMNS:
         for value, rows in divide(predictions, column):

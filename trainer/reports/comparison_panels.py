@@ -1,4 +1,4 @@
-"""The comparison drawn: for each figure, how far every run lies from the baseline.
+"""Plots of a comparison: for each metric, the difference of every run from the baseline.
 
 svg = differences("accuracy", rows, reach=0.2, baseline="h")
 """
@@ -25,7 +25,7 @@ NAME = 40
 
 
 def draw(content: dict[str, Any]) -> list[Markup]:
-    """Draws a panel for each figure, all on one scale; none where nothing is compared.
+    """Draws a panel for each metric, all on one scale; none where nothing is compared.
 
     Args:
         content: comparison.json.
@@ -34,7 +34,7 @@ def draw(content: dict[str, Any]) -> list[Markup]:
     rows = {
         measure: [
             {
-                **one["figures"][measure],
+                **one["metrics"][measure],
                 "name": one["run"],
                 "published": published.get(one["run"]) if measure == "accuracy" else None,
             }
@@ -72,7 +72,7 @@ def _published_differences(
 
 def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baseline: str) -> str:
     """Draws one panel: a line for each run, its name above its interval."""
-    told = "; ".join(f"{row['name']} {_tell(row)}" for row in rows)
+    differences = "; ".join(f"{row['name']} {_write(row)}" for row in rows)
     with style.context(["default", svg.SETTINGS]):
         figure = Figure(figsize=(3.6, 0.9 + 0.5 * len(rows)))
         axes = figure.subplots()
@@ -89,11 +89,11 @@ def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baselin
         return svg.inline_svg(
             figure,
             name=f"difference-{measure}",
-            alt=f"{heading(measure)} less that of {baseline}: {told}.",
+            alt=f"{heading(measure)} less that of {baseline}: {differences}.",
         )
 
 
-def _tell(row: dict[str, Any]) -> str:
+def _write(row: dict[str, Any]) -> str:
     """Writes a difference with its interval."""
     if row["value"] is None:
         return "not defined"

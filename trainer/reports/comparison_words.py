@@ -1,4 +1,4 @@
-"""A comparison in words: for the terminal and the top of the page.
+"""Text of a comparison: comparison.json -> sentences and a table for the terminal.
 
 lines = [*table(content), *content["said"]]
 """
@@ -9,30 +9,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.evaluation.paired_comparison import ALPHA
-
-TITLES = {
-    "auc": "AUC",
-    "f1": "F1",
-    "macro_f1": "macro F1",
-    "balanced_accuracy": "balanced accuracy",
-}
+from trainer.metrics.table import BY_KEY
 
 
 def title(measure: str) -> str:
-    """Names a metric as a reader knows it, within a sentence."""
-    return TITLES.get(measure, measure.replace("_", " "))
+    """Names a metric within a sentence."""
+    return BY_KEY[measure].title
 
 
 def heading(measure: str) -> str:
-    """Names a metric over a column or a drawing."""
-    return title(measure)[0].upper() + title(measure)[1:]
+    """Names a metric over a column or a plot."""
+    return BY_KEY[measure].heading
 
 
-def say(comparison: dict[str, Any], baseline: str) -> str:
-    """Says which differences of a run from the baseline are more than noise, and what is not said.
+def describe(comparison: dict[str, Any], baseline: str) -> str:
+    """Writes which differences of a run from the baseline are more than noise, and which unknown.
 
     Args:
-        comparison: one of `pairs.compare`.
+        comparison: one of `paired_comparison.compare`.
         baseline: its name.
     """
     metrics = comparison["metrics"]
@@ -41,31 +35,31 @@ def say(comparison: dict[str, Any], baseline: str) -> str:
     alone = [name for name in tested if name not in sure and tested[name]["p"] < ALPHA]
     same = [name for name in tested if tested[name]["low"] == tested[name]["high"] == 0]
     open_ = [name for name in tested if name not in (*sure, *alone, *same)]
-    untold = [name for name in metrics if name not in tested]
-    said = []
+    unknown = [name for name in metrics if name not in tested]
+    clauses = []
     if len(same) == len(metrics):
-        said.append("every metric is the same, in nearly every resample")
+        clauses.append("every metric is the same, in nearly every resample")
     elif sure:
-        said.append(f"more than noise: {_differences(sure, metrics)}")
+        clauses.append(f"more than noise: {_differences(sure, metrics)}")
     elif tested:
-        said.append("no difference is more than noise")
+        clauses.append("no difference is more than noise")
     if alone:
-        said.append(
+        clauses.append(
             f"{_differences(alone, metrics)} might count if no other test had been made, "
             "not among all of this comparison"
         )
     if open_:
         shown = "auc" if "auc" in open_ else open_[0]
         low, high = (signed(metrics[shown][end]) for end in ("low", "high"))
-        said.append(
+        clauses.append(
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
             f"{title(shown)} anything from {low} to {high} fits these images"
         )
     if same and len(same) < len(metrics):
-        said.append(f"the same in nearly every resample: {_list(same)}")
-    if untold:
-        said.append(f"nothing can be said of {_list(untold)}")
-    return f"{comparison['run']} against {baseline}, {_images(comparison)}: {'; '.join(said)}."
+        clauses.append(f"the same in nearly every resample: {_list(same)}")
+    if unknown:
+        clauses.append(f"nothing is known of {_list(unknown)}")
+    return f"{comparison['run']} against {baseline}, {_images(comparison)}: {'; '.join(clauses)}."
 
 
 def signed(difference: float) -> str:
@@ -74,8 +68,8 @@ def signed(difference: float) -> str:
 
 
 def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
-    """Says it of each run; of several, first which differ at all."""
-    sentences = [say(one, baseline) for one in comparisons]
+    """Writes it for each run; of several, first which differ at all."""
+    sentences = [describe(one, baseline) for one in comparisons]
     if len(comparisons) < 2:
         return sentences
     differ = [

@@ -1,4 +1,4 @@
-"""What a report draws of a run's predictions and training, with the words for who can't see it."""
+"""Plots of a report, with their alternative texts: metrics, predictions and history -> SVG."""
 
 from __future__ import annotations
 

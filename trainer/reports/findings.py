@@ -1,4 +1,4 @@
-"""What the scores of a run mean, in sentences a clinician can read.
+"""Findings of a report: metrics.json -> sentences a clinician can read.
 
 for finding in describe(scores, ["benign", "malignant"]):
     print(finding.lead, finding.text)
@@ -11,8 +11,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-Figure = Mapping[str, Any]
+Metric = Mapping[str, Any]
 Scores = Mapping[str, Any]
+
 
 SMALL = 30
 """Images below which a subgroup is called small; a rate of 30 is known to about 18 points."""
@@ -20,7 +21,7 @@ SMALL = 30
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing the scores say.
+    """One finding of the metrics.
 
     Attributes:
         lead: the gist.
@@ -32,7 +33,7 @@ class Finding:
 
 
 def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
-    """Says what metrics.json says.
+    """Puts metrics.json into sentences.
 
     Args:
         scores: its content, for a split that has images.
@@ -45,8 +46,8 @@ def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
     return found
 
 
-def compare(metric: Figure, mark: float) -> str:
-    """Says where an interval lies: above or below a mark, around it, or unknown."""
+def compare(metric: Metric, mark: float) -> str:
+    """Places an interval: above or below a mark, around it, or unknown."""
     if metric["low"] is None:
         return "unknown"
     if metric["low"] > mark:
@@ -54,7 +55,7 @@ def compare(metric: Figure, mark: float) -> str:
     return "below" if metric["high"] < mark else "around"
 
 
-def _rate(metric: Figure, chance: float) -> str:
+def _rate(metric: Metric, chance: float) -> str:
     """Does the same with a rate; without an interval: level with chance, or faultless at 1."""
     if metric["low"] is None:
         return {1.0: "faultless", chance: "level"}.get(metric["value"], "unknown")
@@ -67,7 +68,7 @@ def percent(fraction: float) -> str:
     return f"{100 * fraction:.{decimals}f}\u00a0%"
 
 
-def _interval(metric: Figure) -> str:
+def _interval(metric: Metric) -> str:
     if metric["low"] is None:
         return f"no interval: {metric['interval_not_defined_because']}"
     return f"95 % interval {percent(metric['low'])} to {percent(metric['high'])}"
@@ -93,10 +94,10 @@ def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
     else:
         text = "Of two images, one of a class and one of another, it gives the first the higher "
         text += "probability of its class"
-    said = f"{text} in {percent(auc['value'])} of cases ({_interval(auc)}); guessing gets 50 %."
+    sentence = f"{text} in {percent(auc['value'])} of cases ({_interval(auc)}); guessing gets 50 %."
     if auc["low"] is not None and auc["high"] - auc["low"] > 0.2:
-        said += " The interval is wide because the images are few."
-    return Finding(lead, said)
+        sentence += " The interval is wide because the images are few."
+    return Finding(lead, sentence)
 
 
 def _majority(scores: Scores, names: Sequence[str]) -> Finding:
@@ -166,7 +167,7 @@ def _evaluate(metrics: Scores) -> tuple[str, str]:
     if error["value"] is None:
         reason = error["not_defined_because"]
         return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
-    text = f"Stated and seen shares are {100 * error['value']:.0f} points apart on average"
+    text = f"Stated and seen fractions are {100 * error['value']:.0f} points apart on average"
     text += f", {100 * error['by_chance']['mean']:.0f} by chance alone"
     slope, intercept = (metrics.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
@@ -181,7 +182,7 @@ def _evaluate(metrics: Scores) -> tuple[str, str]:
 
 
 def _trust(slope: str, intercept: str) -> str:
-    """Says what it means where slope and intercept lie beside 1 and 0."""
+    """Explains where slope and intercept lie beside 1 and 0."""
     if slope == "below":
         return "Its probabilities are over-confident: they lie too near 0 % and 100 %."
     if slope == "above":
@@ -226,7 +227,7 @@ def _subgroups(scores: Scores) -> Iterator[Finding]:
         yield Finding("No group of images is shown to differ from another.", text)
 
 
-def _apart(one: Figure, other: Figure) -> bool:
+def _apart(one: Metric, other: Metric) -> bool:
     """Whether two intervals have nothing in common."""
     return bool(one["low"] > other["high"] or other["low"] > one["high"])
 

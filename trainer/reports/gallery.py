@@ -19,10 +19,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 
 import cv2
-import numpy as np
 
 from records.errors import CallerError
-from trainer.metrics import compute, multiclass
+from trainer.metrics.called_class import THRESHOLD, called_class
 from trainer.metrics.predictions import Prediction
 
 FOLDER = "images"
@@ -178,13 +177,9 @@ def data_uri(path: pathlib.Path) -> str:
 
 
 def _image(prediction: Prediction, *, ordinal: bool) -> GalleryImage:
-    """Says what the model calls an image and how probable it takes that to be."""
-    if prediction.probabilities:
-        row = np.array([prediction.probabilities])
-        answer = int(multiclass.answers_of(row, ordinal=ordinal)[0])
-        probability = prediction.probabilities[answer]
-    else:
-        answer = int(prediction.probability > compute.THRESHOLD)
-        probability = prediction.probability
-    kind = "surest" if answer == prediction.label else "error"
-    return GalleryImage(prediction.image_id, kind, prediction.label, answer, probability)
+    """Pairs an image with the class it is called at THRESHOLD and its probability."""
+    called = called_class(prediction, threshold=THRESHOLD, ordinal=ordinal)
+    two = len(prediction.probabilities) == 2
+    probability = prediction.probability if two else prediction.probabilities[called]
+    kind = "surest" if called == prediction.label else "error"
+    return GalleryImage(prediction.image_id, kind, prediction.label, called, probability)

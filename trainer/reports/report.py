@@ -22,7 +22,8 @@ from flags.targets import TARGETS
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
-from trainer.metrics import compute, multiclass, over_folds, predictions, scoring
+from trainer.metrics import compute, multiclass, over_folds, predictions, table
+from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 from trainer.reports import drawings, findings, gallery, template
@@ -135,6 +136,8 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             images=gallery.read(run_dir),
             picture=lambda name: gallery.data_uri(run_dir / gallery.FOLDER / name),
             several=len(names) > 2,
+            kind=table.kind_of(names, ordinal=scores.get("ordinal", False)),
+            table=table,
             drawings=drawings.of_scores(scores, mine, names),
             **_commonest(scores, names),
         )
@@ -154,8 +157,12 @@ def _check_same_images(
     evaluated = PredictionArrays.of(
         images, list(scores["labels"]), ordinal=scores.get("ordinal", False)
     )
-    answers = scoring.answers_of(evaluated, scores.get("threshold", compute.THRESHOLD))
-    cells = multiclass.confusion_matrix(evaluated.labels, answers, len(evaluated.names))
+    called = called_classes(
+        evaluated.probabilities,
+        threshold=scores.get("threshold", THRESHOLD),
+        ordinal=evaluated.ordinal,
+    )
+    cells = multiclass.confusion_matrix(evaluated.labels, called, len(evaluated.names))
     if cells.tolist() != scores["confusion_matrix"]:
         raise CallerError(
             f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "

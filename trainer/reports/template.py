@@ -29,6 +29,7 @@ def read(name: str) -> jinja2.Template:
         score=_score,
         fraction=_fraction,
         number=_number,
+        short=_short,
         place=_place,
         thresholds=findings.name_thresholds,
     )
@@ -46,6 +47,11 @@ def _score(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return "not stated"
     return f"{round(value, 3) + 0.0:.3f}".replace("-", "\u2212")  # no minus before nothing
+
+
+def _short(value: float) -> str:
+    """Writes a number with three decimals at most, none that say nothing."""
+    return f"{round(value, 3):g}"
 
 
 def _place(value: float) -> str:

@@ -145,7 +145,7 @@ def test_probabilities_of_classes_are_averaged_one_by_one():
     members = [
         Predicted(
             [
-                Prediction(f"f{place}", "p", 0, row[1:].sum(), probabilities=tuple(row))
+                Prediction(f"f{place}", "p", 0, probabilities=tuple(row))
                 for place, row in enumerate(member)
             ],
             places={},

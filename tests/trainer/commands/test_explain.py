@@ -127,9 +127,7 @@ def test_a_split_on_the_images_it_was_made_from(run_dir, images_dir, monkeypatch
 
 def test_worst_of_several_classes():
     fractions = {"a": (0.2, 0.5, 0.3), "b": (0.7, 0.2, 0.1), "c": (0.1, 0.1, 0.8)}
-    predicted = [
-        Prediction(name, name, 1, 1 - row[0], probabilities=row) for name, row in fractions.items()
-    ]
+    predicted = [Prediction(name, name, 1, probabilities=row) for name, row in fractions.items()]
     chosen = explained_images.choose_worst(predicted, 2)
     assert [image.image_id for image in chosen] == ["c", "b"]
 

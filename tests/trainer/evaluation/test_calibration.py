@@ -15,7 +15,8 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import log_loss
 
 from trainer.evaluation import calibration
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.called_class import called_class
+from trainer.metrics.predictions import Prediction, two_classes
 
 NAMES = ("benign", "malignant")
 
@@ -28,8 +29,7 @@ def images_of(probabilities, labels) -> list[Prediction]:
             f"image{place}",
             f"patient{place}",
             int(label),
-            float(row if rows.ndim == 1 else min(1.0, row[1:].sum())),
-            probabilities=() if rows.ndim == 1 else tuple(map(float, row)),
+            probabilities=two_classes(row) if rows.ndim == 1 else tuple(map(float, row)),
         )
         for place, (row, label) in enumerate(zip(rows, labels, strict=True))
     ]
@@ -188,39 +188,49 @@ def test_the_file_tells_all_that_is_needed(images):
     assert calibration.apply(read, validated) == calibration.apply(fitted, validated)
 
 
+def of_two(probability, calibrated=None, *, threshold=None):
+    """An image of two classes."""
+    return Prediction(
+        "f",
+        "p",
+        0,
+        probabilities=two_classes(probability),
+        calibrated_probabilities=() if calibrated is None else two_classes(calibrated),
+        threshold=threshold,
+    )
+
+
 @pytest.mark.parametrize(
     ("image", "answer", "confidence"),
     [
-        (Prediction("f", "p", 0, 0.4, calibrated=0.45, threshold=0.3), 1, 0.45),
-        (Prediction("f", "p", 0, 0.3, calibrated=0.35, threshold=0.3), 0, 0.65),
-        (Prediction("f", "p", 0, 0.6, calibrated=0.55), 1, 0.55),
-        (Prediction("f", "p", 0, 0.5), 0, None),
+        (of_two(0.4, 0.45, threshold=0.3), 1, 0.45),
+        (of_two(0.3, 0.35, threshold=0.3), 0, 0.65),
+        (of_two(0.6, 0.55), 1, 0.55),
+        (of_two(0.5), 0, None),
         (
             Prediction(
                 "f",
                 "p",
                 0,
-                0.7,
-                calibrated=0.75,
                 probabilities=(0.3, 0.1, 0.6),
                 calibrated_probabilities=(0.25, 0.25, 0.5),
             ),
             2,
             0.5,
         ),
-        (Prediction("f", "p", 0, 0.7, probabilities=(0.3, 0.1, 0.6)), 2, None),
+        (Prediction("f", "p", 0, probabilities=(0.3, 0.1, 0.6)), 2, None),
     ],
     ids=["above", "at the threshold", "without threshold", "bare", "classes", "bare classes"],
 )
 def test_confidence_is_the_calibrated_probability_of_the_answer(image, answer, confidence):
-    assert calibration.answer_of(image) == answer
+    assert called_class(image) == answer
     assert calibration.confidence_of(image, answer) == confidence
 
 
 def test_the_answer_of_grades_is_the_median():
-    image = Prediction("f", "p", 0, 0.6, probabilities=(0.4, 0.35, 0.25))
-    assert calibration.answer_of(image) == 0
-    assert calibration.answer_of(image, ordinal=True) == 1
+    image = Prediction("f", "p", 0, probabilities=(0.4, 0.35, 0.25))
+    assert called_class(image) == 0
+    assert called_class(image, ordinal=True) == 1
 
 
 def test_a_run_evaluated_before_there_was_calibration(tmp_path):

@@ -25,7 +25,7 @@ from trainer.data import dataset, input_pipeline, records_folder, run_folder
 from trainer.data.dataset import Split, select
 from trainer.evaluation import evaluate
 from trainer.metrics import predictions
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 
 NEW_FILES = ("validation_predictions.csv", "calibration.json")
 
@@ -82,7 +82,11 @@ def made_up(split: Split, *, seed: int) -> list[Prediction]:
     logits = 3 * generator.normal(np.array(split.labels) - 0.5, 1)
     return [
         Prediction(
-            image["image_id"], image["patient_id"], label, special.expit(logit), split=split.name
+            image["image_id"],
+            image["patient_id"],
+            label,
+            probabilities=two_classes(special.expit(logit)),
+            split=split.name,
         )
         for image, label, logit in zip(split.images, split.labels, logits, strict=True)
     ]
@@ -120,7 +124,7 @@ def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
         written = predictions.read(tmp_path / f"{name}.csv")
         assert [image.image_id for image in written] == [image.image_id for image in images]
         assert [image.calibrated for image in written] == pytest.approx(
-            special.expit(logits / fitted["temperature"])
+            probabilities=two_classes(special.expit(logits / fitted["temperature"]))
         )
         assert {image.threshold for image in written} == {threshold}
     assert read(tmp_path / "run.json")["seed"] == 3

@@ -9,7 +9,7 @@ from sklearn.calibration import calibration_curve
 
 from trainer.metrics import calibration_error
 from trainer.metrics.intervals import Bootstrap
-from trainer.metrics.prediction_arrays import PredictionArrays, class_columns
+from trainer.metrics.prediction_arrays import PredictionArrays
 
 DRAWS = Bootstrap(resamples=50)
 
@@ -17,7 +17,10 @@ DRAWS = Bootstrap(resamples=50)
 def evaluated(labels, probabilities):
     patients = np.array([f"p{index}" for index in range(len(labels))])
     return PredictionArrays(
-        np.asarray(labels), class_columns(probabilities), patients, ("no", "yes")
+        np.asarray(labels),
+        np.stack([1 - np.asarray(probabilities), probabilities], axis=1),
+        patients,
+        ("no", "yes"),
     )
 
 

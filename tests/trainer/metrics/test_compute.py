@@ -17,11 +17,13 @@ from scipy import optimize, special
 from sklearn import metrics as reference  # type: ignore[import-untyped]
 
 from records.errors import CallerError
-from trainer.metrics import binary, compute, decisions, intervals, subgroups
-from trainer.metrics.predictions import Prediction
+from trainer.metrics import compute, intervals, subgroups, table
+from trainer.metrics.predictions import Prediction, two_classes
 
 NAMES = ("benign", "malignant")
-RESAMPLED = [name for name in binary.NAMES if name != "calibration_error"]
+NAMES_OF_TWO = table.keys("binary")
+CALIBRATION = [one.key for one in table.of_kind("binary") if one.calibration]
+RESAMPLED = [name for name in NAMES_OF_TWO if name != "calibration_error"]
 NINE_AND_TEN = ("abcdefghii", "abcdefghij")
 LIMITS = (2.0**-23, 1 - 2.0**-23)  # what float32 can tell from 0 and 1
 
@@ -32,7 +34,7 @@ def images(
     """Makes predictions; one patient an image unless told otherwise."""
     patients = patients or [f"p{index}" for index in range(len(labels))]
     return [
-        Prediction(f"f{index}", patient, int(label), float(probability))
+        Prediction(f"f{index}", patient, int(label), probabilities=two_classes(probability))
         for index, (label, probability, patient) in enumerate(
             zip(labels, probabilities, patients, strict=True)
         )
@@ -194,7 +196,12 @@ def test_same_seed_same_score_and_another_seed_another_interval() -> None:
 def test_more_images_of_the_same_patients_tell_nothing_new(times: int, seed: int) -> None:
     once = many(30, seed=seed)
     copies = [
-        Prediction(f"{image.image_id}-{copy}", image.patient_id, image.label, image.probability)
+        Prediction(
+            f"{image.image_id}-{copy}",
+            image.patient_id,
+            image.label,
+            probabilities=image.probabilities,
+        )
         for image in once
         for copy in range(times)
     ]
@@ -223,7 +230,7 @@ def test_content_of_metrics_json() -> None:
     result = score(predictions)
     assert list(result) == [
         *("split", "images", "patients", "labels", "threshold", "majority_baseline"),
-        *binary.NAMES,
+        *NAMES_OF_TWO,
         *("confusion_matrix", "interval", "predicts_one_class"),
         *("calibrated", "chosen_threshold", "levels", "subgroups"),
     ]
@@ -243,12 +250,12 @@ FEW = {"calibration_error": "4 images are too few for 10 bins, wanted 50"}
 @pytest.mark.parametrize(
     ("labels", "probabilities", "reasons"),
     [
-        pytest.param([], [], dict.fromkeys(binary.NAMES, "no images"), id="empty"),
+        pytest.param([], [], dict.fromkeys(NAMES_OF_TWO, "no images"), id="empty"),
         pytest.param(
             [0, 0, 0, 0],
             [0.1, 0.2, 0.9, 0.3],
             dict.fromkeys(
-                {*binary.NAMES} - OF_ONE_CLASS - {"specificity"}, "no image.* is malignant"
+                {*NAMES_OF_TWO} - OF_ONE_CLASS - {"specificity"}, "no image.* is malignant"
             )
             | FEW,
             id="only benign",
@@ -256,7 +263,7 @@ FEW = {"calibration_error": "4 images are too few for 10 bins, wanted 50"}
         pytest.param(
             [1, 1, 1, 1],
             [0.1, 0.2, 0.9, 0.3],
-            dict.fromkeys({*binary.NAMES} - OF_ONE_CLASS - {"recall"}, "no image.* is benign")
+            dict.fromkeys({*NAMES_OF_TWO} - OF_ONE_CLASS - {"recall"}, "no image.* is benign")
             | FEW,
             id="only malignant",
         ),
@@ -290,7 +297,7 @@ def test_metrics_that_are_not_defined_say_why(
     labels: list[int], probabilities: list[float], reasons: dict[str, str]
 ) -> None:
     result = score(images(labels, probabilities))
-    for name in binary.NAMES:
+    for name in NAMES_OF_TWO:
         if name in reasons:
             because = result[name].pop("not_defined_because")
             result[name].pop("delong", None)
@@ -351,8 +358,8 @@ def test_each_image_is_called_at_the_threshold_of_its_own_model() -> None:
 def test_the_threshold_chosen_at_one_half_changes_nothing() -> None:
     result = score(with_answers(many(80), [0.5] * 80), resamples=50)
     chosen = result["chosen_threshold"]
-    assert {name: chosen[name] for name in decisions.NAMES} == {
-        name: result[name] for name in decisions.NAMES
+    assert {name: chosen[name] for name in table.keys("binary", section="decisions")} == {
+        name: result[name] for name in table.keys("binary", section="decisions")
     }
     assert chosen["confusion_matrix"] == result["confusion_matrix"]
 
@@ -366,8 +373,8 @@ def test_calibrated_probabilities_are_scored_as_such() -> None:
         [image.patient_id for image in predictions],
     )
     again = score(squares, resamples=50)
-    assert set(result["calibrated"]) == set(binary.CALIBRATION)
-    for name in binary.CALIBRATION:
+    assert set(result["calibrated"]) == set(CALIBRATION)
+    for name in CALIBRATION:
         assert result["calibrated"][name] == again[name]
         assert result["calibrated"][name] != result[name]
 
@@ -437,13 +444,13 @@ def test_nine_patients_have_no_interval_and_ten_have() -> None:
 
 
 def test_refuses_images_of_another_split() -> None:
-    image = Prediction("f", "p", 1, 0.5, split="fold0")
+    image = Prediction("f", "p", 1, probabilities=two_classes(0.5), split="fold0")
     with pytest.raises(CallerError, match="image 'f' is of split 'fold0', wanted 'test'"):
         score([image])
 
 
 def test_refuses_predictions_of_another_number_of_classes() -> None:
-    of_three = Prediction("g", "p", 2, 0.5, probabilities=(0.5, 0.25, 0.25))
+    of_three = Prediction("g", "p", 2, probabilities=(0.5, 0.25, 0.25))
     with pytest.raises(CallerError, match="image 'g' has a prediction of 3 classes, wanted 2: ben"):
         score([*many(10), of_three])
     with pytest.raises(CallerError, match="image 'f0' has a prediction of 2 classes, wanted 3"):

@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from trainer.metrics import levels
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 
 NAMES = ("benign", "malignant")
 GRADES = ("A", "B", "C")
@@ -22,10 +22,9 @@ def image(number, patient, label, probability, *, side="left", view="CC", probab
         f"f{number}",
         patient,
         label,
-        probability,
         side=side,
         view=view,
-        probabilities=probabilities,
+        probabilities=probabilities or two_classes(probability),
     )
 
 

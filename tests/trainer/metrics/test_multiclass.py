@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from records.errors import CallerError
-from trainer.metrics import compute, intervals, multiclass
+from trainer.metrics import compute, intervals, multiclass, table
+from trainer.metrics.called_class import called_classes
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
@@ -27,7 +28,7 @@ def many(count, *, classes=4, seed=2, patients=None):
     raw /= raw.sum(axis=1, keepdims=True)
     owners = rng.integers(patients or count, size=count)
     return [
-        Prediction(f"f{n}", f"p{owner}", int(label), float(1 - row[0]), probabilities=tuple(row))
+        Prediction(f"f{n}", f"p{owner}", int(label), probabilities=tuple(row))
         for n, (label, row, owner) in enumerate(zip(labels, raw, owners, strict=True))
     ]
 
@@ -74,7 +75,7 @@ def by_sklearn(labels, probabilities, *, ordinal):
 
 
 def resampled(*, ordinal):
-    names = multiclass.ORDINAL_NAMES if ordinal else multiclass.NAMES
+    names = table.keys("ordinal" if ordinal else "classes")
     return [name for name in names if name != "calibration_error"]
 
 
@@ -97,7 +98,7 @@ def test_values_are_those_of_sklearn(count, seed, ordinal, classes):
         else:
             assert found[name]["value"] is None
             assert found[name]["not_defined_because"]
-    answers = multiclass.answers_of(probabilities, ordinal=ordinal)
+    answers = called_classes(probabilities, ordinal=ordinal)
     matrix = reference.confusion_matrix(labels, answers, labels=range(classes))
     assert found["confusion_matrix"] == matrix.tolist()
     assert found["majority_baseline"] == max(np.bincount(labels)) / count
@@ -145,15 +146,13 @@ def test_no_images():
 
 
 def test_images_of_another_split_are_refused():
-    image = Prediction("f", "p", 2, 0.5, split="fold1", probabilities=(0.5, 0.25, 0.25))
+    image = Prediction("f", "p", 2, split="fold1", probabilities=(0.5, 0.25, 0.25))
     with pytest.raises(CallerError, match="image 'f' is of split 'fold1', wanted 'test'"):
         score([image], names=NAMES[:3])
 
 
 def test_a_class_never_called_has_no_precision():
-    images = [
-        Prediction(f"f{n}", f"p{n}", n % 3, 0.5, probabilities=(0.5, 0.3, 0.2)) for n in range(12)
-    ]
+    images = [Prediction(f"f{n}", f"p{n}", n % 3, probabilities=(0.5, 0.3, 0.2)) for n in range(12)]
     found = score(images, names=NAMES[:3], resamples=20)
     assert found["macro_precision"]["not_defined_because"] == "the model calls no image B or C"
     assert found["mcc"]["not_defined_because"] == "all images are of one class, or are called one"
@@ -165,7 +164,10 @@ def test_two_classes_scored_as_several_have_the_usual_brier_score_and_log_loss()
     bootstrap = intervals.Bootstrap(resamples=20)
     columns = [np.stack([1 - raw, raw], axis=1), np.array([f"p{n}" for n in range(60)])]
     found = multiclass.score(
-        PredictionArrays(labels, *columns, NAMES[:2]), bootstrap, names=["brier", "log_loss", "mcc"]
+        PredictionArrays(labels, *columns, NAMES[:2]),
+        bootstrap,
+        names=["brier", "log_loss", "mcc"],
+        called=called_classes(columns[0]),
     )
     assert found["brier"]["value"] == pytest.approx(reference.brier_score_loss(labels, raw))
     assert found["log_loss"]["value"] == pytest.approx(reference.log_loss(labels, raw))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from records.errors import CallerError
 from trainer.metrics import predictions
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 
 EARLIER = "image_id,patient_id,label,probability,split,side,view,abnormality,density,assessment"
 HEADER = f"{EARLIER},calibrated,threshold"
@@ -20,20 +20,20 @@ IMAGE = Prediction(
     "P_1_LEFT_CC",
     "P_1",
     1,
-    0.1 + 0.2,
+    probabilities=two_classes(0.1 + 0.2),
     split="test",
     side="left",
     view="CC",
     abnormality="calcification+mass",
     density="3",
     assessment="4",
-    calibrated=0.25,
+    calibrated_probabilities=two_classes(0.25),
     threshold=0.5,
 )
 
 
 def test_reads_back_what_it_wrote(tmp_path: pathlib.Path) -> None:
-    images = [IMAGE, Prediction('a,"b"', "Müller ü", 0, 5e-324)]
+    images = [IMAGE, Prediction('a,"b"', "Müller ü", 0, probabilities=two_classes(5e-324))]
     predictions.write(tmp_path / "predictions.csv", images)
     assert predictions.read(tmp_path / "predictions.csv") == images
 
@@ -43,8 +43,10 @@ def test_reads_back_any_text_and_number(
     tmp_path_factory: pytest.TempPathFactory, probability: float, image_id: str
 ) -> None:
     path = tmp_path_factory.mktemp("any") / "predictions.csv"
-    predictions.write(path, [Prediction(image_id, "p", 0, probability)])
-    assert predictions.read(path) == [Prediction(image_id, "p", 0, probability)]
+    predictions.write(path, [Prediction(image_id, "p", 0, probabilities=two_classes(probability))])
+    assert predictions.read(path) == [
+        Prediction(image_id, "p", 0, probabilities=two_classes(probability))
+    ]
 
 
 def test_text_of_the_file(tmp_path: pathlib.Path) -> None:
@@ -58,13 +60,15 @@ def test_text_of_the_file(tmp_path: pathlib.Path) -> None:
 
 def test_numpy_scalars_are_written_as_plain_numbers(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "predictions.csv"
-    predictions.write(path, [Prediction("f", "p", np.int64(1), np.float32(0.5))])  # type: ignore[arg-type]
+    predictions.write(
+        path, [Prediction("f", "p", np.int64(1), probabilities=two_classes(np.float32(0.5)))]
+    )  # type: ignore[arg-type]
     assert path.read_text().splitlines()[1] == "f,p,1,0.5,,,,,,,,"
 
 
 def test_refuses_a_line_break() -> None:
     with pytest.raises(CallerError, match=r"image 'f' has a line break in 'left\\n', wanted none"):
-        Prediction("f", "p", 0, 0.5, side="left\n")
+        Prediction("f", "p", 0, probabilities=two_classes(0.5), side="left\n")
 
 
 def test_no_images_is_a_header_alone(tmp_path: pathlib.Path) -> None:
@@ -76,7 +80,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: pathlib.Path
     path = tmp_path / "predictions.csv"
     predictions.write(path, [IMAGE])
     with pytest.raises(UnicodeEncodeError):
-        predictions.write(path, [Prediction("\ud800", "p", 0, 0.5)])
+        predictions.write(path, [Prediction("\ud800", "p", 0, probabilities=two_classes(0.5))])
     assert predictions.read(path) == [IMAGE]
     assert list(tmp_path.iterdir()) == [path]
 
@@ -133,7 +137,7 @@ def test_refuses_a_missing_file(tmp_path: pathlib.Path) -> None:
         predictions.read(tmp_path / "none.csv")
 
 
-GRADED = Prediction("f", "p", 2, 0.75, density="3", probabilities=(0.25, 0.25, 0.1 + 0.2, 0.2))
+GRADED = Prediction("f", "p", 2, density="3", probabilities=(0.25, 0.25, 0.1 + 0.2, 0.2))
 
 
 def test_the_probability_of_each_class_stands_in_columns_of_its_own(tmp_path: pathlib.Path) -> None:
@@ -168,15 +172,13 @@ def test_refuses_a_record_of_several_classes(
 
 def test_refuses_a_label_that_is_no_class() -> None:
     with pytest.raises(CallerError, match="image 'f' has label 3, wanted 0 to 2"):
-        Prediction("f", "p", 3, 0.5, probabilities=(0.5, 0.25, 0.25))
+        Prediction("f", "p", 3, probabilities=(0.5, 0.25, 0.25))
 
 
 CALIBRATED = Prediction(
     "g",
     "q",
     0,
-    0.75,
-    calibrated=0.5,
     probabilities=(0.25, 0.5, 0.25),
     calibrated_probabilities=(0.5, 0.125, 0.375),
 )
@@ -185,7 +187,7 @@ CALIBRATED = Prediction(
 def test_calibrated_probabilities_follow_in_columns_of_their_own(tmp_path: pathlib.Path) -> None:
     """Of pooled folds some may have been calibrated and others not."""
     path = tmp_path / "predictions.csv"
-    images = [CALIBRATED, Prediction("f", "p", 2, 0.75, probabilities=(0.25, 0.25, 0.5))]
+    images = [CALIBRATED, Prediction("f", "p", 2, probabilities=(0.25, 0.25, 0.5))]
     predictions.write(path, images)
     classes = ",".join(f"{name}_{k}" for name in ("probability", "calibrated") for k in range(3))
     assert path.read_text() == (
@@ -205,7 +207,7 @@ def test_reads_files_from_before_there_was_calibration(
     (image,) = predictions.read(path)
     assert (image.calibrated, image.threshold, image.calibrated_probabilities) == (None, None, ())
     assert (image.split, image.assessment) == ("test", "2")
-    assert image.probabilities == ((0.5, 0.25, 0.25) if classes else ())
+    assert image.probabilities == ((0.5, 0.25, 0.25) if classes else (0.5, 0.5))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from scipy import special
 from sklearn.linear_model import LogisticRegression
 
 from trainer.metrics import probability_metrics
-from trainer.metrics.probability_metrics import FIGURES
+from trainer.metrics.probability_metrics import METRICS
 
 
 def measure(labels, probabilities, weights=None):
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     weights = np.ones((1, len(labels))) if weights is None else np.asarray(weights, np.float64)
-    found = probability_metrics.measure(labels, probabilities, weights, names=tuple(FIGURES))
+    found = probability_metrics.measure(labels, probabilities, weights, names=tuple(METRICS))
     return {name: value.tolist() for name, value in found.items()}
 
 
@@ -94,7 +94,7 @@ def test_weights_are_repetitions_and_nothing_diverges(drawn, data):
     times = np.array(data.draw(st.lists(weight, min_size=len(labels), max_size=len(labels))))
     weighted = measure(labels, probabilities, times[None])
     repeated = measure(np.repeat(labels, times), np.repeat(probabilities, times))
-    for name in FIGURES:
+    for name in METRICS:
         expected = pytest.approx(repeated[name], rel=1e-7, abs=1e-9, nan_ok=True)
         assert weighted[name] == expected, name
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from trainer.metrics import subgroups
+from trainer.metrics import subgroups, table
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 
 
 def images(count=60, **columns):
@@ -19,7 +19,7 @@ def images(count=60, **columns):
             f"f{n}",
             f"p{n}",
             int(label),
-            float(rng.random()),
+            probabilities=two_classes(rng.random()),
             **{name: values[n % len(values)] for name, values in columns.items()},
         )
         for n, label in enumerate(labels)
@@ -47,7 +47,7 @@ def test_metrics_are_those_of_the_images_with_the_value(column):
         expected = accuracy_score(labels, np.array(probabilities) > 0.5)
         assert one["accuracy"]["value"] == pytest.approx(expected)
         assert one["recall"]["low"] < one["recall"]["value"] < one["recall"]["high"]
-        assert list(one)[4:] == list(subgroups.NAMES)
+        assert list(one)[4:] == list(table.brief("binary"))
     others = set(subgroups.COLUMNS) - {column}
     assert {name: found[name] for name in others} == {key: [] for key in others}
 
@@ -70,11 +70,11 @@ def test_three_images_say_nothing_and_why():
     for place, number in enumerate(range(60, 63)):
         image = predictions[number]
         predictions[number] = Prediction(
-            f"g{place}", f"q{place}", image.label, image.probability, view="MLO"
+            f"g{place}", f"q{place}", image.label, probabilities=image.probabilities, view="MLO"
         )
     few = score(predictions)["view"][1]
     assert (few["value"], few["images"], few["patients"]) == ("MLO", 3, 3)
-    for name in subgroups.NAMES:
+    for name in table.brief("binary"):
         assert few[name]["value"] is None
         assert few[name]["not_defined_because"] == "3 patients are too few, wanted 10"
 
@@ -89,8 +89,7 @@ def test_a_subgroup_of_one_class_has_what_can_be_told():
 def test_of_several_classes_balanced_accuracy_takes_the_place_of_recall():
     row = {0: (0.5, 0.25, 0.25), 1: (0.25, 0.5, 0.25), 2: (0.5, 0.25, 0.25)}
     predictions = [
-        Prediction(f"f{n}", f"p{n}", n % 3, 0.5, view="CC", probabilities=row[n % 3])
-        for n in range(30)
+        Prediction(f"f{n}", f"p{n}", n % 3, view="CC", probabilities=row[n % 3]) for n in range(30)
     ]
     evaluated = PredictionArrays.of(predictions, ("A", "B", "C"))
     (found,) = subgroups.score(predictions, evaluated, Bootstrap(30), threshold=0.5)["view"]

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import accuracy_score, roc_auc_score
 
 from flags.targets import TARGETS
-from trainer.metrics import multiclass
+from trainer.metrics.called_class import called_classes
 from trainer.model import losses
 
 DENSITY, THREE = TARGETS["density"], TARGETS["three_class"]
@@ -34,7 +34,7 @@ def test_ordinal_accuracy_scans_the_questions_in_order():
     right = keras.ops.convert_to_numpy(losses.ordinal_accuracy(truth, contradicting))
     assert right.tolist() == [1, 1, 1, 0]
     probabilities = losses.class_probabilities(contradicting, DENSITY)
-    assert multiclass.answers_of(probabilities, ordinal=True).tolist() == [0, 3, 1, 1]
+    assert called_classes(probabilities, ordinal=True).tolist() == [0, 3, 1, 1]
 
 
 @pytest.mark.parametrize("target", [DENSITY, THREE], ids=["ordinal", "classes"])
@@ -49,7 +49,7 @@ def test_a_compiled_model_says_what_scikit_learn_says(target):
     model.compile(loss=losses.loss_of(target), metrics=losses.metrics_of(target))
     seen = model.evaluate(given, labels, batch_size=4, verbose=0, return_dict=True)
     probabilities = losses.class_probabilities(given, target)
-    answers = multiclass.answers_of(probabilities, ordinal=target is DENSITY)
+    answers = called_classes(probabilities, ordinal=target is DENSITY)
     assert seen["accuracy"] == pytest.approx(accuracy_score(labels[:, 0], answers))
     questions = ABOVE if target is DENSITY else (labels == np.arange(3)).astype(int)
     area = roc_auc_score(questions, given, average="macro")

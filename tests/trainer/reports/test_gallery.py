@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from records.errors import CallerError
 from trainer.heat_maps import overlay
+from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction
 from trainer.reports import gallery
 from trainer.reports.gallery import ERRORS, SUREST, GalleryImage, Picture
@@ -23,7 +24,10 @@ PNG = overlay.encode(PIXELS)
 
 
 def two_classes(*answers: tuple[int, float]) -> list[Prediction]:
-    return [Prediction(f"f{n:03d}", f"p{n}", *answer) for n, answer in enumerate(answers)]
+    return [
+        Prediction(f"f{n:03d}", f"p{n}", label, probabilities=predictions.two_classes(p))
+        for n, (label, p) in enumerate(answers)
+    ]
 
 
 def test_the_worst_errors_come_first_then_the_surest_of_each_class() -> None:
@@ -52,7 +56,7 @@ def test_equals_go_by_name_and_the_numbers_are_limited() -> None:
 @pytest.mark.parametrize(("ordinal", "answer"), [(False, 0), (True, 1)])
 def test_answers_of_several_classes(ordinal: bool, answer: int) -> None:
     probabilities = (0.4, 0.35, 0.25)  # likeliest: 0; the median grade: 1
-    image = Prediction("f", "p", 2, 0.6, probabilities=probabilities)
+    image = Prediction("f", "p", 2, probabilities=probabilities)
     (chosen,) = gallery.choose([image], ordinal=ordinal)
     assert chosen == GalleryImage("f", "error", 2, answer, probabilities[answer])
 

@@ -16,7 +16,7 @@ from trainer.data.dataset import Data
 from trainer.data.records_folder import Place
 from trainer.evaluation.evaluate import Predicted
 from trainer.heat_maps import heat_map, overlay
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, gallery_pictures
 
 
@@ -55,7 +55,12 @@ def predict(data: Data) -> Predicted:
     assert data.test is not None
     rows = zip(data.test.images, data.test.labels, strict=True)
     images = [
-        Prediction(image["image_id"], image["patient_id"], label, (number + 0.5) / 18)
+        Prediction(
+            image["image_id"],
+            image["patient_id"],
+            label,
+            probabilities=two_classes((number + 0.5) / 18),
+        )
         for number, (image, label) in enumerate(rows)
     ]
     places = {}

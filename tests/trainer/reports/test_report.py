@@ -18,8 +18,8 @@ import pytest
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.heat_maps import overlay
-from trainer.metrics import compute, decisions, predictions
-from trainer.metrics.predictions import Prediction
+from trainer.metrics import compute, predictions, table
+from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, report
 from trainer.reports.gallery import GalleryImage, Picture
 
@@ -94,7 +94,7 @@ def realistic_images(count: int = 150) -> list[Prediction]:
             f"P_{index:05d}_{'LEFT' if index % 4 < 2 else 'RIGHT'}_{'CC' if index % 2 else 'MLO'}",
             f"P_{index // 2:05d}",
             int(index % 50 < 21),
-            float(1 / (1 + np.exp(-rng.normal(1.6 * (index % 50 < 21) - 0.9)))),
+            probabilities=two_classes(1 / (1 + np.exp(-rng.normal(1.6 * (index % 50 < 21) - 0.9)))),
             split="test",
         )
         for index in range(count)
@@ -214,7 +214,14 @@ def test_every_section_stands_in_order(plain_page: Page) -> None:
 def test_every_number_is_there(plain_run: pathlib.Path, plain_page: Page) -> None:
     text = plain_page.text.replace("\u200a", "")
     scores = json.loads((plain_run / "metrics.json").read_text())
-    for name in ("auc", *decisions.NAMES, "partial_auc", "average_precision", "brier", "log_loss"):
+    for name in (
+        "auc",
+        *table.keys("binary", section="decisions"),
+        "partial_auc",
+        "average_precision",
+        "brier",
+        "log_loss",
+    ):
         value, low, high = (f"{scores[name][key]:.3f}" for key in ("value", "low", "high"))
         assert f"{value} {low}\u2013{high}" in text, name
     error = scores["calibration_error"]
@@ -357,7 +364,10 @@ def test_warnings_stand_before_the_scores(
 
 
 def test_one_answer_for_everything_is_said(make_run: Callable[..., pathlib.Path]) -> None:
-    images = [Prediction(f"f{n}", f"p{n}", n % 2, 0.2 + n / 100) for n in range(20)]
+    images = [
+        Prediction(f"f{n}", f"p{n}", n % 2, probabilities=two_classes(0.2 + n / 100))
+        for n in range(20)
+    ]
     text = page_of(make_run(images=images)).text
     assert "The model gives every image the same answer. All 20 images are called benign" in text
     assert "not defined: the model calls no image malignant" in text
@@ -369,7 +379,7 @@ def test_one_answer_for_everything_is_said(make_run: Callable[..., pathlib.Path]
     [
         ([], "there are no images in this split"),
         (
-            [Prediction(f"f{n}", f"p{n}", 0, n / 10) for n in range(9)],
+            [Prediction(f"f{n}", f"p{n}", 0, probabilities=two_classes(n / 10)) for n in range(9)],
             "no image of this split is malignant",
         ),
     ],
@@ -390,7 +400,10 @@ def test_undefined_figures_show_their_reason(
 
 
 def test_a_withheld_interval_shows_its_reason(make_run: Callable[..., pathlib.Path]) -> None:
-    images = [Prediction(f"f{n}", f"p{n}", int(n == 9), n / 10) for n in range(10)]
+    images = [
+        Prediction(f"f{n}", f"p{n}", int(n == 9), probabilities=two_classes(n / 10))
+        for n in range(10)
+    ]
     text = page_of(make_run(images=images)).text
     assert "1.000 no interval: the metric is not defined in 3" in text
     assert "It ranks these images without a fault; how it ranks others can't be said." in text
@@ -445,7 +458,10 @@ def test_the_same_run_gives_the_same_bytes(make_run: Callable[..., pathlib.Path]
 def test_other_splits_in_predictions_are_left_aside(make_run: Callable[..., pathlib.Path]) -> None:
     run_dir = make_run()
     before = report.write(run_dir).read_bytes()
-    images = [*realistic_images(), Prediction("other", "p", 1, 0.5, split="fold0")]
+    images = [
+        *realistic_images(),
+        Prediction("other", "p", 1, probabilities=two_classes(0.5), split="fold0"),
+    ]
     predictions.write(run_dir / "predictions.csv", images)
     assert report.write(run_dir).read_bytes() == before
 
@@ -502,7 +518,6 @@ def test_three_classes(
             f"f{n}",
             f"p{n // 2}",
             n % 3,
-            1 - row[0],
             split="test",
             side="left" if n % 2 else "right",
             probabilities=tuple(row),
