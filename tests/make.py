@@ -28,7 +28,7 @@ from beam_jobs.sources.source_row import SourceRow
 from flags.conversion import ConversionConfig
 from records.image_size import ImageSize
 from trainer.metrics import compute, predictions
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Prediction, two_classes
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = {"base": "mobilenet", "alpha": 0.25, "weights": "random"}
@@ -339,9 +339,8 @@ def predicted(
             f"image{first + number}",
             f"patient{(first + number) // per_patient}",
             int(label),
-            given if isinstance(given, float) else 1 - given[0],
             split="test",
-            probabilities=() if isinstance(given, float) else tuple(given),
+            probabilities=two_classes(given) if isinstance(given, float) else tuple(given),
         )
         for number, (given, label) in enumerate(zip(probabilities, labels, strict=True))
     ]

@@ -51,8 +51,11 @@ def test_the_command(runs):
     done = start("--mode=compare", "runs/mixed", "runs/right", cwd=runs.parent)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["images", "accuracy", "precision", "recall", "F1", "AUC"]
-    assert lines[1].split()[:3] == ["mixed", "20", "0.500"]
+    assert re.split("  +", lines[0].strip()) == [
+        *("images", "AUC", "accuracy", "precision", "sensitivity (recall)", "F1")
+    ]
+    assert lines[1].split()[:2] == ["mixed", "20"]
+    assert lines[1].split()[3] == "0.500"
     assert lines[2].split()[:4] == ["right", "20", "1.000", "+0.500*"]
     assert "right against mixed, the same 20 images of 10 patients: more than noise: " in lines[4]
     page = runs.parent / "runs" / "comparison" / "comparison.html"
@@ -102,7 +105,7 @@ def test_what_can_not_be_compared_is_one_line(runs, names, words):
     write_run(runs / "other", predicted(RIGHT), target="abnormal")
     with pytest.raises(CallerError) as refused:
         ask(runs, *names)
-    assert comparison_words in str(refused.value)
+    assert words in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not (runs / "page").exists()
 
@@ -121,29 +124,29 @@ def test_a_folder_that_can_not_be_written(runs):
 
 def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
     first, better, _ = ask(runs, "mixed", "right", "wrong")["said"]
-    assert first == "Of 2 runs 2 differ from mixed by more than noise in any figure: right, wrong."
+    assert first == "Of 2 runs 2 differ from mixed by more than noise in any metric: right, wrong."
     assert better.startswith("right against mixed, the same 20 images of 10 patients: more than ")
     assert "F1 +0.455 (95 % +0.357 to +0.625)" in better
     write_run(runs / "alike", predicted([*MIXED[:-2], 0.2, 0.9]))
     (alike,) = ask(runs, "mixed", "alike")["said"]
-    assert ": no difference is more than noise; no difference shown in accuracy, " in alike
+    assert ": no difference is more than noise; no difference shown in AUC, accuracy, " in alike
     assert "which does not make them equal: in AUC anything from " in alike
     first = ask(runs, "mixed", "alike", "right")["said"][0]
-    assert first == "Of 2 runs 1 differs from mixed by more than noise in any figure: right."
+    assert first == "Of 2 runs 1 differs from mixed by more than noise in any metric: right."
     shutil.copytree(runs / "mixed", runs / "copy")
     (copy,) = ask(runs, "mixed", "copy")["said"]
-    assert copy.endswith(": every figure is the same, in nearly every resample.")
+    assert copy.endswith(": every metric is the same, in nearly every resample.")
 
 
 def test_words_of_what_counts_only_alone():
     figure = {"value": 0.1, "low": 0.02, "high": 0.18, "p": 0.02, "more_than_noise": False}
     made = {"run": "b", "images": 1, "patients": 1, "same_images": False}
     assert comparison_words.signed(-0.0004) == "+0.000"
-    said = comparison_words.say({**made, "figures": {"auc": figure, "f1": {"p": None}}}, "a")
+    said = comparison_words.describe({**made, "metrics": {"auc": figure, "f1": {"p": None}}}, "a")
     assert said == (
         "b against a, the only common 1 image of 1 patient: no difference is more than noise; "
         "AUC +0.100 (95 % +0.020 to +0.180) might count if no other test had been made, not among "
-        "all of this comparison; nothing can be said of F1."
+        "all of this comparison; nothing is known of F1."
     )
 
 
@@ -152,8 +155,8 @@ def test_one_image(runs):
         write_run(runs / name, predicted([answer]))
     content = ask(runs, "low", "high")
     assert content["said"] == [
-        "high against low, the same 1 image of 1 patient: nothing can be said of accuracy, "
-        "precision, recall, F1 and AUC."
+        "high against low, the same 1 image of 1 patient: nothing is known of AUC, accuracy, "
+        "precision, sensitivity (recall) and F1."
     ]
     page = (runs / "page" / "comparison.html").read_text()
     assert 'aria-label="AUC less that of low: high not defined."' in page

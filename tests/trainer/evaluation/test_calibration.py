@@ -67,7 +67,8 @@ def test_calibrated_probabilities_are_sigmoids_of_divided_logits():
     expected = special.expit(logits / fitted["temperature"])
     assert [image.calibrated for image in given_back] == pytest.approx(expected, abs=1e-12)
     assert {image.threshold for image in given_back} == {fitted["threshold"]["value"]}
-    assert not any(image.calibrated_probabilities for image in given_back)
+    for image in given_back:
+        assert image.calibrated_probabilities == two_classes(image.calibrated)
 
 
 def test_temperature_of_several_classes_is_that_of_scipy():
@@ -141,7 +142,7 @@ LABELS = [1] * 5 + [0] * 5
         (
             [0.9] * 5 + [0.1] * 5,
             LABELS,
-            "every validation image has its true class likeliest, so they do not tell",
+            "every validation image has its true class likeliest, so they do not show",
         ),
         ([0.1] * 5 + [0.9] * 5, LABELS, "true classes do not get the higher probabilities"),
         ([0.5] * 10, LABELS, "true classes do not get the higher probabilities"),

@@ -131,7 +131,9 @@ def test_numbers_stand_where_they_belong(write_run):
     for said in ("CC BY 3.0", "Lee et al. 2017", "f9ee5d", "1,082,529", "0.8625, 1.1897", "0.575"):
         assert said in text
     assert "Research use only, not for diagnosis" in text
-    assert "Not measured: partial AUC, average precision, pF1, balanced accuracy, recall" in text
+    assert (
+        "Not measured: sensitivity (recall), specificity, F1, balanced accuracy, Matthews" in text
+    )
 
 
 def test_what_is_absent_is_not_measured(write_run):
@@ -267,7 +269,7 @@ def test_the_card_alone_needs_no_tensorflow(write_run, tmp_path):
 
 @given(st.lists(st.lists(st.text(), min_size=3, max_size=3), max_size=4))
 def test_no_text_breaks_a_table(rows):
-    lines = card_scores.table(("a", "b", "c"), rows).split("\n")
+    lines = card_scores.tabulate(("a", "b", "c"), rows).split("\n")
     assert len(lines) == 2 + len(rows)
     for line in lines:
         assert len(line.splitlines()) == 1

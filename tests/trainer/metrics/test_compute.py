@@ -330,7 +330,11 @@ def with_answers(
 ) -> list[Prediction]:
     """Adds thresholds, and the square of the probability as the calibrated one."""
     return [
-        dataclasses.replace(image, threshold=one, calibrated=image.probability**2)
+        dataclasses.replace(
+            image,
+            threshold=one,
+            calibrated_probabilities=two_classes(image.probability**2),
+        )
         for image, one in zip(predictions, thresholds, strict=True)
     ]
 
