@@ -14,13 +14,12 @@ from typing import Any
 
 import keras
 
-from flags import tta as test_time_flags
+from flags import tta as views_flag
 from records import files
 from trainer.data import input_pipeline, run_folder
 from trainer.data.dataset import Data, Split
 from trainer.data.records_folder import Place
-from trainer.evaluation import calibration
-from trainer.evaluation import tta as test_time
+from trainer.evaluation import calibration, test_time_augmentation
 from trainer.metrics import compute, predictions
 from trainer.metrics.intervals import Floats
 from trainer.metrics.predictions import Prediction, as_probabilities
@@ -62,7 +61,7 @@ def evaluate(
     """
     assert data.test is not None
     start = time.monotonic()
-    views = tta or test_time_flags.NONE
+    views = tta or views_flag.NONE
     validated, predicted = (
         predict(model, split, data, batch_size=batch_size, tta=views)
         for split in (data.validation, data.test)
@@ -140,20 +139,20 @@ def predict(
 ) -> Predicted:
     """Predicts every image of a split, reading each record once, in the order of the shards."""
     target, size = data.target, data.records.size
-    views = test_time.views(tta, size)
+    views = test_time_augmentation.views(tta, size)
     outputs: list[list[Floats]] = []
     rows: list[tuple[int, dict[str, Any]]] = []
     places: dict[str, Place] = {}
     for pixels, labels, metadata, shards, numbers in input_pipeline.described_batches(
         split, target, size, batch_size=batch_size
     ):
-        outputs.append(test_time.predict(model, pixels, views))
+        outputs.append(test_time_augmentation.predict(model, pixels, views))
         texts = {key: values.numpy() for key, values in metadata.items()}
         for row, label in enumerate(labels.numpy()):
             rows.append((int(label), {key: values[row].decode() for key, values in texts.items()}))
             place = Place(shards[row].numpy().decode(), int(numbers[row]))
             places[rows[-1][1]["image_id"]] = place
-    probabilities = test_time.average(outputs, target)
+    probabilities = test_time_augmentation.average(outputs, target)
     assert len(places) == len(rows) == len(split.images)
     images = [
         Prediction(label=label, split=split.name, probabilities=as_probabilities(row), **texts)

@@ -1,7 +1,7 @@
-"""Which images show the same breast, without ever telling whose it is.
+"""Input images -> the breast each shows, without ever naming the patient.
 
 exams = Exams()
-place = exams.place(asked, identity, origin)   # exam 1, left, CC
+place = exams.place(given, identity, origin)   # exam 1, left, CC
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import re
 
 from trainer.data.image_file import Identity, Origin
-from trainer.inference.inputs import Asked
+from trainer.inference.inputs import InputImage
 
 _CBIS = re.compile(
     r"(?:(?:Mass|Calc)-(?:Training|Test)_)?(\w+?)_(LEFT|RIGHT)_(CC|MLO)(?:_\d+)?(?:\.\w+)?"
@@ -34,28 +34,28 @@ class Exams:
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, ...], int] = {}
 
-    def place(self, asked: Asked, identity: Identity, origin: Origin) -> Place:
+    def place(self, given: InputImage, identity: Identity, origin: Origin) -> Place:
         """Says what an image shows: by the table, else its DICOM header, else CBIS-DDSM's names.
 
         Images of one patient from two studies (StudyInstanceUID) are two examinations: breasts
         change.
         """
-        match = _match_cbis(asked, identity)
+        match = _match_cbis(given, identity)
         name, side, view = match.groups() if match else ("", "", "")
         key: tuple[str, ...] = ()
-        if asked.exam:
-            key = ("table", asked.exam)
+        if given.exam:
+            key = ("table", given.exam)
         elif name:
             key = ("name", name)
         elif identity.patient_id:
             key = ("header", identity.patient_id, origin.study_uid)
         return Place(
             self._numbers.setdefault(key, len(self._numbers) + 1) if key else None,
-            asked.side or identity.side or origin.side or side.lower(),
-            asked.view or identity.view or view,
+            given.side or identity.side or origin.side or side.lower(),
+            given.view or identity.view or view,
         )
 
 
-def _match_cbis(asked: Asked, identity: Identity) -> re.Match[str] | None:
-    names = [identity.patient_id] if identity.patient_id else reversed(asked.path.parts)
+def _match_cbis(given: InputImage, identity: Identity) -> re.Match[str] | None:
+    names = [identity.patient_id] if identity.patient_id else reversed(given.path.parts)
     return next((match for name in names if (match := _CBIS.fullmatch(name))), None)

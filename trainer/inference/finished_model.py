@@ -1,7 +1,7 @@
-"""A finished run as something to ask: its networks, how sure they may be, what they learned from.
+"""A finished run folder -> networks that predict images, with calibration and warnings.
 
 run = open_run(pathlib.Path("runs/a"))
-prediction = run.ask(image.record)
+prediction = run.predict(image.record)
 
 A run is one network, or several that are averaged: a cross-validation's folds, an ensemble's
 members.
@@ -18,16 +18,15 @@ import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from flags import datasets, targets
-from flags import tta as test_time_flags
+from flags import datasets, targets, tta
 from flags.targets import Target
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, run_folder, training_statistics
 from trainer.data.training_statistics import Finding
-from trainer.evaluation import calibration, tta
-from trainer.inference import answers
-from trainer.inference.answers import Reader
+from trainer.evaluation import calibration, test_time_augmentation
+from trainer.inference import image_prediction
+from trainer.inference.image_prediction import Formatter
 from trainer.metrics.predictions import ClassProbabilities, as_probabilities
 from trainer.model import losses
 
@@ -41,7 +40,7 @@ class Network:
     Attributes:
         model: [batch, height, width, 1] uint16 -> its outputs.
         calibration: content of calibration.json, None if it was evaluated before that was.
-        known: what `familiarity.evaluate` needs, None if nothing is known of its training images.
+        known: what `training_statistics.compare` needs of its training images, None if it is lost.
     """
 
     model: keras.Model
@@ -51,13 +50,13 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class FinishedRun:
-    """What can be asked.
+    """The networks of a run, and what is known of them.
 
     Attributes:
         directory: the run folder.
         description: content of its run.json.
         preparation: how its images became pixels.
-        target: the question its networks answer.
+        target: what its networks predict.
         networks: those that are averaged.
         calibration: of the average, None where each network has its own.
     """
@@ -70,9 +69,9 @@ class FinishedRun:
     calibration: dict[str, Any] | None
 
     @property
-    def reader(self) -> Reader:
-        """Reads its predictions."""
-        return Reader(self.target.names, self.target.kind == "ordinal")
+    def formatter(self) -> Formatter:
+        """Formats its predictions."""
+        return Formatter(self.target.names, self.target.kind == "ordinal")
 
     @property
     def medium(self) -> str:
@@ -105,27 +104,27 @@ class FinishedRun:
             "networks": len(self.networks),
         }
 
-    def ask(self, record: NDArray[np.uint16]) -> ClassProbabilities:
+    def predict(self, record: NDArray[np.uint16]) -> ClassProbabilities:
         """Predicts one image, [height, width, 1] uint16.
 
         Raises:
             CallerError: a network gives no number for it.
         """
-        predicted = [self._ask(network, record) for network in self.networks]
+        predicted = [self._predict(network, record) for network in self.networks]
         if self.calibration is not None:
-            return calibration.apply(self.calibration, [answers.average(predicted)])[0]
-        return answers.average(
+            return calibration.apply(self.calibration, [image_prediction.average(predicted)])[0]
+        return image_prediction.average(
             [
                 calibration.apply(network.calibration, [one])[0] if network.calibration else one
                 for network, one in zip(self.networks, predicted, strict=True)
             ]
         )
 
-    def _ask(self, network: Network, record: NDArray[np.uint16]) -> ClassProbabilities:
-        told = self.description.get("test_time_augmentation", test_time_flags.NONE)
+    def _predict(self, network: Network, record: NDArray[np.uint16]) -> ClassProbabilities:
+        names = self.description.get("test_time_augmentation", tta.NONE)
         outputs = [
             network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
-            for view in tta.views(told, self.preparation.size)
+            for view in test_time_augmentation.views(names, self.preparation.size)
         ]
         row = losses.class_probabilities(np.concatenate(outputs), self.target).mean(axis=0)
         return ClassProbabilities(probabilities=as_probabilities(row))
@@ -172,7 +171,7 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
 
 
 def target_of(description: dict[str, Any]) -> Target:
-    """Returns the question of a run, as it was settled for its images; its run.json is given."""
+    """Reads the target of a run, without the grades none of its images has, from its run.json."""
     target = targets.TARGETS[description["target"]]
     return dataclasses.replace(
         target,

@@ -1,4 +1,4 @@
-"""Which images are asked about: files, folders searched to the bottom, and a table of images.
+"""Arguments and a table -> the input images: files, and folders searched to the bottom.
 
 images = find(["exam", "image.pgm"], table="images.csv")
 """
@@ -22,8 +22,8 @@ _MAGIC_AT, _MAGIC = 128, b"DICM"
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
-    """An image asked about, with what the table says of it; "" where it says nothing.
+class InputImage:
+    """An input image, with what the table says of it; "" where it says nothing.
 
     Attributes:
         path: of its file.
@@ -40,7 +40,7 @@ class Asked:
 
 def find(
     arguments: Sequence[str], *, output_dir: pathlib.Path, table: str | None = None
-) -> list[Asked]:
+) -> list[InputImage]:
     """Lists images: those of the arguments in order, each once, or those of the table alone.
 
     Args:
@@ -50,22 +50,22 @@ def find(
             only path is needed; arguments that stand in it are taken with what it says.
 
     Raises:
-        CallerError: something is not there, a folder holds no image, nothing is asked about, or the
+        CallerError: something is not there, a folder holds no image, no image is given, or the
             table is not usable.
     """
-    told = _read_table(pathlib.Path(table)) if table else []
+    listed = _read_table(pathlib.Path(table)) if table else []
     if not arguments:
-        if not told:
+        if not listed:
             raise CallerError(
                 "--mode=predict needs images: python -m trainer --mode=predict --run=RUN "
                 "IMAGE_OR_FOLDER..."
             )
-        return told
-    known = {image.path.resolve(): image for image in told}
-    found: dict[pathlib.Path, Asked] = {}
+        return listed
+    known = {image.path.resolve(): image for image in listed}
+    found: dict[pathlib.Path, InputImage] = {}
     for argument in arguments:
         for path in _expand(pathlib.Path(argument), output_dir.resolve()):
-            found.setdefault(path.resolve(), known.get(path.resolve(), Asked(path)))
+            found.setdefault(path.resolve(), known.get(path.resolve(), InputImage(path)))
     return list(found.values())
 
 
@@ -106,7 +106,7 @@ def _is_image(path: pathlib.Path) -> bool:
         return False
 
 
-def _read_table(path: pathlib.Path) -> list[Asked]:
+def _read_table(path: pathlib.Path) -> list[InputImage]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -120,7 +120,7 @@ def _read_table(path: pathlib.Path) -> list[Asked]:
             f"--images={path} has columns {', '.join(header)!r}, wanted path and any of "
             + ", ".join(TABLE_COLUMNS[1:])
         )
-    images: dict[pathlib.Path, Asked] = {}
+    images: dict[pathlib.Path, InputImage] = {}
     for number, row in enumerate(rows, start=1):
         image = _read_row(path, number, row)
         if images.setdefault(image.path.resolve(), image) is not image:
@@ -128,15 +128,15 @@ def _read_table(path: pathlib.Path) -> list[Asked]:
     return list(images.values())
 
 
-def _read_row(table: pathlib.Path, number: int, row: dict[str, str]) -> Asked:
-    told = {key: (row.get(key) or "").strip() for key in TABLE_COLUMNS}
+def _read_row(table: pathlib.Path, number: int, row: dict[str, str]) -> InputImage:
+    listed = {key: (row.get(key) or "").strip() for key in TABLE_COLUMNS}
     where = f"--images={table} record {number}"
-    if None in row or not told["path"]:
+    if None in row or not listed["path"]:
         raise CallerError(f"{where} is no image: wanted a path and no more cells than columns")
-    side = told["side"].lower()
+    side = listed["side"].lower()
     if side not in _SIDES:
-        raise CallerError(f"{where}: side {told['side']!r} is not left or right")
-    image = table.parent / told["path"]
+        raise CallerError(f"{where}: side {listed['side']!r} is not left or right")
+    image = table.parent / listed["path"]
     if not image.is_file():
         raise CallerError(f"{where}: {image} is not there; paths are relative to the table")
-    return Asked(image, told["exam"], side, told["view"].upper())
+    return InputImage(image, listed["exam"], side, listed["view"].upper())

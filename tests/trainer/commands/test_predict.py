@@ -21,7 +21,7 @@ from flags.training import TrainingConfig
 from records.errors import CallerError
 from tests import make
 from trainer.commands import predict, train
-from trainer.inference import finished_model, inputs, predicted_image
+from trainer.inference import finished_model, inputs, predictor
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[3])}
 RECIPE = "clean,crop,pectoral,orient:left:by=side,resize:pad,minmax"
@@ -408,11 +408,11 @@ def test_real_images_are_predicted_as_their_records(cbis_images, run, tmp_path):
     told = ask(run, tmp_path / "predictions", folder)
     assert all(image["unlike"] for image in told["images"])
     finished = finished_model.open_run(run)
-    asker = predicted_image.Asker(finished, None)
+    one_by_one = predictor.Predictor(finished, None)
     for image in told["images"]:
         path = pathlib.Path(image["image"])
         ((_, pixels),) = [(name, i) for name, i in images.items() if name.startswith(path.stem)]
-        prepared = asker.prepare(inputs.Asked(path))
+        prepared = one_by_one.prepare(inputs.InputImage(path))
         np.testing.assert_array_equal(prepared.image.record, pixels)
         wanted = model.predict(pixels[None], verbose=0).item()
         assert image["probability"] == pytest.approx(wanted, abs=1e-6)

@@ -1,4 +1,4 @@
-"""Tests of what a finished run is asked: averages of networks and views, calibration, warnings."""
+"""Tests of what a finished run predicts: averages of networks and views, calibration, warnings."""
 
 import pathlib
 
@@ -47,7 +47,7 @@ def test_networks_are_averaged_each_with_its_own_calibration():
     """Folds of a cross-validation."""
     found = run_of(
         network(0.5, learned=calibrated(2.0, 0.3)), network(0.8, learned=calibrated(0.5, 0.4))
-    ).ask(RECORD)
+    ).predict(RECORD)
     assert found.probability == pytest.approx(0.65 * LEFT, rel=1e-6)
     wanted = [expit(logit(0.5 * LEFT) / 2.0), expit(logit(0.8 * LEFT) / 0.5)]
     assert found.calibrated == pytest.approx(np.mean(wanted), rel=1e-6)
@@ -55,26 +55,26 @@ def test_networks_are_averaged_each_with_its_own_calibration():
 
 
 def test_an_average_may_have_its_own_calibration():
-    """An ensemble's; those of its members are not asked."""
+    """An ensemble's; those of its members do not count."""
     members = [network(scale, learned=calibrated(9.0, 0.9)) for scale in (0.5, 0.8)]
-    found = run_of(*members, calibration=calibrated(2.0, 0.2)).ask(RECORD)
+    found = run_of(*members, calibration=calibrated(2.0, 0.2)).predict(RECORD)
     assert found.calibrated == pytest.approx(expit(logit(0.65 * LEFT) / 2), rel=1e-6)
     assert found.threshold == 0.2
 
 
 def test_what_one_network_lacks_is_left_out():
-    found = run_of(network(0.5, learned=calibrated(2.0, None)), network(0.8)).ask(RECORD)
+    found = run_of(network(0.5, learned=calibrated(2.0, None)), network(0.8)).predict(RECORD)
     assert found.probability == pytest.approx(0.65 * LEFT, rel=1e-6)
     assert (found.calibrated, found.threshold) == (None, None)
 
 
 def test_no_number_is_no_prediction():
     with pytest.raises(CallerError, match="probability nan"):
-        run_of(network(float("nan")), network(0.5)).ask(RECORD)
+        run_of(network(float("nan")), network(0.5)).predict(RECORD)
 
 
 def test_views_of_test_time_augmentation_are_averaged():
-    found = run_of(network(0.5), test_time_augmentation="flip").ask(RECORD)
+    found = run_of(network(0.5), test_time_augmentation="flip").predict(RECORD)
     assert found.probability == pytest.approx(0.25 * (LEFT + RIGHT), rel=1e-6)
     assert abs(LEFT - RIGHT) > 0.01
 
@@ -111,15 +111,15 @@ def test_three_classes():
         (Network(keras.Model(pixels, fractions), None, None),),
         None,
     )
-    told = run.reader.describe(run.ask(RECORD))
+    told = run.formatter.columns(run.predict(RECORD))
     assert told["class"] == "benign"
     assert told["threshold"] is None
     assert told["probability"] == pytest.approx(0.8, abs=1e-6)
     of_classes = [told[f"probability of {name}"] for name in ("normal", "benign", "malignant")]
     assert of_classes == pytest.approx([0.2, 0.5, 0.3], abs=1e-6)
-    said = run.reader.say(run.ask(RECORD))
+    said = run.formatter.sentence(run.predict(RECORD))
     assert said == "benign (normal 0.200, benign 0.500, malignant 0.300)"
-    assert set(run.reader.describe(None)) == set(told)
+    assert set(run.formatter.columns(None)) == set(told)
 
 
 @pytest.mark.parametrize(

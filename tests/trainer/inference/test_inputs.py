@@ -1,4 +1,4 @@
-"""Tests of which images are asked about, and which of them show the same breast."""
+"""Tests of which images are the input, and which of them show the same breast."""
 
 import dataclasses
 import os
@@ -9,7 +9,7 @@ from records.errors import CallerError
 from trainer.data.image_file import NOBODY, Origin
 from trainer.inference import inputs
 from trainer.inference.exams import Exams, Place
-from trainer.inference.inputs import Asked
+from trainer.inference.inputs import InputImage
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_folders_are_searched_to_the_bottom(folder):
     assert names(found, folder) == ["a/IM0001", "a/c/x.tiff", "b/1.dcm", "b/2.PNG"]
 
 
-def test_a_image_is_asked_about_once_and_files_are_taken_whatever_they_are(folder):
+def test_a_image_is_an_input_once_and_files_are_taken_whatever_they_are(folder):
     arguments = [folder / "notes.txt", folder / "b", folder / "b" / ".." / "b" / "1.dcm"]
     found = inputs.find(list(map(str, arguments)), output_dir=folder / "out")
     assert names(found, folder) == ["notes.txt", "b/1.dcm", "b/2.PNG"]
@@ -97,7 +97,7 @@ UNKNOWN = (NOBODY, Origin())
 
 def test_exams_are_numbered_without_a_name(tmp_path):
     exams = Exams()
-    image = Asked(tmp_path / "1.dcm")
+    image = InputImage(tmp_path / "1.dcm")
     assert exams.place(image, *header("Anna", "1.2", "left", "CC")) == Place(1, "left", "CC")
     assert exams.place(image, *header("Bert", "1.3", "left", "CC")) == Place(2, "left", "CC")
     assert exams.place(image, *header("Anna", "1.2", "right", "MLO")) == Place(1, "right", "MLO")
@@ -109,22 +109,22 @@ def test_exams_are_numbered_without_a_name(tmp_path):
 
 def test_the_table_goes_before_the_header(tmp_path):
     exams = Exams()
-    told = Asked(tmp_path / "1.pgm", exam="e", side="right", view="MLO")
+    told = InputImage(tmp_path / "1.pgm", exam="e", side="right", view="MLO")
     assert exams.place(told, *header("Anna", "1.2", "left", "CC")) == Place(1, "right", "MLO")
     assert exams.place(told, *UNKNOWN) == Place(1, "right", "MLO")
     # a name of the table is no PatientID
-    assert exams.place(Asked(tmp_path / "2.pgm"), *header("e")) == Place(2, "", "")
+    assert exams.place(InputImage(tmp_path / "2.pgm"), *header("e")) == Place(2, "", "")
 
 
 def test_names_of_cbis_ddsm_tell_patient_side_and_view(tmp_path):
     exams = Exams()
-    left = Asked(tmp_path / "Calc-Test_P_00038_LEFT_CC" / "1.2" / "1.3" / "1-1.dcm")
-    right = Asked(tmp_path / "Mass-Training_P_00038_RIGHT_MLO_1.png")
-    other = Asked(tmp_path / "P_00039_LEFT_CC.png")
+    left = InputImage(tmp_path / "Calc-Test_P_00038_LEFT_CC" / "1.2" / "1.3" / "1-1.dcm")
+    right = InputImage(tmp_path / "Mass-Training_P_00038_RIGHT_MLO_1.png")
+    other = InputImage(tmp_path / "P_00039_LEFT_CC.png")
     of_header = header("Mass-Test_P_00039_LEFT_MLO", study="its own")
     assert exams.place(left, *UNKNOWN) == Place(1, "left", "CC")
     assert exams.place(right, *UNKNOWN) == Place(1, "right", "MLO")
     assert exams.place(other, *UNKNOWN) == Place(2, "left", "CC")
-    assert exams.place(Asked(tmp_path / "1-1.dcm"), *of_header) == Place(2, "left", "MLO")
+    assert exams.place(InputImage(tmp_path / "1-1.dcm"), *of_header) == Place(2, "left", "MLO")
     # a header that names a patient is believed, not the folder
     assert exams.place(left, *header("Anna", "1.2")) == Place(3, "", "")

@@ -10,7 +10,7 @@ import pytest
 
 from flags import targets
 from records.image_size import ImageSize
-from trainer.evaluation import tta
+from trainer.evaluation import test_time_augmentation as tta
 from trainer.model import losses
 
 SQUARE, TALL = ImageSize(8, 8), ImageSize(8, 6)

@@ -1,7 +1,7 @@
 """One image handed to a run: decoded, placed, predicted, compared with the training images, drawn.
 
-asker = Asker(finished_run, pathlib.Path("predictions/heat_maps"))
-answer = asker.ask(asker.prepare(asked), number=1)
+predictor = Predictor(finished_run, pathlib.Path("predictions/heat_maps"))
+predicted = predictor.predict(predictor.prepare(given), number=1)
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from records.errors import CallerError
 from trainer.data import image_file
 from trainer.data.image_file import PreparedImage, UnusableImage
 from trainer.heat_maps import heat_map, overlay
-from trainer.inference.answers import ImageAnswer
 from trainer.inference.exams import Exams, Place
 from trainer.inference.finished_model import FinishedRun
-from trainer.inference.inputs import Asked
+from trainer.inference.image_prediction import ImagePrediction
+from trainer.inference.inputs import InputImage
 
 _LARGEST_PICTURE = 1536
-_TOLD = ("view_unknown", "side_unknown")
+_UNKNOWN = ("view_unknown", "side_unknown")
 _LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
 _MEDIA = {"digital": "a digital mammogram", "secondary": "a copy or a digitised film"}
 _TRAINED = {"digital": "digital mammograms", "film": "digitised films"}
@@ -32,17 +32,17 @@ _FOREIGN = {("digital", "film"), ("secondary", "digital")}
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """An image asked about, decoded, or why that is not possible."""
+    """An input image, decoded, or why that is not possible."""
 
-    asked: Asked
+    given: InputImage
     place: Place
     medium: str
     image: PreparedImage | None
     error: str
 
 
-class Asker:
-    """Asks one run about images."""
+class Predictor:
+    """Predicts images with the networks of one run."""
 
     def __init__(self, finished: FinishedRun, heat_maps: pathlib.Path | None) -> None:
         """Takes the run, and the folder of heat maps, None for none."""
@@ -53,29 +53,29 @@ class Asker:
         kind = finished.target.kind
         self._mappers = [heat_map.HeatMapper(network.model, kind) for network in networks]
 
-    def prepare(self, asked: Asked) -> Prepared:
+    def prepare(self, given: InputImage) -> Prepared:
         """Decodes an image and makes the pixels of its record."""
-        origin, place = image_file.Origin(), Place(None, asked.side, asked.view)
+        origin, place = image_file.Origin(), Place(None, given.side, given.view)
         try:
-            identity, origin = image_file.identify(asked.path)
-            place = self._exams.place(asked, identity, origin)
+            identity, origin = image_file.identify(given.path)
+            place = self._exams.place(given, identity, origin)
             if identity.content in _LESION:
                 raise UnusableImage(
                     "not_a_mammogram", f"by its header it is {_LESION[identity.content]}"
                 )
             image = image_file.prepare(
-                asked.path, self._finished.preparation, view=place.view, side=place.side
+                given.path, self._finished.preparation, view=place.view, side=place.side
             )
         except UnusableImage as unusable:
-            remedy = "; tell it with --images" if unusable.reason in _TOLD else ""
-            return Prepared(asked, place, origin.medium, None, f"{unusable}{remedy}")
-        return Prepared(asked, place, origin.medium, image, "")
+            remedy = "; give it with --images" if unusable.reason in _UNKNOWN else ""
+            return Prepared(given, place, origin.medium, None, f"{unusable}{remedy}")
+        return Prepared(given, place, origin.medium, image, "")
 
-    def ask(self, prepared: Prepared, number: int) -> ImageAnswer:
+    def predict(self, prepared: Prepared, number: int) -> ImagePrediction:
         """Predicts an image; its heat map is named after its number."""
         place = prepared.place
-        answer = ImageAnswer(
-            image=str(prepared.asked.path),
+        predicted = ImagePrediction(
+            image=str(prepared.given.path),
             error=prepared.error,
             exam=place.exam,
             side=place.side,
@@ -83,16 +83,16 @@ class Asker:
         )
         image = prepared.image
         if image is None:
-            return answer
+            return predicted
         height, width = image.pixels.shape
         try:
-            prediction = self._finished.ask(image.record)
+            prediction = self._finished.predict(image.record)
         except CallerError as error:
-            return dataclasses.replace(answer, size=(height, width), error=str(error))
+            return dataclasses.replace(predicted, size=(height, width), error=str(error))
         found = self._finished.compare(image.record, (height, width))
         unlike = (*(found.reasons if found else ()), *self._compare_medium(prepared.medium))
         return dataclasses.replace(
-            answer,
+            predicted,
             size=(height, width),
             prediction=prediction,
             unlike=unlike,
@@ -108,7 +108,7 @@ class Asker:
         return (f"it is {_MEDIA[medium]} by its header, they are {_TRAINED[trained]}",)
 
     def _draw(self, image: PreparedImage, number: int) -> str:
-        """Draws what speaks for the class asked about; returns the file, "" if none is wanted."""
+        """Draws what speaks for the class explained; returns the file, "" if none is wanted."""
         if self._folder is None:
             return ""
         heats = [mapper.draw(image.record[np.newaxis])[0] for mapper in self._mappers]

@@ -1,6 +1,6 @@
-"""Predictions of images handed to a network: rows, averages of a breast, files and lines.
+"""Predictions of input images -> averages of a breast, predictions.json, predictions.csv, lines.
 
-write(output_dir, answers, about)   # predictions.json, predictions.csv
+write(output_dir, predictions, formatter, about)   # predictions.json, predictions.csv
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ NOTICE = "research use only, not for diagnosis"
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageAnswer:
+class ImagePrediction:
     """One image and what came of it.
 
     Attributes:
-        image: path of its file, as asked.
+        image: path of its file, as given.
         error: why there is no prediction, "" if there is one.
-        exam: running number of the examination, None where nobody tells it.
+        exam: running number of the examination, None where it is not known.
         side: left or right, "" if not known.
         view: CC, MLO or another projection, "" if not known.
         size: (rows, columns) of the image, None if it could not be decoded.
         prediction: of the network, None if there is none.
-        distance: from the training images, see `familiarity`; None if not known.
-        distance_limit: largest distance that is no news; None if not known.
+        distance: from the training images, see `training_statistics`; None if not known.
+        distance_limit: largest distance that is not unlike; None if not known.
         unlike: how it differs from the images the network learned from, empty if it does not.
         heat_map: file of the picture, relative to the output folder; "" if there is none.
     """
@@ -78,21 +78,21 @@ def average(predicted: Sequence[Output]) -> Output:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
-    """Reads predictions of one run: the names of its classes, and whether they are grades."""
+class Formatter:
+    """Formats predictions of one run by the names of its classes, which may be grades."""
 
     names: tuple[str, ...]
     ordinal: bool = False
 
-    def describe(self, prediction: ClassProbabilities | None) -> dict[str, Any]:
-        """Returns the figures of a prediction, by column; None where one is not defined."""
+    def columns(self, prediction: ClassProbabilities | None) -> dict[str, Any]:
+        """Returns the values of a prediction, by column; None where one is not defined."""
         several = self.names if len(self.names) > 2 else ()
         columns = ("class", "probability", "calibrated", "threshold", "confidence")
         if prediction is None:
             return dict.fromkeys((*columns, *(f"probability of {name}" for name in several)))
         label = called_class(prediction, ordinal=self.ordinal)
         threshold = THRESHOLD if prediction.threshold is None else prediction.threshold
-        figures = (
+        values = (
             self.names[label],
             prediction.probability,
             prediction.calibrated,
@@ -101,32 +101,34 @@ class Reader:
         )
         of_classes = zip(several, prediction.probabilities, strict=False)  # of two classes none
         return {
-            **dict(zip(columns, figures, strict=True)),
+            **dict(zip(columns, values, strict=True)),
             **{f"probability of {name}": fraction for name, fraction in of_classes},
         }
 
-    def say(self, prediction: ClassProbabilities) -> str:
-        """Writes a prediction for people."""
-        told = self.describe(prediction)
+    def sentence(self, prediction: ClassProbabilities) -> str:
+        """Writes a prediction as a sentence."""
+        values = self.columns(prediction)
         if len(self.names) > 2:
-            fractions = (f"{name} {told[f'probability of {name}']:.3f}" for name in self.names)
+            fractions = (f"{name} {values[f'probability of {name}']:.3f}" for name in self.names)
             parts = [", ".join(fractions)]
         else:
-            parts = [f"probability of {self.names[1]} {told['probability']:.3f}"]
-            if told["calibrated"] is not None:
-                parts.append(f"calibrated {told['calibrated']:.3f}")
-            parts.append(f"threshold {told['threshold']:.3f}")
-        if told["confidence"] is not None:
-            parts.append(f"confidence {told['confidence']:.2f}")
-        return f"{told['class']} ({'; '.join(parts)})"
+            parts = [f"probability of {self.names[1]} {values['probability']:.3f}"]
+            if values["calibrated"] is not None:
+                parts.append(f"calibrated {values['calibrated']:.3f}")
+            parts.append(f"threshold {values['threshold']:.3f}")
+        if values["confidence"] is not None:
+            parts.append(f"confidence {values['confidence']:.2f}")
+        return f"{values['class']} ({'; '.join(parts)})"
 
 
-def breasts(answers: Sequence[ImageAnswer]) -> list[tuple[list[ImageAnswer], ClassProbabilities]]:
+def breasts(
+    predicted: Sequence[ImagePrediction],
+) -> list[tuple[list[ImagePrediction], ClassProbabilities]]:
     """Averages the images of each breast: those of one examination and side, in order."""
-    groups: dict[tuple[int, str], list[ImageAnswer]] = {}
-    for answer in answers:
-        if answer.prediction is not None and answer.exam is not None and answer.side:
-            groups.setdefault((answer.exam, answer.side), []).append(answer)
+    groups: dict[tuple[int, str], list[ImagePrediction]] = {}
+    for one in predicted:
+        if one.prediction is not None and one.exam is not None and one.side:
+            groups.setdefault((one.exam, one.side), []).append(one)
     return [
         (images, average([image.prediction for image in images if image.prediction is not None]))
         for images in groups.values()
@@ -134,21 +136,22 @@ def breasts(answers: Sequence[ImageAnswer]) -> list[tuple[list[ImageAnswer], Cla
 
 
 def write(
-    output_dir: pathlib.Path, answers: Sequence[ImageAnswer], reader: Reader, about: dict[str, Any]
+    output_dir: pathlib.Path,
+    predicted: Sequence[ImagePrediction],
+    formatter: Formatter,
+    about: dict[str, Any],
 ) -> None:
     """Writes predictions.json and predictions.csv, whole or not at all.
 
     Args:
         output_dir: an existing folder.
-        answers: one an image.
-        reader: of the run asked.
+        predicted: one an image.
+        formatter: of the run that predicted.
         about: of the run; its "warnings" hold for every image.
     """
-    together = breasts(answers)
+    together = breasts(predicted)
     of_breast = {image.image: (len(images), mean) for images, mean in together for image in images}
-    rows = [
-        _describe(answer, reader, *of_breast.get(answer.image, (0, None))) for answer in answers
-    ]
+    rows = [_describe(one, formatter, *of_breast.get(one.image, (0, None))) for one in predicted]
     content = {
         "notice": NOTICE,
         **about,
@@ -159,7 +162,7 @@ def write(
                 "side": images[0].side,
                 "images": [image.image for image in images],
                 "views": [image.view for image in images],
-                **reader.describe(mean),
+                **formatter.columns(mean),
             }
             for images, mean in together
         ],
@@ -175,25 +178,25 @@ def write(
 
 
 def _describe(
-    answer: ImageAnswer, reader: Reader, images: int, breast: ClassProbabilities | None
+    one: ImagePrediction, formatter: Formatter, images: int, breast: ClassProbabilities | None
 ) -> dict[str, Any]:
     """Returns the row of an image, the same columns for every image of a run."""
-    height, width = answer.size or (None, None)
-    of_breast = reader.describe(breast)
+    height, width = one.size or (None, None)
+    of_breast = formatter.columns(breast)
     return {
-        "image": answer.image,
-        "error": answer.error,
-        "exam": answer.exam,
-        "side": answer.side,
-        "view": answer.view,
+        "image": one.image,
+        "error": one.error,
+        "exam": one.exam,
+        "side": one.side,
+        "view": one.view,
         "height": height,
         "width": width,
-        **reader.describe(answer.prediction),
+        **formatter.columns(one.prediction),
         "breast_images": images,
         **{f"breast_{key}": of_breast[key] for key in ("class", "probability", "calibrated")},
-        "unlike": bool(answer.unlike) if answer.prediction else None,
-        "distance": answer.distance,
-        "distance_limit": answer.distance_limit,
-        "heat_map": answer.heat_map,
-        "warnings": list(answer.warnings),
+        "unlike": bool(one.unlike) if one.prediction else None,
+        "distance": one.distance,
+        "distance_limit": one.distance_limit,
+        "heat_map": one.heat_map,
+        "warnings": list(one.warnings),
     }
