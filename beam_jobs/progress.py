@@ -9,7 +9,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -71,8 +71,8 @@ class Reporter:
 
 
 @contextlib.contextmanager
-def watch(planned: Sequence[Shard]) -> Iterator[None]:
-    """Shows images done while shards are written by somebody else."""
+def watch(planned: Sequence[Shard], report: Callable[[int, int, float], None]) -> Iterator[None]:
+    """Reports images done and megabytes read while shards are written by somebody else."""
     total = sum(len(shard.images) for shard in planned)
     outputs = {output for shard in planned for output in shard.outputs}
     stored = any(isinstance(output.directory, UPath) for output in outputs)
@@ -85,24 +85,23 @@ def watch(planned: Sequence[Shard]) -> Iterator[None]:
     _, before = look()
     stop = threading.Event()
 
-    def show(reporter: Reporter) -> None:
+    def show() -> None:
         done, read = look()
-        reporter.update(done, total, (read - before) / 1e6)
+        report(done, total, (read - before) / 1e6)
 
-    def poll(reporter: Reporter) -> None:
+    def poll() -> None:
         while not stop.wait(_LINE_SECONDS if stored else _BAR_SECONDS):  # listing a store costs
-            show(reporter)
+            show()
 
-    with Reporter("converting", "images") as reporter:
-        show(reporter)
-        thread = threading.Thread(target=poll, args=(reporter,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            show(reporter)
+    show()
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        show()
 
 
 def _images_done(shard: Shard, found: dict[Output, dict[str, int]]) -> tuple[int, int]:

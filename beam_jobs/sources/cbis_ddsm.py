@@ -8,12 +8,13 @@ a folder named as in the tables, else by PatientID.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_jobs.imaging.decode import Identity
 from beam_jobs.sources import cbis_files, csv_rows, files
 from beam_jobs.sources.cbis_files import RoiPath, Row
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -43,28 +44,18 @@ _PATHOLOGIES = {
 }
 
 
-def read(
-    data_dir: Folder,
-    *,
-    label_policy: str,
-    cache: Folder | None,
-    patient_prefix: str = "P_",
-    report: Callable[[int, int], None] | None = None,
-) -> list[SourceRow]:
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of the tables, with the file of each where it is there.
 
     Args:
         data_dir: folder with tables and images, searched recursively.
-        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
-        cache: file that keeps what was read from headers.
-        patient_prefix: how patient ids start; tells this data set from its look-alikes.
-        report: called with (headers read, headers to read).
+        options: label policy, cache and report of headers, and how patient ids start.
 
     Raises:
         CallerError: a table is missing or is not as published; with file and line.
     """
     found = files.list_files(data_dir)
-    rows = read_tables(data_dir, found, patient_prefix=patient_prefix)
+    rows = read_tables(data_dir, found, patient_prefix=options.patient_prefix)
     candidates = [
         file for file in found if "." not in file.name or file.name.lower().endswith(".dcm")
     ]
@@ -72,11 +63,11 @@ def read(
     identities = files.scan_headers(
         data_dir,
         candidates,
-        cache=cache,
+        cache=options.cache,
         keep_patient_id=names.__contains__,
-        report=report,
+        report=options.report,
     )
-    return list_images(rows, candidates, identities, label_policy=label_policy)
+    return list_images(rows, candidates, identities, label_policy=options.label_policy)
 
 
 def read_tables(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from beam_jobs.imaging.decode import CONTENTS, Identity
 from beam_jobs.sources import cbis_ddsm, csv_rows, files
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -18,12 +19,12 @@ INFO = "dicom_info.csv"
 _COLUMNS = ("image_path", "SeriesInstanceUID", "SeriesDescription", "Rows", "Columns")
 
 
-def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of the tables, with the JPEG file of each where it is there.
 
     Args:
         data_dir: folder of the unpacked download, searched recursively.
-        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
+        options: label policy.
 
     Raises:
         CallerError: a table is missing or is not as published; with file and line.
@@ -48,7 +49,7 @@ def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
             raise CallerError(f"{table} lists {name} twice; download it again")
         identities[file.path] = identity
         candidates.append(file)
-    return cbis_ddsm.list_images(rows, candidates, identities, label_policy=label_policy)
+    return cbis_ddsm.list_images(rows, candidates, identities, label_policy=options.label_policy)
 
 
 def _short(path: str) -> str:

@@ -10,10 +10,11 @@ import collections
 import dataclasses
 import io
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from beam_jobs.imaging.decode import NOBODY, Identity
 from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -40,20 +41,14 @@ class _Breast:
     pathology: str
 
 
-def read(
-    data_dir: Folder,
-    *,
-    cache: Folder | None,
-    report: Callable[[int, int], None] | None = None,
-) -> list[SourceRow]:
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists two images (CC and MLO) of each breast in the workbook, and all other images found.
 
     An image without a row for its breast has no label: it is listed and left out.
 
     Args:
         data_dir: folder with workbook and images, searched recursively.
-        cache: file that keeps what was read from headers.
-        report: called with (headers read, headers to read).
+        options: cache and report of headers.
 
     Raises:
         CallerError: the workbook is missing or is not as published; with row and column.
@@ -67,7 +62,11 @@ def read(
     candidates = [file for file in found if file.name.lower().endswith(".dcm")]
     patients = {breast.patient_id for breast in breasts}
     identities = files.scan_headers(
-        data_dir, candidates, cache=cache, keep_patient_id=patients.__contains__, report=report
+        data_dir,
+        candidates,
+        cache=options.cache,
+        keep_patient_id=patients.__contains__,
+        report=options.report,
     )
     by_breast = _group(candidates, identities)
     images = [image for breast in breasts for image in _list_images(breast, by_breast, identities)]

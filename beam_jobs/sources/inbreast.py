@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -24,7 +25,7 @@ _GRADES = {grade: grade for grade in ("0", "1", "2", "3", "4", "4a", "4b", "4c",
 _DENSITIES = {grade: grade for grade in ("", "1", "2", "3", "4")}
 
 
-def read(data_dir: Folder) -> list[SourceRow]:
+def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of INbreast.csv, with the file of each where it is there.
 
     Args:

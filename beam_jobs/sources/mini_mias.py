@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from beam_jobs.sources import files
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -27,12 +28,12 @@ _ABNORMALITIES = {
 _SEVERITIES = {"B": "benign", "M": "malignant"}
 
 
-def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of Info.txt, with the file of each where it is there.
 
     Args:
         data_dir: folder with Info.txt and the images, searched recursively.
-        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
+        options: label policy.
 
     Raises:
         CallerError: Info.txt is missing, or a row of it is not as published.
@@ -55,7 +56,7 @@ def read(data_dir: Folder, *, label_policy: str) -> list[SourceRow]:
             f"{data_dir / tables[0]} has no row such as 'mdb001 G CIRC B 535 425 197'"
         )
     return [
-        _image(name, tissue[name], lesions[name], label_policy, pgm.get(f"{name}.pgm"))
+        _image(name, tissue[name], lesions[name], options.label_policy, pgm.get(f"{name}.pgm"))
         for name in lesions
     ]
 

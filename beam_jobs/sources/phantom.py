@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
+from beam_jobs.sources import cbis_ddsm
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.phantom_image import (
     Lesion,
@@ -41,6 +42,9 @@ from beam_jobs.sources.phantom_image import (
     draw,
     generator_of,
 )
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
+from beam_jobs.storage import Folder
+from records import files
 from records.errors import CallerError
 
 T = TypeVar("T")
@@ -140,23 +144,19 @@ def _holds(directory: pathlib.Path, sample: Sample) -> bool:
     return True
 
 
-def add_circles(
-    images: Sequence[image_table.SourceRow], directory: pathlib.Path
-) -> list[image_table.SourceRow]:
-    """Adds where the lesions are, which the tables do not say.
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[image_table.SourceRow]:
+    """Lists the phantoms of a folder, with the circles of their lesions, which no table has.
 
     Args:
-        images: as read from a phantom folder.
-        directory: that folder.
+        data_dir: folder filled by `make`.
+        options: as of `cbis_ddsm.read`.
     """
-    statement = json.loads((directory / "phantom.json").read_text())
+    images = cbis_ddsm.read(data_dir, dataclasses.replace(options, patient_prefix="PHANTOM_"))
+    statement = files.read_json(data_dir / "phantom.json", remedy="remove the folder")
     del statement["version"]
     sample = Sample(**statement)
-    texts = {
-        image.folder: ";".join(",".join(map(str, circle)) for circle in circles(image, sample))
-        for image in plan(sample)
-    }
-    return [dataclasses.replace(image, lesions=texts.get(image.copies, "")) for image in images]
+    of_folder = {image.folder: tuple(circles(image, sample)) for image in plan(sample)}
+    return [dataclasses.replace(row, circles=of_folder.get(row.copies, ())) for row in images]
 
 
 def _deal(cards: Sequence[T], generator: np.random.Generator) -> Iterator[T]:

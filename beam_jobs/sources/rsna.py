@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 
@@ -31,7 +32,7 @@ _GRADES = {"": "", **{f"{grade}{tail}": str(grade) for grade in range(7) for tai
 _VIEW = re.compile(r"[A-Z]{2,5}")
 
 
-def read(data_dir: Folder) -> list[SourceRow]:
+def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of train.csv, with the file of each where it is there.
 
     Args:

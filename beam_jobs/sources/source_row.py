@@ -73,7 +73,7 @@ class SourceRow:
         bytes: size of the file.
         modified_ns: when it was last changed, in nanoseconds.
         copies: names the tables have for this image, joined by ';' (a view may stand in two).
-        lesions: circles around lesions as column,row,radius in image pixels, joined by ';'.
+        circles: (column, row, radius) in image pixels around lesions, where the data set has them.
         rois: the lesions one by one, where the data set gives their places in files or boxes.
     """
 
@@ -98,7 +98,7 @@ class SourceRow:
     bytes: int = 0
     modified_ns: int = 0
     copies: str = ""
-    lesions: str = ""
+    circles: tuple[tuple[int, int, int], ...] = ()
     rois: tuple[Roi, ...] = ()
 
     @property
@@ -106,6 +106,11 @@ class SourceRow:
         """What tables, pictures and strata go by: the pathology, else the BI-RADS assessment."""
         graded = f"BI-RADS {self.assessment}" if self.assessment else "not stated"
         return self.pathology or graded
+
+    @property
+    def lesions(self) -> str:
+        """The circles as sources.csv has them: column,row,radius joined by ';'."""
+        return ";".join(",".join(map(str, circle)) for circle in self.circles)
 
     def clinical(self) -> dict[str, str | int]:
         """Returns the columns a record takes from the tables, by feature key."""
@@ -121,14 +126,13 @@ def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
         key: "+".join(dict.fromkeys(filter(None, (getattr(lesion, key) for lesion in lesions))))
         for key in ("abnormality", "mass_shape", "mass_margins", "calc_type", "calc_distribution")
     }
-    circles = (lesion.circle for lesion in lesions if lesion.circle is not None)
     return {
         **joined,
         "pathology": max((lesion.pathology for lesion in lesions), key=_SEVERITY.index),
         "assessment": max(lesion.assessment for lesion in lesions),
         "subtlety": max(lesion.subtlety for lesion in lesions),
         "abnormalities": sum(lesion.pathology in ("benign", "malignant") for lesion in lesions),
-        "lesions": ";".join(",".join(map(str, circle)) for circle in circles),
+        "circles": tuple(lesion.circle for lesion in lesions if lesion.circle is not None),
     }
 
 
@@ -151,7 +155,7 @@ def write_sources(path: Folder, images: Iterable[SourceRow], rejected: dict[str,
         writer.writerow(schema.SOURCES_HEADER)
         for image in images:
             status, reason = outcome(image, rejected)
-            row = {**vars(image), "status": status, "reason": reason}
+            row = {**vars(image), "status": status, "reason": reason, "lesions": image.lesions}
             writer.writerow([row[column] for column in schema.SOURCES_HEADER])
 
 

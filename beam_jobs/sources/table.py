@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beam_jobs.sources import csv_rows, files, parquet_rows, table_cells
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
 from flags.table import COLUMNS
@@ -21,42 +22,31 @@ _IMAGE_KEYS = ("path", "patient_id", "side", "view", "density", "split")
 _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
 
 
-def read(
-    data_dir: Folder,
-    *,
-    table: str | None,
-    columns: Mapping[str, str],
-    values: Mapping[tuple[str, str], str],
-    label_policy: str,
-) -> list[SourceRow]:
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of the table, with the file of each where it is there.
 
     Args:
         data_dir: folder the paths of the table are relative to.
-        table: path of the table, relative to the data folder; None: the only one there.
-        columns: key of `flags.table.COLUMNS` -> column of the table; keys not given go by their
-            own name, "" leaves a key out.
-        values: (key, value found) -> value meant.
-        label_policy: a name of `flags.datasets.LABEL_POLICIES`.
+        options: table, columns, values and label policy.
 
     Raises:
         CallerError: the table can't be found or used; with line, column, value and remedy.
     """
     found = files.list_files(data_dir)
-    path = data_dir / (table or _find_table(data_dir, found))
+    path = data_dir / (options.table or _find_table(data_dir, found))
     records = _read_records(path)
     if not records:
         raise CallerError(f"{path} has no rows; a table has a header and a row for each image")
-    mapped = _map_columns(path, list(records[0].cells), columns)
+    mapped = _map_columns(path, list(records[0].cells), options.columns)
     images: dict[str, list[dict[str, str]]] = {}
     image_of: dict[str, str] = {}
 
     def add(record: csv_rows.Record) -> None:
-        _add_row(_parse_record(record, mapped, values), images, image_of)
+        _add_row(_parse_record(record, mapped, options.values), images, image_of)
 
     csv_rows.parse(path, records, add)
     by_path = {file.path: file for file in found}
-    return [_make_image(name, rows, label_policy, by_path) for name, rows in images.items()]
+    return [_make_image(name, rows, options.label_policy, by_path) for name, rows in images.items()]
 
 
 def _find_table(data_dir: Folder, found: Sequence[files.DataFile]) -> str:

@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, Roi, SourceRow
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -50,7 +51,7 @@ _CATEGORIES = {
 }
 
 
-def read(data_dir: Folder) -> list[SourceRow]:
+def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of the breast table, with findings, and the file of each where it is there.
 
     Args:

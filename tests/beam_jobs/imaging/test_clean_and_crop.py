@@ -13,6 +13,7 @@ from beam_jobs.imaging import breast, clean_and_crop, decode, pectoral
 from beam_jobs.imaging.decode import UnusableImage
 from beam_jobs.imaging.recipe import Setting, run_steps
 from beam_jobs.sources import mini_mias
+from beam_jobs.sources.source_options import SourceOptions
 from flags.recipe import parse
 from records.image_size import ImageSize
 
@@ -25,7 +26,7 @@ SIDE_NOT_SEEN = {"mdb151", "mdb152"}
 @pytest.fixture(scope="module")
 def mias(mini_mias_folder):
     """The 262 images that are there, by name."""
-    images = mini_mias.read(mini_mias_folder, label_policy="any_malignant")
+    images = mini_mias.read(mini_mias_folder, SourceOptions(label_policy="any_malignant"))
     return {
         clean_and_crop.image_id: clean_and_crop for clean_and_crop in images if clean_and_crop.path
     }

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 
 from beam_jobs import splits
 from beam_jobs.sources import cbis_ddsm
+from beam_jobs.sources.source_options import SourceOptions
 from flags import datasets
 from records.errors import CallerError
 
@@ -22,7 +23,8 @@ NAMES = [name for name, _ in cbis_ddsm.TABLES]
 
 def read(folder: pathlib.Path, tmp_path: pathlib.Path, label_policy: str = "any_malignant", **how):
     return cbis_ddsm.read(
-        folder, label_policy=label_policy, cache=tmp_path / "cache" / "headers.csv", **how
+        folder,
+        SourceOptions(label_policy=label_policy, cache=tmp_path / "cache" / "headers.csv", **how),
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 from beam_jobs.sources import cbis_ddsm
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.cbis_files import RoiPath
+from beam_jobs.sources.source_options import SourceOptions
 from records.errors import CallerError
 
 IMAGE = np.arange(40 * 20, dtype=np.uint16).reshape(40, 20)
@@ -75,7 +76,7 @@ def read(tmp_path, write_dicom):
                 **({} if description is None else {"SeriesDescription": description}),
             )
         (listed,) = cbis_ddsm.read(
-            data, label_policy="any_malignant", cache=tmp_path / "headers.csv"
+            data, SourceOptions(label_policy="any_malignant", cache=tmp_path / "headers.csv")
         )
         return listed.rois
 
@@ -183,7 +184,8 @@ def test_one_row_a_lesion(read, tmp_path):
     rows = [row(1), row(2, pathology="MALIGNANT", assessment="5")]
     read(rows, [("y/1-1.dcm", CROP, "5.2", IS_CROP), ("y/1-2.dcm", MASK, "5.2", IS_MASK)])
     images = cbis_ddsm.read(
-        tmp_path / "data", label_policy="any_malignant", cache=tmp_path / "headers.csv"
+        tmp_path / "data",
+        SourceOptions(label_policy="any_malignant", cache=tmp_path / "headers.csv"),
     )
     image_table.write_lesions(tmp_path / "lesions.csv", images)
     with (tmp_path / "lesions.csv").open(newline="") as stream:
@@ -200,7 +202,7 @@ def test_one_row_a_lesion(read, tmp_path):
 
 def test_official_tables_name_a_mask_and_a_crop_for_every_lesion(official_tables, tmp_path):
     images = cbis_ddsm.read(
-        official_tables, label_policy="any_malignant", cache=tmp_path / "headers.csv"
+        official_tables, SourceOptions(label_policy="any_malignant", cache=tmp_path / "headers.csv")
     )
     rois = [roi for image in images for roi in image.rois]
     assert len(rois) == 2864 + 704

@@ -9,6 +9,7 @@ import shutil
 import pytest
 
 from beam_jobs.sources import cbis_ddsm, cbis_kaggle
+from beam_jobs.sources.source_options import SourceOptions
 from records.errors import CallerError
 
 STATED = (
@@ -23,7 +24,7 @@ STATED = (
 
 
 def read(folder: pathlib.Path, label_policy: str = "any_malignant"):
-    return cbis_kaggle.read(folder, label_policy=label_policy)
+    return cbis_kaggle.read(folder, SourceOptions(label_policy=label_policy))
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_real_rows(real):
 def test_the_tables_are_read_as_those_of_the_dicom_images(real, official_tables, tmp_path):
     for policy in ("any_malignant", "paper"):
         theirs = cbis_ddsm.read(
-            official_tables, label_policy=policy, cache=tmp_path / "headers.csv"
+            official_tables, SourceOptions(label_policy=policy, cache=tmp_path / "headers.csv")
         )
         assert [f.clinical() for f in read(real, policy)] == [f.clinical() for f in theirs]
 

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from beam_jobs import splits
 from beam_jobs.sources import cmmd
+from beam_jobs.sources.source_options import SourceOptions
 from flags import datasets
 from records.errors import CallerError
 
@@ -29,7 +30,7 @@ VIEWS = {"CC": "cranio-caudal", "MLO": "medio-lateral oblique"}
 
 
 def read(folder: pathlib.Path, tmp_path: pathlib.Path, **how):
-    return cmmd.read(folder, cache=tmp_path / "cache" / "headers.csv", **how)
+    return cmmd.read(folder, SourceOptions(cache=tmp_path / "cache" / "headers.csv", **how))
 
 
 @pytest.fixture(scope="module")

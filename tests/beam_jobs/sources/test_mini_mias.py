@@ -7,6 +7,7 @@ import collections
 import pytest
 
 from beam_jobs.sources import mini_mias
+from beam_jobs.sources.source_options import SourceOptions
 from records.errors import CallerError
 
 
@@ -14,7 +15,7 @@ from records.errors import CallerError
 def images(mini_mias_folder):
     return {
         image.image_id: image
-        for image in mini_mias.read(mini_mias_folder, label_policy="any_malignant")
+        for image in mini_mias.read(mini_mias_folder, SourceOptions(label_policy="any_malignant"))
     }
 
 
@@ -30,7 +31,7 @@ def test_counts(images):
 
 
 def test_paper_policy_leaves_out_the_image_that_is_both(mini_mias_folder):
-    images = mini_mias.read(mini_mias_folder, label_policy="paper")
+    images = mini_mias.read(mini_mias_folder, SourceOptions(label_policy="paper"))
     assert [image.image_id for image in images if image.excluded] == ["mdb144"]
     assert len(images) == 322
 
@@ -101,13 +102,13 @@ def test_kinds(images):
 def test_malformed_row(row, message, tmp_path):
     (tmp_path / "Info.txt").write_text(f"prose\n{row}\nmore prose\n")
     with pytest.raises(CallerError, match=message):
-        mini_mias.read(tmp_path, label_policy="any_malignant")
+        mini_mias.read(tmp_path, SourceOptions(label_policy="any_malignant"))
 
 
 def test_no_rows(tmp_path):
     (tmp_path / "Info.txt").write_bytes(b"prose \xe9\n")
     with pytest.raises(CallerError, match="has no row such as 'mdb001 G CIRC B 535 425 197'"):
-        mini_mias.read(tmp_path, label_policy="any_malignant")
+        mini_mias.read(tmp_path, SourceOptions(label_policy="any_malignant"))
 
 
 @pytest.mark.parametrize("copies", [0, 2])
@@ -116,13 +117,13 @@ def test_one_table(copies, tmp_path):
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "Info.txt").write_text("mdb001 G NORM\n")
     with pytest.raises(CallerError, match=f"holds {copies} files named Info.txt"):
-        mini_mias.read(tmp_path, label_policy="any_malignant")
+        mini_mias.read(tmp_path, SourceOptions(label_policy="any_malignant"))
 
 
 def test_images_in_folders_below(tmp_path):
     (tmp_path / "Info.txt").write_text("mdb002 D NORM\r\nmdb001 F SPIC M 10 1000 5\r\n")
     (tmp_path / "pgm").mkdir()
     (tmp_path / "pgm" / "mdb001.pgm").write_bytes(b"P5")
-    left, right = mini_mias.read(tmp_path, label_policy="any_malignant")
+    left, right = mini_mias.read(tmp_path, SourceOptions(label_policy="any_malignant"))
     assert (left.image_id, left.path, left.density) == ("mdb002", "", "D")
     assert (right.path, right.bytes, right.lesions) == ("pgm/mdb001.pgm", 2, "10,24,5")

@@ -31,7 +31,7 @@ def test_one_image_of_many_lesions():
         "calc_type": "AMORPHOUS",
         "calc_distribution": "",
         "abnormalities": 4,
-        "lesions": "5,6,7;8,9,1",
+        "circles": ((5, 6, 7), (8, 9, 1)),
     }
 
 

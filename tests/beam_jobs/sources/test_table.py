@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from beam_jobs.sources import table, table_cells
+from beam_jobs.sources.source_options import SourceOptions
 from records.errors import CallerError
 
 OWN = """\
@@ -25,10 +26,9 @@ b/3.dcm,p2,,,normal,3
 def read(folder: pathlib.Path, *, columns=(), values=(), name=None, label_policy="any_malignant"):
     return table.read(
         folder,
-        table=name,
-        columns=dict(columns),
-        values=dict(values),
-        label_policy=label_policy,
+        SourceOptions(
+            table=name, columns=dict(columns), values=dict(values), label_policy=label_policy
+        ),
     )
 
 

@@ -1,0 +1,309 @@
+"""The conversion from first to last: ConversionConfig -> folders of records, and what is in them.
+
+made = convert(config)
+for output, manifest in made.manifests.items(): ...
+
+It prints nothing: whoever wants to follow it passes a `Listener`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from upath import UPath
+
+from beam_jobs import output_folder, pipeline, progress, shards, splits, storage
+from beam_jobs.imaging import decode
+from beam_jobs.pseudonyms import Pseudonyms, read_pseudonyms
+from beam_jobs.shards import Output
+from beam_jobs.sources import listing, phantom
+from beam_jobs.sources.phantom_image import Sample
+from beam_jobs.sources.source_options import SourceOptions
+from beam_jobs.sources.source_row import SourceRow
+from flags import recipe
+from flags.conversion import ConversionConfig
+from records import files
+from records.errors import CallerError
+from records.manifest import Manifest
+
+Plans = Mapping[Output, Mapping[str, Any]]
+"""Content of plan.json of each output."""
+
+
+class Listener:
+    """Hears of each stage of a conversion; this one keeps silent."""
+
+    def count(self, what: str, unit: str) -> contextlib.AbstractContextManager[Callable[..., None]]:
+        """Opens a stage that counts; its value is called with (done, total, megabytes)."""
+        return contextlib.nullcontext(lambda *_: None)
+
+    def sample(self) -> None:
+        """Hears that the images are synthetic phantoms."""
+
+    def plan(self, plans: Plans) -> None:
+        """Hears what is to be written, before anything is."""
+
+    def finish(self, output: Output, manifest: Manifest) -> None:
+        """Hears that an output is whole."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """What a conversion planned and wrote.
+
+    Attributes:
+        plans: plan.json of each output.
+        manifests: manifest.json of each output; none after a dry run.
+    """
+
+    plans: Plans
+    manifests: Mapping[Output, Manifest]
+
+    @property
+    def rejected_fraction(self) -> float:
+        """Largest fraction of the images read that an output rejected."""
+        totals = [manifest.totals for manifest in self.manifests.values()]
+        return max((t.rejected / max(t.rejected + t.written, 1) for t in totals), default=0.0)
+
+
+def convert(
+    config: ConversionConfig,
+    *,
+    beam_arguments: Sequence[str] = (),
+    listener: Listener | None = None,
+) -> Conversion:
+    """Converts one data set to records, one folder for each size and recipe.
+
+    What an interrupted call finished is kept by the next one of the same configuration.
+
+    Args:
+        config: the conversion; of a dry run only plan.json is written.
+        beam_arguments: options of Apache Beam.
+        listener: hears of each stage.
+
+    Raises:
+        CallerError: something configured can't be done.
+        OSError: or another of `storage.errors`; a file can't be read or written.
+    """
+    listener = listener or Listener()
+    _check_places(config, beam_arguments)
+    pseudonyms = read_pseudonyms(config.hash_patients) if config.hash_patients else None
+    options = _decode_options(config)  # says at once if the decoder is not there
+    images = _list_images(config, pseudonyms, listener)
+    outputs = _outputs(config)
+    plans = {
+        output: splits.summarise(
+            images, split_policy=config.split_policy, record_bytes=output.record_bytes
+        )
+        for output in outputs
+    }
+    listener.plan(plans)
+    key = pseudonyms.fingerprint if pseudonyms else ""
+    jobs = {o: output_folder.describe_job(config, o, images, key=key) for o in outputs}
+    if not config.dry_run and not plans[outputs[0]]["found"]:
+        raise CallerError(
+            f"none of the {plans[outputs[0]]['listed']} images listed was found under "
+            f"{config.data_dir}; give the folder of the images, or see what is listed by --dry_run"
+        )
+    for output, job in jobs.items():
+        output_folder.check_output(output, job, overwrite=config.overwrite)
+    if config.dry_run:
+        for output in outputs:
+            if not output.work_folder.exists():  # its records keep the plan they were made by
+                output_folder.write_plan(output, plans[output])
+        return Conversion(plans, {})
+    with hold(outputs):
+        for output, job in jobs.items():
+            # again: another job may have come and gone since
+            output_folder.check_output(output, job, overwrite=config.overwrite)
+            output_folder.open_output(output, job, overwrite=config.overwrite)
+            output_folder.write_plan(output, plans[output])
+        planned = shards.plan(
+            config.dataset,
+            images,
+            outputs,
+            data_dir=storage.folder(config.data_dir),
+            images_per_shard=config.images_per_shard,
+            options=options,
+        )
+        written = _write_shards(planned, outputs, beam_arguments, listener)
+        shown = [pseudonyms.hide_path(image) for image in images] if pseudonyms else images
+        manifests = {}
+        for output, job in jobs.items():
+            manifest = None if written else output_folder.read_manifest(output)
+            if manifest is None:
+                manifest = output_folder.close_output(output, job, images, planned, shown=shown)
+            manifests[output] = manifest
+            listener.finish(output, manifest)
+    return Conversion(plans, manifests)
+
+
+def list_images(
+    config: ConversionConfig,
+    *,
+    cache: storage.Folder | None,
+    report: Callable[[int, int], None],
+    pseudonyms: Pseudonyms | None = None,
+) -> list[SourceRow]:
+    """Lists every image of the data set with its file, labels, and split or exclusion.
+
+    Args:
+        config: the conversion.
+        cache: file that keeps what was read from headers, None to keep nothing.
+        report: called with (headers read, headers to read).
+        pseudonyms: what images and patients are called from here on; splits are the same with and
+            without.
+
+    Raises:
+        CallerError: the folder or its tables are not those of the data set.
+    """
+    images = listing.SOURCES[config.dataset](
+        storage.folder(config.data_dir),
+        SourceOptions(
+            label_policy=config.label_policy,
+            cache=cache,
+            report=report,
+            table=config.table,
+            columns=dict(config.columns),
+            values={(key, found): meant for key, found, meant in config.values},
+        ),
+    )
+    assign = functools.partial(
+        splits.assign,
+        split_policy=config.split_policy,
+        leak_policy=config.leak_policy,
+        folds=config.folds,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+    if pseudonyms is None:
+        return assign(images)
+    if config.leak_policy == "fail":
+        assign([pseudonyms.rename(image) for image in images])  # names hashes if it stops the job
+    return [pseudonyms.rename(image) for image in assign(images)]
+
+
+@contextlib.contextmanager
+def hold(outputs: Iterable[Output]) -> Iterator[None]:
+    """Makes the folders of the outputs and keeps other jobs out of them.
+
+    Stores know no locks: there nobody is kept out. Two jobs of the same configuration write the
+    same bytes, those of another are refused by job.json.
+
+    Raises:
+        CallerError: another job is at work there, or the folder can't be written.
+    """
+    with contextlib.ExitStack() as stack:
+        for output in outputs:
+            path = output.work_folder / "lock"
+            if not isinstance(path, UPath):
+                busy = (
+                    f"{output.directory} is being written by another job; wait for it, or give "
+                    "another --output_dir"
+                )
+                stack.enter_context(files.hold(path, busy=busy))
+        yield
+
+
+def _check_places(config: ConversionConfig, beam_arguments: Sequence[str]) -> None:
+    """Finds out before images are read, which may take hours, that nothing could be written."""
+    places = [storage.folder(place) for place in (config.data_dir, config.output_dir)]
+    stores = [place for place in places if isinstance(place, UPath)]
+    if stores:
+        storage.configure(beam_arguments)
+    for store in stores:
+        storage.check_reachable(store)
+    if isinstance(config.output_dir, pathlib.Path):
+        _check_output_dir(config.output_dir)
+    if config.dataset == "phantom" and not isinstance(config.data_dir, pathlib.Path):
+        raise CallerError(
+            f"--data_dir={config.data_dir}: the phantom sample is drawn on this machine; "
+            "give a local folder"
+        )
+
+
+def _check_output_dir(output_dir: pathlib.Path) -> None:
+    existing = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise CallerError(
+            f"--output_dir={output_dir} can't be written: {existing} is no folder that you may "
+            "write to"
+        )
+
+
+def _decode_options(config: ConversionConfig) -> decode.Options:
+    return decode.Options(
+        max_pixels=config.max_pixels,
+        window=config.window,
+        frame=config.frame,
+        decoder=config.decoder,
+    )
+
+
+def _outputs(config: ConversionConfig) -> list[Output]:
+    return [
+        Output(
+            storage.folder(config.output_dir)
+            / config.dataset
+            / str(size)
+            / recipe.folder_name(text),
+            size=size,
+            recipe=text,
+        )
+        for size in config.sizes
+        for text in config.recipes
+    ]
+
+
+def _list_images(
+    config: ConversionConfig, pseudonyms: Pseudonyms | None, listener: Listener
+) -> list[SourceRow]:
+    """Lists the images, of the built-in sample after drawing them."""
+    if config.dataset == "phantom":
+        assert isinstance(config.data_dir, pathlib.Path)
+        listener.sample()
+        with listener.count(f"making phantoms in {config.data_dir}", "images") as report:
+            phantom.make(config.data_dir, _phantom_sample(config), report=report)
+    with listener.count(f"reading headers in {config.data_dir}", "files") as report:
+        cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
+        if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
+            cache.unlink(missing_ok=True)
+        return list_images(
+            config, cache=None if pseudonyms else cache, report=report, pseudonyms=pseudonyms
+        )
+
+
+def _phantom_sample(config: ConversionConfig) -> Sample:
+    """Returns the phantoms configured by --phantom_images and --phantom_size."""
+    sample = Sample()
+    if config.phantom_images is not None:
+        sample = dataclasses.replace(sample, images=config.phantom_images)
+    if config.phantom_size is not None:
+        size = config.phantom_size
+        sample = dataclasses.replace(sample, height=size.height, width=size.width)
+    return sample
+
+
+def _write_shards(
+    planned: Sequence[shards.Shard],
+    outputs: Sequence[Output],
+    beam_arguments: Sequence[str],
+    listener: Listener,
+) -> bool:
+    """Writes the shards that are not finished; returns whether there were any."""
+    todo = [rest for shard in planned if (rest := shards.unfinished(shard))]
+    if todo:
+        for output in outputs:
+            output_folder.withdraw(output)
+        with (
+            listener.count("converting", "images") as report,
+            progress.watch(planned, report),
+        ):
+            pipeline.run(todo, beam_arguments)
+    return bool(todo)

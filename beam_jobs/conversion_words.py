@@ -1,0 +1,79 @@
+"""What a conversion prints: the plan before, progress meanwhile, counts of each output after."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from beam_jobs import progress
+from beam_jobs.conversion import Listener, Plans
+from beam_jobs.shards import Output
+from flags import datasets
+from flags.conversion import ConversionConfig
+from records.manifest import Manifest
+
+PHANTOM_NOTICE = """\
+==========================================================================================
+  NO REAL IMAGES: this is the built-in sample of SYNTHETIC PHANTOMS. Nothing learned from
+  it says anything about mammograms. For real images give --dataset and --data_dir.
+=========================================================================================="""
+
+
+class Terminal(Listener):
+    """Prints each stage of a conversion."""
+
+    def __init__(self, config: ConversionConfig) -> None:
+        self._config = config
+
+    @contextlib.contextmanager
+    def count(self, what: str, unit: str) -> Iterator[Callable[..., None]]:
+        """Shows a stage that counts, on stderr."""
+        with progress.Reporter(what, unit) as reporter:
+            yield reporter.update
+
+    def sample(self) -> None:
+        """Says in words nobody can miss that no real image is converted."""
+        print(PHANTOM_NOTICE, file=sys.stderr)
+
+    def plan(self, plans: Plans) -> None:
+        """Prints images, patients and labels by split, and the bytes to write."""
+        plan = next(iter(plans.values()))
+        config = self._config
+        title = datasets.DATASETS[config.dataset].title
+        print(
+            f"{title}: {plan['listed']} images listed, {plan['found']} found in {config.data_dir}"
+        )
+        for name, split in plan["splits"].items():
+            labels = ", ".join(f"{count} {label}" for label, count in split["labels"].items())
+            print(
+                f"  {name:6} {split['images']:5} images of {split['patients']:4} patients: {labels}"
+                f" ({split['found']} found)"
+            )
+        for reason, count in plan["excluded"].items():
+            print(f"  {count} images left out by {reason}")
+        if plan["leaked_patients"]:
+            print(
+                f"  {len(plan['leaked_patients'])} patients stand in both official sets "
+                f"(--leak_policy={config.leak_policy})"
+            )
+        bytes_to_write = sum(one["bytes_to_write"] for one in plans.values())
+        print(f"  {bytes_to_write / 1e6:,.0f} MB to write", flush=True)
+        if plan["missing"]:
+            print(
+                f"warning: {plan['missing']} of {plan['listed']} images listed have no file in "
+                f"{config.data_dir}; sources.csv will name them",
+                file=sys.stderr,
+            )
+
+    def finish(self, output: Output, manifest: Manifest) -> None:
+        """Prints the counts of an output, and where its pictures are."""
+        totals = manifest.totals
+        print(
+            f"{output.directory}: {totals.written} images in {len(manifest.shards)} shards, "
+            f"{totals.bytes / 1e6:,.0f} MB; {totals.rejected} rejected, "
+            f"{totals.missing} missing, {totals.excluded} excluded"
+        )
+        for reason, count in manifest.rejected.items():
+            print(f"  rejected: {count} {reason}", file=sys.stderr)
+        print(f"  look at {output.directory / 'preview.png'}")
