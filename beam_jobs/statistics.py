@@ -15,7 +15,7 @@ from records import schema
 
 BINS = 64
 _SHARES = np.arange(LEVELS) / schema.FULL_SCALE
-_CLASS_COLUMNS = ("side", "view", "abnormality", "density", "assessment")
+_CLASS_COLUMNS = tuple(schema.TITLES)
 _PIXEL_COLUMNS = ("split", "label", *_CLASS_COLUMNS)
 _SIZE_STEP = 1024
 """Pixels; digitised films are cropped one by one, so their exact sizes would be no classes."""

@@ -8,23 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from flags import fields
+from records import schema
 from records.errors import CallerError
 
 COLUMNS = {
     "path": "file of the image, relative to --data_dir",
-    "image_id": "name of the image, the path if left out",
-    "patient_id": "patient; 'patient_id=' says that every image is a patient of its own",
-    "side": "left or right",
-    "view": "CC, MLO, ...",
-    "pathology": "normal, no cancer, benign or malignant",
-    "abnormality": "mass, calcification, ...",
-    "density": "the breast's, in grades of your own",
-    "assessment": "BI-RADS 0-6, 4a-4c",
-    "subtlety": "1-5",
-    "mass_shape": "text",
-    "mass_margins": "text",
-    "calc_type": "text",
-    "calc_distribution": "text",
+    **{feature.key: feature.table for feature in schema.FEATURES if feature.table},
     "split": "train or test; never taken unless named here",
 }
 """What a column of the table may be, with what it may hold."""

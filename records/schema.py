@@ -29,30 +29,128 @@ class Feature:
         kind: "image" is raw little-endian uint16 bytes of shape [height, width, 1]; "text" is
             UTF-8, "" where the data set does not state the value; "integer" is int64.
         doc: meaning, unit and values.
+        table: what its cells may hold in a table of one's own, "" where there is no such column.
+        values: the only ones allowed there beside "", () for any text.
+        of_lesions: how an image's value follows from those of its lesions: the worst, the highest,
+            or all, joined by '+'; "" where the image itself has it.
+        title: how statistics by its values are headed, "" where there are none.
+        compared: whether its distribution is compared between two data sets.
     """
 
     key: str
     kind: Literal["image", "text", "integer"]
     doc: str
+    table: str = ""
+    values: tuple[str, ...] = ()
+    of_lesions: Literal["", "worst", "highest", "joined"] = ""
+    title: str = ""
+    compared: bool = False
 
 
 FEATURES = (
     Feature("image", "image", "pixels after the recipe, 0 (black) to 65535 (white)"),
-    Feature("image_id", "text", "unique name of the image within the data set"),
-    Feature("patient_id", "text", "patient; no patient stands in two splits by default"),
-    Feature("side", "text", "breast: left or right"),
-    Feature("view", "text", "projection: CC, MLO or another code of DICOM CID 4014"),
     Feature(
-        "pathology", "text", "normal, no cancer, benign or malignant; the worst of the lesions"
+        "image_id",
+        "text",
+        "unique name of the image within the data set",
+        table="name of the image, the path if left out",
     ),
-    Feature("abnormality", "text", "kinds of lesion joined by '+': mass, calcification, ..."),
-    Feature("density", "text", "breast density by the data set's own grades: 1-4, A-D, or F, G, D"),
-    Feature("assessment", "text", "BI-RADS assessment 0-6, 4a-4c; the highest of the lesions"),
-    Feature("subtlety", "text", "1 (subtle) to 5 (obvious); the highest of the image's lesions"),
-    Feature("mass_shape", "text", "shapes of the masses, joined by '+'"),
-    Feature("mass_margins", "text", "margins of the masses, joined by '+'"),
-    Feature("calc_type", "text", "types of the calcifications, joined by '+'"),
-    Feature("calc_distribution", "text", "distributions of the calcifications, joined by '+'"),
+    Feature(
+        "patient_id",
+        "text",
+        "patient; no patient stands in two splits by default",
+        table="patient; 'patient_id=' says that every image is a patient of its own",
+    ),
+    Feature(
+        "side",
+        "text",
+        "breast: left or right",
+        table="left or right",
+        values=("left", "right"),
+        title="Side",
+        compared=True,
+    ),
+    Feature(
+        "view",
+        "text",
+        "projection: CC, MLO or another code of DICOM CID 4014",
+        table="CC, MLO, ...",
+        title="View",
+        compared=True,
+    ),
+    Feature(
+        "pathology",
+        "text",
+        "normal, no cancer, benign or malignant; the worst of the lesions",
+        table="normal, no cancer, benign or malignant",
+        values=("normal", "no cancer", "benign", "malignant"),
+        of_lesions="worst",
+        compared=True,
+    ),
+    Feature(
+        "abnormality",
+        "text",
+        "kinds of lesion joined by '+': mass, calcification, ...",
+        table="mass, calcification, ...",
+        of_lesions="joined",
+        title="Kind of lesion",
+        compared=True,
+    ),
+    Feature(
+        "density",
+        "text",
+        "breast density by the data set's own grades: 1-4, A-D, or F, G, D",
+        table="the breast's, in grades of your own",
+        title="Breast density",
+        compared=True,
+    ),
+    Feature(
+        "assessment",
+        "text",
+        "BI-RADS assessment 0-6, 4a-4c; the highest of the lesions",
+        table="BI-RADS 0-6, 4a-4c",
+        values=("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6"),
+        of_lesions="highest",
+        title="BI-RADS assessment",
+        compared=True,
+    ),
+    Feature(
+        "subtlety",
+        "text",
+        "1 (subtle) to 5 (obvious); the highest of the image's lesions",
+        table="1-5",
+        values=("1", "2", "3", "4", "5"),
+        of_lesions="highest",
+        compared=True,
+    ),
+    Feature(
+        "mass_shape",
+        "text",
+        "shapes of the masses, joined by '+'",
+        table="text",
+        of_lesions="joined",
+    ),
+    Feature(
+        "mass_margins",
+        "text",
+        "margins of the masses, joined by '+'",
+        table="text",
+        of_lesions="joined",
+    ),
+    Feature(
+        "calc_type",
+        "text",
+        "types of the calcifications, joined by '+'",
+        table="text",
+        of_lesions="joined",
+    ),
+    Feature(
+        "calc_distribution",
+        "text",
+        "distributions of the calcifications, joined by '+'",
+        table="text",
+        of_lesions="joined",
+    ),
     Feature("official_split", "text", "train or test by the data set's own tables, or ''"),
     Feature("abnormalities", "integer", "number of lesions the tables list on the image"),
     Feature("original_height", "integer", "rows of the image before the recipe, in pixels"),
@@ -66,6 +164,9 @@ CLINICAL_KEYS = tuple(
 )
 """Columns that come from the tables, in record order; the rest come from the pixels."""
 
+
+TITLES = {feature.key: feature.title for feature in FEATURES if feature.title}
+"""Columns that statistics, subgroups and charts go by, with how each is headed."""
 
 SOURCES_HEADER = (
     "image_id",

@@ -24,7 +24,7 @@ from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from flags import datasets
-from records import example, tfrecord
+from records import example, schema, tfrecord
 from records.errors import CallerError
 from records.manifest import Ledger, Manifest
 
@@ -33,15 +33,7 @@ THUMBNAIL_HEIGHT = 240
 """Pixels; smaller records are shown as they are."""
 _JPEG_QUALITY = 85
 
-CHARTS = {
-    "split": "Split",
-    "view": "View",
-    "side": "Side",
-    "abnormality": "Kind of lesion",
-    "density": "Breast density",
-    "assessment": "BI-RADS assessment",
-    "native_size": "Native size, rows x columns",
-}
+CHARTS = {"split": "Split", **schema.TITLES, "native_size": "Native size, rows x columns"}
 """Column of statistics.json's classes -> title of its chart."""
 
 _LOWEST_SHARE = 1e-5

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from beam_jobs.storage import Folder
@@ -120,17 +120,23 @@ class SourceRow:
 _SEVERITY = ("", "normal", "no cancer", "benign", "malignant")
 
 
+_SUMMARIES: Mapping[str, Callable[[Sequence[str]], str]] = {
+    "worst": lambda values: max(values, key=_SEVERITY.index),
+    "highest": max,
+    "joined": lambda values: "+".join(dict.fromkeys(filter(None, values))),
+}
+
+
 def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
     """Sums up the lesions of one image: worst pathology, highest grades, kinds joined by '+'."""
-    joined = {
-        key: "+".join(dict.fromkeys(filter(None, (getattr(lesion, key) for lesion in lesions))))
-        for key in ("abnormality", "mass_shape", "mass_margins", "calc_type", "calc_distribution")
-    }
     return {
-        **joined,
-        "pathology": max((lesion.pathology for lesion in lesions), key=_SEVERITY.index),
-        "assessment": max(lesion.assessment for lesion in lesions),
-        "subtlety": max(lesion.subtlety for lesion in lesions),
+        **{
+            feature.key: _SUMMARIES[feature.of_lesions](
+                [getattr(lesion, feature.key) for lesion in lesions]
+            )
+            for feature in schema.FEATURES
+            if feature.of_lesions
+        },
         "abnormalities": sum(lesion.pathology in ("benign", "malignant") for lesion in lesions),
         "circles": tuple(lesion.circle for lesion in lesions if lesion.circle is not None),
     }

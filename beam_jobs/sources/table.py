@@ -15,10 +15,17 @@ from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
 from flags.table import COLUMNS
+from records import schema
 from records.errors import CallerError
 
 _LABELS = ("pathology", "assessment", "abnormality")
-_IMAGE_KEYS = ("path", "patient_id", "side", "view", "density", "split")
+_OWN_KEYS = tuple(
+    feature.key
+    for feature in schema.FEATURES
+    if feature.table and not feature.of_lesions and feature.key not in ("image_id", "patient_id")
+)
+_IMAGE_KEYS = ("path", "patient_id", *_OWN_KEYS, "split")
+"""Columns an image has one value of, however many lesions."""
 _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
 
 
@@ -152,14 +159,13 @@ def _make_image(
     first = rows[0]
     lesions = [_make_lesion(row) for row in rows]
     mixed = label_policy == "paper" and is_mixed(lesions)
+    own: dict[str, Any] = {key: first.get(key, "") for key in _OWN_KEYS}
     image = SourceRow(
         image_id=image_id,
         patient_id=first.get("patient_id", image_id),
-        side=first.get("side", ""),
-        view=first.get("view", ""),
-        density=first.get("density", ""),
         official_split=first.get("split", ""),
         excluded="label_policy=paper: benign and malignant lesions" if mixed else "",
+        **own,
         **describe(lesions),
     )
     file = by_path.get(first["path"])

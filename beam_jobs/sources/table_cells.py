@@ -6,14 +6,11 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-_ALLOWED: dict[str, dict[str, str]] = {
-    "side": {"": "", "left": "left", "right": "right"},
-    "pathology": {word: word for word in ("normal", "no cancer", "benign", "malignant")},
-    "assessment": {
-        grade: grade for grade in ("", "0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")
-    },
-    "subtlety": {"": "", **{str(grade): str(grade) for grade in range(1, 6)}},
-    "split": {"train": "train", "test": "test"},
+from records import schema
+
+_ALLOWED = {
+    **{feature.key: ("", *feature.values) for feature in schema.FEATURES if feature.values},
+    "split": ("train", "test"),
 }
 _VIEW = re.compile(r"[A-Z]{0,5}")
 

@@ -20,7 +20,8 @@ from beam_jobs.verify.discrepancy import enumerate_names
 from beam_jobs.verify.shard_checks import ShardReport
 from records import schema
 
-COLUMNS = ("split", "pathology", "side", "view", "abnormality", "density", "assessment", "subtlety")
+_COMPARED = tuple(f.key for f in schema.FEATURES if f.compared and f.key != "pathology")
+COLUMNS = ("split", "pathology", *_COMPARED)
 FRACTION_THRESHOLD = 0.05
 """L-infinity distance of fractions from which a column may have drifted: five in a hundred."""
 CHANCE_THRESHOLD = 0.01
