@@ -29,7 +29,8 @@ from trainer.data import run_folder
 from trainer.data.dataset import Split, drop_unused_grades, form_splits, select
 from trainer.data.records_folder import Records, find_directory, open_records
 from trainer.evaluation import calibration
-from trainer.metrics import compute, predictions
+from trainer.evaluation.calibration import Calibration
+from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.over_folds import summarise
 from trainer.metrics.predictions import Prediction
 from trainer.model import feature_cache
@@ -115,8 +116,9 @@ def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
     """
     assert config.run_dir is not None
     run = pathlib.Path(config.run_dir)
-    fitted = calibration.read(run) or {}
-    same_views = fitted.get("test_time_augmentation") == (config.tta or tta.NONE)
+    fitted = calibration.read(run)
+    views = fitted.test_time_augmentation if fitted else ""
+    same_views = views == (config.tta or tta.NONE)
     if same_views and (run / "report.html").is_file():  # written last
         logging.info("%s is finished", run)
         return run
@@ -166,5 +168,6 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
     }
 
 
-def _without_curve(fitted: dict[str, Any] | None) -> dict[str, Any]:
-    return {key: value for key, value in (fitted or {}).items() if key != "isotonic"}
+def _without_curve(fitted: Calibration | None) -> dict[str, Any]:
+    content = typed_json.to_json(fitted) if fitted else {}
+    return {key: value for key, value in content.items() if key != "isotonic"}

@@ -19,14 +19,15 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, special
 from sklearn.isotonic import IsotonicRegression
 
-from trainer.data import run_folder
 from trainer.evaluation import threshold as thresholds
+from trainer.evaluation.threshold import Threshold
+from trainer.metrics import typed_json
 from trainer.metrics.intervals import Floats
 from trainer.metrics.predictions import ClassProbabilities, Labels, Prediction, as_probabilities
 
@@ -44,54 +45,89 @@ _LEAST = 1e-7
 Output = TypeVar("Output", bound=ClassProbabilities)
 
 
+@dataclasses.dataclass(frozen=True)
+class Isotonic:
+    """Corners of a curve that never falls, straight in between and level outside."""
+
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """Content of calibration.json.
+
+    Attributes:
+        images: validation images it was fitted on.
+        patients: theirs.
+        temperature: above 0; None if it is not defined.
+        isotonic: of two classes; None if it is not defined.
+        used: temperature or isotonic; None if neither is.
+        threshold: chosen on the same images.
+        why: reason of `used`.
+        not_defined_because: why neither is used.
+        test_time_augmentation: how the images were seen, a key of `flags.tta.VIEWS`.
+    """
+
+    images: int
+    patients: int
+    temperature: float | None
+    isotonic: Isotonic | None
+    used: str | None
+    threshold: Threshold
+    why: str = ""
+    not_defined_because: str = ""
+    test_time_augmentation: str = ""
+
+
 def fit(
     validated: Sequence[Prediction],
     *,
     label_names: Sequence[str],
     if_none: str = NO_IMAGES,
-) -> dict[str, Any]:
-    """Learns temperature, isotonic curve and threshold: the content of calibration.json.
+) -> Calibration:
+    """Fits temperature, isotonic curve and threshold.
 
     Args:
         validated: images that neither trained the network nor evaluate it; may be empty.
         label_names: name of each class.
         if_none: why there are no images, if there are none.
-
-    Returns:
-        "images", "patients"; "temperature" and "isotonic" ({"x", "y"}), None where not defined;
-        "used", "temperature" or "isotonic" and "why", or None and "not_defined_because";
-        "threshold", what `threshold.choose` returns.
     """
     labels = np.array([image.label for image in validated], np.int64)
     rows = [image.probabilities for image in validated]
     probabilities = np.array(rows, np.float64).reshape(-1, len(label_names))
     temperature = isotonic = None
     reason = _why_not(labels, label_names) if len(labels) else if_none
-    threshold = {"value": None, "not_defined_because": reason}
+    threshold = Threshold(None, not_defined_because=reason or "")
     if reason is None:
         temperature, reason = fit_temperature(probabilities, labels)
         several = "there are more than two classes"
-        threshold = {"value": None, "not_defined_because": several}
+        threshold = Threshold(None, not_defined_because=several)
         if len(label_names) == 2:
             isotonic = fit_isotonic(probabilities[:, 1], labels)
             threshold = thresholds.choose(probabilities[:, 1], labels)
-    return {
-        "images": len(labels),
-        "patients": len({image.patient_id for image in validated}),
-        "temperature": temperature,
-        "isotonic": isotonic,
-        **_choose(len(labels), temperature, isotonic, reason),
-        "threshold": threshold,
-    }
+    used, why = _choose(len(labels), temperature, isotonic)
+    return Calibration(
+        images=len(labels),
+        patients=len({image.patient_id for image in validated}),
+        temperature=temperature,
+        isotonic=isotonic,
+        used=used,
+        threshold=threshold,
+        why=why,
+        not_defined_because="" if used else str(reason),
+    )
 
 
-def read(directory: pathlib.Path) -> dict[str, Any] | None:
+def read(directory: pathlib.Path) -> Calibration | None:
     """Reads calibration.json of a run; None if it was evaluated before there was one."""
     path = directory / FILE
-    return run_folder.read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    return typed_json.read(Calibration, path, remedy="evaluate the run again")
 
 
-def apply(content: dict[str, Any], predicted: Sequence[Output]) -> list[Output]:
+def apply(content: Calibration, predicted: Sequence[Output]) -> list[Output]:
     """Adds calibrated probabilities and the threshold to predictions, where they are defined.
 
     Args:
@@ -100,7 +136,7 @@ def apply(content: dict[str, Any], predicted: Sequence[Output]) -> list[Output]:
     """
     if not predicted:
         return []
-    threshold = content["threshold"]["value"]
+    threshold = content.threshold.value
     rows = calibrate(content, np.array([image.probabilities for image in predicted]))
     calibrated = [()] * len(predicted) if rows is None else map(as_probabilities, rows)
     return [
@@ -109,18 +145,19 @@ def apply(content: dict[str, Any], predicted: Sequence[Output]) -> list[Output]:
     ]
 
 
-def calibrate(content: dict[str, Any], probabilities: Floats) -> Floats | None:
+def calibrate(content: Calibration, probabilities: Floats) -> Floats | None:
     """Turns probabilities of the classes into calibrated ones, both [images, K], 0..1.
 
     Returns:
         None if the network could not be calibrated.
     """
-    if content["used"] == "temperature":
-        scaled: Floats = special.softmax(_logits(probabilities) / content["temperature"], axis=1)
+    if content.used == "temperature":
+        assert content.temperature is not None
+        scaled: Floats = special.softmax(_logits(probabilities) / content.temperature, axis=1)
         return scaled
-    if content["used"] == "isotonic":
-        curve = content["isotonic"]
-        positive = np.interp(probabilities[:, 1], curve["x"], curve["y"])
+    if content.used == "isotonic":
+        assert content.isotonic is not None
+        positive = np.interp(probabilities[:, 1], content.isotonic.x, content.isotonic.y)
         return np.stack([1 - positive, positive], axis=1)
     return None
 
@@ -166,7 +203,7 @@ def fit_temperature(probabilities: Floats, labels: Labels) -> tuple[float | None
     return 1 / optimize.brentq(slope, 0, high, xtol=1e-12, rtol=1e-12), None
 
 
-def fit_isotonic(probabilities: Floats, labels: Labels) -> dict[str, list[float]]:
+def fit_isotonic(probabilities: Floats, labels: Labels) -> Isotonic:
     """Finds the curve that never falls and is nearest to the labels (Zadrozny & Elkan, KDD 2002).
 
     It stays as far from 0 and 1 as the number of images allows (rule of succession of Laplace): no
@@ -177,12 +214,12 @@ def fit_isotonic(probabilities: Floats, labels: Labels) -> dict[str, list[float]
         labels: [images], 0 or 1.
 
     Returns:
-        corners "x" and "y" of the curve, straight in between and level outside.
+        the corners of the curve.
     """
     least = 1 / (len(labels) + 2)
     curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
     curve.fit(probabilities, labels)
-    return {"x": curve.X_thresholds_.tolist(), "y": curve.y_thresholds_.tolist()}
+    return Isotonic(tuple(curve.X_thresholds_.tolist()), tuple(curve.y_thresholds_.tolist()))
 
 
 def _logits(probabilities: Floats) -> Floats:
@@ -205,12 +242,12 @@ def _why_not(labels: Labels, label_names: Sequence[str]) -> str | None:
 
 
 def _choose(
-    images: int, temperature: float | None, isotonic: dict[str, Any] | None, reason: str | None
-) -> dict[str, Any]:
+    images: int, temperature: float | None, isotonic: Isotonic | None
+) -> tuple[str | None, str]:
     """Chooses which of the two is used, with the reason."""
     if isotonic is not None and images >= ISOTONIC_IMAGES:
-        return {"used": "isotonic", "why": f"{ISOTONIC_IMAGES} validation images or more"}
+        return "isotonic", f"{ISOTONIC_IMAGES} validation images or more"
     if temperature is None:
-        return {"used": None, "not_defined_because": reason}
+        return None, ""
     why = "more than two classes" if isotonic is None else f"fewer than {ISOTONIC_IMAGES} images"
-    return {"used": "temperature", "why": why}
+    return "temperature", why

@@ -20,7 +20,7 @@ from trainer.data import input_pipeline, run_folder
 from trainer.data.dataset import Data, Split
 from trainer.data.records_folder import Place
 from trainer.evaluation import calibration, test_time_augmentation
-from trainer.metrics import compute, predictions
+from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.intervals import Floats
 from trainer.metrics.predictions import Prediction, as_probabilities
 from trainer.training import checkpoints
@@ -97,11 +97,11 @@ def write(
     assert data.test is not None
     names = data.target.names
     fitted = calibration.fit(validated, label_names=names, if_none=if_not_validated)
-    fitted["test_time_augmentation"] = tta
+    fitted = dataclasses.replace(fitted, test_time_augmentation=tta)
     predicted = calibration.apply(fitted, predicted)
     validated = calibration.apply(fitted, validated)
     predictions.write(directory / "validation_predictions.csv", validated)
-    files.write_json(directory / calibration.FILE, fitted)
+    files.write_json(directory / calibration.FILE, typed_json.to_json(fitted))
     predictions.write(directory / "predictions.csv", predicted)
     scores = compute.score(
         predicted,

@@ -1,11 +1,11 @@
-"""The probability above which an image is called label 1, chosen on images that evaluate nothing.
+"""Choice of the decision threshold: probabilities and labels of validation images -> threshold.
 
 found = choose(probabilities, labels)
 """
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,26 @@ LEAST_GAP = 1e-6
 """Probabilities nearer to each other than this may change places with machine and batch size."""
 
 
-def choose(probabilities: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Threshold:
+    """The threshold chosen on validation images.
+
+    Attributes:
+        value: probability above which label 1 is called, 0..1; None if none could be chosen.
+        rule: by which it was chosen.
+        sensitivity: there, of the validation images.
+        specificity: the same.
+        not_defined_because: why there is none.
+    """
+
+    value: float | None
+    rule: str = ""
+    sensitivity: float | None = None
+    specificity: float | None = None
+    not_defined_because: str = ""
+
+
+def choose(probabilities: Floats, labels: NDArray[np.int64]) -> Threshold:
     """Chooses the probability above which an image is called label 1, by RULE.
 
     Cuts between neighbours that rounding could swap are left out; equal is equal to LEAST_GAP.
@@ -31,8 +50,7 @@ def choose(probabilities: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
         labels: [images], 0 or 1, both there.
 
     Returns:
-        "value" 0..1, "rule", and "sensitivity" and "specificity" there; or "value" None and
-        "not_defined_because".
+        the threshold, or why there is none.
     """
     levels, level_of_image = np.unique(probabilities, return_inverse=True)
     middles, gaps = (levels[:-1] + levels[1:]) / 2, np.round(np.diff(levels) / LEAST_GAP)
@@ -50,11 +68,11 @@ def choose(probabilities: Floats, labels: NDArray[np.int64]) -> dict[str, Any]:
         default=None,
     )
     if best is None or index[best] <= 0:
-        reason = "no threshold tells the validation images apart better than one answer for all"
-        return {"value": None, "not_defined_because": reason}
-    return {
-        "value": float(middles[best]),
-        "rule": RULE,
-        "sensitivity": float(right_positives[best] / positives),
-        "specificity": float(right_negatives[best] / negatives),
-    }
+        reason = "no threshold parts the validation images better than one class for all"
+        return Threshold(None, not_defined_because=reason)
+    return Threshold(
+        float(middles[best]),
+        RULE,
+        sensitivity=float(right_positives[best] / positives),
+        specificity=float(right_negatives[best] / negatives),
+    )

@@ -25,6 +25,7 @@ from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, run_folder, training_statistics
 from trainer.data.training_statistics import Finding
 from trainer.evaluation import calibration, test_time_augmentation
+from trainer.evaluation.calibration import Calibration
 from trainer.inference import image_prediction
 from trainer.inference.image_prediction import Formatter
 from trainer.metrics.predictions import ClassProbabilities, as_probabilities
@@ -44,7 +45,7 @@ class Network:
     """
 
     model: keras.Model
-    calibration: dict[str, Any] | None
+    calibration: Calibration | None
     known: dict[str, Any] | None
 
 
@@ -66,7 +67,7 @@ class FinishedRun:
     preparation: Preparation
     target: Target
     networks: tuple[Network, ...]
-    calibration: dict[str, Any] | None
+    calibration: Calibration | None
 
     @property
     def formatter(self) -> Formatter:
@@ -180,14 +181,14 @@ def target_of(description: dict[str, Any]) -> Target:
     )
 
 
-def _why_uncalibrated(content: dict[str, Any] | None) -> str | None:
-    if content is None:
+def _why_uncalibrated(fitted: Calibration | None) -> str | None:
+    if fitted is None:
         return (
             "it was evaluated before calibration was known; evaluate it again with "
             "--mode=evaluate, a "
             "cross-validation with the command that began it"
         )
-    return None if content["used"] else str(content["not_defined_because"])
+    return None if fitted.used else fitted.not_defined_because
 
 
 def _why_unknown(known: dict[str, Any] | None) -> str | None:

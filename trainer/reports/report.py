@@ -22,6 +22,7 @@ from flags.targets import TARGETS
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
+from trainer.evaluation import calibration
 from trainer.metrics import compute, multiclass, over_folds, predictions, table
 from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.prediction_arrays import PredictionArrays
@@ -116,7 +117,6 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         run_folder.read_json(run_dir / "run.json"),
     )
     images = predictions.read(run_dir / "predictions.csv")
-    calibration = run_dir / "calibration.json"
     try:
         names = run["label_names"]
         mine = [image for image in images if image.split in ("", scores["split"])]
@@ -130,7 +130,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             bases=BASES,
             datasets=datasets,
             targets=TARGETS,
-            calibration=run_folder.read_json(calibration) if calibration.is_file() else None,
+            calibration=calibration.read(run_dir),
             findings=findings.describe(scores, names) if mine else [],
             curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
             images=gallery.read(run_dir),

@@ -5,6 +5,7 @@ text = template.read("report.html.j2").render(run=..., metrics=...)
 
 from __future__ import annotations
 
+import functools
 import importlib.resources
 import math
 
@@ -18,6 +19,12 @@ STYLE = "page_style.html.j2"
 
 def read(name: str) -> jinja2.Template:
     """Reads a page's template, in which `style` is the look of the report."""
+    return _environment().get_template(name, globals={"style": Markup(_text_of(STYLE))})
+
+
+@functools.cache
+def _environment() -> jinja2.Environment:
+    """Builds the environment of all pages, once."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -35,7 +42,7 @@ def read(name: str) -> jinja2.Template:
     )
     environment.tests["small"] = lambda images: images < findings.SMALL
     environment.globals["small_group"] = findings.SMALL
-    return environment.get_template(name, globals={"style": Markup(_text_of(STYLE))})
+    return environment
 
 
 def _text_of(name: str) -> str:

@@ -16,7 +16,7 @@ from tests import make
 from trainer.commands import ensemble, train
 from trainer.evaluation import calibration, members
 from trainer.evaluation.evaluate import Predicted
-from trainer.metrics import predictions
+from trainer.metrics import predictions, typed_json
 from trainer.metrics.predictions import Prediction
 
 
@@ -92,7 +92,7 @@ def test_calibration_and_threshold_are_those_of_the_mean(both):
     images = predictions.read(both / "validation_predictions.csv")
     fitted = read(both / "calibration.json")
     expected = calibration.fit(images, label_names=("benign", "malignant"))
-    assert fitted == {**expected, "test_time_augmentation": "none"}
+    assert fitted == {**typed_json.to_json(expected), "test_time_augmentation": "none"}
     evaluated = predictions.read(both / "predictions.csv")
     assert evaluated == calibration.apply(expected, evaluated)
 

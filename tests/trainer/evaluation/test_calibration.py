@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -15,6 +16,9 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import log_loss
 
 from trainer.evaluation import calibration
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.threshold import Threshold
+from trainer.metrics import typed_json
 from trainer.metrics.called_class import called_class
 from trainer.metrics.predictions import Prediction, two_classes
 
@@ -52,11 +56,11 @@ def test_temperature_is_that_of_scipy_and_of_a_grid(stretch):
         return log_loss(labels, special.expit(logits / np.exp(logarithm)))
 
     best = optimize.minimize_scalar(loss, bracket=(-1, 1), tol=1e-10)
-    assert fitted["temperature"] == pytest.approx(np.exp(best.x), rel=1e-5)
+    assert fitted.temperature == pytest.approx(np.exp(best.x), rel=1e-5)
     grid = np.linspace(-3, 3, 301)
     nearest = grid[np.argmin([loss(place) for place in grid])]
-    assert abs(np.log(fitted["temperature"]) - nearest) <= grid[1] - grid[0]
-    assert fitted["used"] == "temperature"
+    assert abs(np.log(fitted.temperature) - nearest) <= grid[1] - grid[0]
+    assert fitted.used == "temperature"
 
 
 def test_calibrated_probabilities_are_sigmoids_of_divided_logits():
@@ -64,9 +68,9 @@ def test_calibrated_probabilities_are_sigmoids_of_divided_logits():
     images = images_of(special.expit(logits), labels)
     fitted = calibration.fit(images, label_names=NAMES)
     given_back = calibration.apply(fitted, images)
-    expected = special.expit(logits / fitted["temperature"])
+    expected = special.expit(logits / fitted.temperature)
     assert [image.calibrated for image in given_back] == pytest.approx(expected, abs=1e-12)
-    assert {image.threshold for image in given_back} == {fitted["threshold"]["value"]}
+    assert {image.threshold for image in given_back} == {fitted.threshold.value}
     for image in given_back:
         assert image.calibrated_probabilities == two_classes(image.calibrated)
 
@@ -82,13 +86,11 @@ def test_temperature_of_several_classes_is_that_of_scipy():
         return log_loss(labels, special.softmax(2 * logits / temperature, axis=1))
 
     best = optimize.minimize_scalar(loss, bounds=(0.5, 10), options={"xatol": 1e-9})
-    assert fitted["temperature"] == pytest.approx(best.x, rel=1e-5)
-    assert fitted["isotonic"] is None
-    assert fitted["threshold"] == {
-        "value": None,
-        "not_defined_because": "there are more than two classes",
-    }
-    expected = special.softmax(2 * logits / fitted["temperature"], axis=1)
+    assert fitted.temperature == pytest.approx(best.x, rel=1e-5)
+    assert fitted.isotonic is None
+    several = "there are more than two classes"
+    assert fitted.threshold == Threshold(None, not_defined_because=several)
+    expected = special.softmax(2 * logits / fitted.temperature, axis=1)
     for image, row in zip(calibration.apply(fitted, images), expected, strict=True):
         assert image.calibrated_probabilities == pytest.approx(row, abs=1e-12)
         assert image.calibrated == pytest.approx(row[1:].sum(), abs=1e-12)
@@ -99,7 +101,7 @@ def test_temperature_of_several_classes_is_that_of_scipy():
 def test_temperature_keeps_the_order_and_lowers_the_loss(images):
     probabilities, labels = map(np.array, zip(*images, strict=True))
     fitted = calibration.fit(images_of(probabilities, labels), label_names=NAMES)
-    assume(fitted["used"])
+    assume(fitted.used)
     calibrated = calibration.calibrate(fitted, np.stack([1 - probabilities, probabilities], 1))
     assert calibrated is not None
     assert (np.diff(calibrated[np.argsort(probabilities), 1]) >= -1e-15).all()
@@ -111,7 +113,7 @@ def test_isotonic_is_that_of_scikit_learn():
     probabilities = np.round(special.expit(logits), 3)  # with ties
     images = images_of(probabilities, labels)
     fitted = calibration.fit(images, label_names=NAMES)
-    assert (fitted["used"], fitted["why"]) == ("isotonic", "1000 validation images or more")
+    assert (fitted.used, fitted.why) == ("isotonic", "1000 validation images or more")
     least = 1 / (len(images) + 2)
     reference = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
     reference.fit(probabilities, labels)
@@ -125,8 +127,8 @@ def test_isotonic_is_that_of_scikit_learn():
 def test_isotonic_by_hand():
     """Pooled: the false alarm at 0.3 and the find at 0.2 share a half; 4 images: 1/6 to 5/6."""
     curve = calibration.fit_isotonic(np.array([0.1, 0.2, 0.3, 0.4]), np.array([0, 1, 0, 1]))
-    assert curve["x"] == [0.1, 0.2, 0.3, 0.4]
-    assert curve["y"] == pytest.approx([1 / 6, 1 / 2, 1 / 2, 5 / 6])
+    assert curve.x == (0.1, 0.2, 0.3, 0.4)
+    assert curve.y == pytest.approx([1 / 6, 1 / 2, 1 / 2, 5 / 6])
 
 
 HALF_RIGHT = [0.9, 0.8, 0.7, 0.4, 0.6, 0.1, 0.2, 0.3, 0.6, 0.4]
@@ -151,8 +153,8 @@ LABELS = [1] * 5 + [0] * 5
 )
 def test_no_probability_is_made_up(probabilities, labels, reason):
     fitted = calibration.fit(images_of(probabilities, labels), label_names=NAMES)
-    assert fitted["used"] is None
-    assert reason in fitted["not_defined_because"]
+    assert fitted.used is None
+    assert reason in fitted.not_defined_because
     for image in calibration.apply(fitted, images_of([0.3], [0])):
         assert image.calibrated is None
         assert calibration.confidence_of(image, 0) is None
@@ -168,7 +170,7 @@ def test_perfect_separation_far_from_a_half_has_a_temperature():
         return log_loss(LABELS, special.expit(logits / temperature))
 
     best = optimize.minimize_scalar(loss, bounds=(0.1, 50), options={"xatol": 1e-9})
-    assert fitted["temperature"] == pytest.approx(best.x, rel=1e-5)
+    assert fitted.temperature == pytest.approx(best.x, rel=1e-5)
 
 
 def test_probabilities_of_0_and_1_have_a_finite_logit():
@@ -184,8 +186,11 @@ def test_the_file_tells_all_that_is_needed(images):
     logits, labels = draw_binary(images, stretch=2, seed=5)
     validated = images_of(special.expit(logits), labels)
     fitted = calibration.fit(validated, label_names=NAMES)
-    assert (fitted["images"], fitted["patients"]) == (images, images)
-    read = json.loads(json.dumps(fitted, allow_nan=False))
+    assert (fitted.images, fitted.patients) == (images, images)
+    content = json.loads(json.dumps(typed_json.to_json(fitted), allow_nan=False))
+    path = pathlib.Path("calibration.json")
+    read = typed_json.from_json(Calibration, content, path=path, remedy="evaluate again")
+    assert read == fitted
     assert calibration.apply(read, validated) == calibration.apply(fitted, validated)
 
 

@@ -129,7 +129,7 @@ def test_images_found_and_missed_are_counted() -> None:
 )
 def test_calibration(slope: dict[str, Any], intercept: dict[str, Any], lead: str) -> None:
     text = told(lead, calibration_slope=slope, calibration_intercept=intercept)
-    assert text.startswith("Stated and seen shares are 8 points apart on average, 6 by chance")
+    assert text.startswith("Stated and seen fractions are 8 points apart on average, 6 by chance")
     assert f"calibration slope {slope['value']:.2f}" in text
     assert text.endswith("There are no calibrated ones: there are no validation images.")
 
