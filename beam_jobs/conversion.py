@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,13 +17,12 @@ from typing import Any
 
 from upath import UPath
 
-from beam_jobs import output_folder, pipeline, progress, shards, splits, storage
+from beam_jobs import image_list, output_folder, pipeline, progress, shards, splits, storage
 from beam_jobs.imaging import decode
 from beam_jobs.pseudonyms import Pseudonyms, read_pseudonyms
 from beam_jobs.shards import Output
-from beam_jobs.sources import listing, phantom
+from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
-from beam_jobs.sources.source_options import SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from flags import recipe
 from flags.conversion import ConversionConfig
@@ -144,51 +142,6 @@ def convert(
     return Conversion(plans, manifests)
 
 
-def list_images(
-    config: ConversionConfig,
-    *,
-    cache: storage.Folder | None,
-    report: Callable[[int, int], None],
-    pseudonyms: Pseudonyms | None = None,
-) -> list[SourceRow]:
-    """Lists every image of the data set with its file, labels, and split or exclusion.
-
-    Args:
-        config: the conversion.
-        cache: file that keeps what was read from headers, None to keep nothing.
-        report: called with (headers read, headers to read).
-        pseudonyms: what images and patients are called from here on; splits are the same with and
-            without.
-
-    Raises:
-        CallerError: the folder or its tables are not those of the data set.
-    """
-    images = listing.SOURCES[config.dataset](
-        storage.folder(config.data_dir),
-        SourceOptions(
-            label_policy=config.label_policy,
-            cache=cache,
-            report=report,
-            table=config.table,
-            columns=dict(config.columns),
-            values={(key, found): meant for key, found, meant in config.values},
-        ),
-    )
-    assign = functools.partial(
-        splits.assign,
-        split_policy=config.split_policy,
-        leak_policy=config.leak_policy,
-        folds=config.folds,
-        test_fraction=config.test_fraction,
-        seed=config.split_seed,
-    )
-    if pseudonyms is None:
-        return assign(images)
-    if config.leak_policy == "fail":
-        assign([pseudonyms.rename(image) for image in images])  # names hashes if it stops the job
-    return [pseudonyms.rename(image) for image in assign(images)]
-
-
 @contextlib.contextmanager
 def hold(outputs: Iterable[Output]) -> Iterator[None]:
     """Makes the folders of the outputs and keeps other jobs out of them.
@@ -274,7 +227,7 @@ def _list_images(
         cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
         if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
             cache.unlink(missing_ok=True)
-        return list_images(
+        return image_list.list_images(
             config, cache=None if pseudonyms else cache, report=report, pseudonyms=pseudonyms
         )
 

@@ -17,12 +17,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from beam_jobs import shards
 from beam_jobs import statistics as pixel_statistics
 from beam_jobs.imaging import decode, enhance, resize
 from beam_jobs.sources.source_row import SourceRow
 from benchmarks import images
-from records import example
+from records import example, tfrecord
 from records.image_size import ImageSize
 
 ROUNDS = 3
@@ -83,9 +82,9 @@ def _convert(path: pathlib.Path, size: ImageSize, clock: _Clock) -> None:
     pixels = pixels[:, :, np.newaxis]
     row = SourceRow("f", "p", "left", "CC", "benign")
     record = clock.time(
-        "record", lambda: example.encode(row, pixels, image.shape), reads=out, writes=out
+        "record", lambda: example.encode(row.clinical(), pixels, image.shape), reads=out, writes=out
     )
-    parts = clock.time("CRC", lambda: list(shards.frame_record(record)), reads=out, writes=0)
+    parts = clock.time("CRC", lambda: list(tfrecord.frame_record(record)), reads=out, writes=0)
     clock.time(
         "SHA-256",
         lambda: [hashlib.sha256(part).digest() for part in parts],

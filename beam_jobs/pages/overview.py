@@ -33,7 +33,12 @@ THUMBNAIL_HEIGHT = 240
 """Pixels; smaller records are shown as they are."""
 _JPEG_QUALITY = 85
 
-CHARTS = {"split": "Split", **schema.TITLES, "native_size": "Native size, rows x columns"}
+CHARTS = {
+    "split": "Split",
+    "view": schema.TITLES["view"],  # before the side, as readers of mammograms name them
+    **schema.TITLES,
+    "native_size": "Native size, rows x columns",
+}
 """Column of statistics.json's classes -> title of its chart."""
 
 _LOWEST_SHARE = 1e-5

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 import scipy.signal
 
-from beam_jobs import conversion
+from beam_jobs import image_list
 from beam_jobs.sources import phantom, phantom_image
 from beam_jobs.sources.phantom_image import Sample
 from flags.conversion import ConversionConfig
@@ -258,7 +258,7 @@ def test_images_as_listed_have_their_circles(folder):
         folds=2,
         test_fraction=0,
     )
-    listed = conversion.list_images(config, cache=None, report=lambda done, of: None)
+    listed = image_list.list_images(config, cache=None, report=lambda done, of: None)
     wanted = {image.folder: phantom_image.circles(image, SAMPLE) for image in phantom.plan(SAMPLE)}
     assert len(listed) == 9
     for image in listed:

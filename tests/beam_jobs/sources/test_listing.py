@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beam_jobs import conversion
+from beam_jobs import image_list
 from flags import datasets
 from flags.conversion import ConversionConfig
 from records.errors import CallerError
@@ -23,4 +23,4 @@ def test_every_data_set_says_what_a_wrong_folder_lacks(name, tmp_path):
         split_policy="patient",
     )
     with pytest.raises(CallerError, match=r"/data holds (no|0) .*; \S+"):
-        conversion.list_images(config, cache=tmp_path / "headers.csv", report=lambda *_: None)
+        image_list.list_images(config, cache=tmp_path / "headers.csv", report=lambda *_: None)

@@ -1,0 +1,58 @@
+"""ConversionConfig -> its images: read by their source, given splits, and their names hidden."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+from beam_jobs import splits, storage
+from beam_jobs.pseudonyms import Pseudonyms
+from beam_jobs.sources import listing
+from beam_jobs.sources.source_options import SourceOptions
+from beam_jobs.sources.source_row import SourceRow
+from flags.conversion import ConversionConfig
+
+
+def list_images(
+    config: ConversionConfig,
+    *,
+    cache: storage.Folder | None,
+    report: Callable[[int, int], None],
+    pseudonyms: Pseudonyms | None = None,
+) -> list[SourceRow]:
+    """Lists every image of the data set with its file, labels, and split or exclusion.
+
+    Args:
+        config: the conversion.
+        cache: file that keeps what was read from headers, None to keep nothing.
+        report: called with (headers read, headers to read).
+        pseudonyms: what images and patients are called from here on; splits are the same with and
+            without.
+
+    Raises:
+        CallerError: the folder or its tables are not those of the data set.
+    """
+    images = listing.SOURCES[config.dataset](
+        storage.folder(config.data_dir),
+        SourceOptions(
+            label_policy=config.label_policy,
+            cache=cache,
+            report=report,
+            table=config.table,
+            columns=dict(config.columns),
+            values={(key, found): meant for key, found, meant in config.values},
+        ),
+    )
+    assign = functools.partial(
+        splits.assign,
+        split_policy=config.split_policy,
+        leak_policy=config.leak_policy,
+        folds=config.folds,
+        test_fraction=config.test_fraction,
+        seed=config.split_seed,
+    )
+    if pseudonyms is None:
+        return assign(images)
+    if config.leak_policy == "fail":
+        assign([pseudonyms.rename(image) for image in images])  # names hashes if it stops the job
+    return [pseudonyms.rename(image) for image in assign(images)]
