@@ -81,10 +81,10 @@ train: $(VENV)/.installed ## TFRecords -> model and report
 report: $(VENV)/.installed ## score a finished run again and rewrite its report, in seconds
 	@run='$(RUN)'; test -n "$$run" || run=$$(ls -t runs/*/predictions.csv 2>/dev/null | head -n 1); \
 	test -n "$$run" || { echo "error: no finished run under runs/; make demo, or give RUN=FOLDER"; exit 2; }; \
-	$(BIN)/python -m trainer --mode=report --run="$${run%/predictions.csv}"
+	$(BIN)/python -m trainer report --run="$${run%/predictions.csv}"
 
 experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
-	$(BIN)/python -m trainer.commands.experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
+	$(BIN)/python -m trainer experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
 
 demo: $(VENV)/.installed ## phantoms -> TFRecords -> model -> report, in minutes
 	$(BIN)/python -m beam_jobs.tfrecords --dataset=phantom --flagfile=flags/experiments/demo_records.flags \

@@ -16,19 +16,27 @@ from absl import app, flags
 from flags.fields import closest
 from records.errors import CallerError, OutOfTime
 
+_HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort")
+
 
 def run(
     program: Callable[[list[str]], int],
     define: Callable[[], None],
     *,
+    argv: Sequence[str] | None = None,
+    about: Callable[[], str] | None = None,
+    unknown: Callable[[str], str] | None = None,
     pass_unknown: bool = False,
     arguments: int | None = 0,
 ) -> None:
-    """Runs a program and exits.
+    """Runs a program with parsed flags and exits with its code.
 
     Args:
         program: takes the arguments that are not its flags, returns the exit code.
         define: defines the program's flags.
+        argv: the command line; None: that of this process.
+        about: writes what --help prints above the flags; None: the docstring of the main module.
+        unknown: writes the line for an unknown flag, given its name; None: `describe_unknown`.
         pass_unknown: whether unknown flags are the program's to evaluate; else they are errors.
         arguments: how many arguments that are not flags it takes at most; None: any number.
     """
@@ -40,12 +48,15 @@ def run(
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def parse(given: Sequence[str]) -> list[str]:
+        if set(_HELP).intersection(given):
+            print(about() if about else (sys.modules["__main__"].__doc__ or "").strip())
+            print(flags.FLAGS.main_module_help().partition(":\n")[2])  # without the path
+            sys.exit(0)
         try:
             rest = flags.FLAGS(given, known_only=pass_unknown)
-        except SystemExit:  # absl prints the help asked for and exits with 1
-            sys.exit(0)
         except flags.UnrecognizedFlagError as error:
-            end(describe_unknown(f"--{error.flagname}", flags.FLAGS))
+            name = error.flagname
+            end(unknown(name) if unknown else describe_unknown(name, flags.FLAGS))
         except flags.Error as error:
             end(" ".join(str(error).split()))
         if not pass_unknown and arguments is not None and len(rest) > 1 + arguments:
@@ -66,7 +77,7 @@ def run(
             sys.stderr.flush()
             os._exit(130)  # threads of Beam and TensorFlow may still be at work
 
-    app.run(main, flags_parser=parse)
+    app.run(main, list(argv) if argv is not None else None, flags_parser=parse)
 
 
 def end(message: str) -> NoReturn:

@@ -30,21 +30,36 @@ FEATURE_CACHES = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Data(Flags):
+class RecordsFolder(Flags):
+    """The folder of records."""
+
+    dataset_dir: str | None = flag(
+        None,
+        "Folder of records, <output_dir>/<dataset>/<H>x<W>/<recipe>. Default: that of the finished "
+        "run, else the only one under data/tfrecords.",
+        identity=False,
+        searchable=False,
+        place=True,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Damage(Flags):
+    """What is done about damaged records."""
+
+    skip_damaged: bool = flag(
+        False, "Go on without damaged records, and count them.", identity=False
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Data(Damage, RecordsFolder):
     """Images a network learns from and is validated on, and how they reach it.
 
     No search varies where records lie, what is learned or on which images a run is validated:
     scores across them can't be compared.
     """
 
-    dataset_dir: str | None = flag(
-        None,
-        "Folder of records, <output_dir>/<dataset>/<H>x<W>/<recipe>. "
-        "Default: the only one under data/tfrecords.",
-        identity=False,
-        searchable=False,
-        place=True,
-    )
     target: str | None = flag(
         None,
         "What to learn",
@@ -71,9 +86,6 @@ class Data(Flags):
         augmentation.NONE,
         f"Random changes of training images: {', '.join(augmentation.PRESETS)}, or a list of "
         f"changes such as flip,rotate:20. {augmentation.describe()}.",
-    )
-    skip_damaged: bool = flag(
-        False, "Go on without damaged records, and count them.", identity=False
     )
     cache: str = flag("auto", "Where records wait between epochs", choices=CACHES, identity=False)
     # a cached feature is what the frozen base gives: only the speed changes

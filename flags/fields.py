@@ -120,13 +120,18 @@ def flags_of(config: type[Flags]) -> dict[str, Flag]:
     return {field.name: field.metadata["flag"] for field in fields if "flag" in field.metadata}
 
 
+def defaults(config: type[Flags]) -> dict[str, Any]:
+    """Returns the default of every flag of a class, as `Flags.to_json` writes values."""
+    return {name: as_json(getattr(config, name)) for name in flags_of(config)}
+
+
 def define(config: type[Flags], values: flags.FlagValues = flags.FLAGS) -> None:
     """Defines a flag for every field of a class that is one."""
     types_of = typing.get_type_hints(config)
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    values_of = defaults(config)
     for name, one in flags_of(config).items():
         make: Callable[..., Any] = _KINDS.get(_kind_of(types_of[name]), flags.DEFINE_string)
-        default = None if one.chosen else as_json(defaults[name])
+        default = None if one.chosen else values_of[name]
         if one.repeated:
             make = flags.DEFINE_multi_string
         elif isinstance(default, list):
@@ -229,11 +234,12 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
     if value is None:
         return
     remedy = f"; {one.remedy}" if one.remedy else ""
-    if one.choices and not (one.other and one.other(value)):
-        known = list(one.choices)
-        if value not in (known[:-1] if one.other else known):
-            remedy = remedy or closest(value, known)
-            raise CallerError(f"--{name}={value} is not one of {', '.join(known)}{remedy}")
+    for chosen in value if isinstance(value, tuple) else (value,):
+        if one.choices and not (one.other and one.other(chosen)):
+            known = list(one.choices)
+            if chosen not in (known[:-1] if one.other else known):
+                remedy = remedy or closest(chosen, known)
+                raise CallerError(f"--{name}={chosen} is not one of {', '.join(known)}{remedy}")
     given = [
         (f"{text} {bound:g}", holds)
         for text, bound, holds in (

@@ -23,7 +23,7 @@ class Search(Flags):
 
     space: str | None = flag(
         None,
-        "File of --mode=tune with lines such as 'dropout = 0 0.2 0.5'.",
+        "File that names what to search, with lines such as 'dropout = 0 0.2 0.5'.",
         identity=False,
         searchable=False,
         place=True,

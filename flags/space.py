@@ -1,4 +1,4 @@
-"""The small file that says what --mode=tune searches: one flag a line.
+"""A search space as text, one flag a line -> Dimension, what --space of tune holds.
 
 phase1_learning_rate = log 1e-5 1e-2    numbers, evenly on a logarithmic scale
 l2 = float 0 0.01                       numbers, evenly
@@ -18,8 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flags.fields import closest, flags_of
-from flags.search import Search
-from flags.training import TrainingConfig
+from flags.training import TrainingConfig, one_run
 from records.errors import CallerError
 
 RANGES = ("int", "float", "log")
@@ -94,9 +93,9 @@ def apply(config: TrainingConfig, drawn: Mapping[str, Any]) -> TrainingConfig:
         CallerError: the values drawn contradict each other or the rest.
     """
     # folder and time are those of the search as a whole
-    of_the_search = ("mode", "run_dir", "max_minutes", *flags_of(Search))
+    of_the_search = ("run_dir", "max_minutes")
     plain = {name: getattr(TrainingConfig, name) for name in of_the_search}
-    return dataclasses.replace(config, **plain, **drawn)
+    return one_run(config, **plain, **drawn)
 
 
 def _parse_line(content: str, config: TrainingConfig) -> Dimension:
@@ -106,7 +105,7 @@ def _parse_line(content: str, config: TrainingConfig) -> Dimension:
         raise CallerError(f"{content!r} is not 'flag = values', such as 'dropout = 0 0.2 0.5'")
     name = name.removeprefix("--")
     current = config.to_json()
-    searched = [key for key, one in flags_of(type(config)).items() if one.searchable]
+    searched = [key for key, one in flags_of(TrainingConfig).items() if one.searchable]
     if name not in searched:
         raise CallerError(
             f"{name} can't be searched, it says where or on which images a run is evaluated"

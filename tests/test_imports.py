@@ -201,8 +201,6 @@ def test_absl_flags_end_at_the_entry_points():
     entry_points = {
         "beam_jobs/tfrecords.py",
         "beam_jobs/verify/__main__.py",
-        "trainer/__main__.py",
-        "trainer/commands/experiments.py",
     }
     assert {path for path in found if not path.startswith("flags/")} == entry_points
 

@@ -63,7 +63,7 @@ def test_slow_libraries_wait_for_good_flags(program, arguments, tmp_path):
         ("trainer", "--base=vgg", "--base=vgg is not one of mobilenetv2, vgg19,"),
         ("trainer", "--batch_size=0", "batch_size"),
         ("trainer", "--batch_size=two", "batch_size"),
-        ("trainer", "vgg19", "argument 'vgg19' is not a flag; flags are written --name=value"),
+        ("trainer", "vgg19", "'vgg19' is no command of python -m trainer; commands are train, "),
         ("trainer", "--flagfile=gone.flags", "gone.flags"),
         ("beam_jobs.tfrecords", "--sizes=512", "size '512' is not HEIGHTxWIDTH"),
         ("beam_jobs.tfrecords", "--folds=1", "folds"),

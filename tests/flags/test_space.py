@@ -8,8 +8,9 @@ from flags import space
 from flags.space import Dimension
 from flags.training import TrainingConfig
 from records.errors import CallerError
+from trainer.commands import tune
 
-SEARCH = TrainingConfig(mode="tune", space="space.txt", run_dir="runs/search", seed=7)
+SEARCH = tune.Config(space="space.txt", run_dir="runs/search", seed=7)
 
 
 def test_lines():
@@ -87,13 +88,12 @@ def test_a_trial_is_a_plain_training_run():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mode": "tune"}, r"--mode=tune needs --space, a file that names what to search"),
-        ({"space": "x"}, r"--space=x goes with --mode=tune"),
-        ({"mode": "tune", "space": "x", "test_fold": 1}, r"evaluates on the validation images"),
+        ({}, r"tune needs --space, a file that names what to search"),
+        ({"space": "x", "test_fold": 1}, r"evaluates on the validation images"),
         ({"sampler": "tpa"}, r"--sampler=tpa is not one of tpe, random, grid; did you mean tpe\?"),
         ({"pruner": "mean"}, r"--pruner=mean is not one of none, median"),
     ],
 )
 def test_contradicting_flags(options, message):
     with pytest.raises(CallerError, match=message):
-        TrainingConfig(**options)
+        tune.Config(**options)

@@ -20,7 +20,6 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"mode": "trian"}, r"--mode=trian is not one of train, .*; did you mean train\?"),
         ({"strategy": "mirror"}, r"--strategy=mirror .* did you mean mirrored\?"),
         ({"optimizer": "adan"}, r"--optimizer=adan is not one of .* did you mean adam\?"),
         ({"monitor": "val_auk"}, r"--monitor=val_auk is not one of .* did you mean val_auc\?"),
@@ -57,11 +56,8 @@ EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
             {"target": "three_class", "class_weights": "1:2"},
             r"--class_weights=1:2 has 2 weights, --target=three_class has 3 classes: normal, ben",
         ),
-        ({"mode": "evaluate"}, r"--mode=evaluate needs --run_dir"),
         ({"fold": 2, "test_fold": 2}, r"--fold=2 and --test_fold=2 are one fold"),
         ({"test_fold": 0}, r"--fold=0 and --test_fold=0 are one fold"),
-        ({"mode": "cross_validate", "fold": 1}, r"leave out --fold and --test_fold"),
-        ({"mode": "cross_validate", "test_fold": 1}, r"leave out --fold and --test_fold"),
         (
             {"phase1_learning_rate": 0.0},
             r"--phase1_learning_rate=0.0 is not more than 0 and less than 1",

@@ -14,8 +14,7 @@ from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from tests import make
-from trainer import __main__ as program
-from trainer.commands import train
+from trainer.commands import evaluate, train
 
 
 def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedProcess:
@@ -36,10 +35,10 @@ def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedPr
         (["--dropout=nan"], ["--dropout=nan is not in 0 to 1"]),
         (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenet or mobilenetv2"]),
         (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
-        (["--mode=evaluate"], ["needs --run_dir"]),
+        (["evaluate"], ["--run=RUN is missing"]),
         (["--batch_size=0"], ["--batch_size=0", "positive"]),
         (["--batchsize=2"], ["unknown flag --batchsize", "did you mean --batch_size?"]),
-        (["h.flags"], ["'h.flags' is not a flag"]),
+        (["h.flags"], ["'h.flags' is no command of python -m trainer"]),
         (["--dataset_dir=nowhere"], ["--dataset_dir=nowhere is not a folder"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -76,7 +75,7 @@ def test_another_schema_version(records_dir, tmp_path):
 
 def test_a_run_folder_that_is_not_there():
     with pytest.raises(CallerError, match=r"nowhere holds no config.json; give the fold"):
-        program._evaluate(TrainingConfig(mode="evaluate", run_dir="nowhere"))
+        evaluate.run(evaluate.Config(run="nowhere"))
 
 
 def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
@@ -120,7 +119,7 @@ def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
     assert "18 images of 9 patients" in score
     assert report == f"report: {(tmp_path / 'run' / 'report.html').resolve()}"
     (tmp_path / "run" / "report.html").unlink()
-    again = run_trainer("--mode=evaluate", "--run_dir=run", cwd=tmp_path)
+    again = run_trainer("evaluate", "--run=run", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "run" / "report.html").is_file()
 
@@ -152,13 +151,11 @@ def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_p
     make.edit_json(copy / "manifest.json", data_fingerprint="of others")
     again = TrainingConfig(mode="evaluate", run_dir=str(run))
     with pytest.raises(CallerError, match=r"holds other records than .*run learned from, its test"):
-        program._evaluate(again)
-    program._evaluate(dataclasses.replace(again, dataset_dir=str(records_dir)))
-    with pytest.raises(CallerError, match=r"evaluates the run as it was trained, with --where=; "):
-        program._evaluate(dataclasses.replace(again, where="view=='CC'"))
+        evaluate.run(again)
+    evaluate.run(dataclasses.replace(again, dataset_dir=str(records_dir)))
     (run / "model.keras").unlink()
     with pytest.raises(CallerError, match=r"holds no model.keras: its training is not finished; g"):
-        program._evaluate(again)
+        evaluate.run(again)
 
 
 def test_wrong_weights_do_not_claim_the_run_folder(records_dir, tmp_path):

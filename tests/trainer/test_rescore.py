@@ -1,4 +1,4 @@
-"""--mode=report: finished runs scored again, whoever wrote them, without TensorFlow."""
+"""The verb report: finished runs scored again, whoever wrote them, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.heat_maps import overlay
@@ -85,14 +84,15 @@ def write_run(run_dir: pathlib.Path, images: list[Prediction], **described: Any)
 
 
 def ask(run_dir: pathlib.Path, *arguments: str, **more: Any) -> int:
-    return report.run(EvaluationConfig("report", tuple(arguments), run=str(run_dir), **more))
+    report.rescore(run_dir)
+    return 0
 
 
 def test_it_needs_no_tensorflow(tmp_path: pathlib.Path) -> None:
     run_dir = write_run(tmp_path / "run", make_images("test", 0))
     program = (
         "import sys; from trainer import __main__ as program\n"
-        f"sys.argv = ['trainer', '--mode=report', '--run={run_dir}']\n"
+        f"sys.argv = ['trainer', 'report', '--run={run_dir}']\n"
         "try: program.main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "found = {name.split('.')[0] for name in sys.modules} & {'tensorflow', 'keras'}\n"
@@ -131,7 +131,7 @@ def test_scores_of_other_predictions_are_replaced(tmp_path: pathlib.Path) -> Non
     run_dir = write_run(tmp_path / "run", make_images("test", 0))
     ask(run_dir)
     predictions.write(run_dir / "predictions.csv", make_images("test", 0, count=40))
-    with pytest.raises(CallerError, match=r"score them again with --mode=report --run="):
+    with pytest.raises(CallerError, match=r"score them again with python -m trainer report --run="):
         report.write(run_dir)
     ask(run_dir)
     assert json.loads((run_dir / "metrics.json").read_text())["images"] == 40

@@ -1,9 +1,9 @@
-"""Cross-validation over the stored folds: every image evaluated by a network that never saw it.
+"""Trains once for each stored fold, which is evaluated by the run that never saw it.
 
-Fold k is evaluated, fold k + 1 validates (cyclic), the others train: early stopping and the choice
-of the best epoch never see the evaluated fold (Cawley & Talbot, On over-fitting in model selection,
-JMLR 11:2079-2107, 2010). Each fold is a run folder like any other, fold<k>/, with a calibration
-and a threshold of its own; an image keeps those of the network that evaluated it.
+  python -m trainer cross_validate --run_dir=runs/folds
+  python -m trainer cross_validate --flagfile=flags/experiments/h.flags --dataset_dir=DIR
+
+The test split is left alone. Finished folds are kept; the same command resumes the others.
 """
 
 from __future__ import annotations
@@ -13,113 +13,86 @@ import gc
 import math
 import pathlib
 import time
-from collections.abc import Sequence
-from typing import Any
 
-import keras
-import numpy as np
 from absl import logging
 
-from flags import datasets, targets, tta
-from flags.training import TrainingConfig
-from records import files, schema
+from flags.training import TrainingConfig, check_one_machine
 from records.errors import CallerError, OutOfTime
-from trainer.commands import train
-from trainer.data import run_folder
-from trainer.data.dataset import Split, drop_unused_grades, form_splits, select
-from trainer.data.records_folder import Records, find_directory, open_records
-from trainer.evaluation import calibration
-from trainer.evaluation.calibration import Calibration
-from trainer.metrics import compute, predictions, typed_json
-from trainer.metrics.over_folds import summarise
-from trainer.metrics.predictions import Prediction
-from trainer.model import feature_cache
-from trainer.reports import gallery, report
-
-MIN_FOLDS = 3
-"""One is evaluated, one validates, one trains."""
-POOLED = "out-of-fold"
-"""Name of the images of all folds, each with the prediction of the run that never saw it."""
-_OF_A_FOLD = ("throughput", "dead_units")
 
 
-def cross_validate(config: TrainingConfig) -> pathlib.Path:
+@dataclasses.dataclass(frozen=True)
+class Config(TrainingConfig):
+    """Flags of the run of every fold, all but which fold that is."""
+
+    def check(self) -> None:
+        """Checks that no fold is chosen, since all are evaluated in turn.
+
+        Raises:
+            CallerError: one is, or the runs are to be trained by several machines.
+        """
+        super().check()
+        if self.fold != 0 or self.test_fold is not None:
+            raise CallerError(
+                "cross_validate evaluates every fold in turn; leave out --fold and --test_fold"
+            )
+        check_one_machine(self)
+
+
+def run(config: Config) -> int:
+    """Trains and evaluates every fold, and scores all images together; returns the exit code.
+
+    Raises:
+        CallerError: data, weights or run folder do not fit the configuration.
+        OutOfTime: --max_minutes are over before the last fold is finished.
+    """
+    from trainer.commands import train
+
+    train.prepare_process(config)
+    from trainer.commands import summary
+
+    summary.print_scores(cross_validate(config))
+    return 0
+
+
+def cross_validate(config: Config) -> pathlib.Path:
     """Trains once for each fold and scores all predictions together; finished folds are kept.
 
     Returns:
         the folder, which holds predictions.csv, metrics.json, report.html and the folds' runs.
 
     Raises:
-        CallerError: data, weights or run folder do not fit the configuration.
-        OutOfTime: --max_minutes are over before the last fold is finished.
+        CallerError: as `run`.
+        OutOfTime: as `run`.
     """
-    records = open_records(
-        find_directory(config.dataset_dir),
-        condition=config.where,
-        skip_damaged=config.skip_damaged,
+    from trainer.data import run_folder
+    from trainer.evaluation import cross_validation
+    from trainer.model import feature_cache
+    from trainer.reports import gallery, report
+
+    folds = cross_validation.open_folds(config)
+    directory, content = run_folder.check_run(
+        config, folds.records, folds.target_name, kind="cross_validate"
     )
-    if records.folds < MIN_FOLDS:
-        raise CallerError(
-            f"--mode=cross_validate needs {MIN_FOLDS} folds (one evaluated, one validating, one "
-            f"training), {records.directory} has {records.folds}; convert again with --folds=4"
-        )
-    name = config.target or datasets.DATASETS[records.dataset].target
-    target = drop_unused_grades(records, targets.TARGETS[name])
-    folds = [schema.fold_name(fold) for fold in range(records.folds)]
-    pooled = select(records, POOLED, folds, target)
-    directory, content = run_folder.check_run(config, records, name)
-    configs = [_configure(config, records, directory, fold) for fold in range(records.folds)]
-    for of_fold in configs:  # what the last one lacks is not to be found out hours later
-        form_splits(records, of_fold)
+    configs = cross_validation.configure_folds(config, folds.records, directory)
     run_folder.open_run(directory, content)
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
-    runs = [_run_fold(of_fold, len(folds), end) for of_fold in configs]
-    predicted = [
-        dataclasses.replace(prediction, split=POOLED)
-        for run in runs
-        for prediction in predictions.read(run / "predictions.csv")
-    ]
-    _check_images(directory, predicted, pooled)
-    predictions.write(directory / "predictions.csv", predicted)
-    scores = compute.score(
-        predicted, split=POOLED, label_names=target.names, ordinal=target.kind == "ordinal"
-    )
-    over_folds = summarise([run_folder.read_json(run / "metrics.json") for run in runs])
-    files.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
-    one_class = {"predicts_one_class": scores["predicts_one_class"]}
-    files.write_json(directory / "run.json", {**_describe(runs, pooled, target.names), **one_class})
-    gallery.gather(directory, runs, predicted, ordinal=target.kind == "ordinal")
+    runs = [_run_fold(of_fold, len(configs), end) for of_fold in configs]
+    predicted = cross_validation.pool(directory, runs, folds)
+    gallery.gather(directory, runs, predicted, ordinal=folds.target.kind == "ordinal")
     report.write(directory)
     feature_cache.discard(directory)
     return directory
 
 
-def _configure(
-    config: TrainingConfig, records: Records, directory: pathlib.Path, fold: int
-) -> TrainingConfig:
-    """Makes the configuration of one fold: a training run like any other."""
-    return dataclasses.replace(
-        config,
-        mode="train",
-        run_dir=str(directory / schema.fold_name(fold)),
-        dataset_dir=str(records.directory),
-        test_fold=fold,
-        fold=(fold + 1) % records.folds,
-        feature_dir=config.feature_dir or str(feature_cache.folder_of(directory)),
-    )
-
-
 def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
-    """Trains and evaluates one fold, unless it is finished; returns its run folder.
+    """Trains and evaluates one fold, unless it is finished; returns its run folder."""
+    import keras
 
-    A fold that was evaluated another way, or before there was calibration, is only evaluated again.
-    """
-    assert config.run_dir is not None
-    run = pathlib.Path(config.run_dir)
-    fitted = calibration.read(run)
-    views = fitted.test_time_augmentation if fitted else ""
-    same_views = views == (config.tta or tta.NONE)
-    if same_views and (run / "report.html").is_file():  # written last
+    from trainer.commands import train
+    from trainer.evaluation import cross_validation
+
+    run = pathlib.Path(config.run_dir or "")
+    if cross_validation.is_finished(config):
         logging.info("%s is finished", run)
         return run
     left = (end - time.monotonic()) / 60
@@ -132,42 +105,3 @@ def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
     keras.backend.clear_session()  # names of layers, as in a process of its own
     gc.collect()
     return train.train(dataclasses.replace(config, max_minutes=left if config.max_minutes else 0.0))
-
-
-def _check_images(directory: pathlib.Path, predicted: Sequence[Prediction], pooled: Split) -> None:
-    """Makes sure that every image was evaluated once: damage may have come, or gone, in between."""
-    evaluated = sorted(prediction.image_id for prediction in predicted)
-    if evaluated != sorted(image["image_id"] for image in pooled.images):
-        raise CallerError(
-            f"{directory}: its folds evaluated {len(evaluated)} images, now "
-            f"{len(pooled.images)} can be "
-            "read; records were damaged or restored in between, give another --run_dir"
-        )
-
-
-def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> dict[str, Any]:
-    """Says what was trained on what: run.json of the first fold, with what differs among folds."""
-    described = [run_folder.read_json(run / "run.json") for run in runs]
-    minutes = [sum(run["minutes"].values()) for run in described]
-    return {
-        **{key: value for key, value in described[0].items() if key not in _OF_A_FOLD},
-        "splits": {POOLED: pooled.describe(names)},
-        "class_weights": np.mean([run["class_weights"] for run in described], axis=0).tolist(),
-        "minutes": {"all folds": round(sum(minutes), 3)},
-        "images_per_second": float(np.mean([run["images_per_second"] for run in described])),
-        "folds": [
-            {
-                "run": run.name,
-                "minutes": spent,
-                "splits": description["splits"],
-                "metrics": run_folder.read_json(run / "metrics.json"),
-                "calibration": _without_curve(calibration.read(run)),
-            }
-            for run, description, spent in zip(runs, described, minutes, strict=True)
-        ],
-    }
-
-
-def _without_curve(fitted: Calibration | None) -> dict[str, Any]:
-    content = typed_json.to_json(fitted) if fitted else {}
-    return {key: value for key, value in content.items() if key != "isotonic"}

@@ -1,6 +1,7 @@
 """Runs the published experiments one after the other, and compares them on one page.
 
-  python -m trainer.commands.experiments --only="c h" --phase1_epochs=5
+  python -m trainer experiments
+  python -m trainer experiments --only="c h" --phase1_epochs=5
 
 Flags that are not its own go on to every run. A finished run is kept, an interrupted one goes on;
 one that fails is named and the others go on. Exit code 1 if any failed.
@@ -8,43 +9,59 @@ one that fails is named and the others go on. Exit code 1 if any failed.
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from absl import flags
-
-from flags import command_line, comparison, fields
+from flags import fields
+from flags.fields import Flags, flag
 from records.errors import CallerError
 
 BASELINE = "baseline"
 
 
-def main() -> None:
-    """Runs the program with the flags of the command line."""
-    command_line.run(run, comparison.define, pass_unknown=True)
+@dataclasses.dataclass(frozen=True)
+class Config(Flags):
+    """Which experiments to run; `passed_on` are flags of every run."""
+
+    passed_on: tuple[str, ...] = ()
+    only: str = flag(
+        "",
+        "Names of the experiments to run, separated by spaces, such as 'c h'. Default: all "
+        "flagfiles that state a published accuracy, or that there is none.",
+    )
+    flagfiles: str = flag("flags/experiments", "Folder of the flagfiles.", place=True)
+    runs: str = flag("runs/experiments", "Folder of their runs and of the comparison.", place=True)
+
+    def check(self) -> None:
+        """Checks that runs do not share a folder.
+
+        Raises:
+            CallerError: they would.
+        """
+        super().check()
+        if any(argument.lstrip("-").startswith("run_dir") for argument in self.passed_on):
+            raise CallerError(
+                "--run_dir: every experiment has a folder of its own; --runs names the one of all"
+            )
 
 
-def run(arguments: list[str]) -> int:
+def run(config: Config) -> int:
     """Runs what is to be run and writes the comparison; returns the exit code.
 
     Raises:
-        CallerError: there is no such experiment, or the runs are to share a folder.
+        CallerError: there is no such experiment.
     """
-    values = flags.FLAGS
-    if any(argument.lstrip("-").startswith("run_dir") for argument in arguments):
-        raise CallerError(
-            "--run_dir: every experiment has a folder of its own; --runs names the one of all"
-        )
-    flagfiles = {path.stem: path for path in sorted(pathlib.Path(values.flagfiles).glob("*.flags"))}
-    names = choose(flagfiles, values.only.split())
-    root = pathlib.Path(values.runs)
+    folder, root = pathlib.Path(config.flagfiles), pathlib.Path(config.runs)
+    flagfiles = {path.stem: path for path in sorted(folder.glob("*.flags"))}
+    names = choose(flagfiles, config.only.split())
     errors: dict[str, str] = {}
     for name in names:
         print(f"experiment {name}", flush=True)
-        error = run_one(root / name, [*flags_of(name, flagfiles, root), *arguments])
+        error = run_one(root / name, [*flags_of(name, flagfiles, root), *config.passed_on])
         if error is not None:
             errors[name] = error
     shown = [name for name in flagfiles if name in names or _is_finished(root / name)]
@@ -124,8 +141,8 @@ def _compare(
         flagfiles: name -> flagfile of those that were to run now, and of finished ones.
         errors: name -> why it failed.
     """
-    from trainer.commands import compare
     from trainer.evaluation import compared_run, published
+    from trainer.reports import comparison_page
 
     runs, unfinished = [], []
     for name in sorted(flagfiles, key=lambda name: name != BASELINE):
@@ -134,7 +151,7 @@ def _compare(
             unfinished.append((published.read(path), errors.get(name, "not finished")))
         else:
             runs.append(compared_run.read(root / name, name=name, flagfile=path))
-    compare.write(root, runs, unfinished=unfinished)
+    comparison_page.write(root, runs, unfinished=unfinished)
     print(f"comparison: {(root / 'comparison.html').resolve()}")
 
 
@@ -144,7 +161,3 @@ def _is_finished(directory: pathlib.Path) -> bool:
 
 def _text(path: pathlib.Path) -> str:
     return path.read_text(encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

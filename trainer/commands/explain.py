@@ -1,153 +1,142 @@
-"""--mode=explain: what a run's model looks at, on images of one's own or those it was evaluated on.
+"""Draws what a run's model looks at, on your own images or on those it was evaluated on.
 
-python -m trainer --mode=explain --run=RUN IMAGE...        on the images as they are
-python -m trainer --mode=explain --run=RUN                the 12 it was most wrong about
-python -m trainer --mode=explain --run=RUN --data_dir=DIR the same on the images as they are
-python -m trainer --mode=explain --run=RUN --layer=NAME   what the channels of a layer make of it
-python -m trainer --mode=explain --run=RUN --sanity       do maps depend on what was learned?
-python -m trainer --mode=explain --run=RUN --pointing --data_dir=DIR
+  python -m trainer explain --run=RUN IMAGE...        on the images as they are
+  python -m trainer explain --run=RUN                 the 12 it was most wrong about
+  python -m trainer explain --run=RUN --data_dir=DIR  the same on the images as they are
+  python -m trainer explain --run=RUN --layer=NAME    the channels of a layer
+  python -m trainer explain --run=RUN --sanity        do maps depend on what was learned?
+  python -m trainer explain --run=RUN --pointing --data_dir=DIR
+
+Heat maps show the evidence for the class that the model gives an image.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-import keras
-import numpy as np
-from numpy.typing import NDArray
-
-from flags.evaluation import EvaluationConfig
+from flags.data import RecordsFolder
+from flags.fields import flag
+from flags.finished_run import OfOneRun
 from records import files
 from records.errors import CallerError
-from records.preprocessing import Preparation
-from trainer.data import image_file, run_folder
-from trainer.data.image_file import UnusableImage
-from trainer.heat_maps import (
-    explained_images,
-    feature_maps,
-    heat_map,
-    overlay,
-    pointing_game,
-    sanity,
-)
-from trainer.heat_maps.explained_images import ExplainedImage
-from trainer.inference import finished_model
-from trainer.model import losses
 
-FOLDER = "heat_maps"
+if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until the run is there
+    from records.preprocessing import Preparation
+    from trainer.data.image_file import UnusableImage
+    from trainer.heat_maps.explained_images import ExplainedImage
+    from trainer.heat_maps.explainer import Explainer
+
+METHODS = {
+    "gradcam": "Grad-CAM, from the last layer of the base, coarse",
+    "hirescam": "HiResCAM, from its last layers at two resolutions, finer",
+}
+SPLITS = {"test": "those it was evaluated on", "validation": "those that chose its best epoch"}
 
 
-def run(config: EvaluationConfig) -> int:
-    """Answers; returns 0, or 1 if an image could not be used.
+@dataclasses.dataclass(frozen=True)
+class Config(RecordsFolder, OfOneRun):
+    """What to draw of which images; `arguments` are files of images of one's own."""
+
+    arguments: tuple[str, ...] = ()
+    output_dir: str | None = flag(
+        None, "Folder of the pictures. Default: RUN/heat_maps.", place=True
+    )
+    method: str = flag("gradcam", "Heat maps", choices=METHODS)
+    split: str = flag("test", "Images looked at if none are named", choices=SPLITS)
+    worst: int = flag(
+        12, "How many of them: those whose truth the model found least likely. 0: all.", low=0
+    )
+    sanity: bool = flag(
+        False, "Compare heat maps with those of the network made random layer by layer."
+    )
+    pointing: bool = flag(
+        False, "Measure how often heat maps are strongest on a lesion; needs --data_dir."
+    )
+    data_dir: str | None = flag(
+        None,
+        "Folder of the images that the records were made from: --pointing needs it, and heat maps "
+        "of a split are laid over them instead of records.",
+        place=True,
+    )
+    layer: str | None = flag(
+        None, "Draw the channels of this layer of the network, or of its base, instead."
+    )
+
+    def check(self) -> None:
+        """Checks that one thing is wanted, and that its images are known.
+
+        Raises:
+            CallerError: flags contradict each other.
+        """
+        super().check()
+        wanted = [name for name in ("sanity", "pointing", "layer") if getattr(self, name)]
+        if len(wanted) > 1:
+            raise CallerError(f"--{' and --'.join(wanted)} are two questions; ask one at a time")
+        if self.pointing and self.data_dir is None:
+            raise CallerError(
+                "--pointing needs --data_dir, the folder of the images the records were made from"
+            )
+        if self.pointing and self.arguments:
+            raise CallerError(
+                f"--pointing plays the images of --split, not {self.arguments[0]}; leave it out"
+            )
+
+
+def run(config: Config) -> int:
+    """Draws or measures what is wanted; returns 0, or 1 if an image could not be used.
 
     Raises:
         CallerError: there is no such run, image or layer, or its images or the places of their
             lesions are not to be had.
     """
-    assert config.run is not None
-    run_folder.read_config(pathlib.Path(config.run))
-    explainer = _Explainer(config, pathlib.Path(config.run))
+    from trainer.data import run_folder
+    from trainer.heat_maps.explainer import Explainer
+    from trainer.inference import finished_model
+
+    directory = pathlib.Path(config.run)
+    run_folder.read_config(directory)
+    target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
+    explainer = Explainer(directory, target, method=config.method)
+    images = _Images(config, directory)
+    output_dir = pathlib.Path(config.output_dir or directory / "heat_maps")
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CallerError(f"--output_dir={output_dir} can't be made: {error.strerror}") from error
     if config.pointing:
-        return explainer.point()
-    if config.sanity:
-        return explainer.check_sanity()
-    return explainer.draw()
+        _point(config, explainer, images, output_dir)
+    elif config.sanity:
+        _check_sanity(config, explainer, images, output_dir)
+    else:
+        _draw(config, explainer, images, output_dir)
+    return int(images.unusable > 0)
 
 
-class _Explainer:
-    """One run, its network, and where answers go."""
+class _Images:
+    """The images looked at; those that can't be used are named on stderr and counted."""
 
-    def __init__(self, config: EvaluationConfig, directory: pathlib.Path) -> None:
+    def __init__(self, config: Config, directory: pathlib.Path) -> None:
         self._config = config
         self._directory = directory
-        self._target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
-        self._model = keras.models.load_model(directory / "model.keras", compile=False)
-        self._output_dir = pathlib.Path(config.output_dir or directory / FOLDER)
-        self._bad = 0
-        try:
-            self._output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CallerError(
-                f"--output_dir={self._output_dir} can't be made: {error.strerror}"
-            ) from error
+        self.unusable = 0
 
-    def draw(self) -> int:
-        """Draws a picture of each image: its heat map, or the channels of a layer."""
-        layer = self._config.layer
-        watched = feature_maps.watch(self._model, layer) if layer else None
-        mapper = heat_map.HeatMapper(self._model, self._target.kind, method=self._config.method)
-        for number, image in enumerate(self._images(), start=1):
-            shown_name = pathlib.Path(image.name).name  # folders may be named after people
-            stem = re.sub(r"[^\w.-]", "_", pathlib.Path(image.name).stem)
-            path = self._output_dir / f"{number:03d}-{stem}{f'-{layer}' if layer else ''}.png"
-            if watched is not None:
-                values = keras.ops.convert_to_numpy(watched(image.record[None], training=False))[0]
-                feature_maps.draw(path, values.astype(np.float32), title=f"{shown_name}, {layer}")
-                print(f"{image.name}: {path}")
-                continue
-            answers = self._model.predict_on_batch(image.record[None])
-            if not np.isfinite(answers).all():
-                raise CallerError(
-                    f"{self._directory / 'model.keras'} gives no number for {image.name}: its "
-                    "training diverged; lower the learning rate and train again"
-                )
-            label = heat_map.default_labels(answers - 0.5, self._target.kind)[0]
-            heat = mapper.draw(image.record[None], [label])[0]
-            shown = overlay.warp_to_image(heat, image.matrix, image.pixels.shape)
-            said = self._describe(answers)
-            truth = f"truly {image.truth}; " if image.truth else ""
-            of = self._target.names[label] + " or more" * (self._target.kind == "ordinal")
-            title = f"{shown_name}: {truth}{said}"
-            overlay.write(path, image.pixels, shown, title=title, of=of)
-            print(f"{image.name}: {said}{'' if heat.any() else f', no evidence for {of}'}: {path}")
-        return int(self._bad > 0)
+    @property
+    def preparation(self) -> Preparation:
+        """How images become records of this run."""
+        from trainer.data import image_file
 
-    def check_sanity(self) -> int:
-        """Compares maps of the network with those of randomised ones."""
-        images = np.stack([image.record for image in self._images()] or self._none())
-        report = keras.utils.Progbar(
-            None, unit_name="network", verbose=1 if sys.stdout.isatty() else 0
-        )
-        content = sanity.check(
-            self._model,
-            self._target.kind,
-            images,
-            method=self._config.method,
-            report=lambda done, of: report.update(done),
-        )
-        files.write_json(self._output_dir / "sanity.json", content)
-        print(f"rank correlation of {len(images)} maps with those of the trained network:")
-        for step in content["steps"]:
-            found = step["rank_correlation"]
-            figure = step["not_defined_because"] if found is None else f"{found:+.2f}"
-            print(f"  {step['randomised']} randomised: {figure}")
-        return int(self._bad > 0)
+        return image_file.read_preparation(self._directory)
 
-    def point(self) -> int:
-        """Plays the pointing game on the images with a known lesion."""
-        config = self._config
-        evaluated = explained_images.open_evaluated(
-            self._directory, config.split, dataset_dir=config.dataset_dir
-        )
-        content = pointing_game.play(
-            heat_map.HeatMapper(self._model, self._target.kind, method=config.method),
-            evaluated,
-            self._preparation(),
-            data_dir=pathlib.Path(config.data_dir or ""),
-            bad=self._tell,
-        )
-        content = {"method": config.method, "split": config.split, **content}
-        files.write_json(self._output_dir / "pointing.json", content)
-        print(pointing_game.describe(content))
-        return int(self._bad > 0)
+    def __iter__(self) -> Iterator[ExplainedImage]:
+        from trainer.heat_maps import explained_images
 
-    def _images(self) -> Iterator[ExplainedImage]:
         config = self._config
         if config.arguments:
-            return explained_images.of_files(config.arguments, self._preparation(), self._tell)
+            return explained_images.of_files(config.arguments, self.preparation, self.refuse)
         evaluated = explained_images.open_evaluated(
             self._directory, config.split, dataset_dir=config.dataset_dir
         )
@@ -158,23 +147,77 @@ class _Explainer:
             return shown
         folder = pathlib.Path(config.data_dir)
         return explained_images.on_originals(
-            shown, evaluated, self._preparation(), folder, self._tell
+            shown, evaluated, self.preparation, folder, self.refuse
         )
 
-    def _preparation(self) -> Preparation:
-        return image_file.read_preparation(self._directory)
-
-    def _tell(self, name: str, unusable: UnusableImage) -> None:
+    def refuse(self, name: str, unusable: UnusableImage) -> None:
+        """Names an image that can't be used."""
         print(f"{name}: {unusable}", file=sys.stderr)
-        self._bad += 1
+        self.unusable += 1
 
-    def _none(self) -> list[NDArray[np.uint16]]:
+
+def _draw(config: Config, explainer: Explainer, images: _Images, output_dir: pathlib.Path) -> None:
+    """Draws a picture of each image: its heat map, or the channels of a layer."""
+    drawn = (
+        explainer.draw_channels(images, output_dir, layer=config.layer)
+        if config.layer
+        else explainer.draw(images, output_dir)
+    )
+    for one in drawn:
+        empty = f", no evidence for {one.no_evidence_for}" if one.no_evidence_for else ""
+        said = f"{one.prediction}{empty}: " if one.prediction else ""
+        print(f"{one.name}: {said}{one.path}")
+
+
+def _check_sanity(
+    config: Config, explainer: Explainer, images: _Images, output_dir: pathlib.Path
+) -> None:
+    """Compares maps of the network with those of randomised ones: sanity.json."""
+    import numpy as np
+
+    from trainer.heat_maps import sanity
+
+    records = [image.record for image in images]
+    if not records:
         raise CallerError("no image is left to look at; give others")
+    content = sanity.check(
+        explainer.model,
+        explainer.target.kind,
+        np.stack(records),
+        method=config.method,
+        report=_progress("network"),
+    )
+    files.write_json(output_dir / "sanity.json", content)
+    print(f"rank correlation of {len(records)} maps with those of the trained network:")
+    for step in content["steps"]:
+        found = step["rank_correlation"]
+        value = step["not_defined_because"] if found is None else f"{found:+.2f}"
+        print(f"  {step['randomised']} randomised: {value}")
 
-    def _describe(self, answers: NDArray[np.float32]) -> str:
-        (row,) = losses.class_probabilities(answers.astype(np.float64), self._target)
-        if len(row) == 2:
-            return f"probability of {self._target.names[1]} {row[1]:.2f}"
-        return ", ".join(
-            f"{name} {fraction:.2f}" for name, fraction in zip(self._target.names, row, strict=True)
-        )
+
+def _point(config: Config, explainer: Explainer, images: _Images, output_dir: pathlib.Path) -> None:
+    """Plays the pointing game on the images with a known lesion: pointing.json."""
+    from trainer.heat_maps import explained_images, pointing_game
+
+    evaluated = explained_images.open_evaluated(
+        pathlib.Path(config.run), config.split, dataset_dir=config.dataset_dir
+    )
+    content = pointing_game.play(
+        explainer.mapper,
+        evaluated,
+        images.preparation,
+        data_dir=pathlib.Path(config.data_dir or ""),
+        bad=images.refuse,
+        report=_progress("image"),
+    )
+    content = {"method": config.method, "split": config.split, **content}
+    files.write_json(output_dir / "pointing.json", content)
+    print(pointing_game.describe(content))
+
+
+def _progress(unit: str) -> Callable[[int, int], None]:
+    """Returns what shows (done, in all) on a terminal; elsewhere nothing is shown."""
+    import keras
+
+    bar = keras.utils.Progbar(None, unit_name=unit, verbose=1 if sys.stdout.isatty() else 0)
+    return lambda done, of: bar.update(done)

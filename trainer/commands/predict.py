@@ -1,47 +1,59 @@
-"""What a finished run says of images of one's own: a line, a row and a heat map for each.
+"""Predicts images of your own with a finished run: a line, a row and a heat map for each.
 
-  python -m trainer --mode=predict --run=RUN IMAGE_OR_FOLDER...
+  python -m trainer predict --run=RUN image.dcm
+  python -m trainer predict --run=RUN exam/ more.png --output_dir=predictions
+  python -m trainer predict --run=RUN --images=images.csv --noheat_maps
 
+Folders are searched to the bottom. Writes predictions.csv, predictions.json and heat_maps/.
 Research use only, not for diagnosis.
 """
 
 from __future__ import annotations
 
-import collections
+import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from flags.evaluation import EvaluationConfig
+from flags.fields import flag
+from flags.finished_run import OfOneRun
 from records.errors import CallerError
-from trainer.inference import inputs
-from trainer.inference.inputs import InputImage
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images
     from trainer.inference.finished_model import FinishedRun
     from trainer.inference.image_prediction import ImagePrediction
-    from trainer.inference.predictor import Prepared
 
-DEFAULT_DIR = "predictions"
 HEAT_MAPS = "heat_maps"
 FILES = ("predictions.csv", "predictions.json")
-_AHEAD = 2
 
 
-def run(config: EvaluationConfig) -> int:
-    """Predicts the images given; returns 1 if there are some it could not, else 0.
+@dataclasses.dataclass(frozen=True)
+class Config(OfOneRun):
+    """Which images to predict; `arguments` are their files, and folders of them."""
+
+    arguments: tuple[str, ...] = ()
+    output_dir: str = flag("predictions", "Folder of the predictions.", place=True)
+    images: str | None = flag(
+        None,
+        "CSV of images: path, and what files do not tell of them: exam, side, view. Images of one "
+        "examination and side are averaged.",
+        place=True,
+    )
+    heat_maps: bool = flag(True, "Draw a heat map of each image predicted.")
+
+
+def run(config: Config) -> int:
+    """Predicts images and writes the folder; returns 1 if there are some it could not, else 0.
 
     Raises:
         CallerError: there is no such run or image, or the output folder can't be written.
     """
-    assert config.run is not None
-    directory = pathlib.Path(config.run)
-    output_dir = pathlib.Path(config.output_dir or DEFAULT_DIR)
+    from trainer.inference import inputs
+
+    directory, output_dir = pathlib.Path(config.run), pathlib.Path(config.output_dir)
     images = inputs.find(config.arguments, output_dir=output_dir, table=config.images)
     if not (directory / "run.json").is_file():
         raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
-    from trainer.inference import finished_model, image_prediction
+    from trainer.inference import finished_model, image_prediction, predictor
 
     finished = finished_model.open_run(directory)
     _open_output(output_dir, heat_maps=config.heat_maps)
@@ -49,44 +61,26 @@ def run(config: EvaluationConfig) -> int:
     warnings = finished.warnings
     for warning in warnings:
         print(f"warning: {warning}")
+    found: list[ImagePrediction] = []
     heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
-    found = list(_answer(finished, images, heat_maps))
+    for predicted in predictor.predict_all(finished, images, heat_maps):
+        found.append(predicted)
+        _print(predicted, f"[{len(found)}/{len(images)}]", finished)
     about = {"run": str(directory), **finished.describe(), "warnings": warnings}
     image_prediction.write(output_dir, found, finished.formatter, about)
     return _sum_up(found, finished, output_dir)
 
 
-def _answer(
-    finished: FinishedRun, images: list[InputImage], heat_maps: pathlib.Path | None
-) -> Iterator[ImagePrediction]:
-    """Predicts image after image, and prints each; images are decoded ahead of the network."""
-    from trainer.inference import predictor
-
-    networks = predictor.Predictor(finished, heat_maps)
-    for number, prepared in enumerate(_ahead(networks.prepare, images), start=1):
-        predicted = networks.predict(prepared, number)
-        head = f"[{number}/{len(images)}] {predicted.image}: "
-        if predicted.prediction is None:
-            print(f"{head}NOT PREDICTED, {predicted.error}", flush=True)
-        else:
-            print(head + finished.formatter.sentence(predicted.prediction), flush=True)
-        for warning in predicted.warnings:
-            print(f"    warning: {warning}", flush=True)
-        yield predicted
-
-
-def _ahead(
-    prepare: Callable[[InputImage], Prepared], images: Iterable[InputImage]
-) -> Iterator[Prepared]:
-    """Prepares images in order, a few ahead of their use, in a thread of their own."""
-    waiting: collections.deque[Future[Prepared]] = collections.deque()
-    with ThreadPoolExecutor(1) as thread:
-        for image in images:
-            waiting.append(thread.submit(prepare, image))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> None:
+    """Prints the prediction of an image, or why there is none, and its warnings."""
+    said = (
+        f"NOT PREDICTED, {predicted.error}"
+        if predicted.prediction is None
+        else finished.formatter.sentence(predicted.prediction)
+    )
+    print(f"{number} {predicted.image}: {said}", flush=True)
+    for warning in predicted.warnings:
+        print(f"    warning: {warning}", flush=True)
 
 
 def _open_output(output_dir: pathlib.Path, *, heat_maps: bool) -> None:

@@ -1,10 +1,19 @@
-"""The last lines on the terminal: a run's score and its report."""
+"""The last lines on the terminal: how fast a run was, its score and its report."""
 
 from __future__ import annotations
 
 import pathlib
 
 from trainer.data import run_folder
+
+
+def print_throughput(directory: pathlib.Path) -> None:
+    """Prints how fast the training of a run was, where that was measured."""
+    from trainer.training import throughput
+
+    measured = run_folder.read_json(directory / "run.json").get("throughput")
+    if measured:
+        print(throughput.describe(measured))
 
 
 def print_scores(directory: pathlib.Path) -> None:

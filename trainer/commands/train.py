@@ -1,17 +1,50 @@
-"""A run from records to report: learn, evaluate, report."""
+"""Trains a network, evaluates it on the test split and writes the report (the default).
+
+  python -m trainer --base=mobilenetv2
+  python -m trainer train --base=vgg19 --dataset_dir=DIR --run_dir=runs/vgg19
+  python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
+
+The same command resumes an interrupted run.
+"""
 
 from __future__ import annotations
 
+import os
 import pathlib
-
-import keras
+from typing import TYPE_CHECKING
 
 from flags.training import TrainingConfig
-from trainer.data import damage
-from trainer.data.dataset import Data
-from trainer.evaluation import evaluate
-from trainer.reports import gallery_pictures, report
-from trainer.training import learn, strategy
+from records import memory
+
+if TYPE_CHECKING:
+    from trainer.data.dataset import Data
+
+Config = TrainingConfig
+
+
+def run(config: TrainingConfig) -> int:
+    """Trains, evaluates, and prints how fast it went and how well; returns the exit code.
+
+    Raises:
+        CallerError: data, weights or run folder do not fit the configuration, or the loss is no
+            number.
+        OutOfTime: --max_minutes are over before the training is.
+    """
+    prepare_process(config)
+    from trainer.commands import summary
+
+    directory = train(config)
+    summary.print_throughput(directory)
+    summary.print_scores(directory)
+    return 0
+
+
+def prepare_process(config: TrainingConfig) -> None:
+    """Sets what must be set before TensorFlow is imported and its threads begin."""
+    memory.keep_freed(one_heap=True)
+    if config.deterministic and config.strategy == "default":
+        # what TensorFlow calls deterministic is not, on a CPU, while operations run side by side
+        os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 
 def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
@@ -30,6 +63,8 @@ def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
             number.
         OutOfTime: --max_minutes are over before the training is.
     """
+    from trainer.training import learn, strategy
+
     learned = learn.learn(config, with_test=with_test)
     directory, data = learned.directory, learned.data
     if data.test is not None and strategy.is_chief(learned.devices):
@@ -47,6 +82,12 @@ def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: s
         batch_size: images at a time.
         tta: key of `flags.tta.VIEWS`, None as "none".
     """
+    import keras
+
+    from trainer.data import damage
+    from trainer.evaluation import evaluate
+    from trainer.reports import gallery_pictures, report
+
     with damage.named(data.records.directory, data.records.manifest.shards):
         model = keras.models.load_model(directory / "model.keras", compile=False)
         predicted = evaluate.evaluate(directory, model, data, batch_size=batch_size, tta=tta)

@@ -152,9 +152,8 @@ def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = T
     evaluated = schema.TEST_SPLIT if config.test_fold is None else folds[config.test_fold]
     if with_test and evaluated not in records.splits:
         raise CallerError(
-            f"{records.directory} has no {evaluated} split; give --mode=cross_validate, or "
-            f"choose a "
-            "fold to be evaluated with --test_fold"
+            f"{records.directory} has no {evaluated} split; give python -m trainer cross_validate, "
+            "or choose a fold to be evaluated with --test_fold"
         )
     learned = [fold for fold in folds if fold not in (validating, evaluated)]
     train = select(records, "train", learned, target)

@@ -1,6 +1,6 @@
 """The folder of a run: config.json and run.json, written and checked.
 
-config.json  every flag, the target taken and the fingerprint of the data
+config.json  every flag, the kind of run, the target taken and the fingerprint of the data
 run.json     what was trained on what, for the report
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
+from flags.fields import defaults
 from flags.training import TrainingConfig
 from records import files
 from records.errors import CallerError
@@ -22,13 +23,21 @@ if TYPE_CHECKING:  # it brings TensorFlow, which pages and cards do without
     from trainer.data.records_folder import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
+TRAIN = "train"
+"""Kind of a run of one network, as config.json names it; others are made of several such."""
 _LOCK = ".lock"
 
 
 def check_run(
-    config: TrainingConfig, records: Records, target: str
+    config: TrainingConfig, records: Records, target: str, *, kind: str = TRAIN
 ) -> tuple[pathlib.Path, dict[str, Any]]:
     """Names the run folder, and makes sure that it is free or holds this very run.
+
+    Args:
+        config: every flag.
+        records: what it learns from.
+        target: what it learns.
+        kind: of run: train, cross_validate or tune.
 
     Returns:
         the folder, and the content of its config.json.
@@ -40,10 +49,12 @@ def check_run(
     decisive = config.identity()
     decisive["target"] = target
     decisive["data_fingerprint"] = records.manifest.data_fingerprint
-    directory = pathlib.Path(config.run_dir or _default_directory(records, decisive))
+    default = _default_directory(config, records, decisive, kind=kind)
+    directory = pathlib.Path(config.run_dir or default)
+    decisive["kind"] = kind
     path = directory / "config.json"
     if path.is_file():
-        found = {**TrainingConfig().to_json(), **read_json(path)}  # it may lack a later flag
+        found = {**defaults(type(config)), **read_json(path)}  # it may lack a later flag
         changed = [
             f"{key} ({found.get(key)}, now {value})"
             for key, value in decisive.items()
@@ -92,9 +103,12 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     if not path.is_file():
         raise CallerError(f"{directory} holds no config.json; give the folder of a run")
     content = read_json(path)
-    if content["mode"] != "train":
+    kind = content.pop("kind", None)
+    if kind is None:
+        raise CallerError(f"{path} is of an earlier version and names no kind of run; train again")
+    if kind != TRAIN:
         raise CallerError(
-            f"{directory} holds a whole {content['mode']}; give the folder of one of its "
+            f"{directory} holds a whole {kind}; give the folder of one of its "
             "runs, or the command that began it again"
         )
     if not (directory / "model.keras").is_file():
@@ -117,21 +131,6 @@ def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pat
         return [directory / member for member in description["members"]]
     folds = [directory / fold["run"] for fold in description.get("folds", [])]
     return folds or [directory]
-
-
-def check_given(given: TrainingConfig, trained: TrainingConfig) -> None:
-    """Refuses what an evaluation is told otherwise than its run was; flags may be left out.
-
-    Raises:
-        CallerError: names the flag.
-    """
-    default, was = TrainingConfig().to_json(), trained.to_json()
-    for key, value in given.identity().items():
-        if key != "mode" and value not in (default[key], was[key]):
-            raise CallerError(
-                f"--{key}={value}: --mode=evaluate evaluates the run as it was trained, with "
-                f"--{key}={was[key]}; leave the flag out"
-            )
 
 
 def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:
@@ -164,13 +163,15 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     )
 
 
-def _default_directory(records: Records, decisive: dict[str, Any]) -> pathlib.Path:
-    default = TrainingConfig().to_json()
+def _default_directory(
+    config: TrainingConfig, records: Records, decisive: dict[str, Any], *, kind: str
+) -> pathlib.Path:
+    default = defaults(type(config))
     # flags at their default are left out, so that names outlive new flags
     given = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
     digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
     recipe = records.manifest.recipe
-    mode = "" if decisive["mode"] == "train" else f"-{decisive['mode']}"
+    suffix = "" if kind == TRAIN else f"-{kind}"
     return DEFAULT_ROOT / (
-        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{mode}-{digest[:8]}"
+        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{suffix}-{digest[:8]}"
     )

@@ -161,5 +161,6 @@ def _check(run: ComparedRun) -> None:
     ):
         raise CallerError(
             f"{run.directory}: metrics.json (accuracy {stated}) is not of these predictions "
-            f"({accuracy:.3f}), or old; score them again with --mode=report --run={run.directory}"
+            f"({accuracy:.3f}), or old; score them again with python -m trainer report "
+            f"--run={run.directory}"
         )

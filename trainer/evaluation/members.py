@@ -47,7 +47,7 @@ def read_members(folders: Iterable[str]) -> list[Member]:
     directories = [one for folder in folders for one in _runs_of(pathlib.Path(folder))]
     if len({directory.resolve() for directory in directories}) < max(2, len(directories)):
         raise CallerError(
-            f"--mode=ensemble averages two or more different runs, got "
+            f"ensemble averages two or more different runs, got "
             f"{', '.join(map(str, directories))}; name each once"
         )
     members = [
@@ -127,7 +127,7 @@ def share_validation(members: Sequence[Member]) -> bool:
 def _runs_of(folder: pathlib.Path) -> list[pathlib.Path]:
     """Lists the run folders a folder stands for: itself, or the folds of a cross-validation."""
     config = folder / "config.json"
-    if not config.is_file() or run_folder.read_json(config)["mode"] != "cross_validate":
+    if not config.is_file() or run_folder.read_json(config).get("kind") != "cross_validate":
         return [folder]
     return run_folder.members_of(folder, _read_description(folder))
 

@@ -28,7 +28,7 @@ from trainer.exports import card_limits, card_scores
 TEMPLATE = "model_card.md.j2"
 CARD = "model_card.md"
 EXPORT = "export.json"
-"""What --mode=export wrote, beside the card."""
+"""What the verb export wrote, beside the card."""
 # flags that say where things lie, not what is learned
 
 
@@ -77,7 +77,7 @@ def check_run(run_dir: pathlib.Path) -> None:
     Raises:
         CallerError: it does not.
     """
-    if read(run_dir / "config.json").get("mode", "train") != "train":
+    if read(run_dir / "config.json").get("kind", "train") != "train":
         member = run_folder.members_of(run_dir, read(run_dir / "run.json"))[0]
         raise CallerError(
             f"--run={run_dir} holds no network of its own; give the folder of one of its runs"

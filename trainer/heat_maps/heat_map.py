@@ -18,12 +18,12 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from flags.evaluation import METHODS
 from trainer.model.network import BASE_LAYER
 
 Heat = NDArray[np.float32]
 
 _STAGES = {"gradcam": 1, "hirescam": 2}
+METHODS = tuple(_STAGES)
 # A map below this fraction of what was summed is rounding of sums that cancel out, not evidence
 _ROUNDING = 1e-6
 _SLOPES = 1024.0  # slopes of float16 networks would fall to 0 otherwise; maps are scaled anyway
@@ -50,7 +50,7 @@ class HeatMapper:
         Args:
             model: as `trainer.model.network.build` makes them and model.keras holds them.
             target_kind: binary, classes or ordinal.
-            method: key of `flags.evaluation.METHODS`.
+            method: one of METHODS.
         """
         assert method in METHODS, method
         self._kind = target_kind

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import cv2
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -170,6 +168,7 @@ def play(
     *,
     data_dir: pathlib.Path,
     bad: Callable[[str, UnusableImage], None],
+    report: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """Plays the game on every image of a split with a lesion whose place is known.
 
@@ -181,6 +180,7 @@ def play(
         preparation: how they became records.
         data_dir: folder of the images, as the conversion had it.
         bad: called with images that can't be used.
+        report: called with (images played, images in all).
 
     Returns:
         content of pointing.json, see `score`.
@@ -206,9 +206,6 @@ def play(
             f"--data_dir={data_dir} does not hold {rows[0][0]['path']}; give the folder the images "
             "were converted from"
         )
-    report = keras.utils.Progbar(
-        len(rows), unit_name="image", verbose=1 if sys.stdout.isatty() else 2
-    )
     plays = []
     for row, label in rows:
         try:
@@ -223,7 +220,7 @@ def play(
         plays.append(
             play_image(row, label, heat=heat, matrix=image.matrix, lesion=lesion, breast=breast)
         )
-        report.add(1)
+        report(len(plays), len(rows))
     return score(plays, evaluated.target.names)
 
 

@@ -39,7 +39,7 @@ def check(
         model: the trained network.
         kind: of its target.
         images: [images, height, width, 1] uint16.
-        method: of `heat_map.METHODS`.
+        method: one of `heat_map.METHODS`.
         report: called with (steps done, steps in all).
 
     Returns:

@@ -185,8 +185,7 @@ def _why_uncalibrated(fitted: Calibration | None) -> str | None:
     if fitted is None:
         return (
             "it was evaluated before calibration was known; evaluate it again with "
-            "--mode=evaluate, a "
-            "cross-validation with the command that began it"
+            "python -m trainer evaluate, a cross-validation with the command that began it"
         )
     return None if fitted.used else fitted.not_defined_because
 

@@ -57,8 +57,7 @@ def find(
     if not arguments:
         if not listed:
             raise CallerError(
-                "--mode=predict needs images: python -m trainer --mode=predict --run=RUN "
-                "IMAGE_OR_FOLDER..."
+                "predict needs images: python -m trainer predict --run=RUN IMAGE_OR_FOLDER..."
             )
         return listed
     known = {image.path.resolve(): image for image in listed}

@@ -2,12 +2,17 @@
 
 predictor = Predictor(finished_run, pathlib.Path("predictions/heat_maps"))
 predicted = predictor.predict(predictor.prepare(given), number=1)
+for predicted in predict_all(finished_run, images, None):
+    ...
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +27,7 @@ from trainer.inference.image_prediction import ImagePrediction
 from trainer.inference.inputs import InputImage
 
 _LARGEST_PICTURE = 1536
+_AHEAD = 2
 _UNKNOWN = ("view_unknown", "side_unknown")
 _LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
 _MEDIA = {"digital": "a digital mammogram", "secondary": "a copy or a digitised film"}
@@ -116,6 +122,35 @@ class Predictor:
         path = self._folder / f"{number:04d}.png"
         path.write_bytes(overlay.encode(picture))
         return f"{self._folder.name}/{path.name}"
+
+
+def predict_all(
+    finished: FinishedRun, images: Iterable[InputImage], heat_maps: pathlib.Path | None
+) -> Iterator[ImagePrediction]:
+    """Predicts image after image; images are decoded ahead of the network.
+
+    Args:
+        finished: the run.
+        images: as `inputs.find` lists them.
+        heat_maps: an existing folder for their heat maps, None for none.
+    """
+    networks = Predictor(finished, heat_maps)
+    for number, prepared in enumerate(_ahead(networks.prepare, images), start=1):
+        yield networks.predict(prepared, number)
+
+
+def _ahead(
+    prepare: Callable[[InputImage], Prepared], images: Iterable[InputImage]
+) -> Iterator[Prepared]:
+    """Prepares images in order, a few ahead of their use, in a thread of their own."""
+    waiting: collections.deque[Future[Prepared]] = collections.deque()
+    with ThreadPoolExecutor(1) as thread:
+        for image in images:
+            waiting.append(thread.submit(prepare, image))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def draw_over(image: PreparedImage, heat: NDArray[np.float32]) -> NDArray[np.uint8]:

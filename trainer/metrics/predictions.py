@@ -212,9 +212,7 @@ def read(path: pathlib.Path) -> list[Prediction]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [row for row in csv.reader(file, strict=True) if row]
     except FileNotFoundError:
-        raise CallerError(
-            f"{path} does not exist; run the trainer with --mode=evaluate to write it"
-        ) from None
+        raise CallerError(f"{path} does not exist; python -m trainer evaluate writes it") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise CallerError(f"{path} is not a CSV file in UTF-8: {error}") from error
     header = tuple(rows[0]) if rows else ()

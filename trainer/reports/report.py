@@ -2,8 +2,6 @@
 
 path = write(run_dir)    # reads run_dir's files, writes run_dir/report.html
 path = rescore(run_dir)  # the same, after metrics.json was computed anew from predictions.csv
-
-  python -m trainer --mode=report --run=RUN
 """
 
 from __future__ import annotations
@@ -16,7 +14,6 @@ import jinja2
 import numpy as np
 
 from flags import datasets
-from flags.evaluation import EvaluationConfig
 from flags.network import BASES
 from flags.targets import TARGETS
 from records import files
@@ -30,22 +27,6 @@ from trainer.metrics.predictions import Prediction
 from trainer.reports import drawings, findings, gallery, template
 
 TEMPLATE = "report.html.j2"
-
-
-def run(config: EvaluationConfig) -> int:
-    """Scores a finished run again and writes its report.
-
-    Raises:
-        CallerError: the run lacks a file, or something is asked that a report can't do.
-    """
-    assert config.run is not None
-    if config.arguments:
-        raise CallerError(
-            f"--mode=report takes one run, got {' '.join(config.arguments)!r} beside "
-            f"--run={config.run}; leave it out"
-        )
-    print(f"report: {rescore(pathlib.Path(config.run)).resolve()}")
-    return 0
 
 
 def rescore(run_dir: pathlib.Path) -> pathlib.Path:
@@ -144,7 +125,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     except (KeyError, jinja2.UndefinedError) as error:
         raise CallerError(
             f"the files of {run_dir} lack a value the report needs: {error}; "
-            "write them anew with --mode=evaluate"
+            f"write them anew with python -m trainer evaluate --run={run_dir}"
         ) from error
     files.write_text(run_dir / "report.html", text)
     return run_dir / "report.html"
@@ -167,7 +148,7 @@ def _check_same_images(
         raise CallerError(
             f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "
             f"predictions.csv gives {cells.tolist()} for split {scores['split']!r}; "
-            f"score them again with --mode=report --run={run_dir}"
+            f"score them again with python -m trainer report --run={run_dir}"
         )
 
 

@@ -18,7 +18,7 @@ from flags.space import Dimension
 from records import files
 from trainer.data import run_folder
 from trainer.reports import study_plots, template
-from trainer.training import checkpoints
+from trainer.training import checkpoints, search
 
 STATES = {
     TrialState.COMPLETE: "finished",
@@ -26,15 +26,6 @@ STATES = {
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "under way",
 }
-
-
-def counted(study: optuna.Study) -> list[FrozenTrial]:
-    """Lists the trials begun, without those that were killed: they are done again as another."""
-    return [
-        trial
-        for trial in study.trials
-        if trial.state in STATES and (trial.state != TrialState.FAIL or "error" in trial.user_attrs)
-    ]
 
 
 def write(
@@ -45,7 +36,7 @@ def write(
     monitor: str,
 ) -> pathlib.Path:
     """Writes study.html from the study and the run folders of its trials."""
-    trials = counted(study)
+    trials = search.counted(study)
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
     best = study.best_trial

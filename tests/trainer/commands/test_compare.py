@@ -9,13 +9,12 @@ import sys
 
 import pytest
 
-from flags.evaluation import EvaluationConfig
 from records.errors import CallerError
 from tests import make
 from tests.make import PAPER, predicted, write_run
 from trainer.commands import compare, experiments
-from trainer.evaluation import compared_run
-from trainer.reports import comparison_words
+from trainer.evaluation import compared_run, published
+from trainer.reports import comparison_page, comparison_words
 
 ROOT = pathlib.Path(__file__).parents[3]
 HEAD = """# Experiment {letter} (Jaamour et al. 2023, PLOS ONE): MobileNetV2 with <weights>. More.
@@ -38,7 +37,7 @@ def runs(tmp_path):
 def ask(runs: pathlib.Path, *names: str) -> dict:
     """Compares runs by name; returns comparison.json."""
     where = [str(runs / name) for name in names]
-    config = EvaluationConfig("compare", tuple(where), output_dir=str(runs / "page"))
+    config = compare.Config(tuple(where), output_dir=str(runs / "page"))
     assert compare.run(config) == 0
     return json.loads((runs / "page" / "comparison.json").read_text())
 
@@ -48,7 +47,7 @@ def start(*arguments: object, cwd: pathlib.Path, module: str = "trainer"):
 
 
 def test_the_command(runs):
-    done = start("--mode=compare", "runs/mixed", "runs/right", cwd=runs.parent)
+    done = start("compare", "runs/mixed", "runs/right", cwd=runs.parent)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert re.split("  +", lines[0].strip()) == [
@@ -66,7 +65,7 @@ def test_the_command(runs):
 
 def test_it_needs_no_tensorflow():
     program = (
-        "import sys, trainer.commands.compare; "
+        "import sys, trainer.reports.comparison_page, trainer.evaluation.compared_run; "
         "sys.exit(any(n.split('.')[0] in ('tensorflow', 'keras') for n in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
@@ -79,7 +78,7 @@ def test_it_needs_no_tensorflow():
         (["mixed", "empty"], "runs/empty/predictions.csv does not exist"),
         (["mixed", "mixed"], "runs/mixed is named twice; name every run once"),
         (["mixed", "right/../mixed"], "is named twice"),
-        (["mixed"], "--mode=compare needs two or more folders"),
+        (["mixed"], "compare needs two or more folders"),
         (["mixed", "nan"], "runs/nan/predictions.csv record 2: image 'image1' has probability nan"),
         (["mixed", "double"], "image 'image0' stands in record 1 already"),
         (["mixed", "none"], "runs/none/predictions.csv holds no image"),
@@ -111,7 +110,7 @@ def test_what_can_not_be_compared_is_one_line(runs, names, words):
 
 
 def test_the_command_refuses_in_one_line(runs):
-    done = start("--mode=compare", "runs/mixed", "runs/nowhere", cwd=runs.parent)
+    done = start("compare", "runs/mixed", "runs/nowhere", cwd=runs.parent)
     assert done.returncode == 2
     assert done.stderr == "error: runs/nowhere is not a folder; name folders of finished runs\n"
 
@@ -217,8 +216,8 @@ def test_phantoms_are_called_phantoms(runs):
 def flagfiles(tmp_path):
     folder = tmp_path / "flags"
     folder.mkdir()
-    for letter, published in (("c", "66.46 % (S)"), ("g", "61.62 % (D)"), ("j", "none")):
-        text = HEAD.format(letter=letter.upper(), published=published)
+    for letter, stated in (("c", "66.46 % (S)"), ("g", "61.62 % (D)"), ("j", "none")):
+        text = HEAD.format(letter=letter.upper(), published=stated)
         (folder / f"{letter}.flags").write_text(text)
     (folder / "demo.flags").write_text("# The demo.\n--dropout=0.1\n")
     return {path.stem: path for path in sorted(folder.glob("*.flags"))}
@@ -230,8 +229,10 @@ def test_the_page_puts_figures_beside_the_published_ones(flagfiles, tmp_path):
     write_run(root / "c", predicted(RIGHT), policies=PAPER, **plain)
     write_run(root / "g", predicted(MIXED), policies=PAPER, dataset="inbreast", **plain)
     made = [compared_run.read(root / n, name=n, flagfile=flagfiles[n]) for n in "cg"]
-    failed = compare.published.read(flagfiles["j"])
-    content = compare.write(root, made, unfinished=[(failed, "--dataset_dir=x is not a folder")])
+    failed = published.read(flagfiles["j"])
+    content = comparison_page.write(
+        root, made, unfinished=[(failed, "--dataset_dir=x is not a folder")]
+    )
     page = (root / "comparison.html").read_text()
     assert '<a href="c/report.html">c</a><small>MobileNetV2 with &lt;weights&gt;</small>' in page
     assert "66.46 %" in page
@@ -248,8 +249,8 @@ def test_the_page_puts_figures_beside_the_published_ones(flagfiles, tmp_path):
 
 
 def test_a_page_without_a_finished_run(flagfiles, tmp_path):
-    failed = compare.published.read(flagfiles["c"])
-    compare.write(tmp_path, [], unfinished=[(failed, "not finished")])
+    failed = published.read(flagfiles["c"])
+    comparison_page.write(tmp_path, [], unfinished=[(failed, "not finished")])
     assert "published 66.46 %): not finished" in (tmp_path / "comparison.html").read_text()
 
 
@@ -276,7 +277,7 @@ def test_a_run_begins_from_the_one_beside_it(flagfiles):
 
 
 def test_runs_do_not_fraction_a_folder(tmp_path):
-    run = start("--run_dir=mine", cwd=tmp_path, module="trainer.commands.experiments")
+    run = start("experiments", "--run_dir=mine", cwd=tmp_path, module="trainer")
     assert run.returncode == 2
     assert run.stderr.startswith("error: --run_dir: every experiment has a folder of its own; --ru")
 
@@ -291,7 +292,7 @@ def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path
         (root / f"{name}.command").write_text(
             f"--flagfile={tmp_path / 'flags' / name}.flags --run_dir={root / name}"
         )
-    done = start(*given, f"--runs={root}", cwd=tmp_path, module="trainer.commands.experiments")
+    done = start("experiments", *given, f"--runs={root}", cwd=tmp_path, module="trainer")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "experiment g",
@@ -302,7 +303,7 @@ def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path
     assert content["baseline"] == "baseline"
     assert [one["run"] for one in content["comparisons"]] == ["c", "g"]
     shutil.rmtree(root / "baseline")
-    start(*given, f"--runs={root}", cwd=tmp_path, module="trainer.commands.experiments")
+    start("experiments", *given, f"--runs={root}", cwd=tmp_path, module="trainer")
     assert json.loads((root / "comparison.json").read_text())["baseline"] == "c"
 
 
@@ -319,9 +320,7 @@ def test_one_failure_stops_no_other(records_dir, tmp_path):
     def run(*arguments: str) -> subprocess.CompletedProcess:
         short = ["--base=mobilenet", "--alpha=0.25", "--weights=random", "--phase1_epochs=1"]
         where = [f"--flagfiles={folder}", f"--runs={tmp_path / 'runs'}"]
-        return start(
-            *where, *short, *arguments, cwd=tmp_path, module="trainer.commands.experiments"
-        )
+        return start("experiments", *where, *short, *arguments, cwd=tmp_path, module="trainer")
 
     first = run()
     assert first.returncode == 1, first.stderr

@@ -16,7 +16,7 @@ from records.errors import CallerError, OutOfTime
 from tests import make
 from trainer.commands import cross_validate, summary, train
 from trainer.data import dataset, run_folder
-from trainer.metrics import predictions
+from trainer.metrics import over_folds, predictions
 
 FOLDS = ("fold0", "fold1", "fold2")
 
@@ -32,13 +32,13 @@ def folds_dir(tmp_path_factory):
     )
 
 
-def config(records: pathlib.Path, run_dir: pathlib.Path, **options) -> TrainingConfig:
+def config(
+    records: pathlib.Path, run_dir: pathlib.Path, kind=cross_validate.Config, **options
+) -> TrainingConfig:
     small = {"weights": "random", "deterministic": True, "batch_size": 5}
     small |= {"base": "mobilenet", "alpha": 0.25}  # half the layers of MobileNetV2
-    short = {"phase1_epochs": 1, "phase2_epochs": 0, "mode": "cross_validate"}
-    return TrainingConfig(
-        dataset_dir=str(records), run_dir=str(run_dir), **{**small, **short, **options}
-    )
+    short = {"phase1_epochs": 1, "phase2_epochs": 0}
+    return kind(dataset_dir=str(records), run_dir=str(run_dir), **{**small, **short, **options})
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +109,14 @@ def test_mean_and_deviation_over_the_folds(finished):
 
 def test_undefined_figures_are_left_out_of_the_mean():
     fold = [{"auc": {"value": value}, "images": 3} for value in (0.5, None, 0.75)]
-    assert cross_validate.summarise(fold) == {
+    assert over_folds.summarise(fold) == {
         "auc": {"mean": 0.625, "sd": pytest.approx(0.1767767), "folds": 2}
     }
-    assert cross_validate.summarise(fold[:2])["auc"] == {"mean": 0.5, "sd": None, "folds": 1}
+    assert over_folds.summarise(fold[:2])["auc"] == {"mean": 0.5, "sd": None, "folds": 1}
     older = {"auc": {"value": 0.75}}
-    both = cross_validate.summarise([{**fold[0], "mcc": {"value": 0.25}}, older])
+    both = over_folds.summarise([{**fold[0], "mcc": {"value": 0.25}}, older])
     assert list(both) == ["auc"]
-    assert cross_validate.summarise(fold[1:2])["auc"] == {"mean": None, "sd": None, "folds": 0}
+    assert over_folds.summarise(fold[1:2])["auc"] == {"mean": None, "sd": None, "folds": 0}
 
 
 def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir):
@@ -181,13 +181,13 @@ def test_the_folder_is_no_single_run(finished, folds_dir):
     with pytest.raises(CallerError, match="holds a whole cross_validate; give the folder of one"):
         run_folder.read_config(finished)
     with pytest.raises(CallerError, match=r"holds a run with other mode .*, test_fold .*; give"):
-        train.train(config(folds_dir, finished, mode="train", test_fold=1))
+        train.train(config(folds_dir, finished, TrainingConfig, test_fold=1))
     of_fold, _ = run_folder.read_config(finished / "fold1")
-    assert (of_fold.mode, of_fold.test_fold, of_fold.fold) == ("train", 1, 2)
+    assert (of_fold.test_fold, of_fold.fold) == (1, 2)
 
 
 def test_the_test_split_is_left_alone(records_dir, listed, tmp_path):
-    data = dataset.open_data(config(records_dir, tmp_path, mode="train", test_fold=3, fold=0))
+    data = dataset.open_data(config(records_dir, tmp_path, TrainingConfig, test_fold=3, fold=0))
     parts = {data.train.name: data.train, "validation": data.validation, "evaluated": data.test}
     images = {name: {image["image_id"] for image in part.images} for name, part in parts.items()}
     folds = {name: {listed[image]["split"] for image in names} for name, names in images.items()}
@@ -195,10 +195,10 @@ def test_the_test_split_is_left_alone(records_dir, listed, tmp_path):
 
 
 def test_records_without_a_test_split_are_refused_by_a_plain_run(folds_dir, tmp_path):
-    with pytest.raises(CallerError, match=r"has no test split; give --mode=cross_validate, or"):
-        train.train(config(folds_dir, tmp_path / "run", mode="train"))
+    with pytest.raises(CallerError, match=r"has no test split; give .* cross_validate, or"):
+        train.train(config(folds_dir, tmp_path / "run", TrainingConfig))
     with pytest.raises(CallerError, match=r"--test_fold=3: .* has folds 0 to 2"):
-        train.train(config(folds_dir, tmp_path / "run", mode="train", test_fold=3))
+        train.train(config(folds_dir, tmp_path / "run", TrainingConfig, test_fold=3))
     assert not (tmp_path / "run").exists()
 
 

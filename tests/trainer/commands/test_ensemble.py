@@ -9,12 +9,11 @@ import shutil
 import numpy as np
 import pytest
 
-from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from tests import make
 from trainer.commands import ensemble, train
-from trainer.evaluation import calibration, members
+from trainer.evaluation import calibration, members, model_averaging
 from trainer.evaluation.evaluate import Predicted
 from trainer.metrics import predictions, typed_json
 from trainer.metrics.predictions import Prediction
@@ -57,7 +56,7 @@ def runs(records_dir, tmp_path_factory):
     for fold, name in enumerate("ab"):
         own = {"test_fold": fold, "fold": fold + 1}
         edited(root / name, root / "folds" / f"fold{fold}", "config.json", **own)
-    write(root / "folds" / "config.json", {"mode": "cross_validate"})
+    write(root / "folds" / "config.json", {"kind": "cross_validate"})
     write(root / "folds" / "run.json", {"folds": [{"run": "fold0"}, {"run": "fold1"}]})
     write(root / "folds" / "metrics.json", {})
     return root
@@ -65,7 +64,7 @@ def runs(records_dir, tmp_path_factory):
 
 def average(output_dir: pathlib.Path, *folders: pathlib.Path, **options) -> pathlib.Path:
     names = tuple(map(str, folders))
-    config = EvaluationConfig("ensemble", names, output_dir=str(output_dir), **options)
+    config = ensemble.Config(arguments=names, output_dir=str(output_dir), **options)
     assert ensemble.run(config) == 0
     return output_dir
 
@@ -104,7 +103,7 @@ def test_the_folder_is_that_of_a_run(runs, both):
     assert described["parameters"] == sum(parameters)
     assert described["seed"] == "1; 2"
     assert list(described["splits"]) == ["train", "validation", "test"]
-    assert read(both / "config.json")["mode"] == "ensemble"
+    assert read(both / "config.json")["kind"] == "ensemble"
     assert read(both / "metrics.json")["images"] == 18
     assert "2 trained networks (MobileNet, " in (both / "report.html").read_text()
 
@@ -152,7 +151,8 @@ def test_probabilities_of_classes_are_averaged_one_by_one():
         )
         for member in rows
     ]
-    for image, row in zip(ensemble.average(members).images, rows.mean(axis=0), strict=True):
+    averaged = model_averaging.average(members).images
+    for image, row in zip(averaged, rows.mean(axis=0), strict=True):
         assert image.probabilities == pytest.approx(row, abs=1e-15)
         assert image.probability == pytest.approx(row[1:].sum(), abs=1e-15)
 
@@ -163,7 +163,7 @@ def test_probabilities_of_classes_are_averaged_one_by_one():
         ("config.json", {"data_fingerprint": "0" * 64}, r"c has records 000000000000, .*a has"),
         ("run.json", {"target": "abnormal"}, r"c has target abnormal, .*a has pathology; members"),
         ("config.json", {"where": "side == 'left'"}, r"c has where side == 'left', .*a has ; memb"),
-        ("config.json", {"mode": "ensemble"}, r"c holds a whole ensemble; give the folder of one"),
+        ("config.json", {"kind": "ensemble"}, r"c holds a whole ensemble; give the folder of one"),
         ("config.json", {"tta": "flip"}, r"trained with --tta=flip and none; say which with"),
     ],
     ids=["data", "target", "condition", "ensemble", "views"],
@@ -218,5 +218,5 @@ def test_a_folder_that_holds_something_else(runs):
 
 
 def test_the_command_line_lacks_something():
-    with pytest.raises(CallerError, match=r"--mode=ensemble needs folders of finished runs, or of"):
-        EvaluationConfig("ensemble", ("a", "b"))
+    with pytest.raises(CallerError, match=r"ensemble needs folders of finished runs, or of"):
+        ensemble.Config(arguments=("a", "b"))

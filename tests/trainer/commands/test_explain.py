@@ -1,4 +1,4 @@
-"""--mode=explain on a small run: pictures, the pointing game, the sanity check, channels."""
+"""The verb explain on a small run: pictures, the pointing game, the sanity check, channels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import explain, train
@@ -49,9 +48,7 @@ def run_dir(records_dir, tmp_path_factory) -> pathlib.Path:
 
 
 def ask(run_dir: pathlib.Path, *arguments: str, **options: object) -> int:
-    return explain.run(
-        EvaluationConfig(mode="explain", run=str(run_dir), arguments=arguments, **options)
-    )
+    return explain.run(explain.Config(run=str(run_dir), arguments=arguments, **options))
 
 
 @pytest.fixture(scope="module")
@@ -163,12 +160,11 @@ def test_pointing_without_images_or_places(run_dir, records_dir, tmp_path):
         ({"pointing": True}, "--pointing needs --data_dir"),
         ({"pointing": True, "data_dir": ".", "arguments": ("a.dcm",)}, "plays the images of"),
         ({"sanity": True, "layer": "conv1"}, "--sanity and --layer are two questions"),
-        ({"tta": "flip"}, "--tta=flip: --mode=explain goes by what the run was evaluated with"),
     ],
 )
 def test_questions_that_make_no_sense(options, message):
     with pytest.raises(CallerError, match=message):
-        EvaluationConfig(mode="explain", run="runs/a", **options)
+        explain.Config(run="runs/a", **options)
 
 
 def test_no_such_run(tmp_path):

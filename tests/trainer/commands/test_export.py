@@ -15,7 +15,6 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -58,7 +57,7 @@ def run_dir(records_dir, test_images, tmp_path_factory) -> pathlib.Path:
 @pytest.fixture(scope="module")
 def exported(run_dir):
     """What the command leaves, and what it says."""
-    done = make.program("trainer", "--mode=export", f"--run={run_dir}", cwd=run_dir.parent)
+    done = make.program("trainer", "export", f"--run={run_dir}", cwd=run_dir.parent)
     assert done.returncode == 0, done.stderr
     return run_dir / "export", done
 
@@ -146,7 +145,7 @@ def test_litert_takes_no_operations_of_tensorflow(exported):
 
 
 def test_nothing_is_written_over(run_dir, exported, tmp_path):
-    again = EvaluationConfig(mode="export", run=str(run_dir), formats="onnx")
+    again = export.Config(run=str(run_dir), formats=("onnx",))
     with pytest.raises(CallerError, match=r"model.onnx is there already; remove it or give anoth"):
         export.run(again)
     (tmp_path / "export.json").write_text('{"model_sha256": "0"}')
@@ -167,20 +166,20 @@ def test_nothing_is_written_over(run_dir, exported, tmp_path):
         (["--run=folds"], ["--run=folds holds no network of its own; give the folder of one"]),
         (["--run=damaged"], ["config.json is damaged"]),
         (["--run=RUN", "--output_dir=a_file"], ["a_file can't be written", "another --output_dir"]),
-        ([], ["--mode=export needs --run"]),
+        ([], ["--run=RUN is missing"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_a_callers_mistake_is_one_line(run_dir, tmp_path, arguments, words):
-    for name, mode in (("unfinished", "train"), ("folds", "cross_validate")):
+    for name, kind in (("unfinished", "train"), ("folds", "cross_validate")):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text(json.dumps({"mode": mode}))
+        (tmp_path / name / "config.json").write_text(json.dumps({"kind": kind}))
         (tmp_path / name / "run.json").write_text("{}")
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{")
     (tmp_path / "a_file").write_text("")
     arguments = [argument.replace("RUN", str(run_dir)) for argument in arguments]
-    make.one_line(make.program("trainer", "--mode=export", *arguments, cwd=tmp_path), *words)
+    make.one_line(make.program("trainer", "export", *arguments, cwd=tmp_path), *words)
 
 
 def test_a_package_that_can_not_be_loaded(monkeypatch, tmp_path):

@@ -16,7 +16,6 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logit
 
-from flags.evaluation import EvaluationConfig
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from tests import make
@@ -62,8 +61,7 @@ def run(images, tmp_path_factory) -> pathlib.Path:
 
 def ask(run: pathlib.Path, output_dir: pathlib.Path, *images: pathlib.Path, **how) -> dict:
     """Predicts in this process; returns predictions.json with the exit code."""
-    config = EvaluationConfig(
-        mode="predict",
+    config = predict.Config(
         arguments=tuple(map(str, images)),
         run=str(run),
         output_dir=str(output_dir),
@@ -339,7 +337,7 @@ def test_nobody_is_named(run, images, tmp_path, capfd):
 
 
 def run_trainer(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
-    return make.program("trainer", "--mode=predict", *arguments, cwd=cwd)
+    return make.program("trainer", "predict", *arguments, cwd=cwd)
 
 
 def test_from_the_command_line(run, images, tmp_path):
@@ -363,8 +361,8 @@ def test_from_the_command_line(run, images, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["image.dcm"], "--mode=predict needs --run, the folder of a finished run"),
-        (["--run=nowhere"], "--mode=predict needs images: "),
+        (["image.dcm"], "--run=RUN is missing, the folder of a finished run"),
+        (["--run=nowhere"], "predict needs images: "),
         (
             ["--run=nowhere", "image.dcm"],
             "image.dcm is not there; give images or folders of images",

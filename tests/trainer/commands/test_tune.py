@@ -17,19 +17,18 @@ from flags.space import Dimension
 from flags.training import TrainingConfig
 from records.errors import CallerError, OutOfTime
 from trainer.commands import tune
-from trainer.reports import study_page
-from trainer.training import checkpoints
+from trainer.training import checkpoints, search
 
 # one of the two weights is not there: its trial fails, the search goes on
 SPACE = "dropout = 0.1 0.3\nweights = random nowhere.weights.h5\n"
 
 
-def config(records: pathlib.Path, root: pathlib.Path, **options) -> TrainingConfig:
+def config(records: pathlib.Path, root: pathlib.Path, **options) -> tune.Config:
     (root / "space.txt").write_text(SPACE)
     small = {"alpha": 0.35, "batch_size": 16, "phase1_epochs": 2, "phase2_epochs": 0}
-    search = {"mode": "tune", "sampler": "grid", "processes": 2, "space": str(root / "space.txt")}
-    return TrainingConfig(
-        dataset_dir=str(records), run_dir=str(root / "search"), **{**small, **search, **options}
+    searched = {"sampler": "grid", "processes": 2, "space": str(root / "space.txt")}
+    return tune.Config(
+        dataset_dir=str(records), run_dir=str(root / "search"), **{**small, **searched, **options}
     )
 
 
@@ -72,7 +71,7 @@ def test_a_killed_trial_is_done_again_in_its_folder(begun, lines):
         (TrialState.COMPLETE, "002"),
     ]
     assert trials[3].params == trials[2].params == {"dropout": 0.3, "weights": "random"}
-    assert len(study_page.counted(load(begun / "search"))) == 3
+    assert len(search.counted(load(begun / "search"))) == 3
     for trial in (trials[0], trials[3]):
         rows = history(begun / "search", trial.user_attrs["folder"])
         assert len(rows) == 2
@@ -86,7 +85,8 @@ def test_a_trial_is_a_run_folder_that_evaluates_nothing(begun, lines):
     assert (folder / "model.keras").is_file()
     assert not (folder / "predictions.csv").exists()
     of_trial = json.loads((folder / "config.json").read_text())
-    assert (of_trial["mode"], of_trial["dropout"], of_trial["space"]) == ("train", 0.1, None)
+    assert (of_trial["kind"], of_trial["dropout"]) == ("train", 0.1)
+    assert "space" not in of_trial
     assert set(json.loads((folder / "run.json").read_text())["splits"]) == {"train", "validation"}
 
 
@@ -147,32 +147,32 @@ def test_another_search_in_the_same_folder_is_refused(begun, lines, records_dir)
 
 
 def test_a_search_out_of_time_begins_nothing(records_dir, tmp_path):
-    search = config(records_dir, tmp_path, sampler="random", max_minutes=1e-6)
+    wanted = config(records_dir, tmp_path, sampler="random", max_minutes=1e-6)
     with pytest.raises(OutOfTime, match=r"are over after 0 of 20 trials; give the same command"):
-        tune.tune(search)
+        tune.tune(wanted)
 
 
 def test_a_grid_of_a_range_is_refused(records_dir, tmp_path):
-    search = config(records_dir, tmp_path)
+    wanted = config(records_dir, tmp_path)
     (tmp_path / "space.txt").write_text("dropout = float 0 0.5\n")
     with pytest.raises(CallerError, match="--sampler=grid: dropout is a range of numbers without"):
-        tune.tune(search)
+        tune.tune(wanted)
     assert not (tmp_path / "search").exists()
 
 
 def test_a_search_of_which_nothing_succeeds_is_stopped(records_dir, tmp_path):
     """Each value is good alone, but no width of MobileNetV2 goes with VGG19."""
-    search = config(records_dir, tmp_path, sampler="random", alpha=1.0)
+    wanted = config(records_dir, tmp_path, sampler="random", alpha=1.0)
     (tmp_path / "space.txt").write_text("alpha = 0.35 0.5\nbase = vgg19\n")
     with pytest.raises(CallerError, match=r"3 trials failed and none succeeded; the last: --alph"):
-        tune.tune(search)
+        tune.tune(wanted)
 
 
 def test_a_search_of_one_trial_that_fails_has_no_best(records_dir, tmp_path):
-    search = config(records_dir, tmp_path, sampler="random", alpha=1.0, trials=1)
+    wanted = config(records_dir, tmp_path, sampler="random", alpha=1.0, trials=1)
     (tmp_path / "space.txt").write_text("alpha = 0.35 0.5\nbase = vgg19\n")
     with pytest.raises(CallerError, match=r"1 trials failed and none succeeded; the last: --alph"):
-        tune.tune(search)
+        tune.tune(wanted)
 
 
 RANGES = (
@@ -185,16 +185,16 @@ RANGES = (
 def drawn(sampler: str, *, seed: int = 1, killed: int = -1) -> list[dict[str, object]]:
     """Twelve draws, each with a made-up score; one of them killed and resumed again."""
     study = optuna.create_study()
-    plain = TrainingConfig(mode="tune", space="x", sampler=sampler, seed=seed)
-    search = tune.Search(plain, RANGES, pathlib.Path("search"), study)
+    plain = TrainingConfig(seed=seed)
+    under_way = search.Search(plain, RANGES, pathlib.Path("search"), study, sampler=sampler)
     found = []
     while len(found) < 12:
-        study.sampler = tune._make_sampler(search)
+        study.sampler = search._make_sampler(under_way)
         trial = study.ask()
-        values = {dimension.name: tune._suggest(trial, dimension) for dimension in RANGES}
+        values = {dimension.name: search._suggest(trial, dimension) for dimension in RANGES}
         trial.set_user_attr("folder", f"{trial.number:03d}")
         if trial.number == killed:
-            tune._requeue(study)
+            search._requeue(study)
             continue
         found.append(values)
         study.tell(trial, values["dropout"] + values["batch_size"])
@@ -217,8 +217,8 @@ def test_the_score_is_that_of_the_model_kept():
     for name, mode, kept, first in (("val_loss", "min", 0.4, 0.1), ("val_auc", "max", 0.6, 0.2)):
         monitor = checkpoints.Monitor(name, mode)
         rows = [{"phase": phase, name: value} for phase, value in found]
-        assert tune.score_of(rows, monitor) == kept
-        assert tune.score_of(rows[:2], monitor) == first
+        assert search.score_of(rows, monitor) == kept
+        assert search.score_of(rows[:2], monitor) == first
 
 
 @pytest.mark.parametrize(("losses", "state"), [((0.9, 0.8), "PRUNED"), ((0.3, 0.2), "RUNNING")])
@@ -233,10 +233,10 @@ def test_a_trial_worse_than_the_median_is_stopped(tmp_path, losses, state):
         file.write("epoch,phase,val_loss\n")
         file.writelines(f"{epoch},1,{loss}\n" for epoch, loss in enumerate(losses))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    job = tune.Job(study.ask(), process, tmp_path)
-    search = tune.Search(TrainingConfig(), RANGES, tmp_path, study)
+    job = search.Job(study.ask(), process, tmp_path)
+    under_way = search.Search(TrainingConfig(), RANGES, tmp_path, study)
     try:
-        assert tune._follow(search, job) == (state == "PRUNED")
+        assert search._follow(under_way, job) == (state == "PRUNED")
         assert (process.poll() is None) == (state == "RUNNING")
         assert study.trials[-1].state == TrialState[state]
         assert study.trials[-1].intermediate_values[0] == losses[0]

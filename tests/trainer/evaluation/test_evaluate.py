@@ -19,7 +19,7 @@ from sklearn.metrics import log_loss
 from flags.training import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
-from trainer import __main__ as program
+from trainer.commands import evaluate as evaluate_command
 from trainer.commands import train
 from trainer.data import dataset, input_pipeline, records_folder, run_folder
 from trainer.data.dataset import Split, select
@@ -50,7 +50,7 @@ def read(path: pathlib.Path) -> dict:
 
 
 def evaluate_again(run: pathlib.Path, **options) -> None:
-    program._evaluate(TrainingConfig(mode="evaluate", run_dir=str(run), **options))
+    evaluate_command.run(evaluate_command.Config(run=str(run), **options))
 
 
 def test_a_network_that_gives_no_number_is_not_evaluated(finished):

@@ -93,7 +93,7 @@ def write_run(tmp_path):
     """`write_run(**contents of files)` -> the text of the run's card."""
 
     def write(**files) -> str:
-        files = {"config": {"mode": "train", "base": "vgg19", "head": "gap"}, "run": RUN, **files}
+        files = {"config": {"kind": "train", "base": "vgg19", "head": "gap"}, "run": RUN, **files}
         for name, content in files.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         (tmp_path / "model.keras").write_bytes(b"")
@@ -215,7 +215,7 @@ def test_what_must_be_warned_of(write_run):
 
 def test_no_folder_of_the_machine_is_told(write_run):
     config = {
-        "mode": "train",
+        "kind": "train",
         "base": "vgg19",
         "head": "gap",
         "alpha": 0.35,
@@ -255,9 +255,8 @@ def test_the_card_alone_needs_no_tensorflow(write_run, tmp_path):
     write_run(metrics=SCORES)
     program = (
         "import sys; sys.modules.update(tensorflow=None, keras=None)\n"
-        "from flags.evaluation import EvaluationConfig\n"
         "from trainer.commands import export\n"
-        f"export.run(EvaluationConfig(mode='export', run={str(tmp_path)!r}, formats='card'))"
+        f"export.run(export.Config(run={str(tmp_path)!r}, formats=('card',)))"
     )
     root = pathlib.Path(__file__).parents[3]
     command = [sys.executable, "-c", program]

@@ -76,7 +76,7 @@ def test_a_table_that_is_not_usable(folder, text, message):
 @pytest.mark.parametrize(
     ("arguments", "table", "message"),
     [
-        ([], None, r"--mode=predict needs images: python -m trainer"),
+        ([], None, r"predict needs images: python -m trainer"),
         (["nowhere.dcm"], None, r"nowhere.dcm is not there; give images or folders of images$"),
         (["empty"], None, r"empty holds no image; wanted DICOM files, or others that end in .pgm"),
         ([], "nowhere.csv", r"--images=nowhere.csv can't be read: No such file or directory$"),

@@ -1,0 +1,25 @@
+"""The flag that names a finished run: --run, the same for every verb that takes one."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from flags.fields import Flags, flag
+from records.errors import CallerError
+
+
+@dataclasses.dataclass(frozen=True)
+class OfOneRun(Flags):
+    """Flags of a verb that takes the folder of one finished run."""
+
+    run: str = flag("", "Folder of the finished run.", place=True)
+
+    def check(self) -> None:
+        """Checks that a run is named.
+
+        Raises:
+            CallerError: none is.
+        """
+        super().check()
+        if not self.run:
+            raise CallerError("--run=RUN is missing, the folder of a finished run")

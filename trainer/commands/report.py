@@ -1,0 +1,28 @@
+"""Scores a finished run's predictions again and rewrites its report; seconds, no TensorFlow.
+
+python -m trainer report --run=RUN
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+from flags.finished_run import OfOneRun
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(OfOneRun):
+    """The run whose report is written."""
+
+
+def run(config: Config) -> int:
+    """Computes metrics.json anew and writes report.html; returns the exit code.
+
+    Raises:
+        CallerError: the run lacks a file, or its files do not belong together.
+    """
+    from trainer.reports import report
+
+    print(f"report: {report.rescore(pathlib.Path(config.run)).resolve()}")
+    return 0

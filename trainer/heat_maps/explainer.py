@@ -1,0 +1,132 @@
+"""Draws heat maps, or the channels of a layer, of one run's network: images -> pictures.
+
+explainer = Explainer(run_dir, target, method="gradcam")
+for drawn in explainer.draw(images, output_dir):   # images as explained_images yields them
+    print(drawn.name, drawn.path)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Iterable, Iterator
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from flags.targets import Target
+from records.errors import CallerError
+from trainer.heat_maps import feature_maps, heat_map, overlay
+from trainer.heat_maps.explained_images import ExplainedImage
+from trainer.model import losses
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawn:
+    """The picture of one image.
+
+    Attributes:
+        name: of the image.
+        path: of the picture.
+        prediction: the network's probabilities in words, "" where channels are drawn.
+        no_evidence_for: the class whose map is empty, "" if it is not.
+    """
+
+    name: str
+    path: pathlib.Path
+    prediction: str = ""
+    no_evidence_for: str = ""
+
+
+class Explainer:
+    """The network of a finished run, and the method of its heat maps."""
+
+    def __init__(self, directory: pathlib.Path, target: Target, *, method: str) -> None:
+        """Loads the network.
+
+        Args:
+            directory: the run folder.
+            target: what it predicts.
+            method: one of `heat_map.METHODS`.
+        """
+        self._directory = directory
+        self._method = method
+        self.target = target
+        self.model = keras.models.load_model(directory / "model.keras", compile=False)
+
+    @property
+    def mapper(self) -> heat_map.HeatMapper:
+        """What draws its heat maps."""
+        return heat_map.HeatMapper(self.model, self.target.kind, method=self._method)
+
+    def draw(self, images: Iterable[ExplainedImage], output_dir: pathlib.Path) -> Iterator[Drawn]:
+        """Draws the heat map of each image, for the class it is given.
+
+        Args:
+            images: to look at.
+            output_dir: an existing folder.
+
+        Raises:
+            CallerError: the network gives no number.
+        """
+        mapper = self.mapper
+        for number, image in enumerate(images, start=1):
+            answers = self.model.predict_on_batch(image.record[None])
+            if not np.isfinite(answers).all():
+                raise CallerError(
+                    f"{self._directory / 'model.keras'} gives no number for {image.name}: its "
+                    "training diverged; lower the learning rate and train again"
+                )
+            label = heat_map.default_labels(answers - 0.5, self.target.kind)[0]
+            heat = mapper.draw(image.record[None], [label])[0]
+            shown = overlay.warp_to_image(heat, image.matrix, image.pixels.shape)
+            said = self._describe(answers)
+            truth = f"truly {image.truth}; " if image.truth else ""
+            of = self.target.names[label] + " or more" * (self.target.kind == "ordinal")
+            title = f"{_file_name(image)}: {truth}{said}"
+            path = _picture(output_dir, number, image)
+            overlay.write(path, image.pixels, shown, title=title, of=of)
+            yield Drawn(image.name, path, said, "" if heat.any() else of)
+
+    def draw_channels(
+        self, images: Iterable[ExplainedImage], output_dir: pathlib.Path, *, layer: str
+    ) -> Iterator[Drawn]:
+        """Draws the channels of a layer for each image.
+
+        Args:
+            images: to look at.
+            output_dir: an existing folder.
+            layer: name of a layer of the network or of its base.
+
+        Raises:
+            CallerError: there is no such layer.
+        """
+        watched = feature_maps.watch(self.model, layer)
+        for number, image in enumerate(images, start=1):
+            values = keras.ops.convert_to_numpy(watched(image.record[None], training=False))[0]
+            path = _picture(output_dir, number, image, f"-{layer}")
+            title = f"{_file_name(image)}, {layer}"
+            feature_maps.draw(path, values.astype(np.float32), title=title)
+            yield Drawn(image.name, path)
+
+    def _describe(self, answers: NDArray[np.float32]) -> str:
+        (row,) = losses.class_probabilities(answers.astype(np.float64), self.target)
+        if len(row) == 2:
+            return f"probability of {self.target.names[1]} {row[1]:.2f}"
+        return ", ".join(
+            f"{name} {fraction:.2f}" for name, fraction in zip(self.target.names, row, strict=True)
+        )
+
+
+def _file_name(image: ExplainedImage) -> str:
+    """Returns the file's name alone: folders may be named after people."""
+    return pathlib.Path(image.name).name
+
+
+def _picture(
+    output_dir: pathlib.Path, number: int, image: ExplainedImage, ending: str = ""
+) -> pathlib.Path:
+    stem = re.sub(r"[^\w.-]", "_", pathlib.Path(image.name).stem)
+    return output_dir / f"{number:03d}-{stem}{ending}.png"

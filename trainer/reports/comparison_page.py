@@ -1,0 +1,163 @@
+"""Runs beside each other and beside what was published: comparison.html and comparison.json.
+
+content = write(pathlib.Path("runs/comparison"), [baseline, other])
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from records import files
+from records.errors import CallerError
+from trainer.evaluation import paired_comparison, published
+from trainer.evaluation.compared_run import ComparedRun, called_of
+from trainer.evaluation.published import Published
+from trainer.metrics.called_class import THRESHOLD
+from trainer.reports import comparison_panels, comparison_words, template
+
+METHOD = (
+    "Differences are run less baseline on the same images, their intervals of the same resamples "
+    "of patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
+    "it and that of the exact McNemar test or of DeLong's, which take images of one patient for "
+    "independent. All p values of the page are adjusted together (Holm); below 0.05 a difference "
+    "counts as more than noise. Noise is which patients happened to be evaluated; how much a run "
+    "trained anew from another seed would differ is not in it."
+)
+
+
+def write(
+    directory: pathlib.Path,
+    runs: Sequence[ComparedRun],
+    *,
+    unfinished: Sequence[tuple[Published, str]] = (),
+) -> dict[str, Any]:
+    """Writes comparison.html and comparison.json; runs that can't be compared are listed apart.
+
+    Args:
+        directory: where to.
+        runs: finished ones, the baseline first.
+        unfinished: experiments without a finished run, each with the reason.
+
+    Returns:
+        the content of comparison.json.
+
+    Raises:
+        CallerError: the folder can't be written.
+    """
+    content = assemble(directory, runs, unfinished)
+    page = template.read("comparison.html.j2").render(
+        **content,
+        panels=comparison_panels.draw(content),
+        heading=comparison_words.heading,
+        sources=published.SOURCES,
+        standard_error=lambda fraction: (
+            100 * math.sqrt(fraction * (1 - fraction) / published.IMAGES)
+        ),
+        published_images=published.IMAGES,
+    )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        files.write_json(directory / "comparison.json", content)
+        files.write_text(directory / "comparison.html", page)
+    except OSError as error:
+        raise CallerError(
+            f"{directory} can't be written: {error.strerror}; give another --output_dir"
+        ) from error
+    return content
+
+
+def assemble(
+    directory: pathlib.Path,
+    runs: Sequence[ComparedRun],
+    unfinished: Sequence[tuple[Published, str]],
+) -> dict[str, Any]:
+    """Makes the content of comparison.json; all that the page says."""
+    baseline = runs[0] if runs else None
+    comparable, apart = [], {}
+    for other in runs[1:]:
+        try:
+            paired_comparison.common_images(runs[0], other)
+            comparable.append(other)
+        except CallerError as error:
+            apart[other.name] = str(error)
+    comparisons = paired_comparison.compare(baseline, comparable) if baseline else []
+    name = baseline.name if baseline else None
+    return {
+        "baseline": name,
+        "question": baseline.question if baseline else None,
+        "measures": list(baseline.measures) if baseline else [],
+        "threshold": THRESHOLD,
+        "method": METHOD,
+        "drawn": str(paired_comparison.bootstrap_for(baseline, comparable)) if baseline else None,
+        "synthetic": any(run.run.get("synthetic") for run in runs),
+        "runs": [_describe(run, directory) for run in runs],
+        "unfinished": [
+            {"name": one.name, "published": _published(one), "error": error}
+            for one, error in unfinished
+        ],
+        "comparisons": comparisons,
+        "said": comparison_words.sum_up(comparisons, str(name)),
+        "not_compared": apart,
+        "same_images": group_by_images(runs),
+        "agreement": agree([baseline, *comparable]) if baseline else None,
+    }
+
+
+def group_by_images(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
+    """Groups runs evaluated on the very same images with the same labels."""
+    groups: dict[frozenset[tuple[str, int]], list[str]] = {}
+    for run in runs:
+        key = frozenset((image.image_id, image.label) for image in run.images.values())
+        groups.setdefault(key, []).append(run.name)
+    return [{"images": len(images), "runs": names} for images, names in groups.items()]
+
+
+def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
+    """Counts, among the images all runs were evaluated on, who calls them right.
+
+    Returns:
+        "images", "all_right", "all_wrong" and "divided"; None below two runs, or where no image is
+        common to all.
+    """
+    common = sorted(set.intersection(*(set(run.images) for run in runs)))
+    if len(runs) < 2 or not common:
+        return None
+    images = [run.evaluated(common) for run in runs]
+    votes = np.sum([called_of(one) == one.labels for one in images], axis=0)
+    right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
+    counts = {"images": len(common), "all_right": right, "all_wrong": wrong}
+    return {**counts, "divided": len(common) - right - wrong}
+
+
+def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:
+    """What comparison.json holds of a run."""
+    page = run.directory / "report.html"
+    return {
+        "name": run.name,
+        "directory": str(run.directory),
+        "report": os.path.relpath(page.resolve(), directory.resolve()) if page.is_file() else None,
+        "images": len(run.images),
+        "patients": len({image.patient_id for image in run.images.values()}),
+        "minutes": run.minutes or None,
+        "majority_baseline": run.scores.get("majority_baseline"),
+        "scores": {name: run.scores[name] for name in run.measures},
+        "published": _published(run.experiment),
+    }
+
+
+def _published(experiment: Published | None) -> dict[str, Any] | None:
+    if experiment is None:
+        return None
+    return {
+        "experiment": experiment.name,
+        "about": experiment.about,
+        "accuracy": experiment.accuracy,
+        "source": experiment.source,
+        "notes": list(experiment.notes),
+    }
