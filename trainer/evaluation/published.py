@@ -56,7 +56,7 @@ def of_run(
 ) -> Published | None:
     """Finds the experiment of a run.
 
-    `trainer.commands.experiments` leaves the command of a run beside its folder, and the command
+    `python -m trainer experiments` leaves the command of a run beside its folder, and the command
     names the flagfile. Of any other run the configuration has to be that of the flagfile, on
     records of the same data set, size and recipe; where several files say the same, the folder's
     name decides.

@@ -23,8 +23,8 @@ from trainer.reports import comparison_panels, comparison_words, template
 
 METHOD = (
     "Differences are run less baseline on the same images, their intervals of the same resamples "
-    "of patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger of "
-    "it and that of the exact McNemar test or of DeLong's, which take images of one patient for "
+    "of patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger "
+    "of it and that of the exact McNemar test or of DeLong's, which take images of one patient for "
     "independent. All p values of the page are adjusted together (Holm); below 0.05 a difference "
     "counts as more than noise. Noise is which patients happened to be evaluated; how much a run "
     "trained anew from another seed would differ is not in it."
