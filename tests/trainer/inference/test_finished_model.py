@@ -12,6 +12,8 @@ from records.errors import CallerError
 from records.image_size import ImageSize
 from records.preprocessing import Preparation
 from trainer.data import run_folder, training_statistics
+from trainer.evaluation.calibration import Calibration
+from trainer.evaluation.threshold import Threshold
 from trainer.inference.finished_model import FinishedRun, Network
 
 SIZE = ImageSize(6, 4)
@@ -28,11 +30,11 @@ def network(scale: float, *, learned: dict | None = None, known: dict | None = N
     return Network(keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(left)), learned, known)
 
 
-def calibrated(temperature: float, threshold: float | None) -> dict:
-    return {"used": "temperature", "temperature": temperature, "threshold": {"value": threshold}}
+def calibrated(temperature: float, threshold: float | None) -> Calibration:
+    return Calibration(9, 9, temperature, None, "temperature", Threshold(threshold))
 
 
-def run_of(*networks: Network, calibration: dict | None = None, **described) -> FinishedRun:
+def run_of(*networks: Network, calibration: Calibration | None = None, **described) -> FinishedRun:
     return FinishedRun(
         pathlib.Path("run"),
         {"dataset": "mini_mias", "synthetic": False, **described},
@@ -137,7 +139,8 @@ def test_runs_of_one_network_each(description, wanted):
 
 
 def test_warnings_say_what_is_not_known():
-    why = {"used": None, "not_defined_because": "there are no validation images"}
+    reason = "there are no validation images"
+    why = Calibration(0, 0, None, None, None, Threshold(None), not_defined_because=reason)
     first, second, third = run_of(network(0.5, learned=why), synthetic=True).warnings
     assert first == "the network learned from synthetic phantoms: of real images it knows nothing"
     assert second == "probabilities are not calibrated: there are no validation images"
