@@ -17,7 +17,15 @@ from typing import Any
 
 from upath import UPath
 
-from beam_jobs import image_list, output_folder, pipeline, progress, shards, splits, storage
+from beam_jobs import (
+    conversion_progress,
+    image_list,
+    output_folder,
+    pipeline,
+    shards,
+    splits,
+    storage,
+)
 from beam_jobs.imaging import decode
 from beam_jobs.pseudonyms import Pseudonyms, read_pseudonyms
 from beam_jobs.shards import Output
@@ -256,7 +264,7 @@ def _write_shards(
             output_folder.withdraw(output)
         with (
             listener.count("converting", "images") as report,
-            progress.watch(planned, report),
+            conversion_progress.watch(planned, report),
         ):
             pipeline.run(todo, beam_arguments)
     return bool(todo)

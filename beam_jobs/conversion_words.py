@@ -6,12 +6,12 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-from beam_jobs import progress
 from beam_jobs.conversion import Listener, Plans
 from beam_jobs.shards import Output
 from flags import datasets
 from flags.conversion import ConversionConfig
 from records.manifest import Manifest
+from records.progress import Reporter
 
 PHANTOM_NOTICE = """\
 ==========================================================================================
@@ -29,7 +29,7 @@ class Terminal(Listener):
     @contextlib.contextmanager
     def count(self, what: str, unit: str) -> Iterator[Callable[..., None]]:
         """Shows a stage that counts, on stderr."""
-        with progress.Reporter(what, unit) as reporter:
+        with Reporter(what, unit) as reporter:
             yield reporter.update
 
     def sample(self) -> None:

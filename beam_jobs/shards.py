@@ -18,6 +18,7 @@ import numpy as np
 
 from beam_jobs import statistics, storage
 from beam_jobs.imaging import decode, recipe
+from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from records import example, files, folder, schema, tfrecord
@@ -141,7 +142,7 @@ def write(shard: Shard) -> None:
         for image in shard.images:
             try:
                 pixels = _read(shard, image)
-            except decode.UnusableImage as unusable:
+            except UnusableImage as unusable:
                 for writer in writers:
                     writer.reject(image, unusable)
                 continue
@@ -166,9 +167,9 @@ def _check_unchanged(path: Folder, image: SourceRow) -> None:
     try:
         found = path.stat()
     except OSError as error:
-        raise decode.UnusableImage("unreadable", error.strerror or type(error).__name__) from error
+        raise UnusableImage("unreadable", error.strerror or type(error).__name__) from error
     if image.modified_ns and (found.st_size, found.st_mtime_ns) != (image.bytes, image.modified_ns):
-        raise decode.UnusableImage(
+        raise UnusableImage(
             "changed", f"listed with {image.bytes} bytes, {found.st_size} once it was read"
         )
 
@@ -197,7 +198,7 @@ class _ShardWriter:
             self._file.close()
         self._temporary.unlink(missing_ok=True)
 
-    def reject(self, image: SourceRow, unusable: decode.UnusableImage) -> None:
+    def reject(self, image: SourceRow, unusable: UnusableImage) -> None:
         self._rejected.append(
             {"image_id": image.image_id, "reason": unusable.reason, "detail": unusable.detail}
         )
@@ -212,7 +213,7 @@ class _ShardWriter:
                 side=image.side,
                 shared=shared,
             )
-        except decode.UnusableImage as unusable:
+        except UnusableImage as unusable:
             self.reject(image, unusable)
             return
         height, width = pixels.shape

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_jobs.imaging.levels import LEVELS, count_levels
+from beam_jobs.imaging.histogram import LEVELS, count_levels
 from beam_jobs.sources.source_row import SourceRow
 from records import schema
 

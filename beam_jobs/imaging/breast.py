@@ -1,4 +1,4 @@
-"""Where the breast is on an image: what `clean`, `crop`, `orient` and `pectoral` start from.
+"""Breast segmentation: image -> mask, for `clean`, `crop`, `orient` and `pectoral`.
 
 All is decided on a small copy, so that it costs a few milliseconds whatever the image's size.
 """
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from beam_jobs.imaging.decode import UnusableImage
+from beam_jobs.imaging.unusable import UnusableImage
 
 SMALL_SIDE = 512
 """Longest side of the small copy, pixels."""

@@ -1,4 +1,4 @@
-"""Steps on the whole image, before it is resized: uint16 in, uint16 out, [height, width]."""
+"""Background removal, crop to the breast, orientation: uint16 in, uint16 out, [height, width]."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging import breast
-from beam_jobs.imaging.decode import UnusableImage
 from beam_jobs.imaging.geometry import Trail
+from beam_jobs.imaging.unusable import UnusableImage
 
 
 def clean(pixels: np.ndarray) -> np.ndarray:

@@ -14,30 +14,8 @@ import cv2
 import numpy as np
 
 from beam_jobs.imaging import dicom, dicom_file, raster, tfio_decoder, tiff
-from beam_jobs.imaging.dicom_file import (
-    CONTENTS,
-    NOBODY,
-    File,
-    Identity,
-    Origin,
-    read_identity,
-    read_origin,
-)
+from beam_jobs.imaging.dicom_file import File
 from beam_jobs.imaging.unusable import UnusableImage
-
-__all__ = [
-    "CONTENTS",
-    "NOBODY",
-    "File",
-    "Identity",
-    "Options",
-    "Origin",
-    "UnusableImage",
-    "decode",
-    "read_identity",
-    "read_image",
-    "read_origin",
-]
 
 
 @dataclasses.dataclass(frozen=True)

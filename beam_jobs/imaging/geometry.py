@@ -1,4 +1,4 @@
-"""Where the pixels of a record came from: steps that move pixels note it on a trail.
+"""Affine transform record -> image, noted step by step by the steps that move pixels.
 
 trail = Trail()
 record = recipe.prepare(image, "paper", size, trail=trail)
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class Trail:
-    """The way back from the pixels made so far to the image.
+    """Affine transform from the pixels made so far back to the image.
 
     Coordinates are (column, row); whole numbers are centres of pixels, (0, 0) the upper left one.
 

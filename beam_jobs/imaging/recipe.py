@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from beam_jobs.imaging import clahe, clean_and_crop, enhance, filters, normalise, pectoral, resize
+from beam_jobs.imaging import clahe, clean_and_crop, enhance, pectoral, resize
 from beam_jobs.imaging.geometry import Trail
 from flags import recipe as language
 from flags.recipe import Step
@@ -63,17 +63,17 @@ _STEPS: dict[str, Callable[[np.ndarray, Step, Setting], np.ndarray]] = {
     ),
     "resize": _resize,
     "gaussian": lambda pixels, step, _: enhance.blur_gaussian(pixels, **_given(step)),
-    "median": lambda pixels, step, _: filters.take_median(pixels, **_given(step)),
-    "adaptive_mean": lambda pixels, step, _: filters.average_adaptively(pixels, **_given(step)),
-    "unsharp": lambda pixels, step, _: filters.sharpen(pixels, **_given(step)),
+    "median": lambda pixels, step, _: enhance.take_median(pixels, **_given(step)),
+    "adaptive_mean": lambda pixels, step, _: enhance.average_adaptively(pixels, **_given(step)),
+    "unsharp": lambda pixels, step, _: enhance.sharpen(pixels, **_given(step)),
     "hist_eq": lambda pixels, step, _: enhance.equalise_histogram(
         pixels, breast=step.choice == "breast"
     ),
     "clahe": lambda pixels, step, _: clahe.equalise_adaptively(pixels, **_given(step)),
-    "gcn": lambda pixels, step, _: normalise.normalise_globally(
+    "gcn": lambda pixels, step, _: enhance.normalise_globally(
         pixels, breast=step.choice == "breast", **_given(step)
     ),
-    "lcn": lambda pixels, step, _: normalise.normalise_locally(
+    "lcn": lambda pixels, step, _: enhance.normalise_locally(
         pixels, breast=step.choice == "breast", **_given(step)
     ),
     "percentile": lambda pixels, step, _: enhance.stretch_percentiles(

@@ -1,4 +1,4 @@
-"""TIFF images: grey of 8 or 16 bits, or RGB of three equal channels (TIFF 6.0).
+"""TIFF bytes -> uint16 pixels: grey of 8 or 16 bits, or RGB of three equal channels (TIFF 6.0).
 
 The directory is read here before libtiff sees the file: what it claims bounds memory, and strips
 outside of the file mean half a file.

@@ -11,6 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from beam_jobs.imaging import decode, recipe
+from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -47,7 +48,7 @@ def write(
             array = recipe.prepare(
                 pixels, output.recipe, output.size, view=image.view, side=image.side
             )[:, :, 0]
-        except decode.UnusableImage as gone:  # it was there when its shard was written
+        except UnusableImage as gone:  # it was there when its shard was written
             axes[0, column].set_title(f"{image.image_id}\n{gone.reason} now", fontsize=8)
             continue
         for axis, shown in zip(axes[:, column], (pixels, array), strict=True):

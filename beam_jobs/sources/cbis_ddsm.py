@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_jobs.imaging.decode import Identity
+from beam_jobs.imaging.dicom_file import Identity
 from beam_jobs.sources import cbis_files, csv_rows, files
 from beam_jobs.sources.cbis_files import RoiPath, Row
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions

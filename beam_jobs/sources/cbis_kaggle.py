@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from beam_jobs.imaging.decode import CONTENTS, Identity
+from beam_jobs.imaging.dicom_file import CONTENTS, Identity
 from beam_jobs.sources import cbis_ddsm, csv_rows, files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow

@@ -12,7 +12,7 @@ import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
-from beam_jobs.imaging.decode import NOBODY, Identity
+from beam_jobs.imaging.dicom_file import NOBODY, Identity
 from beam_jobs.sources import csv_rows, files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow

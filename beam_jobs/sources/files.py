@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from upath import UPath
 
 from beam_jobs import storage
-from beam_jobs.imaging import decode
+from beam_jobs.imaging import dicom_file
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from records.errors import CallerError
@@ -41,7 +41,7 @@ class DataFile:
 
 
 _CACHE_HEADER = tuple(
-    field.name for kind in (DataFile, decode.Identity) for field in dataclasses.fields(kind)
+    field.name for kind in (DataFile, dicom_file.Identity) for field in dataclasses.fields(kind)
 )
 
 
@@ -87,7 +87,7 @@ def scan_headers(
     cache: Folder | None,
     keep_patient_id: Callable[[str], bool],
     report: Callable[[int, int], None] | None = None,
-) -> dict[str, decode.Identity]:
+) -> dict[str, dicom_file.Identity]:
     """Reads what the headers of DICOM files say they show; other files are left out.
 
     Args:
@@ -106,9 +106,9 @@ def scan_headers(
     known = {file: cached[key] for file in files if (key := _cache_key(file)) in cached}
     todo = [file for file in files if file not in known]
 
-    def read(file: DataFile) -> decode.Identity | None:
+    def read(file: DataFile) -> dicom_file.Identity | None:
         try:
-            identity = decode.read_identity(data_dir / file.path)
+            identity = dicom_file.read_identity(data_dir / file.path)
         except OSError:  # not kept: it may be readable the next time
             return None
         if keep_patient_id(identity.patient_id):
@@ -124,7 +124,9 @@ def scan_headers(
     if todo and cache is not None:
         _write_cache(cache, known)
     return {
-        file.path: known[file] for file in files if known.get(file, decode.NOBODY) != decode.NOBODY
+        file.path: known[file]
+        for file in files
+        if known.get(file, dicom_file.NOBODY) != dicom_file.NOBODY
     }
 
 
@@ -133,7 +135,7 @@ def _cache_key(file: DataFile) -> DataFile:
     return dataclasses.replace(file, path=hashlib.sha256(path).hexdigest())
 
 
-def _read_cache(cache: Folder) -> dict[DataFile, decode.Identity]:
+def _read_cache(cache: Folder) -> dict[DataFile, dicom_file.Identity]:
     try:
         with cache.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             rows = csv.reader(stream)
@@ -144,13 +146,13 @@ def _read_cache(cache: Folder) -> dict[DataFile, decode.Identity]:
         return {}
 
 
-def _parse_cached(row: list[str]) -> tuple[DataFile, decode.Identity]:
+def _parse_cached(row: list[str]) -> tuple[DataFile, dicom_file.Identity]:
     path, size, modified, series, patient, side, view, content, height, width = row
-    identity = decode.Identity(series, patient, side, view, content, int(height), int(width))
+    identity = dicom_file.Identity(series, patient, side, view, content, int(height), int(width))
     return DataFile(path, int(size), int(modified)), identity
 
 
-def _write_cache(cache: Folder, known: dict[DataFile, decode.Identity]) -> None:
+def _write_cache(cache: Folder, known: dict[DataFile, dicom_file.Identity]) -> None:
     storage.make_folder(cache.parent)
     with (
         replacing(cache) as temporary,

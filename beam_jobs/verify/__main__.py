@@ -50,10 +50,10 @@ def check(
 ) -> Verification:
     """Verifies one folder of records and prints what is found; see `verify_folder.verify`."""
     # NumPy and SciPy wait until the flags are known to be good
-    from beam_jobs import progress
     from beam_jobs.verify import verify_folder
+    from records.progress import Reporter
 
-    with progress.Reporter(f"verifying {directory}", "shards") as reporter:
+    with Reporter(f"verifying {directory}", "shards") as reporter:
         found = verify_folder.verify(
             directory, threads=threads, digest_images=digest_images, report=reporter.update
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flags.data import RecordsFolder
@@ -23,10 +23,11 @@ from flags.fields import flag
 from flags.finished_run import OfOneRun
 from records import files
 from records.errors import CallerError
+from records.progress import Reporter
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until the run is there
+    from beam_jobs.imaging.unusable import UnusableImage
     from records.preprocessing import Preparation
-    from trainer.data.image_file import UnusableImage
     from trainer.heat_maps.explained_images import ExplainedImage
     from trainer.heat_maps.explainer import Explainer
 
@@ -180,13 +181,14 @@ def _check_sanity(
     records = [image.record for image in images]
     if not records:
         raise CallerError("no image is left to look at; give others")
-    content = sanity.check(
-        explainer.model,
-        explainer.target.kind,
-        np.stack(records),
-        method=config.method,
-        report=_progress("network"),
-    )
+    with Reporter("randomising", "networks") as reporter:
+        content = sanity.check(
+            explainer.model,
+            explainer.target.kind,
+            np.stack(records),
+            method=config.method,
+            report=reporter.update,
+        )
     files.write_json(output_dir / "sanity.json", content)
     print(f"rank correlation of {len(records)} maps with those of the trained network:")
     for step in content["steps"]:
@@ -202,22 +204,15 @@ def _point(config: Config, explainer: Explainer, images: _Images, output_dir: pa
     evaluated = explained_images.open_evaluated(
         pathlib.Path(config.run), config.split, dataset_dir=config.dataset_dir
     )
-    content = pointing_game.play(
-        explainer.mapper,
-        evaluated,
-        images.preparation,
-        data_dir=pathlib.Path(config.data_dir or ""),
-        bad=images.refuse,
-        report=_progress("image"),
-    )
+    with Reporter("pointing game", "images") as reporter:
+        content = pointing_game.play(
+            explainer.mapper,
+            evaluated,
+            images.preparation,
+            data_dir=pathlib.Path(config.data_dir or ""),
+            bad=images.refuse,
+            report=reporter.update,
+        )
     content = {"method": config.method, "split": config.split, **content}
     files.write_json(output_dir / "pointing.json", content)
     print(pointing_game.describe(content))
-
-
-def _progress(unit: str) -> Callable[[int, int], None]:
-    """Returns what shows (done, in all) on a terminal; elsewhere nothing is shown."""
-    import keras
-
-    bar = keras.utils.Progbar(None, unit_name=unit, verbose=1 if sys.stdout.isatty() else 0)
-    return lambda done, of: bar.update(done)

@@ -18,28 +18,15 @@ import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from beam_jobs.imaging import breast, decode, recipe
-from beam_jobs.imaging.decode import NOBODY, Identity, Origin, UnusableImage
+from beam_jobs.imaging import breast, decode, dicom_file, recipe
+from beam_jobs.imaging.dicom_file import Identity, Origin
 from beam_jobs.imaging.geometry import Trail
+from beam_jobs.imaging.unusable import UnusableImage
 from flags import recipe as language
 from records import folder
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import run_folder
-
-__all__ = [
-    "NOBODY",
-    "Identity",
-    "Origin",
-    "PreparedImage",
-    "UnusableImage",
-    "find_breast",
-    "identify",
-    "prepare",
-    "read_mask",
-    "read_preparation",
-]
-
 
 _LARGEST_MASK = 100_000_000
 _HALF = 32767  # of full scale
@@ -113,7 +100,7 @@ def identify(path: pathlib.Path) -> tuple[Identity, Origin]:
         UnusableImage: the file can't be read.
     """
     try:
-        return decode.read_identity(path), decode.read_origin(path)
+        return dicom_file.read_identity(path), dicom_file.read_origin(path)
     except OSError as error:
         raise UnusableImage("unreadable", error.strerror or type(error).__name__) from error
 

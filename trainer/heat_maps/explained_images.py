@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_jobs.imaging.unusable import UnusableImage
 from flags.targets import Target
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, input_pipeline
 from trainer.data.dataset import Split
-from trainer.data.image_file import UnusableImage
 from trainer.data.records_folder import Records
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_jobs.imaging.unusable import UnusableImage
 from trainer.data import image_file
-from trainer.data.image_file import UnusableImage
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_jobs.imaging.unusable import UnusableImage
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import image_file
-from trainer.data.image_file import UnusableImage
 from trainer.heat_maps import lesions
 from trainer.heat_maps.explained_images import TestedImages
 from trainer.heat_maps.heat_map import Heat, HeatMapper

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from trainer.data.image_file import Identity, Origin
+from beam_jobs.imaging.dicom_file import Identity, Origin
 from trainer.inference.inputs import InputImage
 
 _CBIS = re.compile(

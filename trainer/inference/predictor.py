@@ -17,9 +17,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from beam_jobs.imaging.dicom_file import Origin
+from beam_jobs.imaging.unusable import UnusableImage
 from records.errors import CallerError
 from trainer.data import image_file
-from trainer.data.image_file import PreparedImage, UnusableImage
+from trainer.data.image_file import PreparedImage
 from trainer.heat_maps import heat_map, overlay
 from trainer.inference.exams import Exams, Place
 from trainer.inference.finished_model import FinishedRun
@@ -61,7 +63,7 @@ class Predictor:
 
     def prepare(self, given: InputImage) -> Prepared:
         """Decodes an image and makes the pixels of its record."""
-        origin, place = image_file.Origin(), Place(None, given.side, given.view)
+        origin, place = Origin(), Place(None, given.side, given.view)
         try:
             identity, origin = image_file.identify(given.path)
             place = self._exams.place(given, identity, origin)

@@ -27,6 +27,7 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from beam_jobs.imaging import decode
+from beam_jobs.imaging.unusable import UnusableImage
 
 SECONDS_A_IMAGE = 10
 MEMORY = 2 << 30
@@ -148,7 +149,7 @@ def try_case(images: dict[str, bytes], seed: int, number: int) -> str | None:
     name, data, options = make_case(images, seed, number)
     try:
         pixels = decode.decode(data, options=options)
-    except decode.UnusableImage:
+    except UnusableImage:
         return None
     except Exception as error:
         return f"{name}: {type(error).__name__}: {error}"

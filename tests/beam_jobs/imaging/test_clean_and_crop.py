@@ -10,8 +10,8 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label
 
 from beam_jobs.imaging import breast, clean_and_crop, decode, pectoral
-from beam_jobs.imaging.decode import UnusableImage
 from beam_jobs.imaging.recipe import Setting, run_steps
+from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.sources import mini_mias
 from beam_jobs.sources.source_options import SourceOptions
 from flags.recipe import parse

@@ -15,7 +15,8 @@ from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.pixels import get_decoder
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableImage
+from beam_jobs.imaging.decode import Options
+from beam_jobs.imaging.unusable import UnusableImage
 
 LIMIT = 100_000_000
 

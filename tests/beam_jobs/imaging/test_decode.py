@@ -23,8 +23,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableImage
+from beam_jobs.imaging import decode, dicom_file
+from beam_jobs.imaging.decode import Options
+from beam_jobs.imaging.unusable import UnusableImage
 
 LIMIT = 100_000_000
 OPTIONS = Options(max_pixels=LIMIT)
@@ -568,16 +569,16 @@ def test_any_pgm_gives_a_image_or_a_reason(header, body):
 def test_what_is_not_dicom_is_nobody(data, tmp_path):
     path = tmp_path / "image.dcm"
     path.write_bytes(data)
-    assert decode.read_identity(path) == decode.NOBODY
+    assert dicom_file.read_identity(path) == dicom_file.NOBODY
 
 
 def test_identity_needs_no_pixels(tmp_path, make_dicom):
     data = make_dicom(IMAGE, series_uid="1.2.3")
     path = tmp_path / "cut.dcm"
     path.write_bytes(data[:-8])
-    assert decode.read_identity(path).series_uid == "1.2.3"
+    assert dicom_file.read_identity(path).series_uid == "1.2.3"
 
 
 def test_identity_of_a_file_that_can_not_be_read(tmp_path):
     with pytest.raises(OSError, match="No such file"):
-        decode.read_identity(tmp_path / "gone.dcm")
+        dicom_file.read_identity(tmp_path / "gone.dcm")

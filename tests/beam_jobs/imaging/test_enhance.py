@@ -13,7 +13,7 @@ from scipy import ndimage
 from skimage.exposure import rescale_intensity
 
 from beam_jobs.imaging import decode, enhance
-from beam_jobs.imaging.decode import UnusableImage
+from beam_jobs.imaging.unusable import UnusableImage
 
 images = hnp.arrays(
     np.uint16,

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import ndimage, signal
 from skimage.filters import unsharp_mask
 
-from beam_jobs.imaging import decode, filters
+from beam_jobs.imaging import decode, enhance
 
 images = hnp.arrays(
     np.uint16,
@@ -29,14 +29,14 @@ def real(cbis_images) -> np.ndarray:
 
 @pytest.mark.parametrize("kernel", [3, 5])
 def test_median(kernel, real):
-    got = filters.take_median(real, kernel=kernel)
+    got = enhance.take_median(real, kernel=kernel)
     np.testing.assert_array_equal(got, ndimage.median_filter(real, kernel, mode="nearest"))
 
 
 @settings(deadline=None, max_examples=60)
 @given(images, st.sampled_from([3, 5]))
 def test_median_of_anything(pixels, kernel):
-    got = filters.take_median(pixels, kernel=kernel)
+    got = enhance.take_median(pixels, kernel=kernel)
     np.testing.assert_array_equal(got, ndimage.median_filter(pixels, kernel, mode="nearest"))
 
 
@@ -54,7 +54,7 @@ def adaptive_by_scipy(pixels: np.ndarray, kernel: int) -> tuple[np.ndarray, floa
 
 @pytest.mark.parametrize("kernel", [3, 5, 9])
 def test_adaptive_mean(kernel, real):
-    got = filters.average_adaptively(real, kernel=kernel)
+    got = enhance.average_adaptively(real, kernel=kernel)
     wanted, noise = adaptive_by_scipy(real, kernel)
     assert got.dtype == np.uint16
     assert np.abs(got - wanted).max() <= 1
@@ -66,19 +66,19 @@ def test_adaptive_mean(kernel, real):
 @settings(deadline=None, max_examples=60)
 @given(hnp.arrays(np.uint16, st.tuples(st.integers(5, 14), st.integers(5, 12))))
 def test_adaptive_mean_stays_in_range(pixels):
-    got = filters.average_adaptively(pixels, kernel=3)
+    got = enhance.average_adaptively(pixels, kernel=3)
     assert got.min() >= ndimage.minimum_filter(pixels, 3, mode="mirror").min()
     assert got.max() <= ndimage.maximum_filter(pixels, 3, mode="mirror").max()
-    mirrored = filters.average_adaptively(pixels[:, ::-1], kernel=3)[:, ::-1]
+    mirrored = enhance.average_adaptively(pixels[:, ::-1], kernel=3)[:, ::-1]
     assert np.abs(mirrored.astype(int) - got).max() <= 1
 
 
 def test_adaptive_mean_of_a_flat_image_and_an_edge():
     flat = np.full((9, 7), 777, np.uint16)
-    np.testing.assert_array_equal(filters.average_adaptively(flat, kernel=3), flat)
+    np.testing.assert_array_equal(enhance.average_adaptively(flat, kernel=3), flat)
     edge = np.zeros((20, 30), np.uint16)
     edge[:, 15:] = 60000  # no noise but the edge itself, which stays steep
-    got = filters.average_adaptively(edge, kernel=3)
+    got = enhance.average_adaptively(edge, kernel=3)
     assert got[:, :14].max() == 0
     assert got[:, 16:].min() == 60000
     assert got[10, 15] - got[10, 14] > 50000
@@ -86,7 +86,7 @@ def test_adaptive_mean_of_a_flat_image_and_an_edge():
 
 @pytest.mark.parametrize(("sigma", "amount"), [(2.0, 1.0), (1.0, 0.5), (4.0, 3.0)])
 def test_unsharp(sigma, amount, real):
-    got = filters.sharpen(real, sigma=sigma, amount=amount)
+    got = enhance.sharpen(real, sigma=sigma, amount=amount)
     wanted = unsharp_mask(real.astype(np.float64), sigma, amount, preserve_range=True)
     inner = (slice(int(5 * sigma), -int(5 * sigma)),) * 2  # edges are mirrored differently
     difference = np.abs(got - np.clip(wanted, 0, 65535))[inner]
@@ -96,9 +96,9 @@ def test_unsharp(sigma, amount, real):
 @settings(deadline=None, max_examples=60)
 @given(images, st.floats(0.3, 3), st.floats(0, 5))
 def test_laws_of_unsharp(pixels, sigma, amount):
-    got = filters.sharpen(pixels, sigma=sigma, amount=amount)
+    got = enhance.sharpen(pixels, sigma=sigma, amount=amount)
     assert got.shape == pixels.shape
     assert got.dtype == np.uint16
-    np.testing.assert_array_equal(filters.sharpen(pixels, sigma=sigma, amount=0), pixels)
-    mirrored = filters.sharpen(pixels[:, ::-1], sigma=sigma, amount=amount)[:, ::-1]
+    np.testing.assert_array_equal(enhance.sharpen(pixels, sigma=sigma, amount=0), pixels)
+    mirrored = enhance.sharpen(pixels[:, ::-1], sigma=sigma, amount=amount)[:, ::-1]
     assert np.abs(mirrored.astype(int) - got).max() <= 1 + amount

@@ -14,7 +14,8 @@ from pydicom.pixels import apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableImage
+from beam_jobs.imaging.decode import Options
+from beam_jobs.imaging.unusable import UnusableImage
 
 
 def read(data: bytes, window: str = "none") -> np.ndarray:

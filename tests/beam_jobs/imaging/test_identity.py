@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Identity
+from beam_jobs.imaging import dicom_file
+from beam_jobs.imaging.dicom_file import Identity
 
 IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
@@ -29,7 +29,7 @@ def test_identity(tmp_path, write_dicom):
         SeriesDescription="ROI mask images",
         PatientName="SMITH^JANE",
     )
-    assert decode.read_identity(path) == Identity(
+    assert dicom_file.read_identity(path) == Identity(
         "1.2.3", "D1-0001", side="right", view="MLO", content="mask", rows=2, columns=3
     )
 
@@ -37,11 +37,11 @@ def test_identity(tmp_path, write_dicom):
 def test_absent_and_empty_elements(tmp_path, write_dicom):
     sizes = {"rows": 2, "columns": 3}
     path = write_dicom(tmp_path / "1.dcm", IMAGE, series_uid=None, patient_id=None)
-    assert decode.read_identity(path) == Identity("", "", **sizes)
+    assert dicom_file.read_identity(path) == Identity("", "", **sizes)
     path = write_dicom(tmp_path / "2.dcm", IMAGE, series_uid="", patient_id="", ViewCodeSequence=[])
-    assert decode.read_identity(path) == Identity("", "", **sizes)
+    assert dicom_file.read_identity(path) == Identity("", "", **sizes)
     path = write_dicom(tmp_path / "3.dcm", None, series_uid=None, patient_id=None)
-    assert decode.read_identity(path) == decode.NOBODY
+    assert dicom_file.read_identity(path) == dicom_file.NOBODY
 
 
 @pytest.mark.parametrize(
@@ -49,10 +49,10 @@ def test_absent_and_empty_elements(tmp_path, write_dicom):
 )
 def test_view_position_where_there_is_no_code(position, view, tmp_path, write_dicom):
     path = write_dicom(tmp_path / "1.dcm", IMAGE, ViewPosition=position)
-    assert decode.read_identity(path).view == view
+    assert dicom_file.read_identity(path).view == view
     coded = {"ViewPosition": position, "ViewCodeSequence": [code("medio-lateral")]}
     path = write_dicom(tmp_path / "2.dcm", IMAGE, **coded)
-    assert decode.read_identity(path).view == "ML"
+    assert dicom_file.read_identity(path).view == "ML"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
         ViewCodeSequence=[code(meaning)],
         SeriesDescription="mammogram of Jane Smith",
     )
-    got = decode.read_identity(path)
+    got = dicom_file.read_identity(path)
     assert (got.side, got.view, got.content) == ("", view, "")
 
 
@@ -89,6 +89,6 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
 def test_origin(tags, side, medium, tmp_path, write_dicom):
     """CBIS-DDSM is secondary capture with a Laterality; computed radiography is neither medium."""
     path = write_dicom(tmp_path / "1.dcm", IMAGE, StudyInstanceUID="1.2.9", **tags)
-    assert decode.read_origin(path) == decode.Origin("1.2.9", side, medium)
+    assert dicom_file.read_origin(path) == dicom_file.Origin("1.2.9", side, medium)
     (tmp_path / "2.dcm").write_bytes(path.read_bytes()[:200])
-    assert decode.read_origin(tmp_path / "2.dcm") == decode.Origin()
+    assert dicom_file.read_origin(tmp_path / "2.dcm") == dicom_file.Origin()

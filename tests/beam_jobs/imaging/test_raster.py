@@ -14,7 +14,8 @@ import pytest
 import tifffile
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableImage
+from beam_jobs.imaging.decode import Options
+from beam_jobs.imaging.unusable import UnusableImage
 
 GREY8 = np.random.default_rng(0).integers(0, 256, (31, 22)).astype(np.uint8)
 GREY16 = np.random.default_rng(1).integers(0, 65536, (31, 22)).astype(np.uint16)

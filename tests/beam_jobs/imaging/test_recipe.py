@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.transform import downscale_local_mean
 
 from beam_jobs.imaging import decode, recipe
-from beam_jobs.imaging.decode import UnusableImage
+from beam_jobs.imaging.unusable import UnusableImage
 from flags.recipe import RECIPES, parse_step
 from flags.steps import STEPS
 from records.image_size import ImageSize

@@ -11,7 +11,8 @@ from pydicom import uid
 from pydicom.encaps import encapsulate
 
 from beam_jobs.imaging import decode
-from beam_jobs.imaging.decode import Options, UnusableImage
+from beam_jobs.imaging.decode import Options
+from beam_jobs.imaging.unusable import UnusableImage
 from records.errors import CallerError
 
 pytest.importorskip("tensorflow_io")

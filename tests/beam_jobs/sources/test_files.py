@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from beam_jobs.imaging.decode import Identity
+from beam_jobs.imaging.dicom_file import Identity
 from beam_jobs.sources import files
 from beam_jobs.sources.files import DataFile
 from records.errors import CallerError

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from beam_jobs.imaging.unusable import UnusableImage
 from flags import recipe
 from records import folder
 from records.errors import CallerError
@@ -18,7 +19,6 @@ from records.image_size import ImageSize
 from records.preprocessing import Preparation
 from tests import make
 from trainer.data import image_file
-from trainer.data.image_file import UnusableImage
 
 RECIPES = ("paper", "best_practice", "clean,crop,orient:left:by=side,resize:crop,clahe,minmax")
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
+from beam_jobs.imaging.unusable import UnusableImage
 from trainer.data import image_file
-from trainer.data.image_file import UnusableImage
 from trainer.heat_maps import lesions, pointing_game
 from trainer.heat_maps.lesions import Places
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
+from beam_jobs.imaging.dicom_file import NOBODY, Origin
 from records.errors import CallerError
-from trainer.data.image_file import NOBODY, Origin
 from trainer.inference import inputs
 from trainer.inference.exams import Exams, Place
 from trainer.inference.inputs import InputImage

@@ -1,4 +1,4 @@
-"""How many pixels have each grey level: what equalisation and statistics both start from."""
+"""Histogram of an image: [height, width] uint16 -> pixels of each of the 65,536 grey levels."""
 
 from __future__ import annotations
 
