@@ -55,7 +55,8 @@ def test_the_command(runs):
     ]
     assert lines[1].split()[:2] == ["mixed", "20"]
     assert lines[1].split()[3] == "0.500"
-    assert lines[2].split()[:4] == ["right", "20", "1.000", "+0.500*"]
+    assert lines[2].split()[:2] == ["right", "20"]
+    assert lines[2].split()[4:6] == ["1.000", "+0.500*"]
     assert "right against mixed, the same 20 images of 10 patients: more than noise: " in lines[4]
     page = runs.parent / "runs" / "comparison" / "comparison.html"
     assert lines[-1] == f"comparison: {page}"
