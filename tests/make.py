@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
+import functools
 import hashlib
 import io
 import json
@@ -10,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -54,11 +57,48 @@ def start(module: str, *arguments: object, **how: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(command, env=environment, **given)
 
 
-def program(module: str, *arguments: object, **how: Any) -> subprocess.CompletedProcess[str]:
-    """Runs `python -m module` to its end, its two streams apart; `env` is added to ours."""
-    with start(module, *arguments, stderr=subprocess.PIPE, **how) as child:
-        out, err = child.communicate()
-    return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+def program(
+    module: str,
+    *arguments: object,
+    cwd: pathlib.Path | None = None,
+    fresh: bool = False,
+    **how: Any,
+) -> subprocess.CompletedProcess[Any]:
+    """Runs `python -m module` to its end in a process of its own, its two streams apart.
+
+    It is a fork of the nursery, which has imported the heavy libraries, unless it is to be `fresh`
+    or has an environment of its own (`env`, added to ours). `text=False` leaves bytes.
+    """
+    text = how.pop("text", True)
+    if fresh or how:
+        with start(module, *arguments, stderr=subprocess.PIPE, cwd=cwd, text=text, **how) as child:
+            out, err = child.communicate()
+        return subprocess.CompletedProcess(child.args, child.returncode, out, err)
+    with tempfile.TemporaryDirectory() as folder:
+        out_path, err_path = pathlib.Path(folder, "out"), pathlib.Path(folder, "err")
+        order = {
+            "module": module,
+            "arguments": list(map(str, arguments)),
+            "cwd": str(cwd or pathlib.Path.cwd()),
+            "out": str(out_path),
+            "err": str(err_path),
+        }
+        nursery = _nursery()
+        nursery.stdin.write(json.dumps(order) + "\n")
+        nursery.stdin.flush()
+        code = int(nursery.stdout.readline())
+        out, err = out_path.read_bytes(), err_path.read_bytes()
+    if text:
+        out, err = out.decode(), err.decode()
+    return subprocess.CompletedProcess(order["arguments"], code, out, err)
+
+
+@functools.cache
+def _nursery() -> subprocess.Popen[str]:
+    """The process that runs this worker's programs, see nursery.py; it ends with its stdin."""
+    child = start("tests.nursery", stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    atexit.register(child.kill)
+    return child
 
 
 def one_line(run: subprocess.CompletedProcess[str], *words: str, alone: bool = True) -> None:

@@ -8,7 +8,7 @@ from tests import make
 
 
 def run(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProcess:
-    done = make.program(*arguments, cwd=cwd)
+    done = make.program(*arguments, cwd=cwd, fresh=True)
     assert done.returncode == 0, done.stderr
     return done
 
