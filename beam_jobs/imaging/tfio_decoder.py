@@ -41,8 +41,8 @@ def check_installed() -> None:
     """
     if importlib.util.find_spec("tensorflow_io") is None:
         raise CallerError(
-            "--decoder=tfio needs tensorflow-io, which is not installed: pip install -c "
-            "constraints.txt '.[tfio]' (there is none for Python 3.13 and later), or use "
+            "--decoder=tfio needs tensorflow-io, which is not installed (pip install -c "
+            "constraints.txt '.[tfio]'; there is none for Python 3.13 and later); use "
             "--decoder=auto"
         )
 
