@@ -107,7 +107,7 @@ benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, 
 	$(BIN)/python -m benchmarks.distributed
 	$(BIN)/python -m benchmarks.sizes
 	$(BIN)/python -m benchmarks.recipes
-	$(BIN)/python -m benchmarks.input_pipeline
+	$(BIN)/python -m benchmarks.input_rate
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.frozen_features
 	$(BIN)/python -m benchmarks.decoders

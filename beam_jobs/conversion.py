@@ -32,8 +32,8 @@ from beam_jobs.shards import Output
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
 from beam_jobs.sources.source_row import SourceRow
-from flags import recipe
-from flags.conversion import ConversionConfig
+from flags import recipe_spec
+from flags.conversion_config import ConversionConfig
 from records import files
 from records.errors import CallerError
 from records.manifest import Manifest
@@ -213,7 +213,7 @@ def _outputs(config: ConversionConfig) -> list[Output]:
             storage.folder(config.output_dir)
             / config.dataset
             / str(size)
-            / recipe.folder_name(text),
+            / recipe_spec.folder_name(text),
             size=size,
             recipe=text,
         )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from beam_jobs.conversion import Listener, Plans
 from beam_jobs.shards import Output
 from flags import datasets
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 from records.manifest import Manifest
 from records.progress import Reporter
 

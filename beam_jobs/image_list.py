@@ -10,7 +10,7 @@ from beam_jobs.pseudonyms import Pseudonyms
 from beam_jobs.sources import listing
 from beam_jobs.sources.source_options import SourceOptions
 from beam_jobs.sources.source_row import SourceRow
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 
 
 def list_images(

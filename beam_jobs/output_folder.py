@@ -19,8 +19,8 @@ from beam_jobs.pages import overview, preview
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
-from flags import datasets, recipe
-from flags.conversion import ConversionConfig
+from flags import datasets, recipe_spec
+from flags.conversion_config import ConversionConfig
 from records import files, folder, schema
 from records.errors import CallerError
 from records.manifest import Job, Ledger, Manifest, ShardEntry, Totals, fingerprint_shards
@@ -56,8 +56,8 @@ def describe_job(
         schema_version=schema.SCHEMA_VERSION,
         settings=config.identity(),
         size=output.size,
-        recipe=recipe.folder_name(output.recipe),
-        steps=recipe.canonical(output.recipe),
+        recipe=recipe_spec.folder_name(output.recipe),
+        steps=recipe_spec.canonical(output.recipe),
         images=hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
         hash_patients=key,

@@ -30,7 +30,7 @@ _PASSING = ("unreadable", "changed")
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """One folder of records: a size, and a recipe in the language of `flags.recipe`."""
+    """One folder of records: a size, and a recipe in the language of `flags.recipe_spec`."""
 
     directory: Folder
     size: ImageSize

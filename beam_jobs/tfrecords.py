@@ -14,7 +14,7 @@ import sys
 from absl import flags
 
 from flags import command_line, fields
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 from records.errors import CallerError
 
 

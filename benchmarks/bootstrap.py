@@ -19,7 +19,7 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import machine
-from trainer.metrics import binary, compute, table
+from trainer.metrics import binary, compute, metric_table
 from trainer.metrics.called_class import called_classes
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
@@ -29,7 +29,7 @@ IMAGES = flags.DEFINE_integer("images", 641, "Images; the test set of CBIS-DDSM 
 RESAMPLES = flags.DEFINE_integer("resamples", 2000, "How often patients are drawn.")
 LOOP = flags.DEFINE_integer("loop", 50, "Resamples the plain loop is timed over.")
 ROUNDS = flags.DEFINE_integer("rounds", 5, "Rounds; the fastest counts.")
-NAMES = table.keys("binary")
+NAMES = metric_table.keys("binary")
 _PATIENTS = 201  # of the test set of CBIS-DDSM
 
 

@@ -22,7 +22,7 @@ import cv2
 from absl import app, flags
 
 from beam_jobs import shards
-from benchmarks import images, machine, memory, published, steps, tfds_builder
+from benchmarks import conversion_steps, images, machine, peak_memory, published_path, tfds_builder
 
 IMAGES = flags.DEFINE_integer("images", 208, "Images in one conversion.")
 MANY = flags.DEFINE_integer("many", 2000, "Images in the largest conversion, for its memory.")
@@ -39,8 +39,8 @@ def main(_: list[str]) -> None:
     ours = _compare_with_pool(files)
     _compare_with_tfds(files, ours)
     _compare_with_published(files, ours)
-    steps.report(files, SIZE.value)
-    memory.report(files, few=IMAGES.value, many=MANY.value, size=SIZE.value)
+    conversion_steps.report(files, SIZE.value)
+    peak_memory.report(files, few=IMAGES.value, many=MANY.value, size=SIZE.value)
     print(machine.describe_load())
 
 
@@ -86,7 +86,7 @@ def _compare_with_tfds(files: Sequence[pathlib.Path], ours: float) -> None:
 
 def _compare_with_published(files: Sequence[pathlib.Path], ours: float) -> None:
     count = OTHERS.value
-    seconds = images.run_alone(published.time_epoch, files, count, SIZE.value)
+    seconds = images.run_alone(published_path.time_epoch, files, count, SIZE.value)
     print(
         f"published path, {count} images, each epoch anew: "
         f"{1e3 * seconds / count:.0f} ms an image, ours {1e3 * ours:.0f} ms once; "

@@ -20,7 +20,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import machine
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.image_size import ImageSize
 
 SIZE = flags.DEFINE_string("size", "448x256", "Size of the images.")

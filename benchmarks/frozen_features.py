@@ -16,7 +16,7 @@ from absl import app, flags
 
 from benchmarks import machine, records
 from flags import targets
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
 from records.manifest import Job, Manifest, ShardEntry, Totals

@@ -14,7 +14,7 @@ from typing import Any
 from beam_jobs import pipeline, shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
-from flags import recipe
+from flags import recipe_spec
 from records.image_size import ImageSize
 
 OPTIONS = decode.Options(max_pixels=100_000_000)
@@ -53,7 +53,7 @@ def plan(
     ]
     outputs = [
         shards.Output(
-            output_dir / size / recipe.folder_name("paper"), ImageSize.parse(size), "paper"
+            output_dir / size / recipe_spec.folder_name("paper"), ImageSize.parse(size), "paper"
         )
         for size in sizes
     ]

@@ -17,8 +17,8 @@ from absl import app, flags
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.recipe import Setting
 from benchmarks import machine
-from flags.recipe import RECIPES, parse_step
-from flags.steps import STEPS
+from flags.recipe_spec import RECIPES, parse_step
+from flags.recipe_steps import STEPS
 from records.image_size import ImageSize
 
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")

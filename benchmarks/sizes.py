@@ -18,7 +18,7 @@ from beam_jobs import pipeline, shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from benchmarks import machine
-from flags import recipe
+from flags import recipe_spec
 from records.image_size import ImageSize
 
 IMAGES = flags.DEFINE_integer("images", 64, "Images in one conversion.")
@@ -79,7 +79,7 @@ def _convert(images_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[flo
     with tempfile.TemporaryDirectory() as folder:
         outputs = [
             shards.Output(
-                pathlib.Path(folder) / size / recipe.folder_name(name),
+                pathlib.Path(folder) / size / recipe_spec.folder_name(name),
                 ImageSize.parse(size),
                 name,
             )

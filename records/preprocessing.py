@@ -18,12 +18,13 @@ class Preparation:
     """All that decides the pixels of a record, beside the image itself, its view and its side.
 
     Attributes:
-        recipe: its canonical text, `flags.recipe.canonical`.
+        recipe: its canonical text, `flags.recipe_spec.canonical`.
         size: of a record.
         max_pixels: images whose header claims more are refused.
-        window: which grey-level window a DICOM image is seen through, `flags.conversion.WINDOWS`.
+        window: which grey-level window a DICOM image is seen through,
+            `flags.conversion_config.WINDOWS`.
         frame: which frame of a multi-frame file, from 0; None refuses such files.
-        decoder: what decodes DICOM pixels, `flags.conversion.DECODERS`.
+        decoder: what decodes DICOM pixels, `flags.conversion_config.DECODERS`.
         versions: of the libraries whose version may change a pixel.
     """
 

@@ -28,7 +28,7 @@ from pydicom.uid import (
 from beam_jobs import output_folder, shards, splits
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 from records.image_size import ImageSize
 from trainer.metrics import compute, predictions
 from trainer.metrics.predictions import Prediction, two_classes

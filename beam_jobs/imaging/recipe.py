@@ -13,8 +13,8 @@ import numpy as np
 
 from beam_jobs.imaging import clahe, clean_and_crop, enhance, pectoral, resize
 from beam_jobs.imaging.geometry import Trail
-from flags import recipe as language
-from flags.recipe import Step
+from flags import recipe_spec as language
+from flags.recipe_spec import Step
 from records.image_size import ImageSize
 
 
@@ -117,7 +117,8 @@ def prepare(
 
     Args:
         pixels: decoded image, [height, width] uint16, 0 black to 65535 white.
-        recipe: a name of `flags.recipe.RECIPES`, or steps in the language of `flags.recipe`.
+        recipe: a name of `flags.recipe_spec.RECIPES`, or steps in the language of
+            `flags.recipe_spec`.
         size: size of the result.
         view: of the image, as the tables say; `pectoral` works on MLO alone.
         side: of the image, left or right; `orient:by=side` needs it.
@@ -152,7 +153,7 @@ def run_steps(pixels: np.ndarray, steps: Iterable[Step], setting: Setting) -> np
 
     Args:
         pixels: [height, width] uint16.
-        steps: as `flags.recipe` reads them.
+        steps: as `flags.recipe_spec` reads them.
         setting: what some of them need to know.
 
     Returns:

@@ -15,8 +15,8 @@ import numpy as np
 from beam_jobs.imaging import recipe
 from beam_jobs.imaging.recipe import Setting
 from beam_jobs.sources import phantom_image
-from flags.recipe import RECIPES, Step, canonical, parse_step
-from flags.steps import STEPS
+from flags.recipe_spec import RECIPES, Step, canonical, parse_step
+from flags.recipe_steps import STEPS
 from records.image_size import ImageSize
 
 _SIZE = ImageSize(288, 192)

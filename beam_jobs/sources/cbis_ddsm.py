@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_jobs.imaging.dicom_file import Identity
-from beam_jobs.sources import cbis_files, csv_rows, files
+from beam_jobs.sources import cbis_files, csv_rows, data_files
 from beam_jobs.sources.cbis_files import RoiPath, Row
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
@@ -54,13 +54,13 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     Raises:
         CallerError: a table is missing or is not as published; with file and line.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     rows = read_tables(data_dir, found, patient_prefix=options.patient_prefix)
     candidates = [
         file for file in found if "." not in file.name or file.name.lower().endswith(".dcm")
     ]
     names = {row.folder for row in rows}
-    identities = files.scan_headers(
+    identities = data_files.scan_headers(
         data_dir,
         candidates,
         cache=options.cache,
@@ -71,7 +71,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
 
 
 def read_tables(
-    data_dir: Folder, found: Sequence[files.DataFile], *, patient_prefix: str = "P_"
+    data_dir: Folder, found: Sequence[data_files.DataFile], *, patient_prefix: str = "P_"
 ) -> list[Row]:
     """Reads the four case tables, wherever they lie.
 
@@ -100,7 +100,7 @@ def read_tables(
 
 def list_images(
     rows: Sequence[Row],
-    candidates: Sequence[files.DataFile],
+    candidates: Sequence[data_files.DataFile],
     identities: Mapping[str, Identity],
     *,
     label_policy: str,

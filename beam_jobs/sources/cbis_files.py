@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity
-from beam_jobs.sources.files import DataFile
+from beam_jobs.sources.data_files import DataFile
 from beam_jobs.sources.source_row import Lesion, Roi, SourceRow
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from beam_jobs.imaging.dicom_file import CONTENTS, Identity
-from beam_jobs.sources import cbis_ddsm, csv_rows, files
+from beam_jobs.sources import cbis_ddsm, csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -29,7 +29,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     Raises:
         CallerError: a table is missing or is not as published; with file and line.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     rows = cbis_ddsm.read_tables(data_dir, found)
     table = csv_rows.find(
         data_dir,

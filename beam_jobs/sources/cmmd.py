@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity
-from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources import csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -53,7 +53,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     Raises:
         CallerError: the workbook is missing or is not as published; with row and column.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     table = csv_rows.find(
         data_dir, found, TABLE, hint="put it beside the images (docs/data.md says where to get it)"
     )
@@ -61,7 +61,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     csv_rows.check_unique(table, map(" ".join, map(_key, breasts)))
     candidates = [file for file in found if file.name.lower().endswith(".dcm")]
     patients = {breast.patient_id for breast in breasts}
-    identities = files.scan_headers(
+    identities = data_files.scan_headers(
         data_dir,
         candidates,
         cache=options.cache,
@@ -111,10 +111,10 @@ def _key(breast: _Breast) -> _Key:
 
 
 def _group(
-    candidates: Sequence[files.DataFile], identities: Mapping[str, Identity]
-) -> dict[_Key, list[files.DataFile]]:
+    candidates: Sequence[data_files.DataFile], identities: Mapping[str, Identity]
+) -> dict[_Key, list[data_files.DataFile]]:
     """Gathers the files of each breast; a second download of a file is passed over."""
-    grouped: dict[_Key, dict[tuple[str, ...], files.DataFile]] = collections.defaultdict(dict)
+    grouped: dict[_Key, dict[tuple[str, ...], data_files.DataFile]] = collections.defaultdict(dict)
     for file in candidates:
         identity = identities.get(file.path, NOBODY)
         copy = (identity.series_uid, identity.view, file.name) if identity.series_uid else ()
@@ -125,7 +125,7 @@ def _group(
 
 def _list_images(
     breast: _Breast,
-    by_breast: Mapping[_Key, Sequence[files.DataFile]],
+    by_breast: Mapping[_Key, Sequence[data_files.DataFile]],
     identities: Mapping[str, Identity],
 ) -> Iterator[SourceRow]:
     """Yields the images found of a breast, then those of its two that were not."""
@@ -152,7 +152,7 @@ def _image(breast: _Breast, view: str, number: int) -> SourceRow:
 
 
 def _list_others(
-    by_breast: Mapping[_Key, Sequence[files.DataFile]],
+    by_breast: Mapping[_Key, Sequence[data_files.DataFile]],
     labelled: set[_Key],
     identities: Mapping[str, Identity],
 ) -> Iterator[SourceRow]:

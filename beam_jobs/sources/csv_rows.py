@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from beam_jobs.sources.files import DataFile
+from beam_jobs.sources.data_files import DataFile
 from beam_jobs.storage import Folder
 from records.errors import CallerError
 

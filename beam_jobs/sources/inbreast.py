@@ -10,7 +10,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources import csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -34,7 +34,7 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     Raises:
         CallerError: the table is missing or is not as published, or an image has lost its name.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     table = csv_rows.find(
         data_dir, found, TABLE, hint="give the folder of the release, with AllDICOMs in it"
     )
@@ -42,7 +42,7 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
         table, csv_rows.read(table, columns=_COLUMNS, delimiter=";"), _parse_record
     )
     csv_rows.check_unique(table, (image.image_id for image in images))
-    by_image: dict[str, tuple[str, files.DataFile]] = {}
+    by_image: dict[str, tuple[str, data_files.DataFile]] = {}
     for file in found:
         match = _IMAGE_NAME.fullmatch(file.name)
         if match:
@@ -70,7 +70,7 @@ def _check_names(
     data_dir: Folder,
     images: list[SourceRow],
     by_image: Mapping[str, object],
-    found: list[files.DataFile],
+    found: list[data_files.DataFile],
 ) -> None:
     """Refuses images under other names: who the patient is would be a guess."""
     listed = {image.image_id for image in images}
@@ -88,7 +88,9 @@ def _check_names(
         )
 
 
-def _add_file(image: SourceRow, by_image: Mapping[str, tuple[str, files.DataFile]]) -> SourceRow:
+def _add_file(
+    image: SourceRow, by_image: Mapping[str, tuple[str, data_files.DataFile]]
+) -> SourceRow:
     if image.image_id not in by_image:
         return image
     patient_id, file = by_image[image.image_id]

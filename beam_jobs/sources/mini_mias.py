@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from beam_jobs.sources import files
+from beam_jobs.sources import data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
@@ -38,7 +38,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     Raises:
         CallerError: Info.txt is missing, or a row of it is not as published.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     tables = [file.path for file in found if file.name == "Info.txt"]
     if len(tables) != 1:
         raise CallerError(
@@ -99,7 +99,11 @@ def _parse_row(words: list[str]) -> tuple[str, Lesion]:
 
 
 def _image(
-    name: str, density: str, lesions: list[Lesion], label_policy: str, file: files.DataFile | None
+    name: str,
+    density: str,
+    lesions: list[Lesion],
+    label_policy: str,
+    file: data_files.DataFile | None,
 ) -> SourceRow:
     number = int(name[3:])
     mixed = label_policy == "paper" and is_mixed(lesions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources import csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -41,7 +41,7 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     Raises:
         CallerError: the table is missing or is not as published; with file and line.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     table = csv_rows.find(
         data_dir,
         found,

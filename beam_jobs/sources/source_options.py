@@ -18,8 +18,8 @@ class SourceOptions:
         report: called with (headers read, headers to read).
         patient_prefix: how patient ids of CBIS-DDSM start; tells it from its look-alikes.
         table: path of the table of --dataset=table, relative to the folder; None: the only one.
-        columns: key of `flags.table.COLUMNS` -> column of the table; keys not given go by their
-            own name, "" leaves a key out.
+        columns: key of `flags.table_columns.COLUMNS` -> column of the table; keys not given go by
+            their own name, "" leaves a key out.
         values: (key, value found) -> value meant.
     """
 

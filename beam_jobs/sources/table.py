@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs.sources import csv_rows, files, parquet_rows, table_cells
+from beam_jobs.sources import csv_rows, data_files, parquet_rows, table_cells
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.storage import Folder
-from flags.table import COLUMNS
+from flags.table_columns import COLUMNS
 from records import schema
 from records.errors import CallerError
 
@@ -39,7 +39,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     Raises:
         CallerError: the table can't be found or used; with line, column, value and remedy.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     path = data_dir / (options.table or _find_table(data_dir, found))
     records = _read_records(path)
     if not records:
@@ -56,7 +56,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     return [_make_image(name, rows, options.label_policy, by_path) for name, rows in images.items()]
 
 
-def _find_table(data_dir: Folder, found: Sequence[files.DataFile]) -> str:
+def _find_table(data_dir: Folder, found: Sequence[data_files.DataFile]) -> str:
     tables = [file.path for file in found if file.name.lower().endswith((".csv", ".parquet"))]
     if len(tables) != 1:
         raise CallerError(
@@ -154,7 +154,7 @@ def _make_image(
     image_id: str,
     rows: Sequence[Mapping[str, str]],
     label_policy: str,
-    by_path: Mapping[str, files.DataFile],
+    by_path: Mapping[str, data_files.DataFile],
 ) -> SourceRow:
     first = rows[0]
     lesions = [_make_lesion(row) for row in rows]

@@ -26,7 +26,7 @@ def read(
     """Returns what a cell means.
 
     Args:
-        key: key of `flags.table.COLUMNS`.
+        key: key of `flags.table_columns.COLUMNS`.
         column: the table's name for it.
         text: the cell.
         values: (key, value found) -> value meant.

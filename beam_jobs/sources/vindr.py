@@ -11,7 +11,7 @@ import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources import csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, Roi, SourceRow
 from beam_jobs.storage import Folder
@@ -60,7 +60,7 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     Raises:
         CallerError: a table is missing or is not as published, or the two do not agree.
     """
-    found = files.list_files(data_dir)
+    found = data_files.list_files(data_dir)
     breasts = csv_rows.find(data_dir, found, BREASTS, hint=_HINT)
     findings = csv_rows.find(data_dir, found, FINDINGS, hint=_HINT)
     images = csv_rows.parse(breasts, csv_rows.read(breasts, columns=_BREAST_COLUMNS), _parse_breast)
@@ -131,7 +131,7 @@ def _pixel(record: csv_rows.Record, column: str) -> str:
 
 
 def _complete(
-    image: SourceRow, rois: Sequence[Roi], by_path: Mapping[str, files.DataFile]
+    image: SourceRow, rois: Sequence[Roi], by_path: Mapping[str, data_files.DataFile]
 ) -> SourceRow:
     kinds = (kind for roi in rois for kind in roi.lesion.abnormality.split("+"))
     image = dataclasses.replace(

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from flags import command_line, fields
-from flags.verification import VerificationConfig
+from flags.verification_config import VerificationConfig
 from records.errors import CallerError
 
 if TYPE_CHECKING:

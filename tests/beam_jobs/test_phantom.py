@@ -12,7 +12,7 @@ import scipy.signal
 from beam_jobs import image_list
 from beam_jobs.sources import phantom, phantom_image
 from beam_jobs.sources.phantom_image import Sample
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 from records.image_size import ImageSize
 
 SAMPLE = Sample(images=9, height=2100, width=700, seed=3)

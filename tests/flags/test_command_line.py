@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from flags import command_line
-from flags.conversion import ConversionConfig
-from flags.training import TrainingConfig
+from flags.conversion_config import ConversionConfig
+from flags.training_config import TrainingConfig
 
 PROGRAMS = {
     "beam_jobs.tfrecords": ConversionConfig,

@@ -8,7 +8,7 @@ import pytest
 
 from flags import datasets, targets
 from flags.fields import check_name, describe
-from flags.recipe import RECIPES
+from flags.recipe_spec import RECIPES
 from records import schema
 from records.errors import CallerError
 

@@ -11,11 +11,11 @@ from absl import flags
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags import fields, space
-from flags.conversion import ConversionConfig
+from flags import fields, search_space
+from flags.conversion_config import ConversionConfig
 from flags.fields import Flags, flag, from_flags
-from flags.training import TrainingConfig
-from flags.verification import VerificationConfig
+from flags.training_config import TrainingConfig
+from flags.verification_config import VerificationConfig
 from records.errors import CallerError
 
 PROGRAMS = (TrainingConfig, ConversionConfig, VerificationConfig)
@@ -45,12 +45,12 @@ def test_a_new_field_is_in_json_identity_and_search():
     assert Longer(**content) == config
     assert config.identity()["tilt"] == 0.25
     assert "notes" not in config.identity()
-    (dimension,) = space.parse("tilt = float 0 1", config)
+    (dimension,) = search_space.parse("tilt = float 0 1", config)
     assert dimension.values == (0.0, 1.0)
     with pytest.raises(CallerError, match=r"--tilt=1\.5 is not at least 0 and at most 1"):
-        space.parse("tilt = float 0 1.5", config)
+        search_space.parse("tilt = float 0 1.5", config)
     with pytest.raises(CallerError, match="notes can't be searched"):
-        space.parse("notes = a b", config)
+        search_space.parse("notes = a b", config)
 
 
 def test_how_images_are_evaluated_and_cached_makes_no_other_run():

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from trainer.heat_maps import overlay
 from trainer.metrics import compute, predictions
 from trainer.metrics.predictions import Prediction, two_classes
-from trainer.reports import gallery, report
+from trainer.reports import gallery, report_page
 from trainer.reports.gallery import Picture
 
 NAMES = ("benign", "malignant")
@@ -160,7 +160,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         for image in shown
     }
     gallery.write(run_dir, shown, pictures)
-    return report.write(run_dir)
+    return report_page.write(run_dir)
 
 
 def open_page(chromium: str, path: pathlib.Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.heat_maps import overlay
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction, two_classes
-from trainer.reports import gallery, report
+from trainer.reports import gallery, report_page
 from trainer.reports.gallery import Picture
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def write_run(run_dir: pathlib.Path, images: list[Prediction], **described: Any)
 
 
 def ask(run_dir: pathlib.Path, *arguments: str, **more: Any) -> int:
-    report.rescore(run_dir)
+    report_page.rescore(run_dir)
     return 0
 
 
@@ -132,7 +132,7 @@ def test_scores_of_other_predictions_are_replaced(tmp_path: pathlib.Path) -> Non
     ask(run_dir)
     predictions.write(run_dir / "predictions.csv", make_images("test", 0, count=40))
     with pytest.raises(CallerError, match=r"score them again with python -m trainer report --run="):
-        report.write(run_dir)
+        report_page.write(run_dir)
     ask(run_dir)
     assert json.loads((run_dir / "metrics.json").read_text())["images"] == 40
 

@@ -13,7 +13,7 @@ import pytest
 from sklearn import metrics as reference
 
 from flags.targets import TARGETS
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from tests import make
 from trainer.commands import summary, train

@@ -16,7 +16,7 @@ import time
 
 from absl import logging
 
-from flags.training import TrainingConfig, check_one_machine
+from flags.training_config import TrainingConfig, check_one_machine
 from records.errors import CallerError, OutOfTime
 
 
@@ -67,7 +67,7 @@ def cross_validate(config: Config) -> pathlib.Path:
     from trainer.data import run_folder
     from trainer.evaluation import cross_validation
     from trainer.model import feature_cache
-    from trainer.reports import gallery, report
+    from trainer.reports import gallery, report_page
 
     folds = cross_validation.open_folds(config)
     directory, content = run_folder.check_run(
@@ -79,7 +79,7 @@ def cross_validate(config: Config) -> pathlib.Path:
     runs = [_run_fold(of_fold, len(configs), end) for of_fold in configs]
     predicted = cross_validation.pool(directory, runs, folds)
     gallery.gather(directory, runs, predicted, ordinal=folds.target.kind == "ordinal")
-    report.write(directory)
+    report_page.write(directory)
     feature_cache.discard(directory)
     return directory
 

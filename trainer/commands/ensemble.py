@@ -12,9 +12,9 @@ import dataclasses
 import pathlib
 import time
 
-from flags.data import RecordsFolder
+from flags.data_config import RecordsFolder
 from flags.fields import flag
-from flags.tta import TestTimeAugmentation
+from flags.tta_config import TestTimeAugmentation
 from records.errors import CallerError
 
 
@@ -48,8 +48,8 @@ def run(config: Config) -> int:
     """
     from trainer.commands import summary
     from trainer.data import damage
-    from trainer.evaluation import evaluate, members, model_averaging
-    from trainer.reports import gallery_pictures, report
+    from trainer.evaluation import evaluate_model, members, model_averaging
+    from trainer.reports import gallery_pictures, report_page
 
     assert config.output_dir is not None
     runs = members.read_members(config.arguments)
@@ -66,7 +66,7 @@ def run(config: Config) -> int:
         minutes = (time.monotonic() - start) / 60
         of_splits = zip(*predicted, strict=True)
         tested, *validated = (model_averaging.average(of_split) for of_split in of_splits)
-        evaluate.write(
+        evaluate_model.write(
             directory,
             tested.images,
             validated[0].images if validated else [],
@@ -77,6 +77,6 @@ def run(config: Config) -> int:
         )
     models = (model_averaging.load(member) for member in runs)
     gallery_pictures.draw(directory, tested, data, models=models)
-    report.write(directory)
+    report_page.write(directory)
     summary.print_scores(directory)
     return 0

@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from flags.data import Damage, RecordsFolder
+from flags.data_config import Damage, RecordsFolder
 from flags.finished_run import OfOneRun
-from flags.tta import TestTimeAugmentation
+from flags.tta_config import TestTimeAugmentation
 from records import memory
 
 

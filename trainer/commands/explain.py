@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flags.data import RecordsFolder
+from flags.data_config import RecordsFolder
 from flags.fields import flag
 from flags.finished_run import OfOneRun
 from records import files

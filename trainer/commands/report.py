@@ -22,7 +22,7 @@ def run(config: Config) -> int:
     Raises:
         CallerError: the run lacks a file, or its files do not belong together.
     """
-    from trainer.reports import report
+    from trainer.reports import report_page
 
-    print(f"report: {report.rescore(pathlib.Path(config.run)).resolve()}")
+    print(f"report: {report_page.rescore(pathlib.Path(config.run)).resolve()}")
     return 0

@@ -13,7 +13,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import memory
 
 if TYPE_CHECKING:
@@ -80,16 +80,16 @@ def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: s
         directory: the run.
         data: its own; validation images are needed too.
         batch_size: images at a time.
-        tta: key of `flags.tta.VIEWS`, None as "none".
+        tta: key of `flags.tta_config.VIEWS`, None as "none".
     """
     import keras
 
     from trainer.data import damage
-    from trainer.evaluation import evaluate
-    from trainer.reports import gallery_pictures, report
+    from trainer.evaluation import evaluate_model
+    from trainer.reports import gallery_pictures, report_page
 
     with damage.named(data.records.directory, data.records.manifest.shards):
         model = keras.models.load_model(directory / "model.keras", compile=False)
-        predicted = evaluate.evaluate(directory, model, data, batch_size=batch_size, tta=tta)
+        predicted = evaluate_model.evaluate(directory, model, data, batch_size=batch_size, tta=tta)
     gallery_pictures.draw(directory, predicted, data, models=[model])
-    report.write(directory)
+    report_page.write(directory)

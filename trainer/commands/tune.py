@@ -16,9 +16,9 @@ import math
 import time
 from typing import TYPE_CHECKING
 
-from flags import space
-from flags.search import Search
-from flags.training import TrainingConfig, check_one_machine
+from flags import search_space
+from flags.search_config import Search
+from flags.training_config import TrainingConfig, check_one_machine
 from records import files
 from records.errors import CallerError, OutOfTime
 
@@ -77,21 +77,25 @@ def tune(config: Config) -> list[str]:
     from trainer.data import dataset, run_folder
     from trainer.model import feature_cache
     from trainer.reports import study_page
-    from trainer.training import search
+    from trainer.training import hyperparameter_search
 
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
     assert config.space is not None
-    dimensions = space.read(config.space, config)
-    goal = search.count_trials(dimensions, trials=config.trials, sampler=config.sampler)
+    dimensions = search_space.read(config.space, config)
+    goal = hyperparameter_search.count_trials(
+        dimensions, trials=config.trials, sampler=config.sampler
+    )
     data = dataset.open_data(config, with_test=False)
     directory, content = run_folder.check_run(config, data.records, data.target_name, kind="tune")
-    search.check_space(directory, dimensions)
+    hyperparameter_search.check_space(directory, dimensions)
     run_folder.open_run(directory, content)
     busy = f"another process is at work on {directory}; wait for it"
     with files.hold(directory / "lock", busy=busy):
-        search.write_space(directory, dimensions)
-        study = search.open_study(directory, monitor=config.monitor, pruner=config.pruner)
-        under_way = search.Search(
+        hyperparameter_search.write_space(directory, dimensions)
+        study = hyperparameter_search.open_study(
+            directory, monitor=config.monitor, pruner=config.pruner
+        )
+        under_way = hyperparameter_search.Search(
             dataclasses.replace(config, dataset_dir=str(data.records.directory)),
             dimensions,
             directory,
@@ -99,7 +103,7 @@ def tune(config: Config) -> list[str]:
             sampler=config.sampler,
             processes=config.processes,
         )
-        begun = search.run_trials(under_way, goal, end=end)
+        begun = hyperparameter_search.run_trials(under_way, goal, end=end)
         if begun < goal:
             raise OutOfTime(
                 f"--max_minutes={config.max_minutes:g} are over after {begun} of {goal} trials; "
@@ -107,7 +111,7 @@ def tune(config: Config) -> list[str]:
             )
         page = study_page.write(directory, study, dimensions, monitor=config.monitor)
         feature_cache.discard(directory)
-    search.write_best(under_way)
+    hyperparameter_search.write_best(under_way)
     return _describe(study, directory, page, monitor=config.monitor)
 
 
@@ -117,9 +121,9 @@ def _describe(
     """Writes how many trials ended how, the best one, and where to read on."""
     from optuna.trial import TrialState
 
-    from trainer.training import search
+    from trainer.training import hyperparameter_search
 
-    states = [trial.state for trial in search.counted(study)]
+    states = [trial.state for trial in hyperparameter_search.counted(study)]
     best = study.best_trial
     return [
         f"{states.count(TrialState.COMPLETE)} trials, {states.count(TrialState.PRUNED)} stopped "

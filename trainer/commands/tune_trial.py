@@ -12,7 +12,7 @@ import sys
 import threading
 
 from flags import command_line
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import memory
 from records.errors import CallerError
 

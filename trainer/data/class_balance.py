@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from flags import data
+from flags import data_config
 from flags.targets import Target
 from records.errors import CallerError
 
@@ -53,7 +53,7 @@ def copies_of_epoch(
 
 
 def choose_class_weights(
-    config: data.Data, labels: Sequence[int], target: Target
+    config: data_config.Data, labels: Sequence[int], target: Target
 ) -> tuple[float, ...]:
     """Returns the weight of each class in the loss.
 
@@ -64,7 +64,7 @@ def choose_class_weights(
         CallerError: as many weights are given as the target has no classes.
     """
     classes = np.arange(len(target.names))
-    given = data.fixed_class_weights(config)
+    given = data_config.fixed_class_weights(config)
     if given is not None and len(given) != len(classes):
         raise CallerError(
             f"--class_weights={config.class_weights} has {len(given)} weights, the images have "
@@ -78,7 +78,7 @@ def choose_class_weights(
 
 
 def weighted_fractions(
-    config: data.Data, labels: Sequence[int], class_weights: Sequence[float]
+    config: data_config.Data, labels: Sequence[int], class_weights: Sequence[float]
 ) -> list[float]:
     """Returns the class prior in the loss: fractions of an epoch, times the class weights."""
     weights = np.asarray(class_weights)

@@ -12,7 +12,7 @@ from absl import logging
 
 from flags import datasets, targets
 from flags.targets import Target
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import schema
 from records.errors import CallerError
 from trainer.data import class_balance, run_folder
@@ -33,7 +33,7 @@ class Split:
         bytes: size of the shards.
         filtered: images of the parts that do not meet --where.
         lost: images of the parts whose records are damaged.
-        sampling: key of `flags.data.SAMPLINGS`, for the images of an epoch.
+        sampling: key of `flags.data_config.SAMPLINGS`, for the images of an epoch.
     """
 
     name: str

@@ -22,7 +22,7 @@ from beam_jobs.imaging import breast, decode, dicom_file, recipe
 from beam_jobs.imaging.dicom_file import Identity, Origin
 from beam_jobs.imaging.geometry import Trail
 from beam_jobs.imaging.unusable import UnusableImage
-from flags import recipe as language
+from flags import recipe_spec as language
 from records import folder
 from records.errors import CallerError
 from records.preprocessing import Preparation

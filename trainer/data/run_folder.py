@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from absl import logging
 
 from flags.fields import defaults
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 

@@ -66,7 +66,7 @@ class Calibration:
         threshold: chosen on the same images.
         why: reason of `used`.
         not_defined_because: why neither is used.
-        test_time_augmentation: how the images were seen, a key of `flags.tta.VIEWS`.
+        test_time_augmentation: how the images were seen, a key of `flags.tta_config.VIEWS`.
     """
 
     images: int

@@ -15,7 +15,7 @@ from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.evaluation import published
 from trainer.evaluation.published import Published
-from trainer.metrics import predictions, scoring, table
+from trainer.metrics import metric_table, predictions, scoring
 from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.intervals import Floats
 from trainer.metrics.prediction_arrays import PredictionArrays
@@ -50,7 +50,9 @@ class ComparedRun:
     @property
     def measures(self) -> tuple[str, ...]:
         """Names of the metrics that are compared."""
-        return table.compared(table.kind_of(self.run["label_names"], ordinal=self.ordinal))
+        return metric_table.compared(
+            metric_table.kind_of(self.run["label_names"], ordinal=self.ordinal)
+        )
 
     @property
     def ordinal(self) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from flags import datasets, targets, tta
-from flags.training import TrainingConfig, one_run
+from flags import datasets, targets, tta_config
+from flags.training_config import TrainingConfig, one_run
 from records import files, schema
 from records.errors import CallerError
 from trainer.data import run_folder
@@ -108,7 +108,7 @@ def is_finished(config: TrainingConfig) -> bool:
     run = pathlib.Path(config.run_dir)
     fitted = calibration.read(run)
     views = fitted.test_time_augmentation if fitted else ""
-    same_views = views == (config.tta or tta.NONE)
+    same_views = views == (config.tta or tta_config.NONE)
     return same_views and (run / "report.html").is_file()  # written last
 
 

@@ -11,8 +11,8 @@ import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from flags import tta
-from flags.training import TrainingConfig
+from flags import tta_config
+from flags.training_config import TrainingConfig
 from records import schema
 from records.errors import CallerError
 from trainer.data import run_folder
@@ -111,7 +111,7 @@ def views_of(members: Sequence[Member], given: str | None) -> str:
     Raises:
         CallerError: the members differ.
     """
-    views = sorted({given or member.config.tta or tta.NONE for member in members})
+    views = sorted({given or member.config.tta or tta_config.NONE for member in members})
     if len(views) > 1:
         raise CallerError(
             f"the members were trained with --tta={' and '.join(views)}; say which with --tta"

@@ -23,8 +23,8 @@ from absl import logging
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.data.dataset import Data, Split, select
-from trainer.evaluation import evaluate
-from trainer.evaluation.evaluate import Predicted
+from trainer.evaluation import evaluate_model
+from trainer.evaluation.evaluate_model import Predicted
 from trainer.evaluation.members import Member, share_validation
 from trainer.metrics.predictions import mean_probabilities
 
@@ -111,7 +111,7 @@ def predict(member: Member, splits: Sequence[Split], data: Data, tta: str) -> li
     logging.info("predicting by %s", member.directory)
     model = load(member)
     return [
-        evaluate.predict(model, split, data, batch_size=member.config.batch_size, tta=tta)
+        evaluate_model.predict(model, split, data, batch_size=member.config.batch_size, tta=tta)
         for split in splits
     ]
 

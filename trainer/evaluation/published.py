@@ -15,7 +15,7 @@ from typing import Any
 import flags
 from flags import datasets
 from flags.fields import flags_of
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 
 FLAGFILES = pathlib.Path(flags.__file__).with_name("experiments")

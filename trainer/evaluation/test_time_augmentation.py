@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flags import tta
+from flags import tta_config
 from flags.targets import Target
 from records.image_size import ImageSize
 from trainer.metrics.intervals import Floats
@@ -30,12 +30,12 @@ def views(name: str, size: ImageSize) -> list[View]:
     """Lists the views of an image, the image itself first.
 
     Args:
-        name: a key of `flags.tta.VIEWS`. The dihedral group of a square has eight members,
+        name: a key of `flags.tta_config.VIEWS`. The dihedral group of a square has eight members,
             that of another rectangle four: those that keep its frame.
         size: of the images.
     """
     flips: dict[str, list[tuple[int, ...]]] = {
-        tta.NONE: [()],
+        tta_config.NONE: [()],
         "flip": [(), (_COLUMNS,)],
         "dihedral": [(), (_COLUMNS,), (_ROWS,), (_ROWS, _COLUMNS)],
     }

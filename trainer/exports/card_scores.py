@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from trainer.metrics import table
+from trainer.metrics import metric_table
 
 ABSENT = "not measured"
 
@@ -33,11 +33,11 @@ def metric(content: Any) -> str:
 
 def images(scores: Mapping[str, Any]) -> str:
     """Tabulates the metrics of images, as the model gave its probabilities."""
-    rows = [(one.title, metric(scores[one.key])) for one in table.TABLE if one.key in scores]
+    rows = [(one.title, metric(scores[one.key])) for one in metric_table.TABLE if one.key in scores]
     if delong := scores["auc"].get("delong"):
         rows.insert(1, ("AUC, interval by DeLong's method", metric({**scores["auc"], **delong})))
-    kind = table.kind_of(list(scores["labels"]), ordinal=scores.get("ordinal", False))
-    absent = [one.title for one in table.of_kind(kind) if one.key not in scores]
+    kind = metric_table.kind_of(list(scores["labels"]), ordinal=scores.get("ordinal", False))
+    absent = [one.title for one in metric_table.of_kind(kind) if one.key not in scores]
     text = tabulate(("metric", "value (95 % interval)"), rows)
     return text + (f"\n\nNot measured: {', '.join(absent)}." if absent else "")
 
@@ -57,7 +57,7 @@ def chosen_threshold(scores: Mapping[str, Any]) -> str:
     if "not_defined_because" in chosen:
         return f"not defined: {chosen['not_defined_because']}"
     at = ", ".join(f"{threshold:.4g}" for threshold in chosen["thresholds"])
-    rows = [(one.title, metric(chosen[one.key])) for one in table.TABLE if one.key in chosen]
+    rows = [(one.title, metric(chosen[one.key])) for one in metric_table.TABLE if one.key in chosen]
     return f"{at}\n\n" + tabulate(("metric at this threshold", "value (95 % interval)"), rows)
 
 
@@ -82,7 +82,7 @@ def calibration(scores: Mapping[str, Any], calibrated: Mapping[str, Any]) -> str
     after = scores.get("calibrated", {})
     rows = [
         (one.title, metric(scores.get(one.key)), metric(after[one.key]))
-        for one in table.TABLE
+        for one in metric_table.TABLE
         if one.key in after
     ]
     return text + ("\n\n" + tabulate(("metric", "before", "after"), rows) if rows else "")
@@ -98,7 +98,7 @@ def levels(scores: Mapping[str, Any]) -> str:
             metrics = [metric(whole or one.get(key)) for key in brief]
             rows.append((level, f"{kind} of its images", one.get("groups", ""), *metrics))
         notes += [kinds["note"]] if "note" in kinds else []
-    header = ("level", "probability", "number", *(table.BY_KEY[key].title for key in brief))
+    header = ("level", "probability", "number", *(metric_table.BY_KEY[key].title for key in brief))
     note = f"\n\n{'; '.join(notes)}." if notes else ""
     return tabulate(header, rows) + note if rows else ABSENT
 
@@ -117,13 +117,21 @@ def subgroups(scores: Mapping[str, Any]) -> str:
         for group, ones in scores.get("subgroups", {}).items()
         for one in ones
     ]
-    header = ("by", "value", "images", "patients", *(table.BY_KEY[key].title for key in brief))
+    header = (
+        "by",
+        "value",
+        "images",
+        "patients",
+        *(metric_table.BY_KEY[key].title for key in brief),
+    )
     return tabulate(header, rows) if rows else ABSENT
 
 
 def _brief(scores: Mapping[str, Any]) -> Sequence[str]:
     """Lists the metrics of a breast, a patient or a subgroup."""
-    return table.brief(table.kind_of(list(scores["labels"]), ordinal=scores.get("ordinal", False)))
+    return metric_table.brief(
+        metric_table.kind_of(list(scores["labels"]), ordinal=scores.get("ordinal", False))
+    )
 
 
 def _cell(value: object) -> str:

@@ -19,7 +19,7 @@ import jinja2
 
 from flags import datasets
 from flags.fields import flags_of
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder

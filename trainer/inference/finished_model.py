@@ -18,7 +18,7 @@ import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from flags import datasets, targets, tta
+from flags import datasets, targets, tta_config
 from flags.targets import Target
 from records.errors import CallerError
 from records.preprocessing import Preparation
@@ -122,7 +122,7 @@ class FinishedRun:
         )
 
     def _predict(self, network: Network, record: NDArray[np.uint16]) -> ClassProbabilities:
-        names = self.description.get("test_time_augmentation", tta.NONE)
+        names = self.description.get("test_time_augmentation", tta_config.NONE)
         outputs = [
             network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
             for view in test_time_augmentation.views(names, self.preparation.size)

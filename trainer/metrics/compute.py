@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from records.errors import CallerError
-from trainer.metrics import levels, multiclass, scoring, significance, subgroups, table
+from trainer.metrics import levels, metric_table, multiclass, scoring, significance, subgroups
 from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.intervals import RESAMPLES, SEED, Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
@@ -55,7 +55,7 @@ def score(
     bootstrap = Bootstrap(resamples, seed)
     called = called_classes(images.probabilities, threshold=threshold, ordinal=ordinal)
     cells = multiclass.confusion_matrix(images.labels, called, len(label_names))
-    names = table.keys(images.kind)
+    names = metric_table.keys(images.kind)
     metrics = scoring.score(images, bootstrap, names=names, threshold=threshold)
     two = images.kind == "binary"
     if two:
@@ -101,7 +101,7 @@ def _calibrated(
     if not given or len(given) < len(predictions):
         return _lacking(len(predictions) - len(given), images, "calibrated probability")
     calibrated = dataclasses.replace(images, probabilities=np.array(given))
-    names = [metric.key for metric in table.of_kind(images.kind) if metric.calibration]
+    names = [metric.key for metric in metric_table.of_kind(images.kind) if metric.calibration]
     return scoring.score(calibrated, bootstrap, names=names, threshold=THRESHOLD)
 
 
@@ -116,7 +116,7 @@ def _at_chosen_threshold(
         return _lacking(len(predictions) - len(given), images, "threshold chosen on validation")
     thresholds = np.array(given)
     called = called_classes(images.probabilities, threshold=thresholds)
-    names = table.keys(images.kind, section="decisions")
+    names = metric_table.keys(images.kind, section="decisions")
     return {
         "thresholds": sorted(set(given)),
         **scoring.score(images, bootstrap, names=names, threshold=thresholds),

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from trainer.metrics import scoring
 from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.metric_table import of_kind
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
-from trainer.metrics.table import of_kind
 
 UNITS = ("breast", "patient")
 HOW = ("mean", "max")

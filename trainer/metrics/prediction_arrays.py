@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from records.errors import CallerError
 from trainer.metrics.intervals import Floats
+from trainer.metrics.metric_table import kind_of
 from trainer.metrics.predictions import Labels, Prediction
-from trainer.metrics.table import kind_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from trainer.metrics import scoring
 from trainer.metrics.intervals import MIN_PATIENTS, Bootstrap, undefined
+from trainer.metrics.metric_table import brief
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
-from trainer.metrics.table import brief
 
 COLUMNS = ("view", "side", "density", "abnormality", "assessment")
 NOT_STATED = "not stated"

@@ -14,9 +14,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from flags import augmentation
+from flags import augmentation_spec
 from flags.spec import Value
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 
 LAYER = "augmentation"
 _WARPS = ("rotate", "translate", "scale", "shear")
@@ -24,7 +24,7 @@ _WARPS = ("rotate", "translate", "scale", "shear")
 
 def layers(config: TrainingConfig) -> list[keras.layers.Layer]:
     """Makes the layers that --augment asks for: one, or none."""
-    if not augmentation.parse(config.augment):
+    if not augmentation_spec.parse(config.augment):
         return []
     return [Augmentation(config.augment, seed=config.seed, name=LAYER)]
 
@@ -59,7 +59,9 @@ class Augmentation(keras.layers.Layer):
         # float32 under mixed precision too: bfloat16 holds grey levels to 1/256 only
         super().__init__(**{"dtype": "float32", **options})
         self._text, self._seed = changes, seed
-        self._amounts = {one.name: augmentation.amount(one) for one in augmentation.parse(changes)}
+        self._amounts = {
+            one.name: augmentation_spec.amount(one) for one in augmentation_spec.parse(changes)
+        }
         self._generator = keras.random.SeedGenerator(seed)
         # XLA has no kernel of ImageProjectiveTransformV3 (TensorFlow 2.17)
         self.supports_jit = not self._amounts.keys() & set(_WARPS)
@@ -209,7 +211,7 @@ def _draw(
 
 def _fold(seed: tf.Tensor, name: str, second: int = 0) -> tf.Tensor:
     """Gives each change random numbers of its own, whatever other changes there are."""
-    number = 2 * list(augmentation.CHANGES).index(name) + second
+    number = 2 * list(augmentation_spec.CHANGES).index(name) + second
     return tf.random.experimental.stateless_fold_in(seed, number)
 
 

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 from absl import logging
 
-from flags import network
-from flags.network import Network
+from flags import network_config
+from flags.network_config import Network
 from records.errors import CallerError
 from records.image_size import ImageSize
 
@@ -60,7 +60,11 @@ SCALING: dict[str, Scaling] = {
     "densenet201": _TORCH,
     **dict.fromkeys((f"efficientnetb{number}" for number in range(8)), _EFFICIENTNET),
     **dict.fromkeys(
-        (n for n in network.BASES if n.startswith(("convnext", "efficientnetv2", "mobilenetv3"))),
+        (
+            n
+            for n in network_config.BASES
+            if n.startswith(("convnext", "efficientnetv2", "mobilenetv3"))
+        ),
         _PIXELS,
     ),
 }
@@ -93,9 +97,9 @@ def build(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
     Raises:
         CallerError: the weights can't be had or do not fit, or the size is too small for the base.
     """
-    constructor = getattr(keras.applications, network.BASES[config.base])
+    constructor = getattr(keras.applications, network_config.BASES[config.base])
     options: dict[str, Any] = {"include_top": False}
-    if config.base in network.ALPHAS:
+    if config.base in network_config.ALPHAS:
         options["alpha"] = config.alpha
     try:
         # of other than the usual size Keras says that weights are not made for it; they are not
@@ -171,7 +175,7 @@ def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
 
 
 def _misfit(path: pathlib.Path, config: Network, why: str) -> str:
-    width = f" alpha {config.alpha:g}" if config.base in network.ALPHAS else ""
+    width = f" alpha {config.alpha:g}" if config.base in network_config.ALPHAS else ""
     return f"--weights={path} does not hold the weights of {config.base}{width} without top ({why})"
 
 

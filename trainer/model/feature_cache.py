@@ -22,7 +22,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 from records.image_size import ImageSize

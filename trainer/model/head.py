@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from flags import network
-from flags.network import Network
-from flags.optimization import Optimization
-from flags.training import TrainingConfig
+from flags import network_config
+from flags.network_config import Network
+from flags.optimization_config import Optimization
+from flags.training_config import TrainingConfig
 from records import memory
 from records.errors import CallerError
 
@@ -39,7 +39,7 @@ def add(
         CallerError: the first layer is too large for this machine.
     """
     bias = output_bias(kind, fractions)
-    units = network.hidden_units(config.hidden)
+    units = network_config.hidden_units(config.hidden)
     if config.head == "gap":
         hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     else:

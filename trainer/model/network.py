@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import keras
 
-from flags.network import Network
-from flags.training import TrainingConfig
+from flags.network_config import Network
+from flags.training_config import TrainingConfig
 from records import schema
 from records.image_size import ImageSize
 from trainer.model import augmentation, backbones, head

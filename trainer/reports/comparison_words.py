@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trainer.evaluation.paired_comparison import ALPHA
-from trainer.metrics.table import BY_KEY
+from trainer.metrics.metric_table import BY_KEY
 
 
 def title(measure: str) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from trainer.data import records_folder
 from trainer.data.dataset import Data
-from trainer.evaluation.evaluate import Predicted
+from trainer.evaluation.evaluate_model import Predicted
 from trainer.heat_maps import heat_map, overlay
 from trainer.reports import gallery
 from trainer.reports.gallery import Picture

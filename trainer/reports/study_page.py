@@ -14,11 +14,11 @@ from markupsafe import Markup
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.trial import FrozenTrial, TrialState
 
-from flags.space import Dimension
+from flags.search_space import Dimension
 from records import files
 from trainer.data import run_folder
 from trainer.reports import study_plots, template
-from trainer.training import checkpoints, search
+from trainer.training import checkpoints, hyperparameter_search
 
 STATES = {
     TrialState.COMPLETE: "finished",
@@ -36,7 +36,7 @@ def write(
     monitor: str,
 ) -> pathlib.Path:
     """Writes study.html from the study and the run folders of its trials."""
-    trials = search.counted(study)
+    trials = hyperparameter_search.counted(study)
     finished = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     minimize = study.direction == optuna.study.StudyDirection.MINIMIZE
     best = study.best_trial

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from optuna.trial import FrozenTrial
 
-from flags.space import Dimension
+from flags.search_space import Dimension
 from trainer.reports.svg import ACCENT, INK, MUTED, SETTINGS, inline_svg
 
 

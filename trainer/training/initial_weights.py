@@ -15,9 +15,9 @@ from typing import Any
 
 import keras
 
-from flags import transfer as parts
+from flags import transfer_config as parts
 from flags.fields import closest
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.data import run_folder

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import files
 from trainer.data import class_balance, damage, dataset, run_folder, training_statistics
 from trainer.data.dataset import Data

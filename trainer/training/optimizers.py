@@ -11,8 +11,8 @@ from typing import Any
 
 import keras
 
-from flags import schedule
-from flags.optimization import Optimization
+from flags import schedule_spec
+from flags.optimization_config import Optimization
 from flags.spec import Spec
 
 PLATEAU_FACTOR = 0.1
@@ -45,7 +45,7 @@ def fraction(schedule: Spec, epoch: int, *, epochs: int) -> float:
     """Returns the part of the learning rate, 0 to 1, that an epoch is trained with.
 
     Args:
-        schedule: as `flags.schedule.parse` reads it.
+        schedule: as `flags.schedule_spec.parse` reads it.
         epoch: counted from the first one after the warm-up, 0 to epochs - 1.
         epochs: how many there are at most.
     """
@@ -103,7 +103,7 @@ def learning_rate_callbacks(
         epochs: how many it has at most.
         batches: of an epoch.
     """
-    decay = schedule.parse(config.schedule)
+    decay = schedule_spec.parse(config.schedule)
     first = start + config.warmup_epochs
     last = epochs - config.warmup_epochs
 

@@ -13,8 +13,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from flags import optimization
-from flags.training import TrainingConfig
+from flags import optimization_config
+from flags.training_config import TrainingConfig
 from records.errors import CallerError, OutOfTime
 from trainer.data import input_pipeline
 from trainer.model import feature_cache, losses, network
@@ -163,7 +163,7 @@ def _make_callbacks(
     ]
     if strategy.is_chief(run.devices):
         folder = run.tensorboard / f"phase{phase.number}"
-        profiled = optimization.profiled(config) or 0
+        profiled = optimization_config.profiled(config) or 0
         made += [
             keras.callbacks.TensorBoard(folder, profile_batch=profiled),
             tensorboard.WeightHistograms(folder / "train"),

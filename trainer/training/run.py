@@ -8,8 +8,8 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from flags import optimization
-from flags.training import TrainingConfig
+from flags import optimization_config
+from flags.training_config import TrainingConfig
 from trainer.data.dataset import Data
 from trainer.model.backbones import BaseWeights
 from trainer.training import callbacks, checkpoints
@@ -37,7 +37,9 @@ class Run:
     @property
     def monitor(self) -> checkpoints.Monitor:
         """What decides which epoch is best."""
-        return checkpoints.Monitor(self.config.monitor, optimization.MONITORS[self.config.monitor])
+        return checkpoints.Monitor(
+            self.config.monitor, optimization_config.MONITORS[self.config.monitor]
+        )
 
     @property
     def history(self) -> pathlib.Path:

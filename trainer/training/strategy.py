@@ -16,7 +16,7 @@ from records.errors import CallerError
 
 
 def make(name: str) -> tf.distribute.Strategy:
-    """Makes the strategy of a name in `flags.optimization.STRATEGIES`.
+    """Makes the strategy of a name in `flags.optimization_config.STRATEGIES`.
 
     `mirrored` takes every GPU; without one, every logical CPU device.
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorboard.plugins.hparams import api as hparams
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 
 _HISTOGRAM_VALUES = 100_000
 _PICTURE_SIDE = 256

@@ -14,7 +14,7 @@ from beam_jobs.imaging.recipe import Setting, run_steps
 from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.sources import mini_mias
 from beam_jobs.sources.source_options import SourceOptions
-from flags.recipe import parse
+from flags.recipe_spec import parse
 from records.image_size import ImageSize
 
 # Info.txt puts this lesion of three pixels on the empty image beside the breast

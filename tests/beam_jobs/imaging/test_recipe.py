@@ -9,8 +9,8 @@ from skimage.transform import downscale_local_mean
 
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.unusable import UnusableImage
-from flags.recipe import RECIPES, parse_step
-from flags.steps import STEPS
+from flags.recipe_spec import RECIPES, parse_step
+from flags.recipe_steps import STEPS
 from records.image_size import ImageSize
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from beam_jobs.pages import recipe_gallery
-from flags import recipe
-from flags.steps import STEPS
+from flags import recipe_spec
+from flags.recipe_steps import STEPS
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def test_every_step_and_choice_is_shown(root):
         assert page.count(f"| `{name}") >= 1, name
         for choice in kind.choices or ("",):
             assert re.search(f"`{name}{':' if choice else ''}{choice}[:`]", shown), (name, choice)
-    for name in recipe.RECIPES:
+    for name in recipe_spec.RECIPES:
         assert f"| `{name}` | `" in page
     for link in re.findall(r"\]\(([^)]+)\)", page):
         assert (root / "docs" / link).is_file(), link

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from beam_jobs.sources import csv_rows, files
+from beam_jobs.sources import csv_rows, data_files
 from records.errors import CallerError
 
 
@@ -80,7 +80,7 @@ def test_find(tmp_path):
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "t.csv").write_text("same")
-    found = files.list_files(tmp_path)
+    found = data_files.list_files(tmp_path)
     assert csv_rows.find(tmp_path, found, "t.csv", hint="") == tmp_path / "a" / "t.csv"
     (tmp_path / "b" / "t.csv").write_text("other")
     with pytest.raises(CallerError, match=r"holds different files named t.csv: a/t.csv, b/t.csv"):

@@ -6,7 +6,7 @@ import pytest
 
 from beam_jobs import image_list
 from flags import datasets
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 

@@ -9,12 +9,12 @@ import shutil
 import numpy as np
 import pytest
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from tests import make
 from trainer.commands import ensemble, train
 from trainer.evaluation import calibration, members, model_averaging
-from trainer.evaluation.evaluate import Predicted
+from trainer.evaluation.evaluate_model import Predicted
 from trainer.metrics import predictions, typed_json
 from trainer.metrics.predictions import Prediction
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flags.fields import from_flags
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import memory
 from records.image_size import ImageSize
 from tests import make

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import explain, train
 from trainer.heat_maps import explained_images, feature_maps, overlay, sanity

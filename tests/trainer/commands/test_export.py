@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from tests import make

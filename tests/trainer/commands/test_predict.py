@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import expit, logit
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from tests import make
 from trainer.commands import predict, train

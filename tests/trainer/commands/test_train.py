@@ -17,7 +17,7 @@ import pytest
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from tensorboard.backend.event_processing import event_accumulator
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError, OutOfTime
 from records.image_size import ImageSize
@@ -126,7 +126,7 @@ def test_the_model_kept_is_that_of_the_best_epoch(finished, records_dir):
 # A child that kills itself as the training of an epoch ends, before or after it is saved.
 CHILD = """
     import os, signal, sys
-    from flags.training import TrainingConfig
+    from flags.training_config import TrainingConfig
     from trainer.commands import train
     from trainer.training import checkpoints
 
@@ -335,7 +335,7 @@ LOSSES = """
     cpus = tf.config.list_physical_devices("CPU")
     two = [tf.config.LogicalDeviceConfiguration()] * 2
     tf.config.set_logical_device_configuration(cpus[0], two)
-    from flags.training import TrainingConfig
+    from flags.training_config import TrainingConfig
     from trainer.commands import train
     train.train(TrainingConfig(**eval(sys.argv[1])))
     print("replicas", train.strategy.make(eval(sys.argv[1])["strategy"]).num_replicas_in_sync)

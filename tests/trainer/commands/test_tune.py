@@ -13,11 +13,11 @@ import pytest
 from optuna.trial import TrialState
 
 from flags.fields import from_flags
-from flags.space import Dimension
-from flags.training import TrainingConfig
+from flags.search_space import Dimension
+from flags.training_config import TrainingConfig
 from records.errors import CallerError, OutOfTime
 from trainer.commands import tune
-from trainer.training import checkpoints, search
+from trainer.training import checkpoints, hyperparameter_search
 
 # one of the two weights is not there: its trial fails, the search goes on
 SPACE = "dropout = 0.1 0.3\nweights = random nowhere.weights.h5\n"
@@ -71,7 +71,7 @@ def test_a_killed_trial_is_done_again_in_its_folder(begun, lines):
         (TrialState.COMPLETE, "002"),
     ]
     assert trials[3].params == trials[2].params == {"dropout": 0.3, "weights": "random"}
-    assert len(search.counted(load(begun / "search"))) == 3
+    assert len(hyperparameter_search.counted(load(begun / "search"))) == 3
     for trial in (trials[0], trials[3]):
         rows = history(begun / "search", trial.user_attrs["folder"])
         assert len(rows) == 2
@@ -186,15 +186,19 @@ def drawn(sampler: str, *, seed: int = 1, killed: int = -1) -> list[dict[str, ob
     """Twelve draws, each with a made-up score; one of them killed and resumed again."""
     study = optuna.create_study()
     plain = TrainingConfig(seed=seed)
-    under_way = search.Search(plain, RANGES, pathlib.Path("search"), study, sampler=sampler)
+    under_way = hyperparameter_search.Search(
+        plain, RANGES, pathlib.Path("search"), study, sampler=sampler
+    )
     found = []
     while len(found) < 12:
-        study.sampler = search._make_sampler(under_way)
+        study.sampler = hyperparameter_search._make_sampler(under_way)
         trial = study.ask()
-        values = {dimension.name: search._suggest(trial, dimension) for dimension in RANGES}
+        values = {
+            dimension.name: hyperparameter_search._suggest(trial, dimension) for dimension in RANGES
+        }
         trial.set_user_attr("folder", f"{trial.number:03d}")
         if trial.number == killed:
-            search._requeue(study)
+            hyperparameter_search._requeue(study)
             continue
         found.append(values)
         study.tell(trial, values["dropout"] + values["batch_size"])
@@ -217,8 +221,8 @@ def test_the_score_is_that_of_the_model_kept():
     for name, mode, kept, first in (("val_loss", "min", 0.4, 0.1), ("val_auc", "max", 0.6, 0.2)):
         monitor = checkpoints.Monitor(name, mode)
         rows = [{"phase": phase, name: value} for phase, value in found]
-        assert search.score_of(rows, monitor) == kept
-        assert search.score_of(rows[:2], monitor) == first
+        assert hyperparameter_search.score_of(rows, monitor) == kept
+        assert hyperparameter_search.score_of(rows[:2], monitor) == first
 
 
 @pytest.mark.parametrize(("losses", "state"), [((0.9, 0.8), "PRUNED"), ((0.3, 0.2), "RUNNING")])
@@ -233,10 +237,10 @@ def test_a_trial_worse_than_the_median_is_stopped(tmp_path, losses, state):
         file.write("epoch,phase,val_loss\n")
         file.writelines(f"{epoch},1,{loss}\n" for epoch, loss in enumerate(losses))
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    job = search.Job(study.ask(), process, tmp_path)
-    under_way = search.Search(TrainingConfig(), RANGES, tmp_path, study)
+    job = hyperparameter_search.Job(study.ask(), process, tmp_path)
+    under_way = hyperparameter_search.Search(TrainingConfig(), RANGES, tmp_path, study)
     try:
-        assert search._follow(under_way, job) == (state == "PRUNED")
+        assert hyperparameter_search._follow(under_way, job) == (state == "PRUNED")
         assert (process.poll() is None) == (state == "RUNNING")
         assert study.trials[-1].state == TrialState[state]
         assert study.trials[-1].intermediate_values[0] == losses[0]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flags.targets import TARGETS
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.data import class_balance
 

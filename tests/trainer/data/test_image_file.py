@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from beam_jobs.imaging.unusable import UnusableImage
-from flags import recipe
+from flags import recipe_spec
 from records import folder
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -79,7 +79,7 @@ def phantoms(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, pa
 @pytest.mark.parametrize("name", RECIPES)
 def test_phantoms_become_their_records(name, told, phantoms):
     data_dir, out = phantoms
-    assert check(out / recipe.folder_name(name), data_dir, told=told) == 10
+    assert check(out / recipe_spec.folder_name(name), data_dir, told=told) == 10
 
 
 def test_window_and_frame_are_those_of_the_conversion(tmp_path, write_dicom):

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from flags.fields import from_flags
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from tests.make import OURS, PAPER
 from trainer.evaluation import published

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, signal
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.image_size import ImageSize
 from trainer.heat_maps import heat_map
 from trainer.heat_maps.heat_map import HeatMapper

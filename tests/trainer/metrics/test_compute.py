@@ -17,12 +17,12 @@ from scipy import optimize, special
 from sklearn import metrics as reference  # type: ignore[import-untyped]
 
 from records.errors import CallerError
-from trainer.metrics import compute, intervals, subgroups, table
+from trainer.metrics import compute, intervals, metric_table, subgroups
 from trainer.metrics.predictions import Prediction, two_classes
 
 NAMES = ("benign", "malignant")
-NAMES_OF_TWO = table.keys("binary")
-CALIBRATION = [one.key for one in table.of_kind("binary") if one.calibration]
+NAMES_OF_TWO = metric_table.keys("binary")
+CALIBRATION = [one.key for one in metric_table.of_kind("binary") if one.calibration]
 RESAMPLED = [name for name in NAMES_OF_TWO if name != "calibration_error"]
 NINE_AND_TEN = ("abcdefghii", "abcdefghij")
 LIMITS = (2.0**-23, 1 - 2.0**-23)  # what float32 can tell from 0 and 1
@@ -362,8 +362,8 @@ def test_each_image_is_called_at_the_threshold_of_its_own_model() -> None:
 def test_the_threshold_chosen_at_one_half_changes_nothing() -> None:
     result = score(with_answers(many(80), [0.5] * 80), resamples=50)
     chosen = result["chosen_threshold"]
-    assert {name: chosen[name] for name in table.keys("binary", section="decisions")} == {
-        name: result[name] for name in table.keys("binary", section="decisions")
+    assert {name: chosen[name] for name in metric_table.keys("binary", section="decisions")} == {
+        name: result[name] for name in metric_table.keys("binary", section="decisions")
     }
     assert chosen["confusion_matrix"] == result["confusion_matrix"]
 

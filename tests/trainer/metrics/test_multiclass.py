@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from records.errors import CallerError
-from trainer.metrics import compute, intervals, multiclass, table
+from trainer.metrics import compute, intervals, metric_table, multiclass
 from trainer.metrics.called_class import called_classes
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
@@ -75,7 +75,7 @@ def by_sklearn(labels, probabilities, *, ordinal):
 
 
 def resampled(*, ordinal):
-    names = table.keys("ordinal" if ordinal else "classes")
+    names = metric_table.keys("ordinal" if ordinal else "classes")
     return [name for name in names if name != "calibration_error"]
 
 

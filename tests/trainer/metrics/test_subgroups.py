@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from trainer.metrics import subgroups, table
+from trainer.metrics import metric_table, subgroups
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction, two_classes
@@ -47,7 +47,7 @@ def test_metrics_are_those_of_the_images_with_the_value(column):
         expected = accuracy_score(labels, np.array(probabilities) > 0.5)
         assert one["accuracy"]["value"] == pytest.approx(expected)
         assert one["recall"]["low"] < one["recall"]["value"] < one["recall"]["high"]
-        assert list(one)[4:] == list(table.brief("binary"))
+        assert list(one)[4:] == list(metric_table.brief("binary"))
     others = set(subgroups.COLUMNS) - {column}
     assert {name: found[name] for name in others} == {key: [] for key in others}
 
@@ -74,7 +74,7 @@ def test_three_images_say_nothing_and_why():
         )
     few = score(predictions)["view"][1]
     assert (few["value"], few["images"], few["patients"]) == ("MLO", 3, 3)
-    for name in table.brief("binary"):
+    for name in metric_table.brief("binary"):
         assert few[name]["value"] is None
         assert few[name]["not_defined_because"] == "3 patients are too few, wanted 10"
 

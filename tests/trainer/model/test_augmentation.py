@@ -13,7 +13,7 @@ import scipy.ndimage
 import skimage.transform
 import tensorflow as tf
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.image_size import ImageSize
 from trainer.commands import train
 from trainer.model import augmentation, network

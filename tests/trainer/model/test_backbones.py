@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from flags import network
-from flags.training import TrainingConfig
+from flags import network_config
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.model import backbones
@@ -32,18 +32,20 @@ def test_the_list_of_bases_is_that_of_keras():
         for name, item in vars(keras.applications).items()
         if callable(item) and name[0].isupper()
     }
-    assert set(network.BASES.values()) == set(classes)
-    assert all(key == name.lower() for key, name in network.BASES.items())
-    assert set(backbones.SCALING) == set(network.BASES)
+    assert set(network_config.BASES.values()) == set(classes)
+    assert all(key == name.lower() for key, name in network_config.BASES.items())
+    assert set(backbones.SCALING) == set(network_config.BASES)
 
 
 def preprocessing_of(name: str):
     """The function of a base's own module in keras.applications."""
-    module = getattr(keras.applications, network.BASES[name]).__module__.rsplit(".", 1)[1]
+    module = getattr(keras.applications, network_config.BASES[name]).__module__.rsplit(".", 1)[1]
     return importlib.import_module(f"keras.applications.{module}").preprocess_input
 
 
-@pytest.mark.parametrize("name", [n for n in network.BASES if not n.startswith("efficientnetb")])
+@pytest.mark.parametrize(
+    "name", [n for n in network_config.BASES if not n.startswith("efficientnetb")]
+)
 def test_scaling_is_what_the_bases_own_preprocessing_does(name):
     image = np.linspace(0, 1, 7 * 5, dtype=np.float32).reshape(1, 7, 5, 1)
     grey = np.repeat(image, 3, axis=-1)
@@ -89,7 +91,8 @@ def test_a_base_of_every_family_can_be_built(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "width"), [(name, width) for name, all_ in network.ALPHAS.items() for width in all_]
+    ("name", "width"),
+    [(name, width) for name, all_ in network_config.ALPHAS.items() for width in all_],
 )
 def test_every_width_can_be_built(name, width):
     with keras.StatelessScope(initialize_variables=False):

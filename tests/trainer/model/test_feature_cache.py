@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from flags import targets
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.commands import train

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.model import head
 from trainer.training import optimizers

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from trainer.data import dataset
 from trainer.data.dataset import Data
 from trainer.data.records_folder import Place
-from trainer.evaluation.evaluate import Predicted
+from trainer.evaluation.evaluate_model import Predicted
 from trainer.heat_maps import heat_map, overlay
 from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, gallery_pictures

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.model import network

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flags import schedule
-from flags.training import TrainingConfig
+from flags import schedule_spec
+from flags.training_config import TrainingConfig
 from trainer.training import optimizers
 
 IMAGES = np.random.default_rng(3).normal(size=(8, 3)).astype(np.float32)
@@ -187,18 +187,18 @@ def test_a_cut_in_the_warm_up_is_forgotten():
     ],
 )
 def test_fractions(text, epochs, fractions):
-    parsed = schedule.parse(text)
+    parsed = schedule_spec.parse(text)
     assert [
         optimizers.fraction(parsed, epoch, epochs=epochs) for epoch in range(epochs)
     ] == pytest.approx(fractions)
 
 
 @given(
-    text=st.sampled_from([*schedule.SCHEDULES, "linear:end=0.1", "step:factor=0.1:every=3"]),
+    text=st.sampled_from([*schedule_spec.SCHEDULES, "linear:end=0.1", "step:factor=0.1:every=3"]),
     epochs=st.integers(1, 300),
 )
 def test_rates_fall_from_the_whole_and_stay_positive(text, epochs):
-    parsed = schedule.parse(text)
+    parsed = schedule_spec.parse(text)
     fractions = [optimizers.fraction(parsed, epoch, epochs=epochs) for epoch in range(epochs)]
     assert fractions[0] == 1
     assert all(0 < after <= before for before, after in itertools.pairwise(fractions))

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import train
 from trainer.training import strategy
@@ -104,7 +104,7 @@ def test_uneven_batches_weigh_every_image_alike():
 
 WORKER = """
     import sys
-    from flags.training import TrainingConfig
+    from flags.training_config import TrainingConfig
     from trainer.commands import train
     train.train(TrainingConfig(**eval(sys.argv[1])))
 """

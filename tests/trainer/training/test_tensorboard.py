@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.image_size import ImageSize
 from trainer.model import network
 from trainer.training import tensorboard

@@ -3,7 +3,7 @@
   clean,crop,resize:pad,gaussian:sigma=0.5,hist_eq
 
 A step is `name[:choice][:parameter=value]*`; what is left out has its default. Steps, choices and
-parameters stand in `flags.steps`.
+parameters stand in `flags.recipe_steps`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import functools
 import hashlib
 from collections.abc import Iterable
 
+from flags.recipe_steps import STEPS
 from flags.spec import Language, Spec, format_value
-from flags.steps import STEPS
 from records.errors import CallerError
 
 RECIPES = {

@@ -14,7 +14,7 @@ from typing import Any
 
 import keras
 
-from flags import tta as views_flag
+from flags import tta_config as views_flag
 from records import files
 from trainer.data import input_pipeline, run_folder
 from trainer.data.dataset import Data, Split
@@ -54,7 +54,7 @@ def evaluate(
         model: its network.
         data: its own; validation images are needed too.
         batch_size: images at a time.
-        tta: key of `flags.tta.VIEWS`, None as "none".
+        tta: key of `flags.tta_config.VIEWS`, None as "none".
 
     Returns:
         the predictions of `data.test`, not calibrated.

@@ -8,10 +8,10 @@ import pathlib
 
 import pytest
 
-from flags import data
-from flags.conversion import ConversionConfig
+from flags import data_config
+from flags.conversion_config import ConversionConfig
 from flags.fields import from_flags
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 
 EXPERIMENTS = pathlib.Path(__file__).parents[2] / "flags" / "experiments"
@@ -84,7 +84,7 @@ def test_refused(changes, message):
     ],
 )
 def test_class_weights(text, weights):
-    assert data.fixed_class_weights(TrainingConfig(class_weights=text)) == weights
+    assert data_config.fixed_class_weights(TrainingConfig(class_weights=text)) == weights
 
 
 @pytest.mark.parametrize(

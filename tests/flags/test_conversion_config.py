@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 from flags import datasets
-from flags.conversion import ConversionConfig
+from flags.conversion_config import ConversionConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 

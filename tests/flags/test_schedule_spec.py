@@ -2,7 +2,7 @@
 
 import pytest
 
-from flags import schedule
+from flags import schedule_spec
 from records.errors import CallerError
 
 
@@ -30,9 +30,9 @@ from records.errors import CallerError
 )
 def test_refused(text, message):
     with pytest.raises(CallerError, match=message):
-        schedule.parse(text)
+        schedule_spec.parse(text)
 
 
 def test_every_schedule_is_in_the_help():
-    for name in schedule.SCHEDULES:
-        assert name in schedule.describe()
+    for name in schedule_spec.SCHEDULES:
+        assert name in schedule_spec.describe()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from flags import augmentation, targets
+from flags import augmentation_spec, targets
 from flags import where as condition
 from flags.fields import Flags, flag
 from records.errors import CallerError
@@ -83,9 +83,9 @@ class Data(Damage, RecordsFolder):
     )
     sampling: str = flag("none", "Images of an epoch", choices=SAMPLINGS)
     augment: str = flag(
-        augmentation.NONE,
-        f"Random changes of training images: {', '.join(augmentation.PRESETS)}, or a list of "
-        f"changes such as flip,rotate:20. {augmentation.describe()}.",
+        augmentation_spec.NONE,
+        f"Random changes of training images: {', '.join(augmentation_spec.PRESETS)}, or a list of "
+        f"changes such as flip,rotate:20. {augmentation_spec.describe()}.",
     )
     cache: str = flag("auto", "Where records wait between epochs", choices=CACHES, identity=False)
     # a cached feature is what the frozen base gives: only the speed changes
@@ -132,7 +132,7 @@ class Data(Damage, RecordsFolder):
                 f"--fold={self.fold} and --test_fold={self.test_fold} are one fold: it can't both "
                 "validate and be evaluated"
             )
-        augmented = bool(augmentation.parse(self.augment))
+        augmented = bool(augmentation_spec.parse(self.augment))
         if augmented and self.feature_cache in ("memory", "disk"):
             raise CallerError(
                 f"--feature_cache={self.feature_cache} does not go with --augment={self.augment}: "

@@ -13,9 +13,9 @@ from typing import Any
 
 from absl import flags
 
-from flags import datasets, fields, recipe
+from flags import datasets, fields, recipe_spec
 from flags.fields import Flags, flag
-from flags.table import COLUMNS, parse_columns, parse_values
+from flags.table_columns import COLUMNS, parse_columns, parse_values
 from records.errors import CallerError
 from records.image_size import ImageSize
 
@@ -83,11 +83,12 @@ class ConversionConfig(Flags):
     recipes: tuple[str, ...] = flag(
         ("paper",),
         "How pixels are prepared; may be repeated. "
-        + "; ".join(f"{name} = {steps}" for name, steps in recipe.RECIPES.items())
-        + f". Or a list of steps, for example {recipe.EXAMPLE}. {recipe.describe_steps()}",
+        + "; ".join(f"{name} = {steps}" for name, steps in recipe_spec.RECIPES.items())
+        + f". Or a list of steps, for example {recipe_spec.EXAMPLE}. "
+        + recipe_spec.describe_steps(),
         name="recipe",
         repeated=True,
-        parse=recipe.distinct,
+        parse=recipe_spec.distinct,
         identity=False,
     )
     label_policy: str = flag(
@@ -201,7 +202,7 @@ class ConversionConfig(Flags):
         """
         super().check()
         for text in self.recipes:
-            recipe.parse(text)
+            recipe_spec.parse(text)
         if self.split_policy == "official" and not _has_test_set(self.dataset, self.columns):
             remedy = (
                 "name its column by --columns=split=..., or " if self.dataset == "table" else ""

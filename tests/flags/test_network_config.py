@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flags import network
-from flags.training import TrainingConfig
+from flags import network_config
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 
 
@@ -48,7 +48,7 @@ def test_refused(changes, message):
     [("512,32", (512, 32)), ("7", (7,)), (" 8, 4 ", (8, 4)), ("none", ()), ("1,1", (1, 1))],
 )
 def test_hidden_units(text, units):
-    assert network.hidden_units(text) == units
+    assert network_config.hidden_units(text) == units
 
 
 @pytest.mark.parametrize("text", ["", "0", "512,", "512;32", "-1", "1.5", "65537", "two", "None"])

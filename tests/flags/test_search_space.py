@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from flags import space
-from flags.space import Dimension
-from flags.training import TrainingConfig
+from flags import search_space
+from flags.search_space import Dimension
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.commands import tune
 
@@ -25,7 +25,7 @@ def test_lines():
         phase1_epochs=5 50
         deterministic = true false
     """
-    assert space.parse(text, SEARCH) == (
+    assert search_space.parse(text, SEARCH) == (
         Dimension("phase1_learning_rate", "log", (1e-5, 1e-2)),
         Dimension("batch_size", "int", (2, 16)),
         Dimension("phase2_patience", "log", (1, 100)),
@@ -66,12 +66,12 @@ def test_lines():
 )
 def test_refused(line, message):
     with pytest.raises(CallerError, match=message):
-        space.parse(line, SEARCH)
+        search_space.parse(line, SEARCH)
 
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(CallerError, match=r"--space=.*none.txt can't be read"):
-        space.read(str(tmp_path / "none.txt"), SEARCH)
+        search_space.read(str(tmp_path / "none.txt"), SEARCH)
 
 
 def test_what_a_grid_is_made_of():
@@ -82,7 +82,7 @@ def test_what_a_grid_is_made_of():
 
 
 def test_a_trial_is_a_plain_training_run():
-    assert space.apply(SEARCH, {"dropout": 0.3}) == TrainingConfig(dropout=0.3, seed=7)
+    assert search_space.apply(SEARCH, {"dropout": 0.3}) == TrainingConfig(dropout=0.3, seed=7)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The verification against a bare read and a bare SHA-256 of the same shards.
 
-    python -m benchmarks.verify DIR
+    python -m benchmarks.verification DIR
 
 DIR is a folder of records; make one larger than the processor's caches.
 """

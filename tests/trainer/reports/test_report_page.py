@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.heat_maps import overlay
-from trainer.metrics import compute, predictions, table
+from trainer.metrics import compute, metric_table, predictions
 from trainer.metrics.predictions import Prediction, two_classes
-from trainer.reports import gallery, report
+from trainer.reports import gallery, report_page
 from trainer.reports.gallery import GalleryImage, Picture
 
 NAMES = ("benign", "malignant")
@@ -128,7 +128,7 @@ def make_run(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
 def plain_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A run whose report is written; tests only look at it."""
     run_dir = build(tmp_path_factory.mktemp("run"))
-    report.write(run_dir)
+    report_page.write(run_dir)
     return run_dir
 
 
@@ -179,7 +179,7 @@ class Page(html.parser.HTMLParser):
 
 
 def page_of(run_dir: pathlib.Path) -> Page:
-    path = report.write(run_dir)
+    path = report_page.write(run_dir)
     assert path == run_dir / "report.html"
     return Page(path.read_text("utf-8"))
 
@@ -216,7 +216,7 @@ def test_every_number_is_there(plain_run: pathlib.Path, plain_page: Page) -> Non
     scores = json.loads((plain_run / "metrics.json").read_text())
     for name in (
         "auc",
-        *table.keys("binary", section="decisions"),
+        *metric_table.keys("binary", section="decisions"),
         "partial_auc",
         "average_precision",
         "brier",
@@ -444,8 +444,8 @@ def test_no_error_is_said(make_run: Callable[..., pathlib.Path]) -> None:
 
 def test_the_same_run_gives_the_same_bytes(make_run: Callable[..., pathlib.Path]) -> None:
     run_dir = make_run()
-    first = report.write(run_dir).read_bytes()
-    assert report.write(run_dir).read_bytes() == first
+    first = report_page.write(run_dir).read_bytes()
+    assert report_page.write(run_dir).read_bytes() == first
     assert b"<dc:date>" not in first
     assert sorted(path.name for path in run_dir.iterdir()) == sorted(
         [
@@ -457,20 +457,20 @@ def test_the_same_run_gives_the_same_bytes(make_run: Callable[..., pathlib.Path]
 
 def test_other_splits_in_predictions_are_left_aside(make_run: Callable[..., pathlib.Path]) -> None:
     run_dir = make_run()
-    before = report.write(run_dir).read_bytes()
+    before = report_page.write(run_dir).read_bytes()
     images = [
         *realistic_images(),
         Prediction("other", "p", 1, probabilities=two_classes(0.5), split="fold0"),
     ]
     predictions.write(run_dir / "predictions.csv", images)
-    assert report.write(run_dir).read_bytes() == before
+    assert report_page.write(run_dir).read_bytes() == before
 
 
 def test_refuses_scores_of_other_predictions(make_run: Callable[..., pathlib.Path]) -> None:
     run_dir = make_run()
     predictions.write(run_dir / "predictions.csv", realistic_images()[:-1])
     with pytest.raises(CallerError, match=r"metrics.json has confusion matrix .* but predictions"):
-        report.write(run_dir)
+        report_page.write(run_dir)
 
 
 @pytest.mark.parametrize(
@@ -480,7 +480,7 @@ def test_refuses_a_run_without(make_run: Callable[..., pathlib.Path], name: str)
     run_dir = make_run()
     (run_dir / name).unlink()
     with pytest.raises(CallerError, match=f"{name} does not exist"):
-        report.write(run_dir)
+        report_page.write(run_dir)
     assert not (run_dir / "report.html").exists()
 
 
@@ -501,7 +501,7 @@ def test_refuses_a_broken_file(
     run_dir = make_run()
     (run_dir / name).write_text(content)
     with pytest.raises(CallerError, match=message):
-        report.write(run_dir)
+        report_page.write(run_dir)
 
 
 THREE = ("normal", "benign", "malignant")
@@ -553,7 +553,7 @@ def test_three_classes(
     assert not re.search(r"\b(nan|NaN|None|Undefined)\b", page.text)
     (run_dir / "metrics.json").write_text(json.dumps(scores | {"confusion_matrix": [[0] * 3] * 3}))
     with pytest.raises(CallerError, match=r"but predictions\.csv gives"):
-        report.write(run_dir)
+        report_page.write(run_dir)
 
 
 def test_images_chosen_sampled_and_damaged_are_told(make_run: Callable[..., pathlib.Path]) -> None:

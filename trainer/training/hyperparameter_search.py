@@ -25,9 +25,9 @@ from absl import logging
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from flags import optimization, space
-from flags.space import Dimension
-from flags.training import TrainingConfig
+from flags import optimization_config, search_space
+from flags.search_space import Dimension
+from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
@@ -59,7 +59,7 @@ class Search:
         dimensions: what is searched.
         directory: of the search.
         study: Optuna's.
-        sampler: key of `flags.search.SAMPLERS`.
+        sampler: key of `flags.search_config.SAMPLERS`.
         processes: trials at a time.
     """
 
@@ -73,7 +73,9 @@ class Search:
     @property
     def monitor(self) -> checkpoints.Monitor:
         """What the trials are ranked by, and whether less or more of it is better."""
-        return checkpoints.Monitor(self.config.monitor, optimization.MONITORS[self.config.monitor])
+        return checkpoints.Monitor(
+            self.config.monitor, optimization_config.MONITORS[self.config.monitor]
+        )
 
 
 def count_trials(dimensions: Sequence[Dimension], *, trials: int, sampler: str) -> int:
@@ -118,15 +120,15 @@ def open_study(directory: pathlib.Path, *, monitor: str, pruner: str) -> optuna.
 
     Args:
         directory: of the search.
-        monitor: key of `flags.optimization.MONITORS`.
-        pruner: key of `flags.search.PRUNERS`.
+        monitor: key of `flags.optimization_config.MONITORS`.
+        pruner: key of `flags.search_config.PRUNERS`.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     pruners = {"none": optuna.pruners.NopPruner, "median": optuna.pruners.MedianPruner}
     return optuna.create_study(
         study_name="study",
         storage=f"sqlite:///{(directory / 'study.db').resolve()}",
-        direction=_DIRECTIONS[optimization.MONITORS[monitor]],
+        direction=_DIRECTIONS[optimization_config.MONITORS[monitor]],
         pruner=pruners[pruner](),
         load_if_exists=True,
     )
@@ -230,7 +232,7 @@ def _start(search: Search) -> Job | None:
     logging.info("trial %d in %s: %s", trial.number, directory, drawn)
     try:
         config = dataclasses.replace(
-            space.apply(search.config, drawn),
+            search_space.apply(search.config, drawn),
             run_dir=str(directory),
             feature_dir=search.config.feature_dir or str(feature_cache.folder_of(search.directory)),
         )
@@ -320,7 +322,7 @@ def _last_words(log: pathlib.Path, code: int) -> str:
 def write_best(search: Search) -> None:
     """Writes best.flags: those of the best trial as far as they differ from the defaults."""
     best = search.study.best_trial
-    config = space.apply(search.config, best.params)
+    config = search_space.apply(search.config, best.params)
     lines = [
         f"# Best of {search.directory}, trial {best.number}: {config.monitor} {best.value:.6g} "
         f"on the validation images (fold {config.fold}).",

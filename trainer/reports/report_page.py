@@ -14,13 +14,13 @@ import jinja2
 import numpy as np
 
 from flags import datasets
-from flags.network import BASES
+from flags.network_config import BASES
 from flags.targets import TARGETS
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.evaluation import calibration
-from trainer.metrics import compute, multiclass, over_folds, predictions, table
+from trainer.metrics import compute, metric_table, multiclass, over_folds, predictions
 from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
@@ -117,8 +117,8 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             images=gallery.read(run_dir),
             picture=lambda name: gallery.data_uri(run_dir / gallery.FOLDER / name),
             several=len(names) > 2,
-            kind=table.kind_of(names, ordinal=scores.get("ordinal", False)),
-            table=table,
+            kind=metric_table.kind_of(names, ordinal=scores.get("ordinal", False)),
+            table=metric_table,
             drawings=drawings.of_scores(scores, mine, names),
             **_commonest(scores, names),
         )

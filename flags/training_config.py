@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from flags.data import Data
+from flags.data_config import Data
 from flags.fields import Flags, flag, flags_of
-from flags.network import Network
-from flags.optimization import Optimization
-from flags.transfer import Transfer
-from flags.tta import TestTimeAugmentation
+from flags.network_config import Network
+from flags.optimization_config import Optimization
+from flags.transfer_config import Transfer
+from flags.tta_config import TestTimeAugmentation
 from records.errors import CallerError
 
 

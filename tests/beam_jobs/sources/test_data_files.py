@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from beam_jobs.imaging.dicom_file import Identity
-from beam_jobs.sources import files
-from beam_jobs.sources.files import DataFile
+from beam_jobs.sources import data_files
+from beam_jobs.sources.data_files import DataFile
 from records.errors import CallerError
 
 IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
 
 def scan(folder: pathlib.Path, cache: pathlib.Path, *, allowed=("Mass-Test_P_1",), report=None):
-    return files.scan_headers(
+    return data_files.scan_headers(
         folder,
-        files.list_files(folder),
+        data_files.list_files(folder),
         cache=cache,
         keep_patient_id=lambda name: name in allowed,
         report=report,
@@ -30,7 +30,7 @@ def test_list_is_sorted_and_relative(tmp_path):
     for name in ("b/2.dcm", "b/1.dcm", "a.csv", "c/d/e.dcm"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(name)
-    listed = files.list_files(tmp_path)
+    listed = data_files.list_files(tmp_path)
     assert [file.path for file in listed] == ["a.csv", "b/1.dcm", "b/2.dcm", "c/d/e.dcm"]
     assert [file.name for file in listed] == ["a.csv", "1.dcm", "2.dcm", "e.dcm"]
     assert listed[3] == DataFile("c/d/e.dcm", 9, (tmp_path / "c/d/e.dcm").stat().st_mtime_ns)
@@ -44,7 +44,10 @@ def test_links(tmp_path):
     (tmp_path / "itself.dcm").symlink_to(tmp_path / "itself.dcm")
     (tmp_path / "real" / "up").symlink_to(tmp_path)
     (tmp_path / "zz_again").symlink_to(tmp_path / "real")
-    assert [file.path for file in files.list_files(tmp_path)] == ["elsewhere.dcm", "real/1.dcm"]
+    assert [file.path for file in data_files.list_files(tmp_path)] == [
+        "elsewhere.dcm",
+        "real/1.dcm",
+    ]
 
 
 def test_a_linked_folder_outside_is_followed(tmp_path):
@@ -52,7 +55,7 @@ def test_a_linked_folder_outside_is_followed(tmp_path):
     (tmp_path / "store" / "1.dcm").write_text("image")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "images").symlink_to(tmp_path / "store")
-    assert [file.path for file in files.list_files(tmp_path / "data")] == ["images/1.dcm"]
+    assert [file.path for file in data_files.list_files(tmp_path / "data")] == ["images/1.dcm"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "file"])
@@ -61,7 +64,7 @@ def test_not_a_folder(kind, tmp_path):
     if kind == "file":
         path.write_text("")
     with pytest.raises(CallerError, match=rf"--data_dir={path} is not a folder"):
-        files.list_files(path)
+        data_files.list_files(path)
 
 
 @pytest.fixture
@@ -163,13 +166,13 @@ def test_a_damaged_cache_is_no_cache(content, folder, tmp_path):
 
 def test_a_file_that_can_not_be_read_is_tried_again(folder, tmp_path):
     cache = tmp_path / "headers.csv"
-    listed = files.list_files(folder)
+    listed = data_files.list_files(folder)
     hidden = folder / "1.dcm"
     hidden.rename(tmp_path / "away")
     arguments = {"cache": cache, "keep_patient_id": lambda name: True}
-    assert set(files.scan_headers(folder, listed, **arguments)) == {"2.dcm"}
+    assert set(data_files.scan_headers(folder, listed, **arguments)) == {"2.dcm"}
     (tmp_path / "away").rename(hidden)
-    assert set(files.scan_headers(folder, listed, **arguments)) == {"1.dcm", "2.dcm"}
+    assert set(data_files.scan_headers(folder, listed, **arguments)) == {"1.dcm", "2.dcm"}
 
 
 def test_file_names_need_not_be_utf8(folder, tmp_path, make_dicom):

@@ -6,26 +6,28 @@ import itertools
 
 import pytest
 
-from flags import augmentation
+from flags import augmentation_spec
 from flags.spec import Spec
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 
 
 def test_nothing_is_changed_by_default():
     assert TrainingConfig().augment == "none"
-    assert augmentation.parse("none") == ()
+    assert augmentation_spec.parse("none") == ()
 
 
 def test_the_paper():
-    changes = {change.name: augmentation.amount(change) for change in augmentation.parse("paper")}
+    changes = {
+        change.name: augmentation_spec.amount(change) for change in augmentation_spec.parse("paper")
+    }
     assert changes == {"flip": "horizontal", "rotate": 20, "shear": 0.2, "noise": 0.01}
 
 
 def test_every_change_has_a_default_within_its_range():
-    named = augmentation.parse(",".join(augmentation.CHANGES))
-    assert [change.name for change in named] == list(augmentation.CHANGES)
-    again = augmentation.parse(",".join(map(str, named)))
+    named = augmentation_spec.parse(",".join(augmentation_spec.CHANGES))
+    assert [change.name for change in named] == list(augmentation_spec.CHANGES)
+    again = augmentation_spec.parse(",".join(map(str, named)))
     assert again == named
     assert "rotate90" in map(str, named)
     assert "flip:horizontal" in map(str, named)
@@ -33,7 +35,7 @@ def test_every_change_has_a_default_within_its_range():
 
 def test_the_order_of_writing_means_nothing():
     parts = ("noise:0.02", "flip:both", "scale:0.3")
-    parsed = {augmentation.parse(" , ".join(order)) for order in itertools.permutations(parts)}
+    parsed = {augmentation_spec.parse(" , ".join(order)) for order in itertools.permutations(parts)}
     assert parsed == {
         (
             Spec("flip", "both"),

@@ -16,14 +16,14 @@ import tensorflow as tf
 from scipy import optimize, special
 from sklearn.metrics import log_loss
 
-from flags.training import TrainingConfig
+from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.commands import evaluate as evaluate_command
 from trainer.commands import train
 from trainer.data import dataset, input_pipeline, records_folder, run_folder
 from trainer.data.dataset import Split, select
-from trainer.evaluation import evaluate
+from trainer.evaluation import evaluate_model
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction, two_classes
 
@@ -60,7 +60,7 @@ def test_a_network_that_gives_no_number_is_not_evaluated(finished):
     grey = keras.layers.Rescaling(float("nan"), dtype="float32")(pixels)
     model = keras.Model(pixels, keras.layers.GlobalAveragePooling2D()(grey))
     with pytest.raises(CallerError, match="probability nan"):
-        evaluate.predict(model, data.test, data, batch_size=8, tta="none")
+        evaluate_model.predict(model, data.test, data, batch_size=8, tta="none")
 
 
 def test_validation_images_are_predicted_too(finished, listed):
@@ -103,7 +103,7 @@ def data(records_dir):
 
 def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
     validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
-    evaluate.write(tmp_path, predicted, validated, data, {"seed": 3}, tta="flip")
+    evaluate_model.write(tmp_path, predicted, validated, data, {"seed": 3}, tta="flip")
     labels = [image.label for image in validated]
     logits = special.logit([image.probability for image in validated])
     best = optimize.minimize_scalar(
@@ -133,16 +133,18 @@ def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
 
 def test_the_evaluated_images_teach_nothing(data, tmp_path):
     validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
-    evaluate.write(tmp_path, predicted, validated, data, {}, tta="none")
+    evaluate_model.write(tmp_path, predicted, validated, data, {}, tta="none")
     learned = (tmp_path / "calibration.json").read_bytes()
     swapped = [dataclasses.replace(image, label=1 - image.label) for image in predicted]
-    evaluate.write(tmp_path, swapped, validated, data, {}, tta="none")
+    evaluate_model.write(tmp_path, swapped, validated, data, {}, tta="none")
     assert (tmp_path / "calibration.json").read_bytes() == learned
 
 
 def test_without_validation_images_nothing_is_calibrated(data, tmp_path):
     predicted = made_up(data.test, seed=2)
-    evaluate.write(tmp_path, predicted, [], data, {}, tta="none", if_not_validated="none shared")
+    evaluate_model.write(
+        tmp_path, predicted, [], data, {}, tta="none", if_not_validated="none shared"
+    )
     fitted = read(tmp_path / "calibration.json")
     assert fitted["not_defined_because"] == "none shared"
     assert fitted["threshold"] == {"value": None, "not_defined_because": "none shared"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from flags import schedule as decay
+from flags import schedule_spec as decay
 from flags.fields import Flags, flag
 from records.errors import CallerError
 
