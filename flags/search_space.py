@@ -105,7 +105,7 @@ def _parse_line(content: str, config: TrainingConfig) -> Dimension:
         raise CallerError(f"{content!r} is not 'flag = values', such as 'dropout = 0 0.2 0.5'")
     name = name.removeprefix("--")
     current = config.to_json()
-    searched = [key for key, one in flags_of(type(config)).items() if one.searchable]
+    searched = [key for key, one in flags_of(TrainingConfig).items() if one.searchable]
     if name not in searched:
         raise CallerError(
             f"{name} can't be searched, it says where or on which images a run is evaluated"

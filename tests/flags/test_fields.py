@@ -45,12 +45,19 @@ def test_a_new_field_is_in_json_identity_and_search():
     assert Longer(**content) == config
     assert config.identity()["tilt"] == 0.25
     assert "notes" not in config.identity()
-    (dimension,) = search_space.parse("tilt = float 0 1", config)
-    assert dimension.values == (0.0, 1.0)
-    with pytest.raises(CallerError, match=r"--tilt=1\.5 is not at least 0 and at most 1"):
-        search_space.parse("tilt = float 0 1.5", config)
-    with pytest.raises(CallerError, match="notes can't be searched"):
-        search_space.parse("notes = a b", config)
+    searchable = [name for name, one in fields.flags_of(Longer).items() if one.searchable]
+    assert "tilt" in searchable
+    assert "notes" not in searchable
+
+
+def test_a_search_takes_the_bounds_of_the_flags():
+    config = TrainingConfig()
+    (dimension,) = search_space.parse("dropout = float 0 0.9", config)
+    assert dimension.values == (0.0, 0.9)
+    with pytest.raises(CallerError, match=r"--dropout=1\.5 is not at least 0 and at most 0\.95"):
+        search_space.parse("dropout = float 0 1.5", config)
+    with pytest.raises(CallerError, match="run_dir can't be searched"):
+        search_space.parse("run_dir = a b", config)
 
 
 def test_how_images_are_evaluated_and_cached_makes_no_other_run():
