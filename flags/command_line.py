@@ -13,10 +13,28 @@ from typing import NoReturn
 
 from absl import app, flags
 
+from flags import terminal
 from flags.fields import closest
+from records import version
 from records.errors import CallerError, OutOfTime
 
 _HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort")
+
+_ELSEWHERE = {
+    "epochs epoch num_epochs n_epochs": ("phase1_epochs", "phase2_epochs"),
+    "lr learning_rate rate": ("phase1_learning_rate", "phase2_learning_rate"),
+    "patience early_stopping": ("phase1_patience", "phase2_patience"),
+    "batch bs batchsize": ("batch_size",),
+    "model network backbone arch": ("base", "run"),
+    "checkpoint model_path pretrained": ("weights", "run"),
+    "data input input_dir records tfrecords": ("data_dir", "dataset_dir"),
+    "out output out_dir": ("output_dir", "run_dir"),
+    "size image_size img_size": ("sizes",),
+    "gpu gpus device devices": ("strategy",),
+    "label task": ("target",),
+    "amp fp16 dtype": ("precision",),
+}
+"""What other programs call a flag -> what it is called here, where the program has it."""
 
 
 def run(
@@ -40,6 +58,7 @@ def run(
         pass_unknown: whether unknown flags are the program's to evaluate; else they are errors.
         arguments: how many arguments that are not flags it takes at most; None: any number.
     """
+    terminal.prepare()
     # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = set(flags.FLAGS)
@@ -48,6 +67,9 @@ def run(
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def parse(given: Sequence[str]) -> list[str]:
+        if "--version" in given[1:]:
+            print(f"{version.NAME} {version.VERSION}")
+            sys.exit(0)
         if set(_HELP).intersection(given):
             print(about() if about else (sys.modules["__main__"].__doc__ or "").strip())
             print(flags.FLAGS.main_module_help().partition(":\n")[2])  # without the path
@@ -92,6 +114,16 @@ def describe_stray(argument: str) -> str:
 
 
 def describe_unknown(argument: str, known: Iterable[str]) -> str:
-    """Writes the line for a flag nobody knows, with the closest one that exists."""
-    name = argument.lstrip("-").split("=")[0]
-    return f"unknown flag --{name}{closest(name, known, lead='--') or '; --help lists them'}"
+    """Writes the line for a flag nobody knows: what it is called here, else the closest one."""
+    name, known = argument.lstrip("-").split("=")[0], set(known)
+    if meant := [f"--{one}" for one in called_elsewhere(name) if one in known]:
+        return f"unknown flag --{name}; did you mean {' and '.join(meant)}?"
+    return (
+        f"unknown flag --{name}{closest(name, sorted(known), lead='--') or '; --help lists them'}"
+    )
+
+
+def called_elsewhere(name: str) -> tuple[str, ...]:
+    """Names the flags that other programs call so."""
+    wanted = name.lower().replace("-", "_")
+    return next((here for names, here in _ELSEWHERE.items() if wanted in names.split()), ())

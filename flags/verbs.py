@@ -90,9 +90,15 @@ class Verbs:
             if {flag, flag.removeprefix("no")} & set(fields.flags_of(module.Config))
         ]
         own = list(fields.flags_of(every[verb].Config))
+        if flag == "threshold":
+            return (
+                "unknown flag --threshold; it is chosen on the validation images, see "
+                "calibration.json; for another one, read the probabilities of predictions.csv"
+            )
         if not owners:
             theirs = [name for module in every.values() for name in fields.flags_of(module.Config)]
-            return command_line.describe_unknown(flag, own if fields.closest(flag, own) else theirs)
+            near = fields.closest(flag, own) or set(command_line.called_elsewhere(flag)) & set(own)
+            return command_line.describe_unknown(flag, own if near else theirs)
         takes = ", ".join(f"--{name}" for name in own)
         hint = f"; {verb} takes {takes}" if len(own) <= _FEW else ""
         return f"--{flag} belongs to: {self.program} {'|'.join(owners)}{hint}"

@@ -1,0 +1,4 @@
+"""Name and version of the software, installed or not."""
+
+NAME = "mammograms-to-models"
+VERSION = "0.1.0"
