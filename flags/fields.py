@@ -234,7 +234,7 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
     if value is None:
         return
     remedy = f"; {one.remedy}" if one.remedy else ""
-    for chosen in value if isinstance(value, tuple) else (value,):
+    for chosen in (value or ("",)) if isinstance(value, tuple) else (value,):
         if one.choices and not (one.other and one.other(chosen)):
             known = list(one.choices)
             if chosen not in (known[:-1] if one.other else known):

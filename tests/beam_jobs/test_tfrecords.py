@@ -279,7 +279,7 @@ def test_an_output_that_cannot_be_written_is_one_line(images, tmp_path):
         (["--runer=DirectRunner"], ["unknown flag --runer"]),
         (["--runner=Nonsense"], ["--runner=Nonsense can't be used", "leave it out"]),
         (["--direct_num_workers=abc"], ["option of Beam", "direct_num_workers"]),
-        (["--max_rejected=nan"], ["--max_rejected=nan is not a fraction"]),
+        (["--max_rejected=nan"], ["--max_rejected=nan is not at least 0 and at most 1"]),
         (["stray"], ["stray"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -28,15 +28,18 @@ def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedPr
         (["--head=pool"], ["--head=pool is not one of gap, flatten"]),
         (["--strategy=mirror"], ["--strategy=mirror is not one of default, mirrored"]),
         (["--monitor=val_auk"], ["--monitor=val_auk is not one of", "did you mean val_auc?"]),
-        (["--schedule=cosin"], ["--schedule=cosin is not one of", "did you mean cosine?"]),
+        (
+            ["--schedule=cosin"],
+            ["--schedule=cosin: 'cosin' is no schedule", "did you mean cosine?"],
+        ),
         (["--target=kancer"], ["--target=kancer is not one of pathology, abnormal"]),
         (["--class_weights=1:0"], ["two or more positive numbers such as 1.0:1.5"]),
         (["--alpha=2"], ["--alpha=2.0 is not one of 0.35, 0.5"]),
-        (["--dropout=nan"], ["--dropout=nan is not in 0 to 1"]),
+        (["--dropout=nan"], ["--dropout=nan is not at least 0 and at most 0.95"]),
         (["--base=vgg19", "--alpha=0.5"], ["goes with --base=mobilenet or mobilenetv2"]),
         (["--phase1_epochs=0", "--phase2_epochs=0"], ["nothing to train"]),
         (["evaluate"], ["--run=RUN is missing"]),
-        (["--batch_size=0"], ["--batch_size=0", "positive"]),
+        (["--batch_size=0"], ["--batch_size=0 is not at least 1"]),
         (["--batchsize=2"], ["unknown flag --batchsize", "did you mean --batch_size?"]),
         (["h.flags"], ["'h.flags' is no command of python -m trainer"]),
         (["--dataset_dir=nowhere"], ["--dataset_dir=nowhere is not a folder"]),
@@ -149,7 +152,7 @@ def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_p
     run = tmp_path / "run"
     train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run), **small))
     make.edit_json(copy / "manifest.json", data_fingerprint="of others")
-    again = TrainingConfig(mode="evaluate", run_dir=str(run))
+    again = evaluate.Config(run=str(run))
     with pytest.raises(CallerError, match=r"holds other records than .*run learned from, its test"):
         evaluate.run(again)
     evaluate.run(dataclasses.replace(again, dataset_dir=str(records_dir)))

@@ -180,7 +180,7 @@ def test_the_last_lines_give_the_pooled_score_and_the_folds(finished, capsys):
 def test_the_folder_is_no_single_run(finished, folds_dir):
     with pytest.raises(CallerError, match="holds a whole cross_validate; give the folder of one"):
         run_folder.read_config(finished)
-    with pytest.raises(CallerError, match=r"holds a run with other mode .*, test_fold .*; give"):
+    with pytest.raises(CallerError, match=r"holds a run with other test_fold .*, kind .*; give"):
         train.train(config(folds_dir, finished, TrainingConfig, test_fold=1))
     of_fold, _ = run_folder.read_config(finished / "fold1")
     assert (of_fold.test_fold, of_fold.fold) == (1, 2)

@@ -337,8 +337,9 @@ LOSSES = """
     tf.config.set_logical_device_configuration(cpus[0], two)
     from flags.training_config import TrainingConfig
     from trainer.commands import train
+    from trainer.training import strategy
     train.train(TrainingConfig(**eval(sys.argv[1])))
-    print("replicas", train.strategy.make(eval(sys.argv[1])["strategy"]).num_replicas_in_sync)
+    print("replicas", strategy.make(eval(sys.argv[1])["strategy"]).num_replicas_in_sync)
 """
 
 

@@ -133,7 +133,7 @@ def test_refuses_a_file(tmp_path: pathlib.Path, content: bytes, message: str) ->
 
 
 def test_refuses_a_missing_file(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(CallerError, match=r"none\.csv does not exist; run the trainer with"):
+    with pytest.raises(CallerError, match=r"none\.csv does not exist; python -m trainer evaluate"):
         predictions.read(tmp_path / "none.csv")
 
 
