@@ -162,6 +162,7 @@ def close_output(
     with files.replacing(directory / "preview.png") as path:
         preview.write(path, [image for image, _ in written], output, planned)
     files.write_json(directory / "features.json", schema.features_json(output.size))
+    files.write_text(directory / schema.LABELS, schema.labels_text())
     manifest = _build_manifest(job, images, planned, ledgers, reasons)
     files.write_json(
         directory / "dataset_info.json", describe_dataset(manifest.dataset, manifest.shards)
@@ -267,20 +268,27 @@ def describe_dataset(dataset: str, entries: Mapping[str, ShardEntry]) -> dict[st
     by_split: dict[str, list[ShardEntry]] = {}
     for entry in entries.values():
         by_split.setdefault(entry.split, []).append(entry)
+    names = sorted(s for s, members in by_split.items() if any(one.records for one in members))
+    folds = "+".join(name for name in names if name != schema.TEST_SPLIT)
     return {
         "name": dataset,
         "version": schema.SCHEMA_VERSION,
-        "description": described.title,
+        "description": described.title + (f"; its training images are {folds}" if folds else ""),
         "citation": described.citation,
+        # without one TFDS names a page of its own catalogue
+        "location": {"urls": [described.homepage]},
+        "supervisedKeys": {
+            "tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}
+        },
+        "redistributionInfo": {"license": described.licence},
         "fileFormat": "tfrecord",
         "splits": [
             {
                 "name": split,
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-                "numBytes": str(sum(member.bytes for member in members)),
-                "shardLengths": [str(member.records) for member in members],
+                "numBytes": str(sum(member.bytes for member in by_split[split])),
+                "shardLengths": [str(member.records) for member in by_split[split]],
             }
-            for split, members in sorted(by_split.items())
-            if any(member.records for member in members)
+            for split in names
         ],
     }

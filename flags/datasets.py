@@ -17,6 +17,7 @@ class DataSet:
         target: what the trainer learns from it unless told otherwise.
         licence: terms of use.
         citation: whom to cite.
+        homepage: address of its page, "none" where it has none.
         medium: "film" for digitised films, "digital" for mammograms whose DICOM headers call them
             digital, "" for neither or both.
     """
@@ -28,6 +29,7 @@ class DataSet:
     target: str
     licence: str
     citation: str
+    homepage: str = "none"
     medium: str = ""
 
 
@@ -41,6 +43,7 @@ DATASETS = {
         licence="CC BY 3.0",
         citation="Lee et al., A curated mammography data set for use in computer-aided detection "
         "and diagnosis research, Scientific Data 4:170177, 2017",
+        homepage="https://doi.org/10.7937/K9/TCIA.2016.7O02S9CY",
         medium="film",
     ),
     "mini_mias": DataSet(
@@ -52,6 +55,7 @@ DATASETS = {
         licence="research use only, see its Licence.txt",
         citation="Suckling et al., The Mammographic Image Analysis Society Digital Mammogram "
         "Database, Excerpta Medica, International Congress Series 1069:375-378, 1994",
+        homepage="http://peipa.essex.ac.uk/info/mias.html",
         medium="film",
     ),
     "cbis_ddsm_kaggle": DataSet(
@@ -63,6 +67,7 @@ DATASETS = {
         licence="that of CBIS-DDSM, CC BY 3.0; see the page of the download",
         citation="Lee et al., A curated mammography data set for use in computer-aided detection "
         "and diagnosis research, Scientific Data 4:170177, 2017",
+        homepage="https://www.kaggle.com/datasets/awsaf49/cbis-ddsm-breast-cancer-image-dataset",
         medium="film",
     ),
     "cmmd": DataSet(
@@ -75,6 +80,7 @@ DATASETS = {
         citation="Cui et al., The Chinese Mammography Database (CMMD): An online mammography "
         "database with biopsy confirmed types for machine diagnosis of breast, The Cancer Imaging "
         "Archive, 2021, doi 10.7937/tcia.eqde-4b16",
+        homepage="https://doi.org/10.7937/tcia.eqde-4b16",
         medium="digital",
     ),
     "inbreast": DataSet(
@@ -86,6 +92,7 @@ DATASETS = {
         licence="research use only, on request from its authors",
         citation="Moreira et al., INbreast: toward a full-field digital mammographic database, "
         "Academic Radiology 19:236-248, 2012",
+        homepage="https://doi.org/10.1016/j.acra.2011.09.014",
         medium="digital",
     ),
     "vindr_mammo": DataSet(
@@ -97,6 +104,7 @@ DATASETS = {
         licence="PhysioNet restricted access, its data use agreement",
         citation="Nguyen et al., VinDr-Mammo: A large-scale benchmark dataset for computer-aided "
         "diagnosis in full-field digital mammography, Scientific Data 10:277, 2023",
+        homepage="https://doi.org/10.13026/br2v-7517",
         medium="digital",
     ),
     "rsna": DataSet(
@@ -107,6 +115,7 @@ DATASETS = {
         target="cancer",
         licence="non-commercial use, the rules of the Kaggle competition",
         citation="RSNA Screening Mammography Breast Cancer Detection, Kaggle, 2023",
+        homepage="https://www.kaggle.com/competitions/rsna-breast-cancer-detection",
         medium="digital",
     ),
     "table": DataSet(

@@ -37,6 +37,7 @@ def encode(columns: Mapping[str, str | int], array: np.ndarray, original: tuple[
     values: dict[str, str | int | memoryview] = {
         **columns,
         "image": pixels.data.cast("B"),
+        "label": schema.label_of(str(columns["pathology"])),
         "original_height": original[0],
         "original_width": original[1],
     }
@@ -65,8 +66,8 @@ def _field(number: int, content: list[_Part]) -> list[_Part]:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, lowest first, the top bit set on all but the last."""
-    assert value >= 0, value
+    """Seven bits a byte, lowest first, the top bit set on all but the last; 2's complement."""
+    value &= (1 << 64) - 1
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)

@@ -27,6 +27,7 @@ LESIONS = "lesions.csv"
 FILES = (
     "dataset_info.json",
     "features.json",
+    schema.LABELS,
     LESIONS,
     MANIFEST,
     "overview.html",

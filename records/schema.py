@@ -12,12 +12,19 @@ from typing import Any, Literal
 from records.errors import CallerError
 from records.image_size import ImageSize
 
-SCHEMA_VERSION = "2.0.0"
+SCHEMA_VERSION = "2.1.0"
 """Version of record and folder layout; a reader refuses another major version."""
 
 TEST_SPLIT = "test"
+LABELS = "label.labels.txt"
+"""Where TFDS looks for the names of the classes of `label`."""
 FULL_SCALE = 65535
 """Largest pixel value, white; 0 is black."""
+
+
+Kind = Literal["image", "text", "integer", "class"]
+PATHOLOGIES = ("normal", "no cancer", "benign", "malignant")
+"""Classes of `label`, the same numbers in every data set."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +34,8 @@ class Feature:
     Attributes:
         key: name in the tf.train.Example.
         kind: "image" is raw little-endian uint16 bytes of shape [height, width, 1]; "text" is
-            UTF-8, "" where the data set does not state the value; "integer" is int64.
+            UTF-8, "" where the data set does not state the value; "integer" is int64; "class" is
+            int64, the place of the pathology in PATHOLOGIES, -1 where it is not stated.
         doc: meaning, unit and values.
         table: what its cells may hold in a table of one's own, "" where there is no such column.
         values: the only ones allowed there beside "", () for any text.
@@ -38,7 +46,7 @@ class Feature:
     """
 
     key: str
-    kind: Literal["image", "text", "integer"]
+    kind: Kind
     doc: str
     table: str = ""
     values: tuple[str, ...] = ()
@@ -83,7 +91,7 @@ FEATURES = (
         "text",
         "normal, no cancer, benign or malignant; the worst of the lesions",
         table="normal, no cancer, benign or malignant",
-        values=("normal", "no cancer", "benign", "malignant"),
+        values=PATHOLOGIES,
         of_lesions="worst",
         compared=True,
     ),
@@ -153,6 +161,7 @@ FEATURES = (
     ),
     Feature("official_split", "text", "train or test by the data set's own tables, or ''"),
     Feature("abnormalities", "integer", "number of lesions the tables list on the image"),
+    Feature("label", "class", "pathology as a number: 0 normal to 3 malignant, -1 not stated"),
     Feature("original_height", "integer", "rows of the image before the recipe, in pixels"),
     Feature("original_width", "integer", "columns of the image before the recipe, in pixels"),
 )
@@ -160,7 +169,7 @@ FEATURES = (
 CLINICAL_KEYS = tuple(
     feature.key
     for feature in FEATURES
-    if feature.kind != "image" and not feature.key.startswith("original_")
+    if feature.kind in ("text", "integer") and not feature.key.startswith("original_")
 )
 """Columns that come from the tables, in record order; the rest come from the pixels."""
 
@@ -179,6 +188,11 @@ SOURCES_HEADER = (
     "lesions",
 )
 """Columns of sources.csv: one row an image, its outcome, its clinical columns, its lesions."""
+
+
+def label_of(pathology: str) -> int:
+    """Returns the number of a pathology in PATHOLOGIES, -1 for ""."""
+    return PATHOLOGIES.index(pathology) if pathology else -1
 
 
 def fold_name(fold: int) -> str:
@@ -211,6 +225,11 @@ def check_schema_version(version: object, where: str) -> None:
         )
 
 
+def labels_text() -> str:
+    """Writes PATHOLOGIES as TFDS reads the names of a class label: a line each."""
+    return "".join(f"{name}\n" for name in PATHOLOGIES)
+
+
 def features_json(size: ImageSize) -> dict[str, Any]:
     """Builds the content of TFDS's features.json for records of one size."""
     kinds: dict[str, tuple[str, dict[str, Any]]] = {
@@ -228,6 +247,10 @@ def features_json(size: ImageSize) -> dict[str, Any]:
         "integer": (
             "scalar.Scalar",
             {"tensor": {"shape": {}, "dtype": "int64", "encoding": "none"}},
+        ),
+        "class": (
+            "class_label_feature.ClassLabel",
+            {"classLabel": {"numClasses": str(len(PATHOLOGIES))}},
         ),
     }
     package = "tensorflow_datasets.core.features"

@@ -44,7 +44,7 @@ TEXTS = {
     "calc_distribution": "",
     "official_split": "train+test",
 }
-NUMBERS = {"abnormalities": 2, "original_height": 4680, "original_width": 2576}
+NUMBERS = {"abnormalities": 2, "label": 3, "original_height": 4680, "original_width": 2576}
 
 
 def encode() -> bytes:

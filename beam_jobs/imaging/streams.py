@@ -18,6 +18,7 @@ _MOST_SCANS = 40  # the usual progressive file has ten
 # bytes do not
 _MARKER = re.compile(rb"\xff[\x80-\xcf\xd8-\xfe]")
 _SCAN = 0xDA
+_CODED = 0
 _APP1 = 0xE1
 _FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # not DHT, JPG, DAC
 JPEG_LS = 0xF7
@@ -41,7 +42,7 @@ class Stream:
         columns: width in pixels.
         components: samples of a pixel.
         start: where the codestream begins; some writers wrap JPEG 2000 in a JP2 file.
-        end: where JPEG's last scan ends.
+        ends: where each of JPEG's scans ends.
         exif: JPEG's Exif segment, empty if there is none.
     """
 
@@ -51,7 +52,7 @@ class Stream:
     columns: int
     components: int
     start: int = 0
-    end: int = 0
+    ends: tuple[int, ...] = ()
     exif: bytes = b""
 
 
@@ -59,10 +60,12 @@ def read_jpeg(data: bytes) -> Stream:
     """Reads the frame header of a JPEG or JPEG-LS stream and walks to its end.
 
     Raises:
-        UnusableImage: the stream is damaged or does not reach its end marker.
+        UnusableImage: the stream is damaged, does not reach its end marker, or lacks scans.
     """
     found: Stream | None = None
-    scans = entropy = last = 0
+    scans: list[bytes] = []
+    ends: list[int] = []
+    entropy = 0
     exif = b""
     for marker, start, end in _walk_segments(data):
         if marker in _FRAME_HEADERS:
@@ -70,21 +73,24 @@ def read_jpeg(data: bytes) -> Stream:
                 raise UnusableImage("damaged_pixels", "two frames in one JPEG stream")
             found = _read_frame_header(marker, data[start:end])
         elif marker == _SCAN:
-            scans += 1
+            scans.append(data[start:end])
+        elif marker == _CODED:
             entropy += end - start
-            last = end
+            ends.append(end)
         elif marker == _APP1 and data.startswith(b"Exif\0\0", start):
             exif = exif or data[start:end]
     if found is None or not scans:
         raise UnusableImage("damaged_pixels", "a JPEG stream without an image")
-    if scans > _MOST_SCANS:
-        raise UnusableImage("unsupported_compression", f"a JPEG stream of {scans} scans")
+    if len(scans) > _MOST_SCANS:
+        raise UnusableImage("unsupported_compression", f"a JPEG stream of {len(scans)} scans")
     _check_entropy(found, entropy)
-    return dataclasses.replace(found, end=last, exif=exif)
+    if found.process in (*JPEG_SEQUENTIAL, JPEG_PROGRESSIVE):
+        _check_scans(found, scans)
+    return dataclasses.replace(found, ends=tuple(ends), exif=exif)
 
 
 def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yields marker, start and end of each segment, of a scan its coded bytes (T.81 annex B)."""
+    """Yields marker, start and end of each segment (T.81 annex B); coded bytes follow as _CODED."""
     if data[:2] != b"\xff\xd8":
         raise UnusableImage("damaged_pixels", "no start of a JPEG stream")
     position = 2
@@ -99,13 +105,14 @@ def _walk_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
         start, end = position + 4, position + 2 + int.from_bytes(head[2:], "big")
         if head[0] != 0xFF or end < start:
             raise UnusableImage("damaged_pixels", f"no JPEG segment at byte {position}")
+        yield head[1], start, end
         if head[1] == _SCAN:
             start = end
             found = _MARKER.search(data, start)
             if found is None:
                 raise UnusableImage("truncated", f"a JPEG scan of {len(data) - start} bytes")
             end = found.start()
-        yield head[1], start, end
+            yield _CODED, start, end
         position = end
 
 
@@ -126,6 +133,22 @@ def _check_entropy(stream: Stream, found: int) -> None:
         rows, columns = -(-rows // 8), -(-columns // 8)
     if 8 * found < rows * columns:
         raise UnusableImage("truncated", f"{found} bytes for {stream.rows}x{stream.columns} pixels")
+
+
+def _check_scans(stream: Stream, headers: list[bytes]) -> None:
+    """Rejects a stream whose scans leave out bits of a coefficient, T.81 B.2.3 and G.1.1.1."""
+    known: set[tuple[int, int]] = set()  # component and coefficient known to the last bit
+    for header in headers:
+        count = header[0] if header else 0
+        if len(header) != 4 + 2 * count:
+            raise UnusableImage("damaged_pixels", f"a JPEG scan header of {len(header)} bytes")
+        # sequential scans give all of a block, whatever some writers state here
+        first, last, bits = header[-3:] if stream.process == JPEG_PROGRESSIVE else (0, 63, 0)
+        if bits & 0x0F == 0:
+            coefficients = range(first, last + 1)
+            known |= {(c, k) for c in header[1 : 1 + 2 * count : 2] for k in coefficients}
+    if len(known) < 64 * stream.components:
+        raise UnusableImage("truncated", "a JPEG stream without its last scans")
 
 
 _SIZ = struct.Struct(">HH8IH")

@@ -26,6 +26,9 @@ def check_tables(folder: CheckedFolder) -> list[Discrepancy]:
         return [*findings, damage("sources.csv", f"abnormalities is no number ({error})")]
     findings += check_rows(folder)
     findings += _check_ledgers(folder)
+    labels = folder.directory / schema.LABELS
+    if labels.is_file() and labels.read_bytes() != schema.labels_text().encode():
+        findings.append(damage(labels.name, "are not the classes of label"))
     for name, content in _wanted_files(folder, images).items():
         try:
             found = read_json(folder.directory / name)

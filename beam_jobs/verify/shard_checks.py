@@ -146,14 +146,14 @@ def _check_record(
 
 def check_columns(columns: Mapping[str, example.Value], size: ImageSize) -> list[str]:
     """Lists where a record departs from `records.schema.FEATURES`: keys, kinds, image bytes."""
-    kinds: dict[str, Literal["image", "text", "integer"]] = {f.key: f.kind for f in schema.FEATURES}
+    kinds: dict[str, schema.Kind] = {f.key: f.kind for f in schema.FEATURES}
     problems = [f"has no column {key!r}" for key in kinds if key not in columns]
     problems += [f"has a column {key!r} unknown to the schema" for key in columns.keys() - kinds]
     for key in kinds.keys() & columns.keys():
         values = columns[key]
         if len(values) != 1:
             problems.append(f"{key} has {len(values)} values in place of one")
-        elif isinstance(values[0], int) != (kinds[key] == "integer"):
+        elif isinstance(values[0], int) != (kinds[key] in ("integer", "class")):
             problems.append(f"{key} is not of kind {kinds[key]}")
         elif kinds[key] == "text" and _read_text(values) is None:
             problems.append(f"{key} is not UTF-8")
@@ -184,6 +184,9 @@ def _compare(
         text = str(value) if isinstance(value, int) else bytes(value).decode()
         if text != row[key]:
             problems.append(f"{key} is {text!r}, sources.csv says {row[key]!r}")
+    label, pathology = columns["label"][0], row["pathology"]
+    if pathology in ("", *schema.PATHOLOGIES) and label != schema.label_of(pathology):
+        problems.append(f"label is {label!r}, sources.csv says {pathology!r}")
     return problems
 
 

@@ -64,6 +64,7 @@ def test_everything_lies_where_the_contract_says(converted):
             ".shards",
             "dataset_info.json",
             "features.json",
+            "label.labels.txt",
             "lesions.csv",
             "manifest.json",
             "overview.html",
@@ -94,6 +95,7 @@ def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_images(converted, im
             assert row["split"] == split
             for column in ("pathology", "patient_id", "side", "view", "density", "abnormality"):
                 assert example[column].decode() == row[column]
+            assert builder.info.features["label"].int2str(example["label"]) == row["pathology"]
             image = decode.read_image(
                 images / row["path"], options=decode.Options(max_pixels=10**8)
             )
@@ -101,6 +103,25 @@ def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_images(converted, im
             assert (example["original_height"], example["original_width"]) == image.shape
             seen.add(example["image_id"].decode())
     assert seen == set(rows)
+
+
+def test_tfds_gives_pairs_of_image_and_label(converted):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    info = tfds.builder_from_directory(str(converted / "plain")).info
+    folds = info.description.split()[-1]
+    with pytest.raises(ValueError, match="Unknown split"):  # a union has no name of its own
+        tfds.builder_from_directory(str(converted / "plain")).as_dataset(split="train")
+    pairs = tfds.builder_from_directory(str(converted / "plain")).as_dataset(
+        split=folds, as_supervised=True
+    )
+    trained = [label for _, label in tfds.as_numpy(pairs)]
+    with (converted / "plain" / "sources.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"].startswith("fold")]
+    assert sorted(info.features["label"].int2str(label) for label in trained) == sorted(
+        row["pathology"] for row in rows if row["status"] == "written"
+    )
+    assert info.homepage == "none"  # no page of TFDS's catalogue
+    assert info.supervised_keys == ("image", "label")
 
 
 def test_statistics_are_those_of_the_pixels(converted):

@@ -22,9 +22,12 @@ def serialize_by_tensorflow(
     values = {
         **image.clinical(),
         "image": pixels.tobytes(),
+        "label": ["normal", "no cancer", "benign", "malignant", ""].index(image.pathology),
         "original_height": original[0],
         "original_width": original[1],
     }
+    if not image.pathology:
+        values["label"] = -1
     features = b""
     for key, value in sorted(values.items()):
         message = tf.train.Features()
@@ -42,10 +45,16 @@ def serialize_by_tensorflow(
     pixels=arrays.arrays(np.uint16, st.tuples(st.integers(1, 40), st.integers(1, 40), st.just(1))),
     texts=st.lists(st.text(max_size=300), min_size=3, max_size=3),
     numbers=st.tuples(*[st.integers(0, 2**40)] * 3),
+    pathology=st.sampled_from(["", *schema.PATHOLOGIES]),
 )
-def test_bytes_are_those_of_tensorflow(pixels, texts, numbers):
+def test_bytes_are_those_of_tensorflow(pixels, texts, numbers, pathology):
     image = dataclasses.replace(
-        IMAGE, patient_id=texts[0], density=texts[1], view=texts[2], abnormalities=numbers[0]
+        IMAGE,
+        pathology=pathology,
+        patient_id=texts[0],
+        density=texts[1],
+        view=texts[2],
+        abnormalities=numbers[0],
     )
     assert example.encode(image.clinical(), pixels, numbers[1:]) == serialize_by_tensorflow(
         image, pixels, numbers[1:]

@@ -19,6 +19,7 @@ def test_features_json_is_what_tfds_writes(tmp_path):
         "image": lambda: tfds.features.Tensor(shape=(20, 12, 1), dtype=np.uint16, encoding="bytes"),
         "text": tfds.features.Text,
         "integer": lambda: tfds.features.Scalar(dtype=np.int64),
+        "class": lambda: tfds.features.ClassLabel(names=schema.PATHOLOGIES),
     }
     features = tfds.features.FeaturesDict(
         {feature.key: kinds[feature.kind]() for feature in schema.FEATURES}
@@ -26,6 +27,7 @@ def test_features_json_is_what_tfds_writes(tmp_path):
     features.save_config(tmp_path)
     written = json.loads((tmp_path / "features.json").read_text())
     got = schema.features_json(ImageSize(20, 12))
+    assert (tmp_path / "label.labels.txt").read_text().split() == schema.labels_text().split()
     for described in (written, got):
         # protobuf leaves out what is empty, and sorts as it likes
         described.pop("protoClassName", None)
@@ -40,7 +42,26 @@ def test_features_json_is_what_tfds_writes(tmp_path):
 def test_keys_are_unique():
     keys = [feature.key for feature in schema.FEATURES]
     assert len(set(keys)) == len(keys)
-    assert set(schema.CLINICAL_KEYS) == set(keys) - {"image", "original_height", "original_width"}
+    assert set(schema.CLINICAL_KEYS) == set(keys) - {
+        "image",
+        "label",
+        "original_height",
+        "original_width",
+    }
+
+
+def test_the_documented_columns_are_those_of_a_record(root):
+    rows = [
+        f"| `{feature.key}` | {feature.kind} | {feature.doc} |\n" for feature in schema.FEATURES
+    ]
+    assert "".join(["| --- | --- | --- |\n", *rows, "\n"]) in (root / "docs/data.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("pathology", "label"), [("normal", 0), ("benign", 2), ("malignant", 3), ("", -1)]
+)
+def test_label_of(pathology, label):
+    assert schema.label_of(pathology) == label
 
 
 @pytest.mark.parametrize(

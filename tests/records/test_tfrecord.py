@@ -51,7 +51,7 @@ def test_columns_are_those_of_tensorflow(shard):
             for key, value in features.items()
         }
         assert plain(parse(record)) == wanted
-        assert len(wanted) == 18
+        assert len(wanted) == 19
 
 
 COLUMNS = st.dictionaries(

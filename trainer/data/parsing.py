@@ -51,7 +51,7 @@ def parse_metadata(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def _parse(serialized: tf.Tensor, keys: tuple[str, ...]) -> dict[str, tf.Tensor]:
-    kinds = {"image": tf.string, "text": tf.string, "integer": tf.int64}
+    kinds = {"image": tf.string, "text": tf.string, "integer": tf.int64, "class": tf.int64}
     wanted = {
         feature.key: tf.io.FixedLenFeature([], kinds[feature.kind])
         for feature in schema.FEATURES

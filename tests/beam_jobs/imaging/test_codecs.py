@@ -318,6 +318,17 @@ def test_a_stream_with_a_part_of_its_pixels_is_rejected(name, fraction, ending, 
     assert reason_of(data) in ("truncated", "damaged_pixels")
 
 
+@pytest.mark.parametrize("name", [name for name in STREAMS if name.startswith("jpeg_lossless")])
+def test_a_lossless_stream_cut_in_its_last_row(name, make_dicom):
+    syntax, bits, encode = STREAMS[name]
+    pixels = smooth(bits)
+    stream = bytes(encode(pixels, bits))
+    end = stream.rindex(b"\xff\xd9")
+    for missing in (2, 5, 20):
+        cut = stream[: end - missing].rstrip(b"\xff") + stream[end:]
+        assert reason_of(image_of(make_dicom, pixels, [cut], syntax, bits=bits)) == "truncated"
+
+
 def test_a_black_lower_part_is_no_missing_part(make_dicom):
     """Rows that look like libjpeg's filling, but were stored so."""
     for bits, name in ((12, "jpeg_lossless_57"), (12, "jpeg_lossless_70"), (8, "jpeg_baseline_50")):

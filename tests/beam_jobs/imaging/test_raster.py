@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zlib
 
@@ -178,6 +179,41 @@ def test_no_half_image_comes_out_of_a_cut_file(name):
             continue
         np.testing.assert_array_equal(pixels, whole, err_msg=f"cut at {length}")
         assert length > len(data) - 600  # what OpenCV and tifffile write last is no pixel
+
+
+JPEGS = {
+    "baseline": lambda p: pillow(p, "JPEG", quality=90),
+    "restarts": lambda p: pillow(p, "JPEG", quality=90, restart_marker_rows=1),
+    "progressive": lambda p: pillow(p, "JPEG", quality=90, progressive=True),
+    "three_channels": lambda p: pillow(np.stack([p] * 3, axis=-1), "JPEG", quality=90),
+}
+
+
+@pytest.mark.parametrize("name", JPEGS)
+@pytest.mark.parametrize("size", [(40, 32), (43, 37)], ids=str)
+def test_a_jpeg_cut_in_its_last_row_and_closed_again(name, size):
+    """From one byte on: what comes out is the whole image, or nothing."""
+    generator = np.random.default_rng(0)
+    data = JPEGS[name](generator.integers(0, 256, size, dtype=np.uint8))
+    whole, end = read(data), len(data) - 2
+    for length in range(end - 400, end):
+        try:
+            pixels = read(data[:length].removesuffix(b"\xff") + data[end:])
+        except UnusableImage as unusable:
+            assert unusable.reason == "truncated"
+            continue
+        np.testing.assert_array_equal(pixels, whole, err_msg=f"cut at {length} of {end}")
+        assert length > end - 8  # of the last byte nothing but its filling bits may be missing
+
+
+def test_a_progressive_jpeg_without_its_last_scans():
+    """Each scan that is there is whole, and so is the file; detail is missing."""
+    data = JPEGS["progressive"](np.random.default_rng(0).integers(0, 256, (43, 37), dtype=np.uint8))
+    starts = [match.start() for match in re.finditer(rb"\xff\xda", data)]
+    assert len(starts) > 4
+    for start in starts[1:]:
+        assert cv2.imdecode(np.frombuffer(data[:start] + b"\xff\xd9", np.uint8), 0) is not None
+        assert reason_of(data[:start] + b"\xff\xd9") == "truncated"
 
 
 @pytest.mark.parametrize("name", FILES)
