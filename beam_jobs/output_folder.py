@@ -277,9 +277,7 @@ def describe_dataset(dataset: str, entries: Mapping[str, ShardEntry]) -> dict[st
         "citation": described.citation,
         # without one TFDS names a page of its own catalogue
         "location": {"urls": [described.homepage]},
-        "supervisedKeys": {
-            "tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}
-        },
+        "supervisedKeys": {"tuple": {"items": [{"featureKey": "image"}, {"featureKey": "label"}]}},
         "redistributionInfo": {"license": described.licence},
         "fileFormat": "tfrecord",
         "splits": [

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import pathlib
 from collections.abc import Callable, Mapping
-from typing import Literal
 
 from beam_jobs.verify.discrepancy import Discrepancy
 from records import example, schema, tfrecord
