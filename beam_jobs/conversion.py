@@ -100,7 +100,7 @@ def convert(
     listener = listener or Listener()
     _check_places(config, beam_arguments)
     pseudonyms = read_pseudonyms(config.hash_patients) if config.hash_patients else None
-    options = _decode_options(config)  # says at once if the decoder is not there
+    options = _decode_options(config)  # fails at once if the decoder is not there
     images = _list_images(config, pseudonyms, listener)
     outputs = _outputs(config)
     plans = {

@@ -33,7 +33,7 @@ class Terminal(Listener):
             yield reporter.update
 
     def sample(self) -> None:
-        """Says in words nobody can miss that no real image is converted."""
+        """Prints a banner: the images are synthetic, none is real."""
         print(PHANTOM_NOTICE, file=sys.stderr)
 
     def plan(self, plans: Plans) -> None:

@@ -68,7 +68,7 @@ def check_output(output: Output, job: Job, *, overwrite: bool) -> None:
     """Refuses a folder that holds records of another job, or something else.
 
     Raises:
-        CallerError: says what differs and what to do.
+        CallerError: names what differs and what to do.
     """
     path = output.work_folder / folder.JOB
     if storage.is_file(path):
@@ -141,7 +141,7 @@ def close_output(
 
     Args:
         output: folder whose shards are all written.
-        job: what `describe_job` says of it.
+        job: what `describe_job` returned.
         images: every image the tables list.
         planned: the job's shards.
         shown: the same images as the tables here may show them, if not as they are.

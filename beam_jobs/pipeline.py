@@ -105,7 +105,7 @@ def find_unknown(arguments: Sequence[str]) -> list[str]:
 
 
 def choose_runner(options: PipelineOptions) -> PipelineRunner:
-    """Makes the runner asked for; by default this very process.
+    """Makes the Beam runner of --runner; by default one in this process.
 
     Beam's DirectRunner would first try to download a binary.
 
@@ -126,7 +126,7 @@ def choose_runner(options: PipelineOptions) -> PipelineRunner:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Says it in one line instead of printing every option of Beam."""
+        """Raises one line instead of printing every option of Beam."""
         raise CallerError(f"option of Beam: {message}")
 
 
@@ -138,7 +138,7 @@ def run(planned: Sequence[shards.Shard], arguments: Sequence[str] = ()) -> None:
         arguments: options of Beam.
 
     Raises:
-        CallerError: a disk is full or can't be written, or no job server answers.
+        CallerError: a disk is full or can't be written, or no job server responds.
         Exception: what else stopped a worker, with Beam's account of where.
     """
     runner = PipelineOptions(list(arguments)).view_as(StandardOptions).runner or "DirectRunner"
@@ -208,7 +208,7 @@ def _watch_workers(planned: Sequence[shards.Shard]) -> Iterator[None]:
 
 
 def _check_job_server(endpoint: str | None) -> None:
-    """Finds out whether a job server answers; Beam itself would wait for it without a word."""
+    """Finds out whether a job server responds; Beam itself would wait for it without a word."""
     if not endpoint or endpoint == "embed":  # "embed" is Beam's word for a server of its own
         return
     host, _, port = endpoint.rpartition(":")
@@ -216,7 +216,7 @@ def _check_job_server(endpoint: str | None) -> None:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
         raise CallerError(
-            f"--job_endpoint={endpoint}: no job server answers ({error}); start it, or give the "
+            f"--job_endpoint={endpoint}: no job server responds ({error}); start it, or give the "
             "HOST:PORT it listens on"
         ) from error
 

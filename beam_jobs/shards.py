@@ -78,7 +78,7 @@ def plan(
     images_per_shard: int,
     options: decode.Options,
 ) -> list[Shard]:
-    """Deals the images that have a file out to shards, mixed by a hash of their names."""
+    """Distributes the images that have a file to shards, by a hash of their names."""
     by_split: dict[str, list[SourceRow]] = {}
     for image in images:
         if image.split and image.path:
@@ -103,7 +103,7 @@ def plan(
 
 
 def is_finished(shard: Shard, output: Output) -> bool:
-    """Tells whether an output holds this shard whole, made from the files as they are now.
+    """Whether an output holds this shard whole, made from the files as they are now.
 
     An image that could not be read at all (a network that failed, a disk not mounted), or was being
     written at that moment, is tried again.
@@ -194,7 +194,7 @@ class _ShardWriter:
     def __exit__(self, *_: object) -> None:
         if self._finished:
             return
-        with contextlib.suppress(OSError):  # a full disk says so a second time
+        with contextlib.suppress(OSError):  # a full disk raises a second time
             self._file.close()
         self._temporary.unlink(missing_ok=True)
 

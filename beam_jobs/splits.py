@@ -1,4 +1,4 @@
-"""Who is in the test set and in which fold, and which patients stand on both sides.
+"""Images -> test set and folds, by the split and leak policies; patients on both sides.
 
 images = assign(images, split_policy="official", leak_policy="drop_from_train", folds=4, ...)
 """
@@ -45,7 +45,7 @@ def assign(
         split_policy: a name of `flags.datasets.SPLIT_POLICIES`.
         leak_policy: a name of `flags.datasets.LEAK_POLICIES`; a split by patient has no leaks.
         folds: folds of the training images.
-        test_fraction: share drawn as test set where no official one is used; 0 draws none.
+        test_fraction: of the patients, as test set where no official one is used; 0: none.
         seed: seed of the folds.
 
     Raises:

@@ -48,7 +48,7 @@ def configure(arguments: Sequence[str]) -> None:
         S3Options,
     )
 
-    logging.getLogger("aiobotocore").setLevel(logging.WARNING)  # it says where it finds its key
+    logging.getLogger("aiobotocore").setLevel(logging.WARNING)  # it logs where it finds its key
     options = PipelineOptions(list(arguments))
     s3 = options.view_as(S3Options)
     hadoop = options.view_as(HadoopFileSystemOptions)
@@ -100,27 +100,27 @@ def errors() -> tuple[type[BaseException], ...]:
 
 
 def check_reachable(path: UPath) -> None:
-    """Finds out whether a store answers, within seconds instead of its client's minutes.
+    """Finds out whether a store responds, within seconds instead of its client's minutes.
 
     Raises:
-        CallerError: it does not; says what the store says, and what to install.
+        CallerError: it does not; gives the store's error, and what to install.
     """
-    said = [f"no answer within {_ANSWER_SECONDS} seconds"]
+    problem = [f"no response within {_ANSWER_SECONDS} seconds"]
 
     def ask() -> None:
         try:
             path.exists()
-            said.clear()
+            problem.clear()
         except Exception as error:  # each store has errors of its own
-            said[:] = [" ".join(str(error).split())[:300] or type(error).__name__]
+            problem[:] = [" ".join(str(error).split())[:300] or type(error).__name__]
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(_ANSWER_SECONDS)
-    if said:
+    if problem:
         needed = _NEEDED.get(path.protocol, "fsspec's package for them")
         raise CallerError(
-            f"{path} can't be reached ({said[0]}); {path.protocol}:// needs {needed}, and "
+            f"{path} can't be reached ({problem[0]}); {path.protocol}:// needs {needed}, and "
             "credentials where its own tools look for them"
         )
 
@@ -128,10 +128,10 @@ def check_reachable(path: UPath) -> None:
 def is_file(path: Folder) -> bool:
     """Tells whether there is such a file.
 
-    `UPath.is_file` says no where a store does not answer; finished work would then be done again.
+    `UPath.is_file` is False where a store does not respond; finished work would then be done again.
 
     Raises:
-        OSError: or another of `errors`; the store does not answer.
+        OSError: or another of `errors`; the store does not respond.
     """
     if not isinstance(path, UPath):
         return path.is_file()
@@ -167,7 +167,7 @@ def sizes(path: Folder) -> dict[str, int]:
 def make_folder(path: Folder) -> None:
     """Makes a folder of this machine; stores make them with the first file, or have none.
 
-    (Asked for a folder, s3fs would make the bucket, however its name is misspelt.)
+    (For a folder, s3fs would make the bucket, however its name is misspelt.)
     """
     if not isinstance(path, UPath):
         path.mkdir(parents=True, exist_ok=True)

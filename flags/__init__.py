@@ -1,1 +1,1 @@
-"""What a run can be told, and the names both programs agree on: standard library and absl only."""
+"""Flags of both programs, data sets, targets, recipes: standard library and absl only."""

@@ -1,6 +1,6 @@
 """How both programs start and how they end: help, one line for a caller's mistake, exit codes.
 
-Exit codes: 0 done, or stopped as asked; 1 done, but more than allowed went wrong; 2 a caller's
+Exit codes: 0 done, or stopped as configured; 1 done, but more than allowed went wrong; 2 a caller's
 mistake; 130 interrupted.
 """
 
@@ -103,7 +103,7 @@ def run(
 
 
 def end(message: str) -> NoReturn:
-    """Says a caller's mistake in one line and exits with code 2."""
+    """Prints a caller's mistake in one line and exits with code 2."""
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 

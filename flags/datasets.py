@@ -14,7 +14,7 @@ class DataSet:
         images: number of images its tables list (CBIS-DDSM: views, copies of one image merged).
         patients: number of patients its tables list.
         official_split: whether its authors give a train and a test set (`table`: the flags say).
-        target: what the trainer learns from it unless told otherwise.
+        target: what the trainer learns from it by default.
         licence: terms of use.
         citation: whom to cite.
         homepage: address of its page, "none" where it has none.

@@ -29,7 +29,7 @@ class Flag:
 
     Attributes:
         help: a sentence, or with `choices` what it decides.
-        choices: the values allowed, each with its meaning, "" where the name says it; empty: any.
+        choices: the values allowed, each with its meaning, "" where the name is enough; empty: any.
         other: whether a value that is none of the choices is right all the same; the last choice
             then stands for all such values, as PATH.h5 does.
         note: sentence that follows the choices in the help.
@@ -78,9 +78,9 @@ def flag(default: Any, help: str, **meaning: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True)
 class Flags:
-    """Base of every configuration: checks each field by what it says of itself, then the whole.
+    """Base of every configuration: checks each field by its bounds and choices, then the whole.
 
-    A class whose fields must agree with each other says so in `check`, which calls
+    A class whose fields must agree with each other checks that in `check`, which calls
     `super().check()`.
     """
 
@@ -90,7 +90,7 @@ class Flags:
         self.check()
 
     def check(self) -> None:
-        """Checks what one field alone can't tell.
+        """Checks fields against each other.
 
         Raises:
             CallerError: two fields contradict each other.
@@ -229,7 +229,7 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
     """Checks one value against bounds and choices.
 
     Raises:
-        CallerError: says which bound it breaks.
+        CallerError: names the bound it breaks.
     """
     if value is None:
         return

@@ -26,7 +26,7 @@ RECIPES = {
 """Named recipes as ordered steps, in the language of this module.
 
 `paper`: Jaamour et al. 2023, pre-processing, in 16 bits; `paper_8bit` in the 256 levels theirs had.
-`best_practice`: what the survey of Abdelhafiz et al. 2019 finds to help; docs/recipes.md says why.
+`best_practice`: what the survey of Abdelhafiz et al. 2019 finds to help; why: docs/recipes.md.
 """
 EXAMPLE = "clean,crop,resize:pad,gaussian:sigma=0.5,hist_eq"
 _LONGEST_FOLDER_NAME = 120  # file systems allow 255 bytes, object stores 1,024 for a whole path

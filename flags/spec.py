@@ -1,4 +1,4 @@
-"""Parser of `name[:choice][:key=value]...`, in which --recipe, --augment and --schedule are said.
+"""Parser of `name[:choice][:key=value]...`, the syntax of --recipe, --augment and --schedule.
 
 steps = Language("recipe", "step", STEPS, presets=RECIPES)
 steps.read("resize:pad,gaussian:sigma=2")
@@ -21,7 +21,7 @@ Value = int | float | str
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """What may be said of a name.
+    """A key=value parameter that may follow a name.
 
     Attributes:
         default: its type is the type of the parameter.
@@ -103,7 +103,7 @@ class Kind:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """One name with all that may be said of it: `str()` of it is its canonical text.
+    """One name with its choice and parameters: `str()` of it is its canonical text.
 
     Attributes:
         name: key of the language's table.
@@ -116,12 +116,12 @@ class Spec:
     parameters: tuple[tuple[str, Value], ...] = ()
 
     def __str__(self) -> str:
-        said = [self.choice] if self.choice else []
-        said += [
+        given = [self.choice] if self.choice else []
+        given += [
             f"{key}={format_value(value)}" if key else format_value(value)
             for key, value in self.parameters
         ]
-        return ":".join([self.name, *said])
+        return ":".join([self.name, *given])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Language:
     Attributes:
         flag: its name.
         noun: what one spec of it is called.
-        kinds: name -> what may be said of it.
+        kinds: name -> the choices and parameters it takes.
         presets: name -> a whole list.
         preset: what such a name is called.
     """
@@ -170,7 +170,7 @@ class Language:
         if name not in self.kinds:
             raise self._unknown(name, text, alone=part == text)
         kind = self.kinds[name]
-        said: dict[str, Value] = {}
+        given: dict[str, Value] = {}
         choices: list[str] = []
         for word in words:
             key, equals, value = word.partition("=") if "=" in word else ("", "", word)
@@ -183,11 +183,11 @@ class Language:
                 raise CallerError(
                     f"--{self.flag}={text}: {name} has no parameter '{key}'; {kind.takes}{near}"
                 )
-            if key in said:
+            if key in given:
                 what = key or "a value"
                 raise CallerError(f"--{self.flag}={text}: {name} has {what} twice; leave one out")
-            said[key] = kind.parameters[key].parse(value, f"--{self.flag}={text}: {name}:{word}")
-        values = {key: said.get(key, one.default) for key, one in kind.parameters.items()}
+            given[key] = kind.parameters[key].parse(value, f"--{self.flag}={text}: {name}:{word}")
+        values = {key: given.get(key, one.default) for key, one in kind.parameters.items()}
         choice = choices[0] if choices else next(iter(kind.choices), "")
         return Spec(name, choice, tuple(sorted(values.items())))
 

@@ -1,4 +1,4 @@
-"""What --columns and --values say of a table of one's own.
+"""Parser of --columns and --values, which map a table of one's own.
 
 parse_columns(["path=image", "patient_id=pid"]) == (("path", "image"), ("patient_id", "pid"))
 """

@@ -20,7 +20,7 @@ class Transfer(Flags):
 
     init_from: str | None = flag(
         None,
-        "Folder of a finished run whose weights this one starts from; --init_parts says which.",
+        "Folder of a finished run whose weights this one starts from; --init_parts names which.",
         place=True,
     )
     init_parts: str = flag("all", "What --init_from gives", choices=PARTS)

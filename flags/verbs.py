@@ -110,7 +110,7 @@ class Verbs:
 
 
 def run(verbs: Verbs, *, about: str) -> None:
-    """Does what the first word of the command line says, with the flags behind it, and exits.
+    """Runs the verb that the first word of the command line names, and exits with its code.
 
     Args:
         verbs: of the program.

@@ -1,4 +1,4 @@
-"""The language of --where: which images take part, asked of their columns; parsed, never executed.
+"""Language of --where: a condition on columns -> which images take part; parsed, never executed.
 
   abnormality == 'mass' and view == 'CC'
   'calcification' in abnormality and density in ('3', '4') and not side == 'left'
@@ -18,7 +18,7 @@ from records import schema
 from records.errors import CallerError
 
 COLUMNS = schema.CLINICAL_KEYS
-"""What can be asked: the columns that records and sources.csv share."""
+"""Columns of a condition: those that records and sources.csv share."""
 EXAMPLE = "abnormality == 'mass' and view == 'CC'"
 _LONGEST = 2000  # characters; nesting then stays far from Python's limits
 
@@ -39,7 +39,7 @@ def parse(text: str) -> Predicate:
 
 
 def columns(text: str) -> tuple[str, ...]:
-    """Lists the columns that a condition asks for, in order, each once."""
+    """Lists the columns that a condition names, in order, each once."""
     names = (node.id for node in ast.walk(_tree(text)) if isinstance(node, ast.Name))
     return tuple(dict.fromkeys(names))
 
@@ -50,8 +50,8 @@ def _tree(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        said = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise _refusal(text, f"can't be read ({said})") from error
+        problem = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise _refusal(text, f"can't be read ({problem})") from error
 
 
 def _compile(node: ast.expr, text: str) -> Predicate:

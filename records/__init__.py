@@ -1,1 +1,1 @@
-"""The format on disk, the one thing both programs share; neither TensorFlow nor Beam."""
+"""The format on disk, read and written by both programs; no TensorFlow, no Beam."""

@@ -1,10 +1,10 @@
-"""The caller's mistakes: said in one line with the remedy, never as a traceback."""
+"""Errors that a program prints as one line with the remedy, without a traceback."""
 
 from __future__ import annotations
 
 
 class CallerError(ValueError):
-    """What was asked for can't be done; the message says what, why, and what to do instead."""
+    """A mistake of the caller; the message names what, why, and what to do instead."""
 
 
 class OutOfTime(Exception):

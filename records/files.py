@@ -65,7 +65,7 @@ def read_json(
 
     Args:
         path: the file.
-        remedy: how the line ends that says what is wrong with it.
+        remedy: how the error message ends.
         remedy_if_missing: the same if there is no such file, where it differs.
 
     Raises:

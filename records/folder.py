@@ -58,7 +58,7 @@ def read_manifest(directory: AnyFolder, *, remedy: str = _REMEDY) -> Manifest:
 
     Args:
         directory: the folder.
-        remedy: how the line ends that says what is wrong with it.
+        remedy: how the error message ends.
 
     Raises:
         MissingFile: there is none.

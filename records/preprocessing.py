@@ -1,4 +1,4 @@
-"""How images became the pixels of records: what the manifest says of it, kept with every run.
+"""Preparation of images, manifest.json -> Preparation -> run.json: recipe, size, window, decoder.
 
 preparation = Preparation.from_manifest(manifest)
 """

@@ -47,12 +47,12 @@ class Reporter:
         now = time.monotonic()
         seconds = max(now - self._start, 1e-6)
         rate = (done - self._first) / seconds
-        said = f"{rate:.1f} {self._unit}/s"
+        shown = f"{rate:.1f} {self._unit}/s"
         if megabytes is not None:
-            said += f", {megabytes / seconds:.0f} MB/s"
+            shown += f", {megabytes / seconds:.0f} MB/s"
         if self._bar is not None:
-            self._bar.update(self._task, completed=done, total=total, rate=said)
+            self._bar.update(self._task, completed=done, total=total, rate=shown)
         elif now - self._said >= _LINE_SECONDS or done == total:
             self._said = now
             left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-            print(f"{self._what}: {done}/{total} {said}{left}", file=sys.stderr, flush=True)
+            print(f"{self._what}: {done}/{total} {shown}{left}", file=sys.stderr, flush=True)

@@ -67,7 +67,7 @@ FEATURES = (
         "patient_id",
         "text",
         "patient; no patient stands in two splits by default",
-        table="patient; 'patient_id=' says that every image is a patient of its own",
+        table="patient; 'patient_id=' makes every image a patient of its own",
     ),
     Feature(
         "side",

@@ -84,7 +84,7 @@ def find(small: np.ndarray, *, cleaned: bool = False) -> np.ndarray:
 
 
 def chest_wall_is_left(mask: np.ndarray) -> bool:
-    """Tells at which side of its box the breast is taller: that is the chest wall's.
+    """Whether the breast is taller at the left side of its box, which is then the chest wall's.
 
     Args:
         mask: [height, width] bool, with something in it.

@@ -22,7 +22,7 @@ def clean(pixels: np.ndarray) -> np.ndarray:
 def crop(
     pixels: np.ndarray, *, margin: float, cleaned: bool = False, trail: Trail | None = None
 ) -> np.ndarray:
-    """Cuts an image to the `box` of its breast, and tells the trail.
+    """Cuts an image to the `box` of its breast, and notes it in the trail.
 
     Raises:
         UnusableImage: no breast was found.
@@ -76,7 +76,7 @@ def orient(
         by: pixels, or side: images hang in the standard way, left breasts' chest wall to the left.
         side: the breast, left or right, as the tables say; read with `by="side"` alone.
         cleaned: all but the breast is black already.
-        trail: is told where pixels go.
+        trail: notes where pixels go.
 
     Raises:
         UnusableImage: no breast was found, or no side is known.

@@ -38,7 +38,7 @@ from beam_jobs.imaging.unusable import UnusableImage
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How the header says one frame is stored."""
+    """Storage of one frame by the header: bits, sign, photometric interpretation, syntax."""
 
     rows: int
     columns: int
@@ -60,12 +60,12 @@ class Samples:
 
 
 def is_known(syntax: UID) -> bool:
-    """Tells whether frames of a transfer syntax can be decoded."""
+    """Whether frames of a transfer syntax can be decoded."""
     return syntax in _CODECS
 
 
 def is_lossy(syntax: UID) -> bool:
-    """Tells whether a transfer syntax allows loss, PS3.5 8.2."""
+    """Whether a transfer syntax allows loss, PS3.5 8.2."""
     return syntax in _LOSSY
 
 
@@ -75,10 +75,10 @@ def decode_frame(frame: bytes | memoryview, syntax: UID, layout: Layout) -> Samp
     Args:
         frame: where pixels are compressed by other than RLE, bytes.
         syntax: one that is known.
-        layout: what the header says of it.
+        layout: its storage by the header.
 
     Raises:
-        UnusableImage: the frame is not what the header says.
+        UnusableImage: the frame contradicts the header.
         Exception: every codec has errors of its own.
     """
     samples = _CODECS[syntax].decode(frame, layout)
@@ -91,7 +91,7 @@ def decode_frame(frame: bytes | memoryview, syntax: UID, layout: Layout) -> Samp
 
 
 def check_claims(frame: bytes, syntax: UID, layout: Layout) -> None:
-    """Compares what a compressed stream says of itself with the header, before it is decoded.
+    """Compares the size and precision in a compressed stream's header with the DICOM header.
 
     Raises:
         UnusableImage: they differ, or the stream is not whole.

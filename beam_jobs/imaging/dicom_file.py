@@ -39,7 +39,7 @@ _END_OF_ITEMS = 0xE0DDFFFE
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What the header of a DICOM file says it shows; "" or 0 where it does not.
+    """Patient, side, view and size by the header of a DICOM file; "" or 0 where not stated.
 
     Of free text only the words of a fixed list are kept: the rest may name a person.
 
@@ -125,7 +125,7 @@ class File(Protocol):
 
 
 def read_identity(path: File) -> Identity:
-    """Reads who a file says it is, without its pixels; NOBODY for what is not DICOM.
+    """Reads the header of a file as Identity, without its pixels; NOBODY for what is not DICOM.
 
     Raises:
         OSError: the file can't be read.
@@ -144,7 +144,7 @@ def read_identity(path: File) -> Identity:
         )
     except OSError:
         raise
-    except Exception:  # any damage; the conversion itself says which, image by image
+    except Exception:  # any damage; the conversion itself names it, image by image
         return NOBODY
 
 
@@ -178,7 +178,7 @@ def _read_view(header: pydicom.Dataset) -> str:
 
 
 def is_dicom(data: bytes) -> bool:
-    """Tells whether a file begins as PS3.10 7.1 wants."""
+    """Whether a file begins as PS3.10 7.1 wants."""
     return data[128:_PREAMBLE] == b"DICM"
 
 

@@ -1,8 +1,8 @@
 """Stored values -> grey levels on full scale: 0 is black, 65535 is white.
 
-The steps of PS3.3 C.11, in its order: modality LUT or rescale; VOI LUT or window, if asked for;
+The steps of PS3.3 C.11, in its order: modality LUT or rescale; VOI LUT or window, if configured;
 polarity. Each is a function of the stored value alone, and there are at most 65,536 of those, so
-all become one table, computed in float64. Padding is black whatever else is said.
+all become one table, computed in float64. Padding is black in every case.
 
 What full scale is, without a window: the range that the possible stored values (2**BitsStored of
 them) reach after the modality step. So a linear rescale changes nothing, one with a negative slope
@@ -50,7 +50,7 @@ class GreyLevels:
 
 
 def read(image: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: bool) -> GreyLevels:
-    """Reads what a header says about grey levels.
+    """Reads the grey level transforms of a header: modality LUT, window, polarity, padding.
 
     Args:
         image: a data set.

@@ -27,7 +27,7 @@ class Setting:
         view: of the image, as the tables say; `pectoral` works on MLO alone.
         side: of the image, left or right; `orient:by=side` needs it.
         halves: of the image as it is before the resize, for all sizes.
-        trail: is told by each step where pixels go.
+        trail: each step notes in it where pixels go.
     """
 
     size: ImageSize

@@ -25,7 +25,7 @@ def resize_with_padding(
         pixels: [height, width] uint16.
         size: size of the result.
         halves: as in `resize_by_stretching`.
-        trail: is told where pixels go.
+        trail: notes where pixels go.
 
     Returns:
         [size.height, size.width] uint16.
@@ -62,7 +62,7 @@ def resize_by_stretching(
         pixels: [height, width] uint16.
         size: size of the result.
         halves: give the same list, empty at first, for every size of one image.
-        trail: is told where pixels go.
+        trail: notes where pixels go.
 
     Returns:
         [size.height, size.width] uint16, the same with and without `halves`.
@@ -106,7 +106,7 @@ def resize_with_cropping(
     Args:
         pixels: [height, width] uint16.
         size: size of the result.
-        trail: is told where pixels go.
+        trail: notes where pixels go.
 
     Returns:
         [size.height, size.width] uint16.

@@ -33,7 +33,7 @@ JPEG_PROGRESSIVE = 0xC2
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """What a compressed image says of itself.
+    """Size and precision of a compressed image, by its own header.
 
     Attributes:
         process: the second byte of JPEG's frame marker, 0 for JPEG 2000.

@@ -55,7 +55,7 @@ def decode_frame(
     Args:
         frame: one frame as stored.
         syntax: its transfer syntax.
-        layout: how the header says it is stored.
+        layout: its storage by the header.
         bits_stored: BitsStored; HighBit is one less.
         signed: PixelRepresentation.
 

@@ -1,4 +1,4 @@
-"""Why an image can't be used: a reason out of a fixed list, and figures."""
+"""Why an image can't be used: a reason out of a fixed list, and numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Reason = Literal[
 
 
 class UnusableImage(Exception):
-    """An image that can't be used: a reason out of a fixed list, and figures from the file.
+    """An image that can't be used: a reason out of a fixed list, and numbers from the file.
 
     The detail never quotes text from the file: it may name a person.
     """

@@ -170,7 +170,7 @@ def _count_excluded(images: Iterable[SourceRow]) -> dict[str, int]:
 def _draw_histograms(by_value: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, Markup]]:
     """Draws a path for each value in a plot 640 wide and 200 high: (value, path data).
 
-    Shares are on a logarithmic axis, for most of an image is background.
+    Fractions are on a logarithmic axis, for most of an image is background.
     """
     drawn = []
     for value, pixels in by_value.items():

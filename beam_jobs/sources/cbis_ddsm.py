@@ -110,7 +110,7 @@ def list_images(
     Args:
         rows: those of the four tables, in their order.
         candidates: files that may be images, masks or crops.
-        identities: what each says it is, by path.
+        identities: the header of each, by path.
         label_policy: a name of `flags.datasets.LABEL_POLICIES`.
     """
     locate = cbis_files.Finder(candidates, identities)

@@ -36,7 +36,7 @@ class RoiPath:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of a table: a lesion, the image it lies on, and where both are said to be."""
+    """One line of a table: a lesion, the image it lies on, and the paths it states for both."""
 
     patient_id: str
     side: str

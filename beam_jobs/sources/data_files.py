@@ -1,4 +1,4 @@
-"""The files of a data folder, and who each DICOM file says it is (scanned in parallel, cached)."""
+"""The files of a data folder, and the DICOM header of each (scanned in parallel, cached)."""
 
 from __future__ import annotations
 

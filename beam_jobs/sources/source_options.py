@@ -1,4 +1,4 @@
-"""What a source may be told beside its folder: policy, cache, and the columns of a table."""
+"""Options of a source beside its folder: policy, cache, and the columns of a table."""
 
 from __future__ import annotations
 

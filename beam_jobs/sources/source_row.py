@@ -40,7 +40,7 @@ class Roi:
     Attributes:
         lesion_id: number of the lesion as the table has it, unique within `copy`.
         copy: the table's name of the image the lesion was marked on.
-        lesion: what the table says of it.
+        lesion: its row of the table.
         box: left,top,right,bottom in image pixels, or "".
         mask: file of the outline, relative to the data folder; as large as the image, two values.
         mask_status: ok, missing (no such file), unchecked (no size in the header of mask or image),
@@ -143,7 +143,7 @@ def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
 
 
 def is_mixed(lesions: Iterable[Lesion]) -> bool:
-    """Tells whether benign and malignant lesions stand on the same image."""
+    """Whether benign and malignant lesions stand on the same image."""
     return {"benign", "malignant"} <= {lesion.pathology for lesion in lesions}
 
 

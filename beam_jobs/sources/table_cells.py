@@ -38,7 +38,7 @@ def read(
     if (key, text) in values:
         text = values[key, text]
         if not text and key not in ("path", "image_id", "patient_id", "split"):
-            return ""  # said to be not stated
+            return ""  # declared not stated
     allowed = _ALLOWED.get(key)
     where = f"{column} {text!r}"
     if key == "path":

@@ -18,7 +18,7 @@ from records.manifest import Ledger, Manifest
 
 @dataclasses.dataclass(frozen=True)
 class CheckedFolder:
-    """What a finished output says of itself.
+    """A finished output by its manifest, sources.csv and ledgers.
 
     Attributes:
         directory: the folder.

@@ -29,7 +29,7 @@ class Discrepancy:
 
 
 class BrokenFolder(Exception):
-    """The folder can't be checked further; carries the discrepancy that says why."""
+    """The folder can't be checked further; carries the discrepancy that is the reason."""
 
     def __init__(self, discrepancy: Discrepancy) -> None:
         super().__init__(str(discrepancy))

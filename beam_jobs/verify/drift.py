@@ -155,7 +155,7 @@ def _describe_shared(first: Side, second: Side) -> Iterator[str]:
             yield f"  in both: {len(shared)} of {len(here)} {key}: {enumerate_names(shared)}"
             yield from _describe_leaks(first, second, key)
     if any(first.job[key] != second.job[key] for key in ("size", "steps")):
-        yield "  the images are of another size or recipe, so copies can't be told by their pixels"
+        yield "  the images are of another size or recipe, so copies can't be found by their pixels"
         return
     owners: dict[str, list[str]] = collections.defaultdict(list)
     for image_id, digest in sorted(second.digests.items()):

@@ -120,9 +120,11 @@ def _check_totals(folder: CheckedFolder) -> Iterator[Discrepancy]:
         **{name: status[name] for name in ("written", "missing", "rejected", "excluded")},
     }
     for name, count in counted.items():
-        said = getattr(content.totals, name)
-        if said != count:
-            yield damage("manifest.json", f"totals: {said} {name}, sources.csv and shards {count}")
+        held = getattr(content.totals, name)
+        if held != count:
+            yield damage(
+                "manifest.json", f"totals: {held} {name}, sources.csv and shards {count}"
+            )
     if counted["records"] != counted["written"]:
         yield damage(
             "manifest.json",
@@ -135,10 +137,12 @@ def _check_ledgers(folder: CheckedFolder) -> Iterator[Discrepancy]:
     """Yields where ledgers and manifest.json disagree."""
     for name, ledger in folder.ledgers.items():
         for key in ("records", "bytes", "sha256"):
-            said = getattr(folder.manifest.shards[name], key)
+            held = getattr(folder.manifest.shards[name], key)
             written = getattr(ledger, key)
-            if written != said:
-                yield damage("manifest.json", f"{name}: {key} is {said}, its ledger says {written}")
+            if written != held:
+                yield damage(
+                    "manifest.json", f"{name}: {key} is {listed}, its ledger says {written}"
+                )
 
 
 def _image(row: Mapping[str, str]) -> SourceRow:

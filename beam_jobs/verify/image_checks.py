@@ -65,11 +65,11 @@ def check_patients(folder: CheckedFolder) -> list[Discrepancy]:
         for patient in refused
     ]
     if allowed:
-        said = ", ".join(f"{key}={value}" for key, value in policies.items())
+        stated = ", ".join(f"{key}={value}" for key, value in policies.items())
         findings.append(
             Discrepancy(
                 "sources.csv",
-                f"{len(allowed)} patients stand in several splits ({said})",
+                f"{len(allowed)} patients stand in several splits ({stated})",
                 "",
                 False,
             )

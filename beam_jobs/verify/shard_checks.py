@@ -1,4 +1,4 @@
-"""One shard against what the manifest and the tables say of it: every byte is read, once."""
+"""One shard compared with the manifest and the tables: every byte is read, once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ShardReport:
 
     Attributes:
         images: id of the image of each readable record, with the record's number, counted from 1.
-        digests: SHA-256 of the pixels of each image, if asked for.
+        digests: SHA-256 of the pixels of each image, if wanted.
         whole: whether the image of every record is known.
         faulty: whether bytes of it are damaged.
     """

@@ -31,7 +31,7 @@ class Verification:
     Attributes:
         directory: the folder.
         discrepancies: all that is wrong, damages and warnings.
-        folder: what it says of itself, None if it can't be opened.
+        folder: its manifest and tables, None if it can't be opened.
         reports: of each shard, in the manifest's order.
         seconds: the shards were read in.
         threads: that read them.

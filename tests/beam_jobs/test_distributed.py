@@ -246,5 +246,5 @@ def test_a_store_that_cannot_be_reached_is_one_line(tmp_path):
 
 @pytest.mark.parametrize("endpoint", ["localhost:9", "localhost", "localhost:99999"])
 def test_a_job_server_that_does_not_answer_is_one_line(endpoint):
-    with pytest.raises(CallerError, match=f"--job_endpoint={endpoint}: no job server answers"):
+    with pytest.raises(CallerError, match=f"--job_endpoint={endpoint}: no job server responds"):
         pipeline.run([], ["--runner=PortableRunner", f"--job_endpoint={endpoint}"])

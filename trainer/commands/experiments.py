@@ -37,7 +37,7 @@ class Config(Flags):
     runs: str = flag("runs/experiments", "Folder of their runs and of the comparison.", place=True)
 
     def check(self) -> None:
-        """Checks that runs do not share a folder.
+        """Checks that every run gets a folder of its own.
 
         Raises:
             CallerError: they would.
@@ -106,7 +106,7 @@ def flags_of(name: str, flagfiles: Mapping[str, pathlib.Path], root: pathlib.Pat
 
 
 def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
-    """Runs one experiment in a process of its own; returns the line that says why it failed."""
+    """Runs one experiment in a process of its own; returns the error's line if it failed."""
     path = directory.with_name(f"{directory.name}.command")
     if (
         _is_finished(directory)

@@ -1,4 +1,4 @@
-"""Draws what a run's model looks at, on your own images or on those it was evaluated on.
+"""Draws heat maps of a run's model, on your own images or on those it was evaluated on.
 
   python -m trainer explain --run=RUN IMAGE...        on the images as they are
   python -m trainer explain --run=RUN                 the 12 it was most wrong about
@@ -166,8 +166,8 @@ def _draw(config: Config, explainer: Explainer, images: _Images, output_dir: pat
     )
     for one in drawn:
         empty = f", no evidence for {one.no_evidence_for}" if one.no_evidence_for else ""
-        said = f"{one.prediction}{empty}: " if one.prediction else ""
-        print(f"{one.name}: {said}{one.path}")
+        prediction = f"{one.prediction}{empty}: " if one.prediction else ""
+        print(f"{one.name}: {prediction}{one.path}")
 
 
 def _check_sanity(

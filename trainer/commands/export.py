@@ -4,7 +4,7 @@
   python -m trainer export --run=RUN --formats=onnx --output_dir=DIR
   python -m trainer export --run=RUN --formats=card
 
-Each file is checked against model.keras before it gets its name; export.json says what is known of
+Each file is checked against model.keras before it gets its name; export.json holds what is known of
 them. ONNX needs more packages: pip install -c constraints.txt -e '.[export]'.
 """
 

@@ -73,12 +73,12 @@ def run(config: Config) -> int:
 
 def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> None:
     """Prints the prediction of an image, or why there is none, and its warnings."""
-    said = (
+    line = (
         f"NOT PREDICTED, {predicted.error}"
         if predicted.prediction is None
         else finished.formatter.sentence(predicted.prediction)
     )
-    print(f"{number} {predicted.image}: {said}", flush=True)
+    print(f"{number} {predicted.image}: {line}", flush=True)
     for warning in predicted.warnings:
         print(f"    warning: {warning}", flush=True)
 
@@ -93,8 +93,8 @@ def _open_output(output_dir: pathlib.Path, *, heat_maps: bool) -> None:
             if picture.stem.isdigit():  # as `predictor` names them; others are not ours
                 picture.unlink()
     except OSError as error:
-        said = f"--output_dir={output_dir} can't be written: {error.strerror}"
-        raise CallerError(said) from error
+        line = f"--output_dir={output_dir} can't be written: {error.strerror}"
+        raise CallerError(line) from error
 
 
 def _sum_up(found: list[ImagePrediction], finished: FinishedRun, output_dir: pathlib.Path) -> int:
@@ -105,8 +105,8 @@ def _sum_up(found: list[ImagePrediction], finished: FinishedRun, output_dir: pat
         if len(images) > 1:
             views = ", ".join(image.view or "view not known" for image in images)
             breast = f"exam {images[0].exam}, {images[0].side} breast"
-            said = finished.formatter.sentence(mean)
-            print(f"{breast}, mean of {len(images)} images ({views}): {said}")
+            line = finished.formatter.sentence(mean)
+            print(f"{breast}, mean of {len(images)} images ({views}): {line}")
     failed = sum(predicted.prediction is None for predicted in found)
     unlike = sum(bool(predicted.warnings) for predicted in found)
     print(

@@ -21,18 +21,18 @@ def print_scores(directory: pathlib.Path) -> None:
     scores = run_folder.read_json(directory / "metrics.json")
     auc = scores["auc"]
     if auc["value"] is None:
-        said = f"not defined, {auc['not_defined_because']}"
+        score = f"not defined, {auc['not_defined_because']}"
     elif auc["low"] is None:
-        said = f"{auc['value']:.3f} (no interval, {auc['interval_not_defined_because']})"
+        score = f"{auc['value']:.3f} (no interval, {auc['interval_not_defined_because']})"
     else:
-        said = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
+        score = f"{auc['value']:.3f} (95 % {auc['low']:.3f} to {auc['high']:.3f})"
     if scores["predicts_one_class"]:
-        answers = [sum(column) for column in zip(*scores["confusion_matrix"], strict=True)]
-        name = list(scores["labels"])[answers.index(max(answers))]
+        called = [sum(column) for column in zip(*scores["confusion_matrix"], strict=True)]
+        name = list(scores["labels"])[called.index(max(called))]
         print(f"warning: the model gives one answer for everything: all images are {name}")
     name = "mean AUC of the classes" if len(scores["labels"]) > 2 else "AUC"
     print(
-        f"{scores['split']} {name} {said} on {scores['images']} images "
+        f"{scores['split']} {name} {score} on {scores['images']} images "
         f"of {scores['patients']} patients; accuracy {scores['accuracy']['value']:.3f}, always the "
         f"larger class would have {scores['majority_baseline']:.3f}"
     )

@@ -18,7 +18,7 @@ from records.errors import CallerError
 
 
 def main() -> None:
-    """Trains what standard input says."""
+    """Trains the configuration on standard input."""
     config = TrainingConfig(**json.loads(sys.stdin.readline()))
     threading.Thread(target=_watch, daemon=True).start()
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin

@@ -1,4 +1,4 @@
-"""Uneven classes: how often each image stands in an epoch, and what each class weighs."""
+"""Class imbalance: sampling of an epoch, class weights, and class priors in the loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def epoch_size(labels: Sequence[int], sampling: str) -> int:
 def copies_of_epoch(
     labels: Sequence[int], *, sampling: str, seed: int, epoch: tf.Tensor
 ) -> tf.Tensor:
-    """Says how often each image stands in an epoch; a function of its arguments alone.
+    """Returns how often each image stands in an epoch; a function of its arguments alone.
 
     Random under- and over-sampling: every class gets as many images as the smallest, or the
     largest, has. Of a class of n images that is to have m, each stands there m // n times, and

@@ -82,9 +82,9 @@ def named(directory: pathlib.Path, shards: Iterable[str]) -> Iterator[None]:
         yield
     except tf.errors.DataLossError as error:
         damaged = {name: found[0] for name in shards if (found := find(directory / name))}
-        said = [describe(directory / name, first) for name, first in damaged.items()]
+        lines = [describe(directory / name, first) for name, first in damaged.items()]
         raise CallerError(
-            f"{directory}: {', '.join(said) or 'a record'} is damaged; remove the shard and give "
+            f"{directory}: {', '.join(lines) or 'a record'} is damaged; remove the shard and give "
             "the command of the conversion again, then this one, or go on without such records "
             "with --skip_damaged"
         ) from error
@@ -133,8 +133,8 @@ def salvage(
             f"the sound records of damaged shards can't be copied to {folder.name} "
             f"({error.strerror}); name a folder with room in TMPDIR"
         ) from error
-    said = [describe(directory / name, one) for name in damaged for one in damaged[name]]
-    for one in said:
+    lines = [describe(directory / name, one) for name in damaged for one in damaged[name]]
+    for one in lines:
         logging.warning("%s is damaged; going on without it", one)
     # a damaged record does not say whose it was: the images of its split that no other record holds
     splits = {shards[name].split for name in damaged}
@@ -145,7 +145,7 @@ def salvage(
     ]
     left = {name.decode() for name in _image_ids(paths)}
     lost = {image["image_id"] for image in images if image["split"] in splits} - left
-    return Salvage(tuple(said), frozenset(lost), copies, folder)
+    return Salvage(tuple(lines), frozenset(lost), copies, folder)
 
 
 def _image_ids(paths: list[str]) -> Iterable[bytes]:

@@ -85,7 +85,7 @@ class Data:
 
 
 def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
-    """Opens the records and forms the splits: train, validation and, if asked for, test.
+    """Opens the records and forms the splits: train, validation and, if wanted, test.
 
     Raises:
         CallerError: there are no such records, or a split lacks a class.

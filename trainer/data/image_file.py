@@ -42,7 +42,7 @@ class PreparedImage:
         record: [h, w, 1] uint16, as a record holds it.
         matrix: [3, 3] float64, (column, row, 1) of a record's pixel -> of the image, see
             `beam_jobs.imaging.geometry.Trail`.
-        view: CC, MLO or another projection: as given, else as the DICOM header says; "" if neither.
+        view: CC, MLO or another projection: as given, else by the DICOM header; "" if neither.
         side: left or right, likewise.
     """
 
@@ -94,7 +94,7 @@ def _find_preparation(directory: pathlib.Path) -> Preparation:
 
 
 def identify(path: pathlib.Path) -> tuple[Identity, Origin]:
-    """Reads whose image a DICOM header says it is, and whence; nothing of what is no DICOM.
+    """Reads patient, examination, side and view of a DICOM header; nothing of what is no DICOM.
 
     Raises:
         UnusableImage: the file can't be read.
@@ -131,7 +131,7 @@ def prepare(
             decoder=preparation.decoder,
         ),
     )
-    _check_known(preparation, view=view, side=side)  # what is no image at all said so before
+    _check_known(preparation, view=view, side=side)  # what is no image at all is rejected before
     trail = Trail()
     record = recipe.prepare(
         pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail

@@ -43,7 +43,7 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Streams the epochs first_epoch..last_epoch-1, one after the other.
 
-    Each image stands once in an epoch, or as often as the split's sampling says. The order does not
+    Each image stands once in an epoch, or as often as its sampling repeats it. The order does not
     depend on `parse`, which reads something else than pixels from the records.
 
     Returns:
@@ -178,7 +178,7 @@ def _interleave(
 
 
 def _sampler(split: Split, seed: int) -> Callable[[tf.data.Dataset, tf.Tensor], tf.data.Dataset]:
-    """Makes the step that drops and repeats the images of an epoch as the split's sampling says."""
+    """Makes the step that drops and repeats the images of an epoch by the split's sampling."""
     if split.sampling == "none":
         return lambda records, _: records
     place = _place_of_image(split)

@@ -142,7 +142,7 @@ def read_pixels(place: Place, size: ImageSize) -> NDArray[np.uint16]:
 
 
 def values_of(images: Sequence[Mapping[str, str]], column: str) -> str:
-    """Says which values a column has, the commonest first."""
+    """Lists the values of a column as text, the commonest first."""
     counts = collections.Counter(image[column] for image in images).most_common(_VALUES_SHOWN + 1)
     shown = [repr(value) for value, _ in counts[:_VALUES_SHOWN]]
     return f"their {column} is {', '.join(shown)}{', ...' if len(counts) > _VALUES_SHOWN else ''}"

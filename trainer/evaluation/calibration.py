@@ -11,7 +11,7 @@ temperature  softmax(log p / T), one number T for any number of classes; keeps t
 isotonic     the best curve that never falls; two classes. It bends further and follows chance too,
              so it is used from ISOTONIC_IMAGES images on
 
-Nothing is made up where the images do not decide: then "not_defined_because" says why.
+Nothing is made up where the images do not decide: then "not_defined_because" is the reason.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ class ComparedRun:
 
     @property
     def question(self) -> str:
-        """What the model tells apart."""
+        """Classes that the model tells apart, in words."""
         return f"{self.run['target']} ({' or '.join(self.run['label_names'])})"
 
     @property

@@ -53,7 +53,7 @@ def average(of_members: Sequence[Predicted]) -> Predicted:
 def describe(
     directory: pathlib.Path, members: Sequence[Member], data: Data, minutes: float
 ) -> dict[str, Any]:
-    """Says what was averaged: run.json, with what is the same in all members or can be summed."""
+    """Describes the members: run.json, with what is the same in all or can be summed."""
     assert data.test is not None
     runs = [member.described for member in members]
     training = {part for one in runs for part in one["splits"]["train"]["folds"]}

@@ -59,7 +59,7 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
     """Lists the images both runs were evaluated on, by name.
 
     Raises:
-        CallerError: they ask different questions, label images differently, or share no image.
+        CallerError: they have other targets, label images differently, or have no image in common.
     """
     for what, one, two in (
         ("data set", baseline.run.get("dataset"), other.run.get("dataset")),
@@ -183,7 +183,7 @@ def _mcnemar(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, A
 
 
 def _delong(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
-    """Tests the difference of the areas, or says why not."""
+    """Tests the difference of the areas, or gives the reason why not."""
     if baseline.kind != "binary":
         return {"not_defined_because": "DeLong's test is of two classes"}
     labels = baseline.labels

@@ -34,7 +34,7 @@ _ANOTHER_SPLIT = "another split"
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What a flagfile says of its experiment.
+    """An experiment as its flagfile states it.
 
     Attributes:
         name: that of the flagfile.
@@ -82,7 +82,7 @@ def of_run(
 
 
 def beside(flagfile: pathlib.Path, config: dict[str, Any], run: dict[str, Any]) -> Published:
-    """Reads what a flagfile says, and in what a run with config.json and run.json differs."""
+    """Reads a flagfile, and in what a run with config.json and run.json differs from it."""
     return dataclasses.replace(read(flagfile), notes=tuple(_differences(flagfile, config, run)))
 
 
@@ -90,7 +90,7 @@ def read(flagfile: pathlib.Path) -> Published:
     """Reads the head comment: what is tested, and `# Published accuracy: 67.40 % (S)` or `none`.
 
     Raises:
-        CallerError: the line of the published accuracy says something else.
+        CallerError: the line of the published accuracy can't be read.
     """
     text = flagfile.read_text(encoding="utf-8")
     head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
@@ -119,10 +119,10 @@ def _differences(
 ) -> Iterable[str]:
     """Names in what a run is not the experiment of the flagfile."""
     lines = flagfile.read_text(encoding="utf-8").splitlines()
-    said = dict(line[2:].split("=", 1) for line in lines if re.match("--[^=]+=", line))
+    given = dict(line[2:].split("=", 1) for line in lines if re.match("--[^=]+=", line))
     default = TrainingConfig().to_json()
     expected = TrainingConfig(
-        **{name: _typed(text, default[name]) for name, text in said.items() if name in default}
+        **{name: _typed(text, default[name]) for name, text in given.items() if name in default}
     )
     meanings = flags_of(TrainingConfig)
     for name, wanted in expected.identity().items():
@@ -133,8 +133,8 @@ def _differences(
         if name != "target" and not meanings[name].repeat and pair[0] != pair[1]:
             yield f"other {name}"
     data = [run.get(name) for name in ("dataset", "size", "recipe")]
-    told = pathlib.PurePath(said.get("dataset_dir", "")).parts[-3:]
-    for name, value, wanted in zip(("data", "size", "recipe"), data, told, strict=False):
+    stated = pathlib.PurePath(given.get("dataset_dir", "")).parts[-3:]
+    for name, value, wanted in zip(("data", "size", "recipe"), data, stated, strict=False):
         if value != wanted:
             yield f"other {name}"
     question = expected.target or datasets.DATASETS["cbis_ddsm"].target

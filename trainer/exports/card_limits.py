@@ -40,7 +40,7 @@ def _of_data(run: dict[str, Any]) -> list[str]:
     if run.get("where"):
         found.append(f"Only images with `{run['where']}` were learned from and evaluated.")
     if run.get("absent_classes"):
-        found.append(f"No image was {' or '.join(run['absent_classes'])}; it never answers that.")
+        found.append(f"No image was {' or '.join(run['absent_classes'])}; it never predicts that.")
     if run.get("damaged_records"):
         found.append(f"{len(run['damaged_records'])} damaged records were left out.")
     if run["policies"]["split_policy"] == "image":
@@ -69,7 +69,7 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
         sentence = (
             f"{100 * fraction:.0f} % of the evaluated images are {names[1]}; precision, "
             f"accuracy and "
-            "calibration hold at that share alone."
+            "calibration hold at that fraction alone."
         )
         if run["target"] in _SCREENED:
             sentence += (
@@ -78,7 +78,7 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
             )
         found.append(sentence)
     if scores.get("predicts_one_class"):
-        found.append("**It gives one answer for every image.**")
+        found.append("**It predicts one class for every image.**")
     if _low(scores, "auc") is not None and _low(scores, "auc") <= 0.5:
         found.append("The interval of its AUC includes 0.5: no better than chance is not excluded.")
     baseline = scores.get("majority_baseline")

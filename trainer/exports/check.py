@@ -1,7 +1,7 @@
-"""Does an exported model say what model.keras says? Real images, one by one and together.
+"""Exported model and model.keras on the same images -> largest difference of probabilities.
 
 reference = open_reference(run_dir)
-figures = check(answer, reference, what="model.onnx")
+differences = check(predict, reference, what="model.onnx")
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from records.errors import CallerError
 from records.image_size import ImageSize
 from records.schema import FULL_SCALE
 from trainer.data import dataset, input_pipeline
-from trainer.exports.formats import Answer, Floats, Pixels
+from trainer.exports.formats import Floats, Pixels, Predict
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that is allowed."""
@@ -31,13 +31,13 @@ _TOGETHER = 3
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Reference:
-    """What an exported model is held against.
+    """Images and the outputs of model.keras that an exported model is compared with.
 
     Attributes:
         model: the network of model.keras.
         images: [images, height, width, 1] uint16.
         source: which images these are.
-        expected: what the network says of them, [images, outputs].
+        expected: the network's outputs, [images, outputs].
         milliseconds: it takes for an image alone.
     """
 
@@ -49,9 +49,9 @@ class Reference:
 
 
 def open_reference(run_dir: pathlib.Path) -> Reference:
-    """Loads the model of a run and asks it about images its scores were measured on.
+    """Loads the model of a run and predicts images its scores were measured on.
 
-    Where the records are gone, or are others now, images are made up, and `source` says so.
+    Where the records are gone, or are others now, images are made up, and `source` names them so.
     """
     model = keras.models.load_model(run_dir / "model.keras", compile=False)
     try:
@@ -59,15 +59,15 @@ def open_reference(run_dir: pathlib.Path) -> Reference:
     except (CallerError, OSError, tf.errors.OpError) as error:
         _, height, width, _ = model.input_shape
         images = make_up_images(ImageSize(height, width))
-        # why is told here alone: paths of this machine have no place in what is passed on
+        # the reason is logged here alone: paths of this machine have no place in what is passed on
         logging.warning("%s: its images can't be read: %s", run_dir, error)
         source = "made-up images, because the run's could not be read"
-    expected, milliseconds = _ask_one_by_one(model.predict_on_batch, images)
+    expected, milliseconds = _predict_one_by_one(model.predict_on_batch, images)
     return Reference(model, images, source, expected, milliseconds)
 
 
-def check(answer: Answer, reference: Reference, *, what: str) -> dict[str, Any]:
-    """Holds an exported model against its reference, and measures it.
+def check(predict: Predict, reference: Reference, *, what: str) -> dict[str, Any]:
+    """Compares an exported model with its reference, and measures its time.
 
     Returns:
         for export.json: the largest difference, milliseconds an image, and what was compared.
@@ -76,8 +76,8 @@ def check(answer: Answer, reference: Reference, *, what: str) -> dict[str, Any]:
         CallerError: it gives other probabilities, or none.
     """
     images = reference.images
-    outputs, milliseconds = _ask_one_by_one(answer, images)
-    together = answer(images[:_TOGETHER])
+    outputs, milliseconds = _predict_one_by_one(predict, images)
+    together = predict(images[:_TOGETHER])
     differences = (outputs - reference.expected, together - reference.expected[:_TOGETHER])
     largest = float(np.max([np.abs(difference).max() for difference in differences]))
     if not largest <= TOLERANCE:  # NaN is not
@@ -125,12 +125,12 @@ def _evaluated_images(run_dir: pathlib.Path) -> tuple[Pixels, str]:
     return images, f"{data.test.name} images of the run"
 
 
-def _ask_one_by_one(answer: Answer, images: Pixels) -> tuple[Floats, float]:
+def _predict_one_by_one(predict: Predict, images: Pixels) -> tuple[Floats, float]:
     """Returns the outputs, [images, outputs], and the median of milliseconds an image takes."""
-    answer(images[:1])  # the first call prepares much
+    predict(images[:1])  # the first call prepares much
     outputs, seconds = [], []
     for image in images[:, np.newaxis]:
         start = time.perf_counter()
-        outputs.append(answer(image))
+        outputs.append(predict(image))
         seconds.append(time.perf_counter() - start)
     return np.concatenate(outputs), 1000 * statistics.median(seconds)

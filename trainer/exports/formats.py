@@ -30,7 +30,7 @@ from records.errors import CallerError
 
 Pixels = NDArray[np.uint16]
 Floats = NDArray[np.float32]
-Answer = Callable[[Pixels], Floats]
+Predict = Callable[[Pixels], Floats]
 """[images, height, width, 1] -> [images, outputs]."""
 
 OPSET = 17
@@ -55,7 +55,7 @@ class Format:
 
     file: str
     write: Callable[[keras.Model, pathlib.Path], None]
-    open: Callable[[pathlib.Path], Answer]
+    open: Callable[[pathlib.Path], Predict]
     packages: tuple[str, ...] = ()
     largest: int | None = None
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -117,7 +117,7 @@ def convert(name: str, model: keras.Model, path: pathlib.Path) -> None:
 
 
 def _serving(model: keras.Model) -> Any:
-    """Gives a network the signature that all formats share."""
+    """Gives a network the signature of every format."""
     pixels = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint16, name="pixels")
 
     @tf.function(input_signature=[pixels])
@@ -134,7 +134,7 @@ def _write_saved_model(model: keras.Model, path: pathlib.Path) -> None:
     archive.write_out(str(path), verbose=False)
 
 
-def _open_saved_model(path: pathlib.Path) -> Answer:
+def _open_saved_model(path: pathlib.Path) -> Predict:
     loaded = tf.saved_model.load(str(path))
     serve = loaded.signatures["serving_default"]
     # the signature alone does not keep the weights alive
@@ -156,7 +156,7 @@ def _write_onnx(model: keras.Model, path: pathlib.Path) -> None:
     onnx.save(converted, str(path))
 
 
-def _open_onnx(path: pathlib.Path) -> Answer:
+def _open_onnx(path: pathlib.Path) -> Predict:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -173,7 +173,7 @@ def _write_litert(model: keras.Model, path: pathlib.Path) -> None:
         path.write_bytes(converter.convert())
 
 
-def _open_litert(path: pathlib.Path) -> Answer:
+def _open_litert(path: pathlib.Path) -> Predict:
     interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
     serve = interpreter.get_signature_runner("serving_default")
     return lambda pixels: serve(pixels=pixels)["probability"]

@@ -1,4 +1,4 @@
-"""What a model is, on one page, from the files of its run: model_card.md.
+"""Model card: the files of a run -> model_card.md.
 
 path = write(run_dir, output_dir)
 
@@ -101,7 +101,7 @@ def read(path: pathlib.Path) -> dict[str, Any]:
 
 
 def meaning_of_output(run: dict[str, Any]) -> str:
-    """Says what the numbers are that a network gives for an image, by kind of target."""
+    """Describes the outputs of a network for an image, by kind of target."""
     names = run["label_names"]
     if run["kind"] == "classes":
         return f"the probabilities of {', '.join(names)}, which add up to 1"

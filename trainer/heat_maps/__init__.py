@@ -1,1 +1,1 @@
-"""Where a network looks: heat maps, whether they can be trusted, whether they hit."""
+"""Saliency: class activation maps, their sanity check, the pointing game."""

@@ -73,22 +73,22 @@ class Explainer:
         """
         mapper = self.mapper
         for number, image in enumerate(images, start=1):
-            answers = self.model.predict_on_batch(image.record[None])
-            if not np.isfinite(answers).all():
+            outputs = self.model.predict_on_batch(image.record[None])
+            if not np.isfinite(outputs).all():
                 raise CallerError(
                     f"{self._directory / 'model.keras'} gives no number for {image.name}: its "
                     "training diverged; lower the learning rate and train again"
                 )
-            label = heat_map.default_labels(answers - 0.5, self.target.kind)[0]
+            label = heat_map.default_labels(outputs - 0.5, self.target.kind)[0]
             heat = mapper.draw(image.record[None], [label])[0]
             shown = overlay.warp_to_image(heat, image.matrix, image.pixels.shape)
-            said = self._describe(answers)
+            prediction = self._describe(outputs)
             truth = f"truly {image.truth}; " if image.truth else ""
             of = self.target.names[label] + " or more" * (self.target.kind == "ordinal")
-            title = f"{_file_name(image)}: {truth}{said}"
+            title = f"{_file_name(image)}: {truth}{prediction}"
             path = _picture(output_dir, number, image)
             overlay.write(path, image.pixels, shown, title=title, of=of)
-            yield Drawn(image.name, path, said, "" if heat.any() else of)
+            yield Drawn(image.name, path, prediction, "" if heat.any() else of)
 
     def draw_channels(
         self, images: Iterable[ExplainedImage], output_dir: pathlib.Path, *, layer: str
@@ -111,8 +111,8 @@ class Explainer:
             feature_maps.draw(path, values.astype(np.float32), title=title)
             yield Drawn(image.name, path)
 
-    def _describe(self, answers: NDArray[np.float32]) -> str:
-        (row,) = losses.class_probabilities(answers.astype(np.float64), self.target)
+    def _describe(self, outputs: NDArray[np.float32]) -> str:
+        (row,) = losses.class_probabilities(outputs.astype(np.float64), self.target)
         if len(row) == 2:
             return f"probability of {self.target.names[1]} {row[1]:.2f}"
         return ", ".join(

@@ -29,7 +29,7 @@ def write(
     Args:
         path: of the PNG, which appears whole or not at all.
         image: [height, width] uint16.
-        heat: [height, width], 0..1; a map that is all 0 is told as such.
+        heat: [height, width], 0..1; a map that is all 0 is labelled so.
         title: line above both; of a long one the end is shown.
         of: what the heat map shows evidence for.
     """

@@ -1,4 +1,4 @@
-"""The pointing game: does the place where a heat map is strongest lie on a lesion?
+"""Pointing game: heat maps and lesions -> how often a map is strongest on a lesion.
 
 Zhang et al., Top-down neural attention by excitation backprop, International Journal of Computer
 Vision 126, 2018, section 4.1. Two guesses that know no network stand beside the rate: any place of
@@ -225,7 +225,7 @@ def play(
 
 
 def describe(content: dict[str, Any]) -> str:
-    """Says the result of a game."""
+    """Formats the result of a game as text."""
     names = list(content["labels"])
     lines = [_line(name, rates) for name, rates in content["labels"].items()]
     if len(names) > 2:

@@ -1,4 +1,4 @@
-"""Do heat maps change when the network forgets what it learned?
+"""Sanity check: heat maps of the trained and of randomised networks -> rank correlations.
 
 Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018, section 3: weights are randomised
 from the output down, and each step's maps are compared with those of the trained network by rank

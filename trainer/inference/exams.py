@@ -35,7 +35,7 @@ class Exams:
         self._numbers: dict[tuple[str, ...], int] = {}
 
     def place(self, given: InputImage, identity: Identity, origin: Origin) -> Place:
-        """Says what an image shows: by the table, else its DICOM header, else CBIS-DDSM's names.
+        """Finds what an image shows: by the table, else its DICOM header, else CBIS-DDSM's names.
 
         Images of one patient from two studies (StudyInstanceUID) are two examinations: breasts
         change.

@@ -97,7 +97,7 @@ class FinishedRun:
         return tuple(warnings)
 
     def describe(self) -> dict[str, Any]:
-        """Returns what predictions.json says of it."""
+        """Returns its entry of predictions.json."""
         keys = ("dataset", "synthetic", "size", "recipe", "data_fingerprint", "target")
         return {
             **{key: self.description[key] for key in keys},
@@ -131,7 +131,7 @@ class FinishedRun:
         return ClassProbabilities(probabilities=as_probabilities(row))
 
     def compare(self, record: NDArray[np.uint16], native_size: tuple[int, int]) -> Finding | None:
-        """Says how unlike the training images an image is: of several networks, the least unlike.
+        """Measures how unlike the training images an image is; of several networks the least.
 
         Returns:
             None if nothing is known of the training images.
@@ -191,7 +191,7 @@ def _why_uncalibrated(fitted: Calibration | None) -> str | None:
 
 
 def _why_unknown(known: dict[str, Any] | None) -> str | None:
-    """Says why images can't be compared with a network's training images; None if they can."""
+    """Returns why images can't be compared with a network's training images; None if they can."""
     if known is None:
         return "nothing is known of them, their records are gone"
     reason: str | None = known["cloud"].get("not_defined_because")

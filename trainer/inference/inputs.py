@@ -23,7 +23,7 @@ _MAGIC_AT, _MAGIC = 128, b"DICM"
 
 @dataclasses.dataclass(frozen=True)
 class InputImage:
-    """An input image, with what the table says of it; "" where it says nothing.
+    """An input image, with its row of the table; "" where nothing is stated.
 
     Attributes:
         path: of its file.
@@ -47,7 +47,7 @@ def find(
         arguments: files and folders.
         output_dir: folder that is not searched: heat maps are no images.
         table: CSV with the columns path (relative to the table), exam, side and view, of which
-            only path is needed; arguments that stand in it are taken with what it says.
+            only path is needed; arguments that stand in it are taken with their row.
 
     Raises:
         CallerError: something is not there, a folder holds no image, no image is given, or the

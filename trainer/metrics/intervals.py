@@ -1,4 +1,4 @@
-"""How sure a metric is: whole patients are drawn again and again, and the metric computed anew.
+"""Bootstrap intervals: whole patients are resampled, and every metric computed for each resample.
 
 A metric is the row of a weighted sum: images weigh 1 in the split itself, and as often as their
 patient was drawn in a resample. So value and interval come from the same few lines.
@@ -39,11 +39,11 @@ BLOCK_VALUES = 2**17
 
 @dataclasses.dataclass(frozen=True)
 class Bootstrap:
-    """How patients are drawn.
+    """How patients are resampled.
 
     Attributes:
         resamples: how often, with replacement, as many as there are; at least 1.
-        seed: of the draws.
+        seed: of the resamples.
     """
 
     resamples: int = RESAMPLES
@@ -62,7 +62,7 @@ class Bootstrap:
         Args:
             measure: computes them.
             patients: [images], whose image each is.
-            why: says why a metric of that name is not defined for all images.
+            why: gives the reason why a metric of that name is not defined for all images.
 
         Returns:
             name -> {"value", "low", "high"}, see `metric` and `undefined`.
@@ -85,7 +85,7 @@ class Bootstrap:
 
 
 def resample(patients: NDArray[np.str_], *, resamples: int, seed: int) -> Iterator[Floats]:
-    """Draws as many patients as there are, with replacement, again and again.
+    """Resamples as many patients as there are, with replacement -> weights of images.
 
     Yields:
         Weights [rows, images], rows adding up to `resamples`: how often each image's patient
@@ -132,7 +132,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def metric(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
-    """Puts a value and its interval together, or says why there is no interval."""
+    """Puts a value and its interval together, or gives the reason why there is no interval."""
     defined = samples[~np.isnan(samples)]
     missing = 1 - len(defined) / len(samples)
     if patients == 1:

@@ -36,7 +36,7 @@ class Metric:
         more: meaning for more than two classes; "" if not defined.
         kinds: of targets that have it; left out, those with a meaning.
         best: value of a perfect model. Nearer is better: 1 higher, 0 lower.
-        chance: value of a model that knows nothing; None where no number says.
+        chance: value of a model that knows nothing; None where there is no such number.
         calibration: whether it asks for right probabilities, not only for right order or classes.
         compared: whether runs are compared by it: the five of Jaamour et al. 2023, Fig 8.
         brief: whether subgroups, breasts and patients have it in the report and the model card.
@@ -65,7 +65,7 @@ class Metric:
         return self.title[0].upper() + self.title[1:]
 
     def meaning(self, names: Sequence[str]) -> str:
-        """Says what it is for classes of these names."""
+        """Describes it for classes of these names."""
         if len(names) > 2:
             return self.more
         return self.two.format(negative=names[0], positive=names[1])

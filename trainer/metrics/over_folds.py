@@ -1,4 +1,4 @@
-"""What the folds of a cross-validation say together.
+"""Metrics of the folds of a cross-validation -> mean and standard deviation.
 
 over_folds = summarise([scores_of_fold0, scores_of_fold1, ...])
 """

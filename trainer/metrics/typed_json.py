@@ -39,7 +39,7 @@ def from_json(
         cls: the dataclass; its fields may be dataclasses.
         content: the object.
         path: the file it stands in.
-        remedy: how the line ends that says what is wrong with it.
+        remedy: how the error message ends.
         within: key of the object in the file and a dot, "" for the whole file.
 
     Raises:

@@ -102,7 +102,7 @@ def build(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
     if config.base in network_config.ALPHAS:
         options["alpha"] = config.alpha
     try:
-        # of other than the usual size Keras says that weights are not made for it; they are not
+        # of other than the usual size Keras warns that weights are not made for it; they are not
         # tied to any
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
@@ -140,12 +140,12 @@ def _give_weights(
             warnings.filterwarnings("ignore", "`input_shape` is undefined or non-square")
             donor = constructor(weights="imagenet", **options)
     except Exception as error:  # Keras raises a bare Exception where a download fails
-        said = f"ImageNet weights of {config.base} can't be had ({_first_line(error)})"
+        problem = f"ImageNet weights of {config.base} can't be had ({_first_line(error)})"
         if config.weights == "imagenet":
             raise CallerError(
-                f"{said}; give a local file with --weights=PATH, or --weights=random"
+                f"{problem}; give a local file with --weights=PATH, or --weights=random"
             ) from error
-        warning = f"{said}; this run starts from RANDOM weights"
+        warning = f"{problem}; this run starts from RANDOM weights"
         logging.warning("%s", warning)
         return BaseWeights("random", False, warning)
     base.set_weights(donor.get_weights())
@@ -163,7 +163,7 @@ def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
     for variable in weights:
         variable.assign(np.full(variable.shape, np.nan, np.float32))
     with warnings.catch_warnings():
-        # Keras 3.15 says so of every file an older Keras wrote; what is loaded is checked below
+        # Keras 3.15 warns so of every file an older Keras wrote; what is loaded is checked below
         warnings.filterwarnings("ignore", "Skipping nested container")
         try:
             base.load_weights(path)

@@ -105,10 +105,10 @@ def prepare(
         splits: training and validation images.
 
     Returns:
-        None where phase 1 has to go the plain way; the log says why.
+        None where phase 1 has to go the plain way; the log gives the reason.
 
     Raises:
-        CallerError: features were asked for and can't be had.
+        CallerError: features were demanded and can't be had.
     """
     if config.feature_cache == "off":
         return None

@@ -62,7 +62,7 @@ def add(
 
 
 def output_bias(kind: str, fractions: Sequence[float]) -> list[float]:
-    """Returns the biases with which a network that sees nothing says the fractions of the classes.
+    """Returns the output biases at which the probabilities are the class priors.
 
     Args:
         kind: as for `add`.
@@ -92,7 +92,7 @@ def check_memory(config: Optimization, features: int, *, units: int, available: 
         available: bytes.
 
     Raises:
-        CallerError: says how many GB are needed, and what to do.
+        CallerError: names how many GB are needed, and what to do.
     """
     copies = 2 + _MOMENTS[config.optimizer]  # the weight and its gradient
     copies += sum([config.momentum > 0, config.accumulate > 1, config.ema > 0])

@@ -1,4 +1,4 @@
-"""What a network is asked and how its answer is read, for each kind of target.
+"""Losses, metrics of an epoch, and outputs -> class probabilities, for each kind of target.
 
 | kind | last layer | loss |
 | --- | --- | --- |
@@ -80,7 +80,7 @@ def ordinal_crossentropy(labels: Any, outputs: Any) -> Any:
 
 @keras.saving.register_keras_serializable(_PACKAGE)
 def ordinal_accuracy(labels: Any, outputs: Any) -> Any:
-    """Says for each image, [batch], whether its grade is right: the first k not above 0.5.
+    """Returns for each image, [batch], whether its grade is right: the first k not above 0.5.
 
     Cheng et al. 2008, section III: outputs are scanned in order until one is below the threshold.
     """
@@ -110,7 +110,7 @@ class ClassesAUC(keras.metrics.AUC):
 
 
 def class_probabilities(outputs: Floats, target: Target) -> Floats:
-    """Turns what the network says of each image into a probability of each class.
+    """Turns the network's outputs for each image into a probability of each class.
 
     The questions of an ordinal network are answered apart and may contradict each other; none is
     taken to be likelier than the one before it.

@@ -77,7 +77,7 @@ def assemble(
     runs: Sequence[ComparedRun],
     unfinished: Sequence[tuple[Published, str]],
 ) -> dict[str, Any]:
-    """Makes the content of comparison.json; all that the page says."""
+    """Makes the content of comparison.json; all that the page shows."""
     baseline = runs[0] if runs else None
     comparable, apart = [], {}
     for other in runs[1:]:

@@ -1,4 +1,4 @@
-"""Pictures of how good a model is, as inline SVG in the look of `trainer.reports.svg`.
+"""Plots of metrics: ROC, precision-recall and reliability curves -> inline SVG.
 
 svg = roc(labels, probabilities, patients, points={"threshold 0.5": (0.2, 0.7)}, alt="...")
 """
@@ -141,14 +141,14 @@ def reliability(bins: Sequence[Bin], *, name: str, labels: Labels, alt: str) -> 
     low, high = np.array([(one.low, one.high) for one in bins]).T
     images = np.array([one.images for one in bins])
     few, many = images.min(), images.max()
-    said = f"{few} images each" if few == many else f"{few} to {many} images each"
+    size = f"{few} images each" if few == many else f"{few} to {many} images each"
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linestyle=DASHED, linewidth=1, label="ideal")
         axes.vlines(
             middles, low, high, color=ACCENT, alpha=0.5, linewidth=2.5, label="95 % interval"
         )
-        axes.scatter(middles, fractions, 60 * images / many, color=ACCENT, label=said, zorder=3)
+        axes.scatter(middles, fractions, 60 * images / many, color=ACCENT, label=size, zorder=3)
 
     return _square(name, draw, labels=labels, points={}, alt=alt)
 

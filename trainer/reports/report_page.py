@@ -1,4 +1,4 @@
-"""The report of a run: one page that needs nothing but itself.
+"""The report of a run: metrics.json, predictions and run.json -> report.html, one page.
 
 path = write(run_dir)    # reads run_dir's files, writes run_dir/report.html
 path = rescore(run_dir)  # the same, after metrics.json was computed anew from predictions.csv

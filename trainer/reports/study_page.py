@@ -1,4 +1,4 @@
-"""The results page of a search: study.html, which needs nothing but itself.
+"""The results page of a search: study and trials -> study.html.
 
 path = write(directory, study, dimensions, monitor="val_loss")
 """

@@ -1,4 +1,4 @@
-"""Pictures of a search as inline SVG, in the look of `trainer.reports.svg`."""
+"""Plots of a search as inline SVG, in the look of `trainer.reports.svg`."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def importance(fractions: Mapping[str, float]) -> str:
         axes.barh(names, [fractions[name] for name in names], color=ACCENT, height=0.6)
         axes.set(xlim=(0, 1), xlabel="fraction of the variance of the scores")
         axes.grid(visible=False, axis="y")
-        said = ", ".join(f"{name} {fraction:.2f}" for name, fraction in fractions.items())
-        return inline_svg(figure, name="importance", alt=f"Importance: {said}.")
+        listed = ", ".join(f"{name} {fraction:.2f}" for name, fraction in fractions.items())
+        return inline_svg(figure, name="importance", alt=f"Importance: {listed}.")
 
 
 def slice_of(trials: Sequence[FrozenTrial], dimension: Dimension, *, monitor: str) -> str:

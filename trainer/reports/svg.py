@@ -1,4 +1,4 @@
-"""The report's figures as inline SVG that takes its colours from the page's style sheet.
+"""Matplotlib figures -> inline SVG that takes its colours from the page's style sheet.
 
 svg = histogram(labels, probabilities, names=("benign", "malignant"), threshold=0.5)
 

@@ -1,4 +1,4 @@
-"""Templates of pages: Jinja with the filters and the look that all pages share.
+"""Templates of pages: Jinja with the filters and the style of all pages.
 
 text = template.read("report.html.j2").render(run=..., metrics=...)
 """

@@ -1,4 +1,4 @@
-"""What a phase of training leaves on disk, so that a killed run goes on where it stopped.
+"""Checkpoints of a phase: weights and optimizer of each epoch, so that a killed run resumes.
 
 Keras's BackupAndRestore overwrites its one file in place, and forgets what EarlyStopping and
 ReduceLROnPlateau have seen and where Dropout's random numbers stood; here each epoch has a file of
@@ -34,7 +34,7 @@ class Monitor:
     mode: str = "min"
 
     def better(self, value: float, than: float, *, by: float = 0.0) -> bool:
-        """Says whether a value is better than another by more than so much."""
+        """Whether a value is better than another by more than so much."""
         return value < than - by if self.mode == "min" else value > than + by
 
     def best_epoch(self, values: dict[int, float]) -> int:
@@ -132,7 +132,7 @@ class Stamp(keras.callbacks.Callback):
 
 
 class Replay(keras.callbacks.Callback):
-    """Tells EarlyStopping and ReduceLROnPlateau of the epochs before an interruption.
+    """Restores EarlyStopping and ReduceLROnPlateau from the epochs before an interruption.
 
     Stands after both in the list of callbacks: they reset themselves when training begins.
     """

@@ -42,7 +42,7 @@ _DIRECTIONS = {"min": StudyDirection.MINIMIZE, "max": StudyDirection.MAXIMIZE}
 
 @dataclasses.dataclass
 class Job:
-    """A trial under way; `epoch` is the last one Optuna was told of."""
+    """A trial under way; `epoch` is the last one reported to Optuna."""
 
     trial: optuna.Trial
     process: subprocess.Popen[bytes]
@@ -315,8 +315,8 @@ def _fail(search: Search, trial: optuna.Trial, error: str) -> None:
 
 def _last_words(log: pathlib.Path, code: int) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    said = lines[-1].removeprefix("error: ") if lines else "nothing said"
-    return f"killed by signal {-code}" if code < 0 else f"{said} (exit code {code}, {log})"
+    message = lines[-1].removeprefix("error: ") if lines else "no message"
+    return f"killed by signal {-code}" if code < 0 else f"{message} (exit code {code}, {log})"
 
 
 def write_best(search: Search) -> None:

@@ -1,4 +1,4 @@
-"""What a run starts from, and what phase 2 may change.
+"""Initial weights of a run, from ImageNet or other runs, and the layers phase 2 trains.
 
 Jaamour et al. 2023 name degrees of transfer: alpha takes all weights of another run, beta those of
 its head on an ImageNet base, gamma the ImageNet base alone.
@@ -56,7 +56,7 @@ def build(
 
 
 def read_chain(run: pathlib.Path) -> list[str]:
-    """Lists what a finished run learned from, the first first: weights, then data and question.
+    """Lists what a finished run learned from, the first first: weights, then data and target.
 
     Raises:
         CallerError: the folder holds no finished run.
@@ -130,7 +130,7 @@ def unfreeze(model: keras.Model, config: TrainingConfig, *, pretrained: bool) ->
 
 
 def _copy(config: TrainingConfig, source: keras.Model, model: keras.Model) -> None:
-    """Copies the parts asked for; layers of the head match by name, of the base by place."""
+    """Copies the parts of --init_parts; layers of the head match by name, of the base by place."""
     pairs: list[tuple[keras.layers.Layer, keras.layers.Layer | None]] = []
     if config.init_parts != "base":
         theirs = {layer.name: layer for layer in source.layers}

@@ -1,4 +1,4 @@
-"""What moves the weights: flags -> a Keras optimizer, and callbacks that set its learning rate.
+"""Flags -> a Keras optimizer, and callbacks that set its learning rate.
 
 Rates are functions of the epoch (and, in a warm-up, of the batch), so a run resumed goes on with
 them: the rate itself is saved with the optimizer.
@@ -97,7 +97,7 @@ def learning_rate_callbacks(
     a plateau stays.
 
     Args:
-        config: says the schedule and the warm-up.
+        config: has the schedule and the warm-up.
         rate: of the phase.
         start: first epoch of the phase.
         epochs: how many it has at most.

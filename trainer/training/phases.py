@@ -245,7 +245,7 @@ def _resume(run: Run, phase: Phase) -> tuple[int, dict[int, float]]:
 
 
 def _is_over(run: Run, phase: Phase, start: int, values: dict[int, float]) -> bool:
-    """Says whether the phase has had its epochs, or was not getting better any more."""
+    """Whether the phase has had its epochs, or was not getting better any more."""
     impatient = run.monitor.epochs_since_best(values) >= phase.patience
     return len(values) >= phase.epochs or impatient
 

@@ -77,7 +77,7 @@ class Phase:
 
 
 def phase_of(run: Run, number: int) -> Phase:
-    """Gathers what the configuration says of a phase."""
+    """Gathers the flags of a phase."""
     config = run.config
     first = number == 1
     return Phase(

@@ -21,7 +21,7 @@ def make(name: str) -> tf.distribute.Strategy:
     `mirrored` takes every GPU; without one, every logical CPU device.
 
     Raises:
-        CallerError: TF_CONFIG says nothing of use, or there is no TPU.
+        CallerError: TF_CONFIG can't be used, or there is no TPU.
     """
     if name == "default":
         return tf.distribute.get_strategy()
@@ -35,7 +35,7 @@ def make(name: str) -> tf.distribute.Strategy:
 
 
 def is_chief(devices: tf.distribute.Strategy) -> bool:
-    """Says whether this process writes the run folder: the first worker, or the only one."""
+    """Whether this process writes the run folder: the first worker, or the only one."""
     cluster = devices.cluster_resolver if _has_workers(devices) else None
     return cluster is None or (cluster.task_type, cluster.task_id) in (("chief", 0), ("worker", 0))
 

@@ -1,4 +1,4 @@
-"""What training costs: images a second, time spent waiting for batches, memory."""
+"""Throughput: images a second, time spent waiting for batches, memory."""
 
 from __future__ import annotations
 
