@@ -141,7 +141,7 @@ def _check_ledgers(folder: CheckedFolder) -> Iterator[Discrepancy]:
             written = getattr(ledger, key)
             if written != held:
                 yield damage(
-                    "manifest.json", f"{name}: {key} is {listed}, its ledger says {written}"
+                    "manifest.json", f"{name}: {key} is {held}, its ledger says {written}"
                 )
 
 

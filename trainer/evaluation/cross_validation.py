@@ -156,7 +156,7 @@ def _check_images(directory: pathlib.Path, predicted: Sequence[Prediction], pool
 
 
 def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> dict[str, Any]:
-    """Describes what was trained on what: run.json of the first fold, and what differs in others."""
+    """Describes the run: run.json of the first fold, with what differs in the others."""
     described = [run_folder.read_json(run / "run.json") for run in runs]
     minutes = [sum(run["minutes"].values()) for run in described]
     return {
