@@ -122,9 +122,7 @@ def _check_totals(folder: CheckedFolder) -> Iterator[Discrepancy]:
     for name, count in counted.items():
         held = getattr(content.totals, name)
         if held != count:
-            yield damage(
-                "manifest.json", f"totals: {held} {name}, sources.csv and shards {count}"
-            )
+            yield damage("manifest.json", f"totals: {held} {name}, sources.csv and shards {count}")
     if counted["records"] != counted["written"]:
         yield damage(
             "manifest.json",
@@ -140,9 +138,7 @@ def _check_ledgers(folder: CheckedFolder) -> Iterator[Discrepancy]:
             held = getattr(folder.manifest.shards[name], key)
             written = getattr(ledger, key)
             if written != held:
-                yield damage(
-                    "manifest.json", f"{name}: {key} is {held}, its ledger says {written}"
-                )
+                yield damage("manifest.json", f"{name}: {key} is {held}, its ledger says {written}")
 
 
 def _image(row: Mapping[str, str]) -> SourceRow:

@@ -105,7 +105,7 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
     for words in ("density A, density B, density C or density D?", "Quadratic weighted kappa"):
         assert words in report
     assert "side != &#39;left&#39; or density == 1" in report
-    assert ("gives every image the same answer" in report) == scores["predicts_one_class"]
+    assert ("calls every image the same" in report) == scores["predicts_one_class"]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
             [(0, (0.6, 0.3, 0.1)), (1, (0.5, 0.2, 0.3)), (2, (0.4, 0.3, 0.3))],
             ("normal", "benign", "malignant"),
             [
-                "warning: the model gives one answer for everything: all images are normal",
+                "warning: the model predicts one class for every image: all images are normal",
                 "test mean AUC of the classes 0.583 (95 % ",
             ],
         ),
@@ -123,7 +123,10 @@ def test_density_from_records_to_report(folder, rows, tmp_path):
         (
             [(0, (0.4, 0.6)), (1, (0.2, 0.8))],
             ("a", "b"),
-            ["warning: the model gives one answer for everything: all images are b", "test AUC 1"],
+            [
+                "warning: the model predicts one class for every image: all images are b",
+                "test AUC 1",
+            ],
         ),
     ],
     ids=["three classes", "two answers", "one answer"],

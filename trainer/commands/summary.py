@@ -29,7 +29,7 @@ def print_scores(directory: pathlib.Path) -> None:
     if scores["predicts_one_class"]:
         called = [sum(column) for column in zip(*scores["confusion_matrix"], strict=True)]
         name = list(scores["labels"])[called.index(max(called))]
-        print(f"warning: the model gives one answer for everything: all images are {name}")
+        print(f"warning: the model predicts one class for every image: all images are {name}")
     name = "mean AUC of the classes" if len(scores["labels"]) > 2 else "AUC"
     print(
         f"{scores['split']} {name} {score} on {scores['images']} images "

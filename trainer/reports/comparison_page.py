@@ -94,7 +94,9 @@ def assemble(
         "measures": list(baseline.measures) if baseline else [],
         "threshold": THRESHOLD,
         "method": METHOD,
-        "drawn": str(paired_comparison.bootstrap_for(baseline, comparable)) if baseline else None,
+        "resamples": str(paired_comparison.bootstrap_for(baseline, comparable))
+        if baseline
+        else None,
         "synthetic": any(run.run.get("synthetic") for run in runs),
         "runs": [_describe(run, directory) for run in runs],
         "unfinished": [
@@ -102,7 +104,7 @@ def assemble(
             for one, error in unfinished
         ],
         "comparisons": comparisons,
-        "said": comparison_words.sum_up(comparisons, str(name)),
+        "sentences": comparison_words.sum_up(comparisons, str(name)),
         "not_compared": apart,
         "same_images": group_by_images(runs),
         "agreement": agree([baseline, *comparable]) if baseline else None,

@@ -1,6 +1,6 @@
 """Text of a comparison: comparison.json -> sentences and a table for the terminal.
 
-lines = [*table(content), *content["said"]]
+lines = [*table(content), *content["sentences"]]
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def _points(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _of_classes(
     scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
-    """Draws the same of more than two classes: each against the rest, and how sure answers are."""
+    """Draws the same of more than two classes: each against the rest, and their reliability."""
     evaluated = PredictionArrays.of(images, names)
     labels, of_classes, patients = evaluated.labels, evaluated.probabilities, evaluated.patients
     said = f"of {', '.join(names)}, each against the rest, of {len(images)} images."

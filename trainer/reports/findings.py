@@ -41,7 +41,7 @@ def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
     """
     found = [_ranking(scores, names), _majority(scores, names)]
     if len(names) == 2:
-        found.append(_answers(scores, names))
+        found.append(_decisions(scores, names))
     found += [_calibration(scores), *_subgroups(scores), _limits(scores)]
     return found
 
@@ -84,8 +84,8 @@ def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
         "above": "It does better than guessing.",
         "below": "It does worse than guessing: something is wrong.",
         "around": "It is not shown to do better than guessing.",
-        "unknown": "Whether it does better than guessing can't be said.",
-        "faultless": "It ranks these images without a fault; how it ranks others can't be said.",
+        "unknown": "Whether it does better than guessing is not known.",
+        "faultless": "It ranks these images without a fault; how it ranks others is not known.",
         "level": "It does no better than guessing on these images.",
     }[_rate(auc, 0.5)]
     if len(names) == 2:
@@ -101,23 +101,23 @@ def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
 
 
 def _majority(scores: Scores, names: Sequence[str]) -> Finding:
-    """Whether the accuracy is better than one answer for all."""
+    """Whether the accuracy is better than one prediction for all."""
     accuracy, baseline = scores["accuracy"], scores["majority_baseline"]
     sizes = [sum(row) for row in scores["confusion_matrix"]]
-    answer = f"always answering \u201c{names[sizes.index(max(sizes))]}\u201d"
+    guess = f"always predicting \u201c{names[sizes.index(max(sizes))]}\u201d"
     lead = {
-        "above": f"It is right more often than {answer}.",
-        "below": f"It is right less often than {answer}.",
-        "around": f"It is not shown to be right more often than {answer}.",
-        "unknown": f"Whether it is right more often than {answer} can't be said.",
-        "faultless": "It calls all these images right; how it does on others can't be said.",
-        "level": f"It is right just as often as {answer}.",
+        "above": f"It is right more often than {guess}.",
+        "below": f"It is right less often than {guess}.",
+        "around": f"It is not shown to be right more often than {guess}.",
+        "unknown": f"Whether it is right more often than {guess} is not known.",
+        "faultless": "It calls all these images right; how it does on others is not known.",
+        "level": f"It is right just as often as {guess}.",
     }[_rate(accuracy, baseline)]
     right = f"{percent(accuracy['value'])} of the images are called right ({_interval(accuracy)})"
-    return Finding(lead, f"{right}; {answer} gets {percent(baseline)}.")
+    return Finding(lead, f"{right}; {guess} gets {percent(baseline)}.")
 
 
-def _answers(scores: Scores, names: Sequence[str]) -> Finding:
+def _decisions(scores: Scores, names: Sequence[str]) -> Finding:
     """The confusion matrices in words."""
     text = f"Called {names[1]} above a probability of {scores['threshold']:g}: "
     text += _counts(scores["confusion_matrix"], names)
@@ -188,7 +188,7 @@ def _trust(slope: str, intercept: str) -> str:
     if slope == "above":
         return "Its probabilities are under-confident: they lie too near the middle."
     if "unknown" in (slope, intercept):
-        return "Whether its probabilities are too bold or too timid can't be said."
+        return "Whether its probabilities are too bold or too timid is not known."
     return {
         "above": "Its probabilities are too low on the whole.",
         "below": "Its probabilities are too high on the whole.",
@@ -221,7 +221,7 @@ def _subgroups(scores: Scores) -> Iterator[Finding]:
         yield Finding("Some groups of images may differ.", text)
     elif not pairs:
         text += "No two of a kind have an AUC with an interval."
-        yield Finding("Whether groups of images differ can't be said.", text)
+        yield Finding("Whether groups of images differ is not known.", text)
     else:
         text += "No two AUC intervals of a kind lie apart."
         yield Finding("No group of images is shown to differ from another.", text)

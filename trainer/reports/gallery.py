@@ -42,8 +42,8 @@ class GalleryImage:
         image_id: its name.
         kind: "error", or "surest" of those the model is right about.
         label: the truth.
-        answer: the class the model calls it.
-        probability: the model's probability of label 1, 0..1; of the answer if there are more than
+        called: the class the model calls it.
+        probability: the model's probability of label 1, 0..1; of the class called if more than
             two classes.
         file: name of its picture within images/, "" before it is kept.
         heat_map: name of the picture of what the model looked at, None if there is none.
@@ -52,7 +52,7 @@ class GalleryImage:
     image_id: str
     kind: str
     label: int
-    answer: int
+    called: int
     probability: float
     file: str = ""
     heat_map: str | None = None
@@ -72,7 +72,7 @@ class Picture:
 
 
 def choose(predicted: Sequence[Prediction], *, ordinal: bool) -> list[GalleryImage]:
-    """Picks the worst errors, worst first, and of each class the surest right answers.
+    """Picks the worst errors, worst first, and of each class the surest right predictions.
 
     An error is the worse, the less probable the model took the truth to be; equals go by name.
     """

@@ -155,5 +155,5 @@ def _check_same_images(
 def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
     """Names the class most images are of, and the one most are called; the first of equals."""
     cells = np.array(scores["confusion_matrix"])
-    majority, answer = (names[int(cells.sum(axis=axis).argmax())] for axis in (1, 0))
-    return {"majority": majority, "answer": answer}
+    majority, called = (names[int(cells.sum(axis=axis).argmax())] for axis in (1, 0))
+    return {"majority": majority, "called": called}

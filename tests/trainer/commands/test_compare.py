@@ -123,18 +123,18 @@ def test_a_folder_that_can_not_be_written(runs):
 
 
 def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
-    first, better, _ = ask(runs, "mixed", "right", "wrong")["said"]
+    first, better, _ = ask(runs, "mixed", "right", "wrong")["sentences"]
     assert first == "Of 2 runs 2 differ from mixed by more than noise in any metric: right, wrong."
     assert better.startswith("right against mixed, the same 20 images of 10 patients: more than ")
     assert "F1 +0.455 (95 % +0.357 to +0.625)" in better
     write_run(runs / "alike", predicted([*MIXED[:-2], 0.2, 0.9]))
-    (alike,) = ask(runs, "mixed", "alike")["said"]
+    (alike,) = ask(runs, "mixed", "alike")["sentences"]
     assert ": no difference is more than noise; no difference shown in AUC, accuracy, " in alike
     assert "which does not make them equal: in AUC anything from " in alike
-    first = ask(runs, "mixed", "alike", "right")["said"][0]
+    first = ask(runs, "mixed", "alike", "right")["sentences"][0]
     assert first == "Of 2 runs 1 differs from mixed by more than noise in any metric: right."
     shutil.copytree(runs / "mixed", runs / "copy")
-    (copy,) = ask(runs, "mixed", "copy")["said"]
+    (copy,) = ask(runs, "mixed", "copy")["sentences"]
     assert copy.endswith(": every metric is the same, in nearly every resample.")
 
 
@@ -154,7 +154,7 @@ def test_one_image(runs):
     for name, answer in (("low", 0.2), ("high", 0.9)):
         write_run(runs / name, predicted([answer]))
     content = ask(runs, "low", "high")
-    assert content["said"] == [
+    assert content["sentences"] == [
         "high against low, the same 1 image of 1 patient: nothing is known of AUC, accuracy, "
         "precision, sensitivity (recall) and F1."
     ]
@@ -166,7 +166,7 @@ def test_common_images_are_counted(runs):
     write_run(runs / "later", predicted(RIGHT, first=10))
     content = ask(runs, "mixed", "later")
     assert content["comparisons"][0]["images"] == 10
-    assert "the only common 10 images of 5 patients" in content["said"][0]
+    assert "the only common 10 images of 5 patients" in content["sentences"][0]
     assert content["same_images"] == [
         {"images": 20, "runs": ["mixed"]},
         {"images": 20, "runs": ["later"]},

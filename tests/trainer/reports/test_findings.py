@@ -53,8 +53,8 @@ def told(lead: str, names: tuple[str, ...] = NAMES, **changes: Any) -> str:
         (figure(0.55, 0.5, 0.6), "It is not shown to do better than guessing."),
         (figure(0.55, 0.45, 0.65), "It is not shown to do better than guessing."),
         (figure(0.2, 0.1, 0.3), "It does worse than guessing"),
-        (figure(0.8), "Whether it does better than guessing can't be said."),
-        (figure(1.0), "It ranks these images without a fault; how it ranks others can't be said."),
+        (figure(0.8), "Whether it does better than guessing is not known."),
+        (figure(1.0), "It ranks these images without a fault; how it ranks others is not known."),
         (figure(0.5), "It does no better than guessing on these images."),
     ],
 )
@@ -89,13 +89,13 @@ def test_an_undefined_auc_has_its_reason() -> None:
     ],
 )
 def test_accuracy_beside_the_baseline(accuracy: dict[str, Any], lead: str) -> None:
-    text = told(f"{lead} always answering \u201cbenign\u201d", accuracy=accuracy)
-    assert text.endswith("always answering \u201cbenign\u201d gets 60 %.")
+    text = told(f"{lead} always predicting \u201cbenign\u201d", accuracy=accuracy)
+    assert text.endswith("always predicting \u201cbenign\u201d gets 60 %.")
 
 
 def test_no_error_is_said_plainly() -> None:
     assert "no interval: few" in told(
-        "It calls all these images right; how it does on others can't be said.",
+        "It calls all these images right; how it does on others is not known.",
         accuracy=figure(1.0),
     )
 
@@ -124,7 +124,7 @@ def test_images_found_and_missed_are_counted() -> None:
         (figure(1, 0.8, 1.3), figure(0.6, 0.3, 0.9), "too low on the whole"),
         (figure(1, 0.8, 1.3), figure(-0.6, -0.9, -0.3), "too high on the whole"),
         (figure(1, 0.8, 1.3), figure(0, -0.3, 0.3), "not shown to be off"),
-        (figure(0.5), figure(0, -0.3, 0.3), "can't be said"),
+        (figure(0.5), figure(0, -0.3, 0.3), "is not known"),
     ],
 )
 def test_calibration(slope: dict[str, Any], intercept: dict[str, Any], lead: str) -> None:
@@ -171,7 +171,7 @@ def test_groups_are_not_over_read() -> None:
     text = told("Some groups of images may differ", subgroups=alike)
     assert text.endswith("AUC intervals lie apart for: view CC and MLO.")
     lone = {"side": alike["side"]}
-    assert "an AUC with an interval" in told("groups of images differ can't be", subgroups=lone)
+    assert "an AUC with an interval" in told("groups of images differ is not known", subgroups=lone)
     assert not [f for f in findings.describe(scores(), NAMES) if "group" in f.lead]
 
 
@@ -185,7 +185,7 @@ def test_three_classes() -> None:
     off = [one.lead for one in findings.describe(content, ("A", "B", "C"))]
     assert "Its probabilities are off." in off
     assert "What it finds and what it misses." not in leads
-    assert "It is right more often than always answering \u201cB\u201d." in leads
+    assert "It is right more often than always predicting \u201cB\u201d." in leads
 
 
 def test_the_limits_are_always_told() -> None:

@@ -33,7 +33,7 @@ def two_classes(*answers: tuple[int, float]) -> list[Prediction]:
 def test_the_worst_errors_come_first_then_the_surest_of_each_class() -> None:
     images = two_classes((0, 0.51), (1, 0.2), (0, 0.9), (1, 0.9), (0, 0.1), (1, 0.7), (0, 0.5))
     chosen = gallery.choose(images[::-1], ordinal=False)
-    assert [(image.image_id, image.kind, image.label, image.answer) for image in chosen] == [
+    assert [(image.image_id, image.kind, image.label, image.called) for image in chosen] == [
         ("f002", "error", 0, 1),
         ("f001", "error", 1, 0),
         ("f000", "error", 0, 1),
@@ -94,7 +94,7 @@ def test_what_is_kept_is_read_back(tmp_path: pathlib.Path) -> None:
     kept = cv2.imread(str(folder / "001.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(kept, PIXELS)
     assert cv2.imread(str(folder / "001-heat.png"))[0, 0].tolist() == [0, 0, 200]  # blue first
-    fields = {"image_id", "kind", "label", "answer", "probability", "file", "heat_map"}
+    fields = {"image_id", "kind", "label", "called", "probability", "file", "heat_map"}
     assert all(set(image) == fields for image in json.loads((folder / "images.json").read_text()))
 
 

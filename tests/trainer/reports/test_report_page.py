@@ -194,13 +194,13 @@ def test_every_section_stands_in_order(plain_page: Page) -> None:
             "Result on the test split",
             "In words",
             "ROC and precision-recall curves",
-            "Right and wrong answers",
+            "Right and wrong predictions",
             "Can its probabilities be taken at their word?",
             "Sensitivity (recall)",
             "By image, breast and patient",
             "Groups of images",
             "Worst errors",
-            "Surest right answers",
+            "Surest right predictions",
             "Training",
             "Data CBIS-DDSM.",
             "Words used here Sensitivity",
@@ -312,7 +312,7 @@ def test_images_are_told_with_truth_answer_and_probability(plain_page: Page) -> 
             "Worst errors The 2 images called wrong that the model was surest of, at threshold 0.5",
             f"called benign , truly malignant probability of malignant 0.040 {AWKWARD}",
             "called malignant , truly benign probability of malignant 0.930 P_00005_LEFT_CC",
-            "Surest right answers",
+            "Surest right predictions",
             "called malignant , truly malignant probability of malignant 0.995 P_00006_LEFT_CC",
             "called benign , truly benign probability of malignant 0.020 P_00003_LEFT_CC",
         )
@@ -369,9 +369,9 @@ def test_one_answer_for_everything_is_said(make_run: Callable[..., pathlib.Path]
         for n in range(20)
     ]
     text = page_of(make_run(images=images)).text
-    assert "The model gives every image the same answer. All 20 images are called benign" in text
+    assert "The model calls every image the same. All 20 images are called benign" in text
     assert "not defined: the model calls no image malignant" in text
-    assert "It is not shown to be right more often than always answering" in text
+    assert "It is not shown to be right more often than always predicting" in text
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_withheld_interval_shows_its_reason(make_run: Callable[..., pathlib.Pa
     ]
     text = page_of(make_run(images=images)).text
     assert "1.000 no interval: the metric is not defined in 3" in text
-    assert "It ranks these images without a fault; how it ranks others can't be said." in text
+    assert "It ranks these images without a fault; how it ranks others is not known." in text
 
 
 @pytest.mark.parametrize(
@@ -433,7 +433,7 @@ def test_no_pictures_is_said(make_run: Callable[..., pathlib.Path]) -> None:
     (run_dir / "images" / "images.json").unlink()
     text = page_of(run_dir).text
     assert "This run keeps no pictures" in text
-    assert "Surest right answers" not in text
+    assert "Surest right predictions" not in text
 
 
 def test_no_error_is_said(make_run: Callable[..., pathlib.Path]) -> None:
@@ -569,7 +569,7 @@ def test_images_chosen_sampled_and_damaged_are_told(make_run: Callable[..., path
     }
     text = page_of(make_run(run=told)).text
     for words in (
-        *("images that do not meet view == 'CC' .", "No image is BI-RADS 6: not asked for."),
+        *("images that do not meet view == 'CC' .", "No image is BI-RADS 6: not predicted."),
         *("“under”: an epoch has 1\u202f622 images", "a-shard record 7 (from byte 1234)"),
         "test test 150 75 87 63 7 12 3",
     ):
