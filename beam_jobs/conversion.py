@@ -49,6 +49,9 @@ class Listener:
         """Opens a stage that counts; its value is called with (done, total, megabytes)."""
         return contextlib.nullcontext(lambda *_: None)
 
+    def note(self, line: str) -> None:
+        """Hears what a user should know of the tables."""
+
     def sample(self) -> None:
         """Hears that the images are synthetic phantoms."""
 
@@ -236,7 +239,11 @@ def _list_images(
         if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
             cache.unlink(missing_ok=True)
         return image_list.list_images(
-            config, cache=None if pseudonyms else cache, report=report, pseudonyms=pseudonyms
+            config,
+            cache=None if pseudonyms else cache,
+            report=report,
+            note=listener.note,
+            pseudonyms=pseudonyms,
         )
 
 

@@ -32,6 +32,10 @@ class Terminal(Listener):
         with Reporter(what, unit) as reporter:
             yield reporter.update
 
+    def note(self, line: str) -> None:
+        """Prints what is to be known of the tables, on stderr."""
+        print(line, file=sys.stderr)
+
     def sample(self) -> None:
         """Prints a banner: the images are synthetic, none is real."""
         print(PHANTOM_NOTICE, file=sys.stderr)

@@ -18,6 +18,7 @@ def list_images(
     *,
     cache: storage.Folder | None,
     report: Callable[[int, int], None],
+    note: Callable[[str], None] = lambda line: None,
     pseudonyms: Pseudonyms | None = None,
 ) -> list[SourceRow]:
     """Lists every image of the data set with its file, labels, and split or exclusion.
@@ -26,6 +27,7 @@ def list_images(
         config: the conversion.
         cache: file that keeps what was read from headers, None to keep nothing.
         report: called with (headers read, headers to read).
+        note: hears what a user should know of the tables, a line each.
         pseudonyms: what images and patients are called from here on; splits are the same with and
             without.
 
@@ -41,6 +43,10 @@ def list_images(
             table=config.table,
             columns=dict(config.columns),
             values={(key, found): meant for key, found, meant in config.values},
+            match=config.match,
+            path_prefix=config.path_prefix,
+            hashed=pseudonyms is not None,
+            note=note,
         ),
     )
     assign = functools.partial(

@@ -7,6 +7,7 @@ mistake; 130 interrupted.
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
@@ -15,7 +16,7 @@ from absl import app, flags
 
 from flags import terminal
 from flags.fields import closest
-from records import version
+from records import user_text, version
 from records.errors import CallerError, OutOfTime
 
 _HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort")
@@ -75,7 +76,7 @@ def run(
             print(flags.FLAGS.main_module_help().partition(":\n")[2])  # without the path
             sys.exit(0)
         try:
-            rest = flags.FLAGS(given, known_only=pass_unknown)
+            rest = flags.FLAGS(expand_flagfiles(given), known_only=pass_unknown)
         except flags.UnrecognizedFlagError as error:
             name = error.flagname
             end(unknown(name) if unknown else describe_unknown(name, flags.FLAGS))
@@ -100,6 +101,38 @@ def run(
             os._exit(130)  # threads of Beam and TensorFlow may still be at work
 
     app.run(main, list(argv) if argv is not None else None, flags_parser=parse)
+
+
+def expand_flagfiles(given: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
+    """Puts the flags of --flagfile=FILE in its place, as absl does, in any encoding.
+
+    Args:
+        given: words of a command line.
+        inside: the files in which these words stand.
+    """
+    words = list(given)
+    expanded: list[str] = []
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            return [*expanded, word, *words]
+        name, equals, path = word.partition("=")
+        if name not in ("--flagfile", "-flagfile"):
+            expanded.append(word)
+            continue
+        path = path if equals else (words.pop(0) if words else "")
+        if path and path not in inside:  # a file that names itself is read once
+            lines = map(str.strip, _read_flagfile(path).splitlines())
+            flags_of_file = [line for line in lines if line and not line.startswith(("#", "//"))]
+            expanded += expand_flagfiles(flags_of_file, (*inside, path))
+    return expanded
+
+
+def _read_flagfile(path: str) -> str:
+    try:
+        return user_text.read(pathlib.Path(path).expanduser())
+    except (OSError, CallerError) as error:
+        end(f"--flagfile={path} can't be read: {getattr(error, 'strerror', None) or error}")
 
 
 def end(message: str) -> NoReturn:

@@ -16,6 +16,7 @@ from absl import flags
 from flags import datasets, fields, recipe_spec
 from flags.fields import Flags, flag
 from flags.table_columns import COLUMNS, parse_columns, parse_values
+from records import user_paths
 from records.errors import CallerError
 from records.image_size import ImageSize
 
@@ -158,7 +159,7 @@ class ConversionConfig(Flags):
     )
     table: str | None = flag(
         None,
-        "The table of --dataset=table, CSV or Parquet, below --data_dir. Default: the only one.",
+        "Table of --dataset=table, CSV, .xlsx or Parquet, below --data_dir. Default: the only one.",
         identity=False,
         place=True,
     )
@@ -172,9 +173,21 @@ class ConversionConfig(Flags):
     values: tuple[tuple[str, str, str], ...] = flag(
         (),
         "What its values mean, as key:found=meant,...: pathology:1=malignant,side:L=left; "
-        "'pathology:=' says that an empty cell means not stated.",
+        "'pathology:=' says that an empty cell means not stated. Or @FILE, a table with the "
+        "columns key, found and meant.",
         parse=parse_values,
         late=True,
+    )
+    match: str = flag(
+        "path", "How a row of that table finds its image", choices=datasets.MATCHES, late=True
+    )
+    path_prefix: user_paths.Prefix | None = flag(
+        None,
+        "OLD=NEW: paths of that table that begin with OLD begin with NEW instead, NEW being below "
+        "--data_dir.",
+        parse=user_paths.Prefix.parse,
+        identity=False,
+        place=True,
     )
     # the records tell a fingerprint of the key, wherever it lies
     hash_patients: pathlib.Path | None = flag(
@@ -211,9 +224,11 @@ class ConversionConfig(Flags):
                 f"--split_policy=official: {self.dataset} has no official test set; {remedy}"
                 "use --split_policy=patient"
             )
-        if self.dataset != "table" and (self.table or self.columns or self.values):
+        own = self.table or self.columns or self.values or self.path_prefix
+        if self.dataset != "table" and (own or self.match != "path"):
             raise CallerError(
-                f"--table, --columns and --values are for --dataset=table, not {self.dataset}"
+                "--table, --columns, --values, --match and --path_prefix are for --dataset=table, "
+                f"not {self.dataset}"
             )
         if 0 < self.test_fraction < 0.05:
             raise CallerError(

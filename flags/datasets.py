@@ -143,6 +143,10 @@ LABEL_POLICIES = {
     "any_malignant": "an image is malignant if any of its lesions is; copies of a view are merged",
     "paper": "one image a series; series with benign and malignant lesions are left out",
 }
+MATCHES = {
+    "path": "by its column path",
+    "header": "by DICOM headers: patient or accession number, and date, side and view where stated",
+}
 SPLIT_POLICIES = {
     "official": "the data set's own test set; its training images in folds by patient",
     "patient": "test set and folds drawn by patient from all images",

@@ -19,6 +19,7 @@ from typing import Any
 
 from flags.fields import closest, flags_of
 from flags.training_config import TrainingConfig, one_run
+from records import user_text
 from records.errors import CallerError
 
 RANGES = ("int", "float", "log")
@@ -53,9 +54,9 @@ def read(path: str, config: TrainingConfig) -> tuple[Dimension, ...]:
         CallerError: there is no such file, or a line is wrong; names the line.
     """
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallerError(f"--space={path} can't be read: {error}") from error
+        text = user_text.read(pathlib.Path(path))
+    except OSError as error:
+        raise CallerError(f"--space={path} can't be read: {error.strerror}") from error
     return parse(text, config, where=path)
 
 

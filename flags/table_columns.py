@@ -5,16 +5,20 @@ parse_columns(["path=image", "patient_id=pid"]) == (("path", "image"), ("patient
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import pathlib
+from collections.abc import Iterable, Iterator
 
 from flags import fields
-from records import schema
+from records import schema, user_text
 from records.errors import CallerError
 
 COLUMNS = {
     "path": "file of the image, relative to --data_dir",
     **{feature.key: feature.table for feature in schema.FEATURES if feature.table},
     "split": "train or test; never taken unless named here",
+    "accession": "accession number, for --match=header",
+    "study_date": "date of the examination, for --match=header",
 }
 """What a column of the table may be, with what it may hold."""
 
@@ -38,13 +42,13 @@ def parse_columns(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
 
 
 def parse_values(texts: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
-    """Parses key:found=meant triples.
+    """Parses key:found=meant triples, and @FILE: a table of them.
 
     Raises:
         CallerError: a triple is none, or its key is unknown, or a value is given twice.
     """
     triples: dict[tuple[str, str], str] = {}
-    for text in texts:
+    for text in itertools.chain.from_iterable(map(_expand, texts)):
         key, colon, rest = text.partition(":")
         found, equals, meant = rest.rpartition("=")
         if not colon or not equals:
@@ -56,3 +60,22 @@ def parse_values(texts: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
             raise CallerError(f"--values says twice what {key}:{found} means; keep one")
         triples[key, found] = meant
     return tuple((key, found, meant) for (key, found), meant in triples.items())
+
+
+def _expand(text: str) -> Iterator[str]:
+    """Yields the triples of @FILE, or the text itself."""
+    if not text.startswith("@"):
+        yield text
+        return
+    path = pathlib.Path(text[1:]).expanduser()
+    try:
+        rows = user_text.read_rows(path)
+    except OSError as error:
+        raise CallerError(f"--values=@{path} can't be read: {error.strerror}") from error
+    for place, cells in rows:
+        if [cell.lower() for cell in cells[:3]] == ["key", "found", "meant"]:
+            continue
+        if len(cells) not in (2, 3):
+            raise CallerError(f"--values=@{path} {place}: wanted key, found and meant")
+        key, found, meant = (*cells, "")[:3]
+        yield f"{key}:{found}={meant}"

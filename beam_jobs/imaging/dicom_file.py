@@ -75,14 +75,27 @@ class Origin:
         side: left or right, from Laterality (0020,0060): of a series, where CBIS-DDSM has it.
         medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
             and copies are), from SOPClassUID (0008,0016).
+        sop_uid: SOPInstanceUID (0008,0018), one object, whatever its file is called.
+        study_date: StudyDate (0008,0020) as 20240131.
+        accession: AccessionNumber (0008,0050), an order of the hospital's.
     """
 
     study_uid: str = ""
     side: str = ""
     medium: str = ""
+    sop_uid: str = ""
+    study_date: str = ""
+    accession: str = ""
 
 
-_ORIGIN_TAGS = ["StudyInstanceUID", "Laterality", "SOPClassUID"]
+_ORIGIN_TAGS = [
+    "StudyInstanceUID",
+    "Laterality",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyDate",
+    "AccessionNumber",
+]
 _MEDIA = {"1.2.840.10008.5.1.4.1.1.1.2": "digital", "1.2.840.10008.5.1.4.1.1.7": "secondary"}
 """How the UIDs of PS3.4 B.5 begin, digital mammography X-ray images and secondary captures."""
 _IDENTITY_TAGS = [
@@ -162,6 +175,9 @@ def read_origin(path: File) -> Origin:
             study_uid=str(header.get("StudyInstanceUID", "") or ""),
             side=_SIDES.get(str(header.get("Laterality", "")), ""),
             medium=next((name for start, name in _MEDIA.items() if kind.startswith(start)), ""),
+            sop_uid=str(header.get("SOPInstanceUID", "") or ""),
+            study_date=str(header.get("StudyDate", "") or "").strip(),
+            accession=str(header.get("AccessionNumber", "") or "").strip(),
         )
     except OSError:
         raise

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import io
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity
@@ -17,7 +15,6 @@ from beam_jobs.sources import csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from records.errors import CallerError
 
 TABLE = "CMMD_clinicaldata_revision.xlsx"
 _COLUMNS = ("ID1", "LeftRight", "abnormality", "classification")
@@ -57,7 +54,9 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     table = csv_rows.find(
         data_dir, found, TABLE, hint="put it beside the images (docs/data.md says where to get it)"
     )
-    breasts = csv_rows.parse(table, _read_workbook(table), _parse_record)
+    breasts = csv_rows.parse(
+        table, csv_rows.read(table, columns=_COLUMNS, ragged=True), _parse_record
+    )
     csv_rows.check_unique(table, map(" ".join, map(_key, breasts)))
     candidates = [file for file in found if file.name.lower().endswith(".dcm")]
     patients = {breast.patient_id for breast in breasts}
@@ -71,26 +70,6 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     by_breast = _group(candidates, identities)
     images = [image for breast in breasts for image in _list_images(breast, by_breast, identities)]
     return images + list(_list_others(by_breast, set(map(_key, breasts)), identities))
-
-
-def _read_workbook(table: Folder) -> list[csv_rows.Record]:
-    import openpyxl
-
-    try:
-        book = openpyxl.load_workbook(io.BytesIO(table.read_bytes()), read_only=True)
-        rows = [
-            ["" if cell is None else str(cell).strip() for cell in row]
-            for row in book.worksheets[0].iter_rows(values_only=True)
-        ]
-    except (zipfile.BadZipFile, KeyError, ValueError, IndexError) as error:
-        raise CallerError(f"{table} is not an Excel workbook; download it again") from error
-    header = rows[0] if rows else []
-    csv_rows.check_header(table, header, _COLUMNS)
-    return [
-        csv_rows.Record(f"row {number}", dict(zip(header, row, strict=False)))
-        for number, row in enumerate(rows[1:], 2)
-        if any(row)
-    ]
 
 
 def _parse_record(record: csv_rows.Record) -> _Breast:

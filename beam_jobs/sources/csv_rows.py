@@ -7,15 +7,17 @@ images = csv_rows.parse(table, csv_rows.read(table, columns=COLUMNS), parse_imag
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from beam_jobs.sources.data_files import DataFile
 from beam_jobs.storage import Folder
+from records import user_text
 from records.errors import CallerError
 
+R = TypeVar("R")
 T = TypeVar("T")
 _LINES_NAMED = 5
 
@@ -77,43 +79,31 @@ def find(data_dir: Folder, found: Sequence[DataFile], name: str, *, hint: str) -
 
 
 def read(
-    path: Folder, *, columns: Iterable[str], delimiter: str = ",", ragged: bool = False
+    path: Folder, *, columns: Iterable[str], delimiter: str = "", ragged: bool = False
 ) -> list[Record]:
-    """Reads a CSV table in UTF-8, with or without a byte order mark; empty rows are no records.
+    """Reads a table as `user_text.read_rows` does; empty rows are no records.
 
     Args:
-        path: the table.
+        path: the table, CSV or .xlsx.
         columns: those it must have.
-        delimiter: what stands between cells.
+        delimiter: what stands between cells; "" finds out by the header.
         ragged: whether records may have fewer or more cells than the header; absent ones are "".
 
     Raises:
         CallerError: it is no such table; names line and column.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, strict=True, delimiter=delimiter)
-            header = [column.strip() for column in next(reader, [])]
-            rows, line = [], reader.line_num + 1
-            for row in reader:
-                if any(cell.strip() for cell in row):  # spreadsheets end in rows of commas
-                    rows.append((line, row))
-                line = reader.line_num + 1  # a record may go over several lines
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise CallerError(f"{path} is not a CSV table in UTF-8: {error}") from error
+    rows = user_text.read_rows(path, delimiter=delimiter)
+    header = rows[0][1] if rows else []
     check_header(path, header, columns)
-    for line, row in rows:
+    for place, row in rows[1:]:
         if len(row) != len(header) and not ragged:
             raise CallerError(
-                f"{path} line {line}: {len(row)} cells under a header of {len(header)}; "
-                f"put cells that hold a {delimiter!r} in double quotes"
+                f"{path} {place}: {len(row)} cells under a header of {len(header)}; "
+                "put cells that hold the delimiter in double quotes"
             )
     return [
-        Record(
-            f"line {line}",
-            {key: row[i].strip() if i < len(row) else "" for i, key in enumerate(header)},
-        )
-        for line, row in rows
+        Record(place, {key: row[i] if i < len(row) else "" for i, key in enumerate(header)})
+        for place, row in rows[1:]
     ]
 
 
@@ -146,8 +136,20 @@ def check_unique(path: Folder, names: Iterable[str]) -> None:
         raise CallerError(f"{path} lists {double[0]}{more} twice; keep one row of each")
 
 
-def parse(path: Folder, records: Iterable[Record], parse_record: Callable[[Record], T]) -> list[T]:
+def parse(
+    path: Folder,
+    records: Iterable[R],
+    parse_record: Callable[[R], T],
+    *,
+    place: Callable[[R], str] = operator.attrgetter("place"),
+) -> list[T]:
     """Parses every record; all that can't be are summed up in one line.
+
+    Args:
+        path: the table, for messages.
+        records: of the table.
+        parse_record: raises ValueError for a bad one.
+        place: says where a record stands.
 
     Raises:
         CallerError: quotes the first bad record, and counts and places the others.
@@ -158,10 +160,10 @@ def parse(path: Folder, records: Iterable[Record], parse_record: Callable[[Recor
         try:
             parsed.append(parse_record(record))
         except ValueError as error:
-            bad.append((record.place, str(error)))
+            bad.append((place(record), str(error)))
     if not bad:
         return parsed
-    places = [place for place, _ in bad[1:]]
+    places = [where for where, _ in bad[1:]]
     more = f"; and {len(places)} more: {', '.join(places[:_LINES_NAMED])}" if places else ""
     dots = ", ..." if len(places) > _LINES_NAMED else ""
     raise CallerError(f"{path} {bad[0][0]}: {bad[0][1]}{more}{dots}")

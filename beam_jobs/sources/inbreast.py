@@ -38,9 +38,7 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     table = csv_rows.find(
         data_dir, found, TABLE, hint="give the folder of the release, with AllDICOMs in it"
     )
-    images = csv_rows.parse(
-        table, csv_rows.read(table, columns=_COLUMNS, delimiter=";"), _parse_record
-    )
+    images = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
     csv_rows.check_unique(table, (image.image_id for image in images))
     by_image: dict[str, tuple[str, data_files.DataFile]] = {}
     for file in found:

@@ -6,10 +6,10 @@ records = parquet_rows.read(Folder("images.parquet"))
 from __future__ import annotations
 
 import io
-import math
 
 from beam_jobs.sources import csv_rows
 from beam_jobs.storage import Folder
+from records import user_text
 from records.errors import CallerError
 
 
@@ -30,18 +30,8 @@ def read(path: Folder) -> list[csv_rows.Record]:
     columns = [column.to_pylist() for column in table.columns]
     return [
         csv_rows.Record(
-            f"row {number}", dict(zip(table.column_names, map(_to_text, cells), strict=True))
+            f"row {number}",
+            dict(zip(table.column_names, map(user_text.to_text, cells), strict=True)),
         )
         for number, cells in enumerate(zip(*columns, strict=True), 1)
     ]
-
-
-def _to_text(value: object) -> str:
-    """Writes a cell as a CSV table would have it."""
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        if math.isnan(value):  # what pandas writes for what is absent
-            return ""
-        return str(int(value)) if value.is_integer() else str(value)
-    return str(value).strip()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 from beam_jobs.storage import Folder
+from records import user_paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,10 @@ class SourceOptions:
         columns: key of `flags.table_columns.COLUMNS` -> column of the table; keys not given go by
             their own name, "" leaves a key out.
         values: (key, value found) -> value meant.
+        match: how its rows find their files, a name of `flags.datasets.MATCHES`.
+        path_prefix: how its paths begin, and how they should.
+        hashed: whether names will be written as hashes only.
+        note: hears what a user should know, a line each.
     """
 
     label_policy: str = "any_malignant"
@@ -30,6 +35,10 @@ class SourceOptions:
     table: str | None = None
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict)
     values: Mapping[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+    match: str = "path"
+    path_prefix: user_paths.Prefix | None = None
+    hashed: bool = False
+    note: Callable[[str], None] = lambda line: None
 
 
 DEFAULTS = SourceOptions()

@@ -1,24 +1,27 @@
-"""Any table of images, CSV or Parquet: one row an image, or one row a lesion of an image.
+"""Any table of images, CSV, Excel or Parquet: one row an image, or one row a lesion of an image.
 
-The table's columns and values are mapped by --columns and --values. Nothing is guessed: a cell
-that is neither allowed nor mapped, an image without label and a table without patients are refused.
+The table's columns and values are mapped by --columns and --values. What is taken for granted is
+said; a cell that is neither known nor mapped, an image without label and a table without patients
+are refused.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from beam_jobs.sources import csv_rows, data_files, parquet_rows, table_cells
+from beam_jobs.sources import csv_rows, data_files, parquet_rows, table_headers, table_rows
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
+from beam_jobs.sources.table_header import FINDING_SIDE, map_columns
+from beam_jobs.sources.table_rows import Row
 from beam_jobs.storage import Folder
-from flags.table_columns import COLUMNS
 from records import schema
 from records.errors import CallerError
 
-_LABELS = ("pathology", "assessment", "abnormality")
+_TABLES = (".csv", ".parquet", ".xlsx", ".tsv")
 _OWN_KEYS = tuple(
     feature.key
     for feature in schema.FEATURES
@@ -27,6 +30,9 @@ _OWN_KEYS = tuple(
 _IMAGE_KEYS = ("path", "patient_id", *_OWN_KEYS, "split")
 """Columns an image has one value of, however many lesions."""
 _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
+_OTHER_BREAST = "table: all its findings are of the other breast"
+_NAME = re.compile(r"[^\W\d_]{2,}[-^, ]+[^\W\d_]{2,}.*")
+"""An id that reads like a person's name: two words of letters."""
 
 
 def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
@@ -34,33 +40,44 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
 
     Args:
         data_dir: folder the paths of the table are relative to.
-        options: table, columns, values and label policy.
+        options: table, columns, values, how files are found, and label policy.
 
     Raises:
         CallerError: the table can't be found or used; with line, column, value and remedy.
     """
     found = data_files.list_files(data_dir)
     path = data_dir / (options.table or _find_table(data_dir, found))
-    records = _read_records(path)
+    records = _drop_repeats(_read_records(path), options)
     if not records:
         raise CallerError(f"{path} has no rows; a table has a header and a row for each image")
-    mapped = _map_columns(path, list(records[0].cells), options.columns)
-    images: dict[str, list[dict[str, str]]] = {}
-    image_of: dict[str, str] = {}
-
-    def add(record: csv_rows.Record) -> None:
-        _add_row(_parse_record(record, mapped, options.values), images, image_of)
-
-    csv_rows.parse(path, records, add)
+    by_header = options.match == "header"
+    mapped = map_columns(
+        path,
+        list(records[0].cells),
+        options.columns,
+        by_header=by_header,
+        note=options.note,
+    )
     by_path = {file.path: file for file in found}
+    rows = table_rows.parse(path, records, mapped, options)
+    if by_header:
+        rows = table_headers.join(path, rows, data_dir=data_dir, files=found, options=options)
+    else:
+        table_rows.find_paths(
+            path, rows, by_path, data_dir=str(data_dir), prefix=options.path_prefix
+        )
+    images = _group(path, rows)
+    _note_names(images, options)
+    _note_contradictions(images, options)
     return [_make_image(name, rows, options.label_policy, by_path) for name, rows in images.items()]
 
 
 def _find_table(data_dir: Folder, found: Sequence[data_files.DataFile]) -> str:
-    tables = [file.path for file in found if file.name.lower().endswith((".csv", ".parquet"))]
+    tables = [file.path for file in found if file.name.lower().endswith(_TABLES)]
+    tables = [path for path in tables if not path.rsplit("/", 1)[-1].startswith(("~$", "._"))]
     if len(tables) != 1:
         raise CallerError(
-            f"{data_dir} holds {len(tables)} CSV or Parquet files"
+            f"{data_dir} holds {len(tables)} CSV, Excel or Parquet files"
             + (f" ({', '.join(tables[:3])})" if tables else "")
             + "; name the table by --table=FILE"
         )
@@ -71,67 +88,41 @@ def _read_records(path: Folder) -> list[csv_rows.Record]:
     try:
         if path.name.lower().endswith(".parquet"):
             return parquet_rows.read(path)
-        with path.open(encoding="utf-8-sig", errors="replace") as stream:
-            header = stream.readline()
+        return csv_rows.read(path, columns=())
     except OSError as error:
         raise CallerError(
             f"--table: {path} can't be read ({error.strerror}); give its path below --data_dir"
         ) from error
-    # the delimiter is the one the header has most of; a comma if it has none
-    delimiter = max(",;\t", key=header.count)
-    return csv_rows.read(path, columns=(), delimiter=delimiter)
 
 
-def _map_columns(path: Folder, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
-    """Returns key -> column for all keys the table states."""
-    named = {key: column for key, column in columns.items() if column}
-    csv_rows.check_header(path, header, named.values())
-    own = {key: key for key in COLUMNS if key in header and key not in columns and key != "split"}
-    mapped = {**own, **named}
-    for key, remedy in (
-        ("path", "say which by --columns=path=COLUMN"),
-        (
-            "patient_id",
-            "say which by --columns=patient_id=COLUMN, or --columns=patient_id= if every image "
-            "is of another patient (else a patient would train and test the same model)",
-        ),
-    ):
-        if key not in mapped and (key == "path" or key not in columns):
-            raise CallerError(
-                f"{path} has no column {key!r}; its header is {', '.join(header)}; {remedy}"
-            )
-    if not any(key in mapped for key in _LABELS):
-        raise CallerError(
-            f"{path} has no label: no column {', '.join(_LABELS)}; its header is "
-            f"{', '.join(header)}; say which by --columns=pathology=COLUMN"
-        )
-    return mapped
+def _drop_repeats(
+    records: Sequence[csv_rows.Record], options: SourceOptions
+) -> list[csv_rows.Record]:
+    """Leaves out rows that repeat another in every cell: typed twice, they are no second lesion."""
+    distinct = {tuple(record.cells.values()): record for record in reversed(records)}
+    if len(distinct) < len(records):
+        options.note(f"{len(records) - len(distinct)} rows of the table repeat another; left out")
+    return list(reversed(distinct.values()))
 
 
-def _parse_record(
-    record: csv_rows.Record, mapped: Mapping[str, str], values: Mapping[tuple[str, str], str]
-) -> dict[str, str]:
-    """Returns key -> value of a row; raises ValueError with column, value and remedy."""
-    label = next(key for key in _LABELS if key in mapped)
-    return {
-        key: table_cells.read(key, column, record.cells[column], values, required=key == label)
-        for key, column in mapped.items()
-    }
-
-
-def _add_row(
-    row: dict[str, str], images: dict[str, list[dict[str, str]]], image_of: dict[str, str]
-) -> None:
-    """Adds a row to those of its image.
-
-    Args:
-        row: key -> value.
-        images: image -> its rows.
-        image_of: path -> image.
+def _group(path: Folder, rows: Iterable[tuple[str, Row]]) -> dict[str, list[Row]]:
+    """Gathers the rows of each image.
 
     Raises:
-        ValueError: the image's rows differ in what an image has one of, or two images share a file.
+        CallerError: rows of an image differ in what it has one of, or two images share a file.
     """
+    images: dict[str, list[Row]] = {}
+    image_of: dict[str, str] = {}
+
+    def add(record: tuple[str, Row]) -> None:
+        _add_row(record[1], images, image_of)
+
+    csv_rows.parse(path, rows, add, place=lambda record: record[0])
+    return images
+
+
+def _add_row(row: Row, images: dict[str, list[Row]], image_of: dict[str, str]) -> None:
+    """Adds a row to those of its image; raises ValueError where it contradicts them."""
     image_id = row.get("image_id", row["path"])
     first = images.get(image_id, [row])[0]
     for key in _IMAGE_KEYS:
@@ -140,9 +131,34 @@ def _add_row(
                 f"image {image_id} has {key} {row[key]!r} here and {first[key]!r} above; "
                 "it can have one"
             )
-    if image_of.setdefault(row["path"], image_id) != image_id:
+    if row["path"] and image_of.setdefault(row["path"], image_id) != image_id:
         raise ValueError(f"{row['path']} is image {image_id} here and another image above")
     images.setdefault(image_id, []).append(row)
+
+
+def _note_names(images: Mapping[str, Sequence[Row]], options: SourceOptions) -> None:
+    """Warns of names in clear, without quoting one."""
+    patients = {rows[0].get("patient_id", "") for rows in images.values()}
+    named = sum(bool(_NAME.fullmatch(patient)) for patient in patients)
+    if named and not options.hashed:
+        options.note(
+            f"warning: {named} of {len(patients)} patient ids read like names of persons, and "
+            "records and sources.csv would hold them; --hash_patients=KEYFILE writes keyed hashes"
+        )
+
+
+def _note_contradictions(images: Mapping[str, Sequence[Row]], options: SourceOptions) -> None:
+    kinds = [{row.get("pathology", "") for row in rows} for rows in images.values()]
+    count = sum(bool(kind & {"benign", "malignant"} and "normal" in kind) for kind in kinds)
+    if count:
+        options.note(f"warning: {count} images have a row that says normal beside one of a lesion")
+    odd = sum(
+        row.get("pathology") == "malignant" and row.get("assessment") in ("1", "2")
+        for rows in images.values()
+        for row in rows
+    )
+    if odd:
+        options.note(f"warning: {odd} rows say malignant beside BI-RADS 1 or 2; see if they are so")
 
 
 def _make_lesion(row: Mapping[str, str]) -> Lesion:
@@ -152,21 +168,30 @@ def _make_lesion(row: Mapping[str, str]) -> Lesion:
 
 def _make_image(
     image_id: str,
-    rows: Sequence[Mapping[str, str]],
+    rows: Sequence[Row],
     label_policy: str,
     by_path: Mapping[str, data_files.DataFile],
 ) -> SourceRow:
     first = rows[0]
-    lesions = [_make_lesion(row) for row in rows]
-    mixed = label_policy == "paper" and is_mixed(lesions)
+    lesions = [_make_lesion(row) for row in rows if not _of_other_breast(row)]
+    excluded = first.get("excluded", "")
+    if not lesions:
+        lesions, excluded = [Lesion("", "")], _OTHER_BREAST
+    elif label_policy == "paper" and is_mixed(lesions):
+        excluded = excluded or "label_policy=paper: benign and malignant lesions"
     own: dict[str, Any] = {key: first.get(key, "") for key in _OWN_KEYS}
     image = SourceRow(
         image_id=image_id,
         patient_id=first.get("patient_id", image_id),
         official_split=first.get("split", ""),
-        excluded="label_policy=paper: benign and malignant lesions" if mixed else "",
+        excluded=excluded,
         **own,
         **describe(lesions),
     )
     file = by_path.get(first["path"])
     return image if file is None else file.add_to(image)
+
+
+def _of_other_breast(row: Row) -> bool:
+    """Tells whether a finding of EMBED's joined table is not of the breast its image shows."""
+    return {row.get(FINDING_SIDE, ""), row.get("side", "")} == {"left", "right"}

@@ -1,18 +1,54 @@
-"""Cells of a table of one's own: which values a key may have, and what to do about others."""
+"""Cells of a table of one's own: which values a key may have, and what is taken for granted.
+
+read("side", "Seite", "L", {}) == "left"
+"""
 
 from __future__ import annotations
 
-import pathlib
 import re
 from collections.abc import Mapping
 
 from records import schema
 
-_ALLOWED = {
-    **{feature.key: ("", *feature.values) for feature in schema.FEATURES if feature.values},
+ALLOWED = {
+    **{feature.key: feature.values for feature in schema.FEATURES if feature.values},
     "split": ("train", "test"),
 }
+"""Values of keys that have a list; an empty cell is right too, but for a split."""
+_YES, _NO = (
+    ("1", "yes", "y", "ja", "j", "true", "wahr"),
+    ("0", "no", "n", "nein", "false", "falsch"),
+)
+_MEANINGS = {
+    "side": {
+        **dict.fromkeys(("l", "li", "lt", "links"), "left"),
+        **dict.fromkeys(("r", "re", "rt", "rechts"), "right"),
+    },
+    "pathology": {
+        # no cancer: neither normal nor benign is proven
+        **dict.fromkeys(_YES, "malignant"),
+        **dict.fromkeys(_NO, "no cancer"),
+        **dict.fromkeys(("maligne", "bösartig"), "malignant"),
+        **dict.fromkeys(("benigne", "gutartig"), "benign"),
+    },
+    "split": {"training": "train"},
+}
+"""Key -> what a cell in small letters means, beside the allowed values."""
 _VIEW = re.compile(r"[A-Z]{0,5}")
+_VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO", "XCC", "XCCL", "XCCM")
+_SIDE_AND_VIEW = re.compile(rf"([LR])[ _-]?({'|'.join(_VIEWS)})", re.IGNORECASE)
+_BIRADS = re.compile(r"(?:(?:acr )?bi-?rads[ :-]*)?([0-6])(?:[.,]0)?([abc]?)")
+_EMBED = dict(zip("ANBPSMK", "0123456", strict=True))
+"""How EMBED's column `asses` writes BI-RADS: additional imaging, negative, benign, ..."""
+
+
+class UnknownValue(ValueError):
+    """A cell that is none of the values its key may have."""
+
+    def __init__(self, key: str, column: str, text: str) -> None:
+        known = ALLOWED.get(key)
+        allowed = f"one of {', '.join(known)}" if known else "a code such as CC or MLO"
+        super().__init__(f"{column} {text!r} is not {allowed}" if text else f"{column} is empty")
 
 
 def read(
@@ -21,7 +57,7 @@ def read(
     text: str,
     values: Mapping[tuple[str, str], str],
     *,
-    required: bool,
+    required: bool = False,
 ) -> str:
     """Returns what a cell means.
 
@@ -29,36 +65,51 @@ def read(
         key: key of `flags.table_columns.COLUMNS`.
         column: the table's name for it.
         text: the cell.
-        values: (key, value found) -> value meant.
+        values: (key, value found) -> value meant; goes before all that is taken for granted.
         required: whether it must be stated.
 
     Raises:
-        ValueError: with column, value and remedy.
+        UnknownValue: it is none of the values allowed, or empty and required.
     """
     if (key, text) in values:
-        text = values[key, text]
-        if not text and key not in ("path", "image_id", "patient_id", "split"):
-            return ""  # declared not stated
-    allowed = _ALLOWED.get(key)
-    where = f"{column} {text!r}"
-    if key == "path":
-        return _check_path(where, text)
-    if not text and (required or key in ("image_id", "patient_id")):
-        remedy = f"; --values={key}:= says that it is not stated" if required else ""
-        raise ValueError(f"{column} is empty{remedy}")
-    if key == "view" and not _VIEW.fullmatch(text):
-        raise ValueError(f"{where} is not a code such as CC or MLO; map it by --values=view:...=CC")
-    if allowed is not None and text not in allowed:
-        raise ValueError(
-            f"{where} is not one of {', '.join(filter(None, allowed))}; "
-            f"map it by --values={key}:{text}=..., or leave the column out by --columns={key}="
-        )
+        meant = values[key, text]
+        if meant or key == "split":
+            return _check(key, column, meant)
+        return ""  # declared not stated
+    if not text and required:
+        raise UnknownValue(key, column, text)
+    return _check(key, column, _take_for_granted(key, column, text))
+
+
+def _check(key: str, column: str, text: str) -> str:
+    known = ALLOWED.get(key, ())
+    if (known and text not in known and (text or key == "split")) or (
+        key == "view" and not _VIEW.fullmatch(text)
+    ):
+        raise UnknownValue(key, column, text)
     return text
 
 
-def _check_path(where: str, text: str) -> str:
-    """Returns a path without '.'; raises ValueError for one that may lead out of the folder."""
-    parts = pathlib.PurePosixPath(text).parts
-    if not parts or text.startswith("/") or "\\" in text or ".." in parts or ":" in text[:2]:
-        raise ValueError(f"{where} is not a path with '/' below --data_dir, without '..'")
-    return "/".join(parts)
+def _take_for_granted(key: str, column: str, text: str) -> str:
+    """Returns the value that a cell plainly means, the cell itself where there is none."""
+    small = text.casefold()
+    if key == "view":
+        both = _SIDE_AND_VIEW.fullmatch(text)
+        known = text.upper() if text.upper() in _VIEWS else text
+        return both[2].upper() if both and known not in _VIEWS else known
+    if key == "assessment":
+        grade = _BIRADS.fullmatch(small)
+        if grade:
+            return grade[1] + (grade[2] if grade[1] == "4" else "")
+        return _EMBED.get(text, text) if column == "asses" else text
+    if key in ALLOWED:
+        return small if small in ALLOWED[key] else _MEANINGS.get(key, {}).get(small, text)
+    return text
+
+
+def side_of_view(text: str) -> str:
+    """Returns the side that a view such as R-MLO names along with the projection, "" for none."""
+    both = _SIDE_AND_VIEW.fullmatch(text)
+    if not both or text.upper() in _VIEWS:
+        return ""
+    return "left" if both[1].upper() == "L" else "right"

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from flags import command_line
+from flags import command_line, search_space
 from flags.conversion_config import ConversionConfig
 from flags.training_config import TrainingConfig
+from records.errors import CallerError
 
 PROGRAMS = {
     "beam_jobs.tfrecords": ConversionConfig,
@@ -106,3 +107,31 @@ def test_what_neither_the_job_nor_beam_knows(argument, message, tmp_path):
 )
 def test_describe_unknown(argument, line):
     assert command_line.describe_unknown(argument, ["base", "mode"]) == line
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_flagfiles_in_any_encoding_and_in_each_other(encoding, tmp_path):
+    inner = tmp_path / "größe.flags"
+    inner.write_bytes(b"--alpha=0.25\n")
+    outer = tmp_path / "outer.flags"
+    lines = f"# größe\r\n// none\r\n\r\n--base=mobilenet\r\n--flagfile={inner}\r\n"
+    outer.write_bytes(f"{lines}--flagfile={outer}\r\n".encode(encoding))
+    words = ["program", "--seed=1", f"--flagfile={outer}", "--", "--flagfile=not_read"]
+    assert command_line.expand_flagfiles(words) == [
+        "program",
+        "--seed=1",
+        "--base=mobilenet",
+        "--alpha=0.25",
+        "--",
+        "--flagfile=not_read",
+    ]
+
+
+def test_flagfiles_and_spaces_from_the_field(shared_cases, capsys):
+    folder = shared_cases / "user_text"
+    for name in ("bom.flags", "utf16.flags"):
+        given = command_line.expand_flagfiles(["program", "--flagfile", str(folder / name)])
+        assert given[1:] == ["--base=mobilenet", "--alpha=0.25"]
+    with pytest.raises(CallerError, match=r"line 2: unknown flag hiddn; did you mean hidden"):
+        search_space.read(str(folder / "space_bom.txt"), TrainingConfig())
+    assert capsys.readouterr().err == ""

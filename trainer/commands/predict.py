@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from flags.fields import flag
 from flags.finished_run import OfOneRun
+from records import user_paths
 from records.errors import CallerError
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images
@@ -34,8 +35,14 @@ class Config(OfOneRun):
     output_dir: str = flag("predictions", "Folder of the predictions.", place=True)
     images: str | None = flag(
         None,
-        "CSV of images: path, and what files do not tell of them: exam, side, view. Images of one "
-        "examination and side are averaged.",
+        "Table of images, CSV or .xlsx: path, and what files do not tell of them: exam, side, "
+        "view. Images of one examination and side are averaged.",
+        place=True,
+    )
+    path_prefix: user_paths.Prefix | None = flag(
+        None,
+        "OLD=NEW: paths of --images that begin with OLD begin with NEW instead.",
+        parse=user_paths.Prefix.parse,
         place=True,
     )
     heat_maps: bool = flag(True, "Draw a heat map of each image predicted.")
@@ -50,7 +57,9 @@ def run(config: Config) -> int:
     from trainer.inference import inputs
 
     directory, output_dir = pathlib.Path(config.run), pathlib.Path(config.output_dir)
-    images = inputs.find(config.arguments, output_dir=output_dir, table=config.images)
+    images = inputs.find(
+        config.arguments, output_dir=output_dir, table=config.images, prefix=config.path_prefix
+    )
     if not (directory / "run.json").is_file():
         raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
     from trainer.inference import finished_model, image_prediction, predictor

@@ -5,18 +5,18 @@ images = find(["exam", "image.pgm"], table="images.csv")
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from beam_jobs.sources import table_cells
+from records import user_paths, user_text
 from records.errors import CallerError
 
 SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 """Of files taken from folders, beside DICOM files of any name; a file named is always taken."""
 TABLE_COLUMNS = ("path", "exam", "side", "view")
-_SIDES = ("", "left", "right")
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 """PS3.10 7.1."""
 
@@ -39,21 +39,27 @@ class InputImage:
 
 
 def find(
-    arguments: Sequence[str], *, output_dir: pathlib.Path, table: str | None = None
+    arguments: Sequence[str],
+    *,
+    output_dir: pathlib.Path,
+    table: str | None = None,
+    prefix: user_paths.Prefix | None = None,
 ) -> list[InputImage]:
     """Lists images: those of the arguments in order, each once, or those of the table alone.
 
     Args:
         arguments: files and folders.
         output_dir: folder that is not searched: heat maps are no images.
-        table: CSV with the columns path (relative to the table), exam, side and view, of which
-            only path is needed; arguments that stand in it are taken with their row.
+        table: CSV or .xlsx with the columns path (absolute, or relative to the table), exam, side
+            and view, of which only path is needed; others are passed over. Arguments that stand in
+            it are taken with their row.
+        prefix: how its paths begin, and how they should.
 
     Raises:
         CallerError: something is not there, a folder holds no image, no image is given, or the
             table is not usable.
     """
-    listed = _read_table(pathlib.Path(table)) if table else []
+    listed = _read_table(pathlib.Path(table), prefix) if table else []
     if not arguments:
         if not listed:
             raise CallerError(
@@ -105,37 +111,45 @@ def _is_image(path: pathlib.Path) -> bool:
         return False
 
 
-def _read_table(path: pathlib.Path) -> list[InputImage]:
+def _read_table(path: pathlib.Path, prefix: user_paths.Prefix | None) -> list[InputImage]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            header, rows = reader.fieldnames or [], list(reader)
+        rows = user_text.read_rows(path)
     except OSError as error:
         raise CallerError(f"--images={path} can't be read: {error.strerror}") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise CallerError(f"--images={path} is not a CSV file in UTF-8: {error}") from error
-    if "path" not in header or set(header) - set(TABLE_COLUMNS):
+    except CallerError as error:
+        raise CallerError(f"--images={error}") from error
+    header = [column.lower() for column in rows[0][1]] if rows else []
+    if "path" not in header:
         raise CallerError(
             f"--images={path} has columns {', '.join(header)!r}, wanted path and any of "
             + ", ".join(TABLE_COLUMNS[1:])
         )
     images: dict[pathlib.Path, InputImage] = {}
-    for number, row in enumerate(rows, start=1):
-        image = _read_row(path, number, row)
-        if images.setdefault(image.path.resolve(), image) is not image:
-            raise CallerError(f"--images={path} record {number}: {image.path} stands there twice")
+    for place, cells in rows[1:]:
+        where = f"--images={path} {place}"
+        if len(cells) > len(header):
+            raise CallerError(f"{where} has more cells than the header")
+        image = _read_row(where, path.parent, dict(zip(header, cells, strict=False)), prefix)
+        if images.setdefault(image.path.resolve(), image) != image:
+            raise CallerError(f"{where}: {image.path} stands above with another exam, side or view")
     return list(images.values())
 
 
-def _read_row(table: pathlib.Path, number: int, row: dict[str, str]) -> InputImage:
-    listed = {key: (row.get(key) or "").strip() for key in TABLE_COLUMNS}
-    where = f"--images={table} record {number}"
-    if None in row or not listed["path"]:
-        raise CallerError(f"{where} is no image: wanted a path and no more cells than columns")
-    side = listed["side"].lower()
-    if side not in _SIDES:
-        raise CallerError(f"{where}: side {listed['side']!r} is not left or right")
-    image = table.parent / listed["path"]
-    if not image.is_file():
-        raise CallerError(f"{where}: {image} is not there; paths are relative to the table")
+def _read_row(
+    where: str, folder: pathlib.Path, row: Mapping[str, str], prefix: user_paths.Prefix | None
+) -> InputImage:
+    listed = {key: row.get(key, "") for key in TABLE_COLUMNS}
+    if not listed["path"]:
+        raise CallerError(f"{where}: its path is empty")
+    try:
+        side = table_cells.read("side", "side", listed["side"], {})
+    except ValueError as error:
+        raise CallerError(f"{where}: {error}") from error
+    spelled = [folder / text for text in user_paths.spellings(listed["path"], prefix)]
+    image = next((path for path in spelled if path.is_file()), None)
+    if image is None:
+        raise CallerError(
+            f"{where}: {spelled[0]} is not there; paths are relative to the table, "
+            "--path_prefix=OLD=NEW changes how they begin"
+        )
     return InputImage(image, listed["exam"], side, listed["view"].upper())

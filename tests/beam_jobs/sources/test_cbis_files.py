@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from beam_jobs.sources import cbis_ddsm
+from beam_jobs.sources import cbis_ddsm, data_files
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.cbis_files import RoiPath
 from beam_jobs.sources.source_options import SourceOptions
@@ -212,7 +212,7 @@ def test_official_tables_name_a_mask_and_a_crop_for_every_lesion(official_tables
 
 def test_official_series_are_those_of_the_manifest(official_tables):
     """Every series of the tables is in the manifest, and the other way round."""
-    found = cbis_ddsm.files.list_files(official_tables)
+    found = data_files.list_files(official_tables)
     rows = cbis_ddsm.read_tables(official_tables, found)
     manifest = (official_tables / "CBIS-DDSM-All-doiJNLP-zzWs5zfZ.tcia").read_text().split()
     listed = {line for line in manifest if line.startswith("1.3.6.")}

@@ -246,7 +246,7 @@ def test_bad_workbooks(data, tmp_path):
     with pytest.raises(CallerError, match=r"no column 'ID1'; its header is ID, LeftRight"):
         read(data, tmp_path)
     (data / cmmd.TABLE).write_text("ID1,LeftRight")
-    with pytest.raises(CallerError, match=r"revision.xlsx is not an Excel workbook"):
+    with pytest.raises(CallerError, match=r"revision.xlsx has no column 'abnormality'"):
         read(data, tmp_path)
     (data / cmmd.TABLE).unlink()
     with pytest.raises(CallerError, match=r"holds no CMMD_clinicaldata_revision.xlsx; put it"):

@@ -26,7 +26,7 @@ def test_lines_are_those_of_the_file(tmp_path):
 def test_records_of_another_width(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("a;b\n1;2\n1;2;3\n")
-    with pytest.raises(CallerError, match=r"t.csv line 3: 3 cells under a header of 2; put .*';'"):
+    with pytest.raises(CallerError, match=r"t.csv line 3: 3 cells under a header of 2; put "):
         lines_of(path, delimiter=";")
     path.write_text("a,b\n1\n1,2,3\n")
     assert [cells for _, cells in lines_of(path, ragged=True)] == [

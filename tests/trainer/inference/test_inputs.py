@@ -56,14 +56,16 @@ def test_a_table_tells_what_files_do_not(folder):
     ("text", "message"),
     [
         ("image\nx.png\n", r"has columns 'image', wanted path and any of exam, side, view$"),
-        ("path,name\nx.png,n\n", r"has columns 'path, name', wanted path"),
-        ("path\nb/1.dcm\nb/../b/1.dcm\n", r"record 2: .*1.dcm stands there twice$"),
+        (
+            "path,side\nb/1.dcm,L\nb/../b/1.dcm,R\n",
+            r"line 3: .*1.dcm stands above with another exam",
+        ),
         ("", r"has columns '', wanted path"),
-        ("path,side\nb/1.dcm,middle\n", r"record 1: side 'middle' is not left or right$"),
-        ("path\nb/1.dcm\nb/9.dcm\n", r"record 2: .*b/9.dcm is not there; paths are relative"),
-        ("path,side\nb/1.dcm,left,CC\n", r"record 1 is no image: wanted a path and no more"),
-        ("path,side\n,left\n", r"record 1 is no image"),
-        ('path\n"x\n', r"is not a CSV file"),
+        ("path,side\nb/1.dcm,middle\n", r"line 2: side 'middle' is not one of left, right$"),
+        ("path\nb/1.dcm\nb/9.dcm\n", r"line 3: .*b/9.dcm is not there; paths are relative"),
+        ("path,side\nb/1.dcm,left,CC\n", r"line 2 has more cells than the header$"),
+        ("path,side\n,left\n", r"line 2: its path is empty$"),
+        ('path\n"x\n', r"is not a CSV table"),
     ],
 )
 def test_a_table_that_is_not_usable(folder, text, message):
