@@ -166,6 +166,12 @@ FEATURES = (
     Feature("original_width", "integer", "columns of the image before the recipe, in pixels"),
 )
 
+SIDE_WORDS = {
+    **dict.fromkeys(("left", "l", "li", "lt", "links"), "left"),
+    **dict.fromkeys(("right", "r", "re", "rt", "rechts"), "right"),
+}
+"""How people write the side, in small letters."""
+
 CLINICAL_KEYS = tuple(
     feature.key
     for feature in FEATURES

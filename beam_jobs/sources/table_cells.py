@@ -20,10 +20,7 @@ _YES, _NO = (
     ("0", "no", "n", "nein", "false", "falsch"),
 )
 _MEANINGS = {
-    "side": {
-        **dict.fromkeys(("l", "li", "lt", "links"), "left"),
-        **dict.fromkeys(("r", "re", "rt", "rechts"), "right"),
-    },
+    "side": schema.SIDE_WORDS,
     "pathology": {
         # no cancer: neither normal nor benign is proven
         **dict.fromkeys(_YES, "malignant"),

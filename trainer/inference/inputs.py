@@ -10,8 +10,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 
-from beam_jobs.sources import table_cells
-from records import user_paths, user_text
+from records import schema, user_paths, user_text
 from records.errors import CallerError
 
 SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -141,10 +140,9 @@ def _read_row(
     listed = {key: row.get(key, "") for key in TABLE_COLUMNS}
     if not listed["path"]:
         raise CallerError(f"{where}: its path is empty")
-    try:
-        side = table_cells.read("side", "side", listed["side"], {})
-    except ValueError as error:
-        raise CallerError(f"{where}: {error}") from error
+    side = schema.SIDE_WORDS.get(listed["side"].casefold(), "")
+    if listed["side"] and not side:
+        raise CallerError(f"{where}: side {listed['side']!r} is not one of left, right")
     spelled = [folder / text for text in user_paths.spellings(listed["path"], prefix)]
     image = next((path for path in spelled if path.is_file()), None)
     if image is None:

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 
 from beam_jobs.imaging import dicom_file
 from beam_jobs.imaging.dicom_file import Identity
+from tests import make
 
 IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
@@ -89,6 +90,6 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
 def test_origin(tags, side, medium, tmp_path, write_dicom):
     """CBIS-DDSM is secondary capture with a Laterality; computed radiography is neither medium."""
     path = write_dicom(tmp_path / "1.dcm", IMAGE, StudyInstanceUID="1.2.9", **tags)
-    assert dicom_file.read_origin(path) == dicom_file.Origin("1.2.9", side, medium)
+    assert dicom_file.read_origin(path) == dicom_file.Origin("1.2.9", side, medium, make.SOP_UID)
     (tmp_path / "2.dcm").write_bytes(path.read_bytes()[:200])
     assert dicom_file.read_origin(tmp_path / "2.dcm") == dicom_file.Origin()
