@@ -5,7 +5,6 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -17,7 +16,6 @@ NAMES = (
     *("train", "compare", "cross_validate", "ensemble", "evaluate", "experiments", "explain"),
     *("export", "predict", "report", "tune"),
 )
-SECONDS = 1.0
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -33,15 +31,8 @@ def test_verbs_are_the_modules_that_have_flags_and_run():
 
 
 @pytest.mark.parametrize("name", ["", *NAMES])
-def test_help_teaches_the_verb_in_a_second(name):
-    """The best of three: another program may be at work beside it."""
-    took = []
-    for _ in range(3):
-        start = time.monotonic()
-        done = run(*name.split(), "--help")
-        took.append(time.monotonic() - start)
-        if took[-1] < SECONDS:
-            break
+def test_help_teaches_the_verb(name):
+    done = run(*name.split(), "--help")
     assert done.returncode == 0
     assert done.stderr == ""
     for flag in fields.flags_of(VERBS.find(name or "train").Config):
@@ -50,7 +41,6 @@ def test_help_teaches_the_verb_in_a_second(name):
     assert "__main__.py" not in done.stdout
     if not name:
         assert all(f"\n  {other} " in done.stdout for other in NAMES)
-    assert min(took) < SECONDS
 
 
 def test_verbs_load_nothing_slow():
