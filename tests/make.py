@@ -30,7 +30,7 @@ from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
 from records.image_size import ImageSize
-from trainer.metrics import compute, predictions
+from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -397,7 +397,7 @@ def write_run(
     """Writes a finished run with what a comparison reads, from its predictions."""
     directory.mkdir(parents=True)
     predictions.write(directory / "predictions.csv", given)
-    scores = compute.score(given, split="test", label_names=names, resamples=50)
+    scores = typed_json.to_json(compute.score(given, split="test", label_names=names, resamples=50))
     description = {
         "synthetic": False,
         "dataset": "cbis_ddsm",

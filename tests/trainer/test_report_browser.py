@@ -15,7 +15,7 @@ import pytest
 
 from flags.training_config import TrainingConfig
 from trainer.heat_maps import overlay
-from trainer.metrics import compute, predictions
+from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, report_page
 from trainer.reports.gallery import Picture
@@ -144,7 +144,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A report of everything there can be for two classes."""
     run_dir = tmp_path_factory.mktemp("run")
     images = make_images()
-    scores = compute.score(images, split="test", label_names=NAMES, resamples=100)
+    scores = typed_json.to_json(
+        compute.score(images, split="test", label_names=NAMES, resamples=100)
+    )
     (run_dir / "metrics.json").write_text(json.dumps(scores))
     (run_dir / "config.json").write_text(json.dumps(TrainingConfig().to_json()))
     (run_dir / "run.json").write_text(json.dumps(RUN))

@@ -83,7 +83,7 @@ def write_run(run_dir: pathlib.Path, images: list[Prediction], **described: Any)
     return run_dir
 
 
-def ask(run_dir: pathlib.Path, *arguments: str, **more: Any) -> int:
+def ask(run_dir: pathlib.Path) -> int:
     report_page.rescore(run_dir)
     return 0
 
@@ -197,8 +197,6 @@ def test_folds_that_are_gone_leave_what_is_known(folds: pathlib.Path) -> None:
 
 def test_refuses_what_a_report_can_not_do(tmp_path: pathlib.Path) -> None:
     run_dir = write_run(tmp_path / "run", make_images("test", 0))
-    with pytest.raises(CallerError, match=r"takes one run, got 'runs/b' beside --run="):
-        ask(run_dir, "runs/b")
     with pytest.raises(CallerError, match=r"nothing/run.json does not exist; name the folder of"):
         ask(tmp_path / "nothing")
     several = [*make_images("test", 0), *make_images("fold0", 60)]

@@ -18,7 +18,7 @@ from records.errors import CallerError
 from tests import make
 from trainer.commands import summary, train
 from trainer.data import dataset, input_pipeline, records_folder
-from trainer.metrics import compute, predictions
+from trainer.metrics import compute, predictions, typed_json
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +141,7 @@ def test_the_console_says_when_one_class_is_predicted(tmp_path, capsys, rows_of,
         )
         for n, (label, row) in enumerate(rows_of)
     ]
-    scores = compute.score(images, split="test", label_names=names)
+    scores = typed_json.to_json(compute.score(images, split="test", label_names=names))
     (tmp_path / "metrics.json").write_text(json.dumps(scores))
     summary.print_scores(tmp_path)
     said = capsys.readouterr().out.splitlines()

@@ -205,7 +205,7 @@ def _point(config: Config, explainer: Explainer, images: _Images, output_dir: pa
         pathlib.Path(config.run), config.split, dataset_dir=config.dataset_dir
     )
     with Reporter("pointing game", "images") as reporter:
-        content = pointing_game.play(
+        game = pointing_game.play(
             explainer.mapper,
             evaluated,
             images.preparation,
@@ -213,6 +213,6 @@ def _point(config: Config, explainer: Explainer, images: _Images, output_dir: pa
             bad=images.refuse,
             report=reporter.update,
         )
-    content = {"method": config.method, "split": config.split, **content}
+    content = {"method": config.method, "split": config.split, **game.to_json()}
     files.write_json(output_dir / "pointing.json", content)
-    print(pointing_game.describe(content))
+    print(pointing_game.describe(game, config.method))

@@ -18,11 +18,14 @@ from flags.fields import defaults
 from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
+from trainer.metrics import typed_json
+from trainer.metrics.metrics_json import Metrics
 
 if TYPE_CHECKING:  # it brings TensorFlow, which pages and cards do without
     from trainer.data.records_folder import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
+METRICS = "metrics.json"
 TRAIN = "train"
 """Kind of a run of one network, as config.json names it; others are made of several such."""
 _LOCK = ".lock"
@@ -161,6 +164,30 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         remedy="name another run folder",
         remedy_if_missing="name the folder of a finished run",
     )
+
+
+def read_metrics(directory: pathlib.Path, *needed: str) -> Metrics:
+    """Reads metrics.json of a run folder.
+
+    Args:
+        directory: the run folder.
+        needed: metrics that it must hold beside AUC and accuracy, which every version has.
+
+    Raises:
+        CallerError: there is no such file, or it is damaged or lacks something.
+    """
+    path = directory / METRICS
+    remedy = f"write it anew with python -m trainer report --run={directory}"
+    metrics = typed_json.from_json(Metrics, read_json(path), path=path, remedy=remedy)
+    for key in ("auc", "accuracy", *needed):
+        if key not in metrics:
+            raise files.DamagedFile(path, f"lacks {key}", remedy)
+    return metrics
+
+
+def write_metrics(directory: pathlib.Path, metrics: Metrics) -> None:
+    """Writes metrics.json."""
+    files.write_json(directory / METRICS, typed_json.to_json(metrics))
 
 
 def _default_directory(

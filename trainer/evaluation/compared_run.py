@@ -18,6 +18,7 @@ from trainer.evaluation.published import Published
 from trainer.metrics import metric_table, predictions, scoring
 from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.intervals import Floats
+from trainer.metrics.metrics_json import Metrics
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels, Prediction
 
@@ -37,7 +38,7 @@ class ComparedRun:
 
     name: str
     directory: pathlib.Path
-    scores: dict[str, Any]
+    scores: Metrics
     run: dict[str, Any]
     images: dict[str, Prediction]
     experiment: Published | None
@@ -107,7 +108,7 @@ def read(
     images = predictions.read(directory / "predictions.csv")
     if not images:
         raise CallerError(f"{directory}/predictions.csv holds no image; evaluate the run again")
-    scores, run = (run_folder.read_json(directory / file) for file in ("metrics.json", "run.json"))
+    scores, run = run_folder.read_metrics(directory), run_folder.read_json(directory / "run.json")
     config_file = directory / "config.json"
     config = run_folder.read_json(config_file) if config_file.is_file() else {}
     missing = {"target", "label_names", "policies"} - run.keys()
@@ -155,11 +156,11 @@ def _check(run: ComparedRun) -> None:
             )
     images = run.evaluated(list(run.images))
     accuracy = float((called_of(images) == images.labels).mean())
-    stated = run.scores.get("accuracy", {}).get("value")
+    stated = run.scores["accuracy"].value
     if (
         stated is None
         or abs(stated - accuracy) > 1e-9
-        or not set(run.measures) <= run.scores.keys()
+        or not set(run.measures) <= set(run.scores.metrics)
     ):
         raise CallerError(
             f"{run.directory}: metrics.json (accuracy {stated}) is not of these predictions "

@@ -137,9 +137,9 @@ def pool(directory: pathlib.Path, runs: Sequence[pathlib.Path], folds: Folds) ->
     scores = compute.score(
         predicted, split=POOLED, label_names=names, ordinal=folds.target.kind == "ordinal"
     )
-    over_folds = summarise([run_folder.read_json(run / "metrics.json") for run in runs])
-    files.write_json(directory / "metrics.json", {**scores, "over_folds": over_folds})
-    one_class = {"predicts_one_class": scores["predicts_one_class"]}
+    over_folds = summarise([run_folder.read_metrics(run) for run in runs])
+    run_folder.write_metrics(directory, dataclasses.replace(scores, over_folds=over_folds))
+    one_class = {"predicts_one_class": scores.predicts_one_class}
     files.write_json(directory / "run.json", {**_describe(runs, folds.pooled, names), **one_class})
     return predicted
 
@@ -170,7 +170,7 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
                 "run": run.name,
                 "minutes": spent,
                 "splits": description["splits"],
-                "metrics": run_folder.read_json(run / "metrics.json"),
+                "metrics": typed_json.to_json(run_folder.read_metrics(run)),
                 "calibration": _without_curve(calibration.read(run)),
             }
             for run, description, spent in zip(runs, described, minutes, strict=True)

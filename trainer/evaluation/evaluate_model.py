@@ -109,9 +109,9 @@ def write(
         label_names=names,
         ordinal=data.target.kind == "ordinal",
     )
-    files.write_json(directory / "metrics.json", scores)
+    run_folder.write_metrics(directory, scores)
     results = {
-        "predicts_one_class": scores["predicts_one_class"],
+        "predicts_one_class": scores.predicts_one_class,
         "test_time_augmentation": tta,
     }
     files.write_json(directory / "run.json", {**described, **results})

@@ -13,8 +13,9 @@ import numpy as np
 
 from records.errors import CallerError
 from trainer.evaluation.compared_run import ComparedRun, called_of
-from trainer.metrics import intervals, significance
+from trainer.metrics import intervals, significance, typed_json
 from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.metrics_json import undefined
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.significance import MIN_IMAGES
 
@@ -160,13 +161,14 @@ def _metric(
     if one is None or two is None:
         who = "both" if one is two else "the baseline" if one is None else "the run"
         reason = f"{name} is not defined for {who} on these images"
-        return {**pair, **intervals.undefined(reason), "p": None}
+        return {**pair, **typed_json.to_json(undefined(reason)), "p": None}
     metric = intervals.metric(two - one, samples, patients=patients)
-    if metric["low"] is None:
-        return {**pair, **metric, "p": None}
+    if metric.low is None:
+        return {**pair, **typed_json.to_json(metric), "p": None}
     by_patient = significance.bootstrap_p(samples[~np.isnan(samples)])
     p = by_patient if by_image is None else max(by_patient, by_image)
-    return {**pair, **metric, "p_by_patient": by_patient, "p_by_image": by_image, "p": p}
+    tested = {"p_by_patient": by_patient, "p_by_image": by_image, "p": p}
+    return {**pair, **typed_json.to_json(metric), **tested}
 
 
 def _mcnemar(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from trainer.metrics.metrics_json import Metrics
+
 _SCREENED = ("pathology", "cancer")
 
 
-def list_limits(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+def list_limits(run: dict[str, Any], scores: Metrics | None) -> list[str]:
     """Writes a sentence for each limit that the files of a run show.
 
     Args:
         run: content of run.json.
-        scores: content of metrics.json, {} if the run was not evaluated.
+        scores: content of metrics.json, None if the run was not evaluated.
     """
     return [
         *_of_data(run),
@@ -52,9 +54,9 @@ def _of_data(run: dict[str, Any]) -> list[str]:
     return found
 
 
-def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
+def _of_scores(run: dict[str, Any], scores: Metrics) -> list[str]:
     found = [
-        f"It was evaluated on {scores['images']} images of {scores['patients']} patients; an "
+        f"It was evaluated on {scores.images} images of {scores.patients} patients; an "
         "interval covers the choice of these patients, not another hospital."
     ]
     tta = run.get("test_time_augmentation", "none")
@@ -63,9 +65,9 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
             f"Its scores are those of several views of each image, averaged (`--tta={tta}`); "
             "exported files see an image once, as it is."
         )
-    names, images = list(scores["labels"]), scores["images"]
+    names, images = list(scores.labels), scores.images
     if len(names) == 2 and images:
-        fraction = scores["labels"][names[1]] / images
+        fraction = scores.labels[names[1]] / images
         sentence = (
             f"{100 * fraction:.0f} % of the evaluated images are {names[1]}; precision, "
             f"accuracy and "
@@ -77,23 +79,18 @@ def _of_scores(run: dict[str, Any], scores: dict[str, Any]) -> list[str]:
                 "283:49-58, 2017)."
             )
         found.append(sentence)
-    if scores.get("predicts_one_class"):
+    if scores.predicts_one_class:
         found.append("**It predicts one class for every image.**")
-    if _low(scores, "auc") is not None and _low(scores, "auc") <= 0.5:
+    auc, accuracy = scores["auc"].low, scores["accuracy"].low
+    if auc is not None and auc <= 0.5:
         found.append("The interval of its AUC includes 0.5: no better than chance is not excluded.")
-    baseline = scores.get("majority_baseline")
-    low = _low(scores, "accuracy")
-    if baseline is not None and low is not None and low <= baseline:
+    baseline = scores.majority_baseline
+    if baseline is not None and accuracy is not None and accuracy <= baseline:
         found.append(
             f"The interval of its accuracy includes {baseline:.3f}, what always naming the larger "
             "class would have."
         )
-    if not scores.get("subgroups"):
+    if not scores.subgroups:
         found.append("Subgroups (view, side, density, kind of lesion) were not measured.")
     found.append("Age, ethnicity and device are not in its records, so no score is split by them.")
     return found
-
-
-def _low(scores: dict[str, Any], key: str) -> Any:
-    """Lower end of a metric's interval, None if it has none."""
-    return scores.get(key, {}).get("low")

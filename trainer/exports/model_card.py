@@ -23,6 +23,7 @@ from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
+from trainer.evaluation import calibration
 from trainer.exports import card_limits, card_scores
 
 TEMPLATE = "model_card.md.j2"
@@ -46,8 +47,8 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
         CallerError: a file of the run is damaged.
     """
     config, run = read(run_dir / "config.json"), read(run_dir / "run.json")
-    scores = read(run_dir / "metrics.json")
-    calibration = read(run_dir / "calibration.json")
+    evaluated = (run_dir / run_folder.METRICS).is_file()
+    scores = run_folder.read_metrics(run_dir) if evaluated else None
     environment = jinja2.Environment(
         undefined=_NotMeasured, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -64,8 +65,7 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
         epochs=_epochs(run_dir / "history.csv"),
         limits=card_limits.list_limits(run, scores),
         tables=card_scores,
-        chosen_threshold=card_scores.chosen_threshold(scores),
-        calibration=card_scores.calibration(scores, calibration),
+        calibration=card_scores.calibration(scores, calibration.read(run_dir)) if scores else "",
     )
     files.write_text(output_dir / CARD, card)
     return output_dir / CARD

@@ -23,7 +23,8 @@ from trainer.data import image_file
 from trainer.heat_maps import lesions
 from trainer.heat_maps.explained_images import TestedImages
 from trainer.heat_maps.heat_map import Heat, HeatMapper
-from trainer.metrics import intervals
+from trainer.metrics import intervals, typed_json
+from trainer.metrics.metrics_json import MetricValue, undefined
 
 TOLERANCE = 0.03
 """How far beside a lesion still counts, fraction of the image's longer side: the 15 pixels of Zhang
@@ -99,57 +100,63 @@ def _holds(region: NDArray[np.bool_], row: float, column: float) -> bool:
     return inside and bool(region[place])
 
 
-def score(plays: Sequence[Play], names: Sequence[str]) -> dict[str, Any]:
-    """Sums up a game: over the images that show the class explained, and those of each class.
+@dataclasses.dataclass(frozen=True)
+class Rates:
+    """How often maps point at a lesion: hit rate, those of two guesses, and the gain by the map."""
+
+    images: int
+    patients: int
+    empty_maps: int
+    hit_rate: MetricValue
+    chance: MetricValue
+    middle: MetricValue
+    gain: MetricValue
+
+
+@dataclasses.dataclass(frozen=True)
+class Game:
+    """A game summed up: over the images that show the class explained, and those of each class.
 
     Of images of the lowest class the second is explained, which they do not show: they count in
     `labels` alone.
-
-    Args:
-        plays: one an image.
-        names: of the classes.
-
-    Returns:
-        content of pointing.json: hit rate, and those of the two guesses, with intervals.
     """
-    return {
-        "tolerance": TOLERANCE,
-        **_rates([play for play in plays if play.label > 0]),
-        "labels": {
-            name: _rates([play for play in plays if play.label == label])
-            for label, name in enumerate(names)
-        },
-        "plays": [dataclasses.asdict(play) for play in plays],
-    }
+
+    rates: Rates
+    labels: dict[str, Rates]
+    plays: tuple[Play, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Makes the content of pointing.json."""
+        parts = typed_json.to_json(self)
+        return {"tolerance": TOLERANCE, **parts.pop("rates"), **parts}
 
 
-def _rates(plays: Sequence[Play]) -> dict[str, Any]:
-    values = {
-        "hit_rate": [play.hit for play in plays],
-        "chance": [play.chance for play in plays],
-        "middle": [play.middle for play in plays],
-        "gain": [play.hit - play.chance for play in plays],
+def score(plays: Sequence[Play], names: Sequence[str]) -> Game:
+    """Sums up a game of one play an image, with classes of these names."""
+    labels = {
+        name: _rates([play for play in plays if play.label == label])
+        for label, name in enumerate(names)
     }
+    return Game(_rates([play for play in plays if play.label > 0]), labels, tuple(plays))
+
+
+def _rates(plays: Sequence[Play]) -> Rates:
     patients = np.array([play.patient_id for play in plays], np.str_)
-    return {
-        "images": len(plays),
-        "patients": len(set(patients)),
-        "empty_maps": sum(play.empty for play in plays),
-        **{name: _mean(np.array(of_name, float), patients) for name, of_name in values.items()},
-    }
+    hits, chance, middle = (
+        np.array([getattr(play, name) for play in plays], float)
+        for name in ("hit", "chance", "middle")
+    )
+    means = [_mean(values, patients) for values in (hits, chance, middle, hits - chance)]
+    return Rates(len(plays), len(set(patients)), sum(play.empty for play in plays), *means)
 
 
-def _mean(values: intervals.Floats, patients: NDArray[np.str_]) -> dict[str, Any]:
+def _mean(values: intervals.Floats, patients: NDArray[np.str_]) -> MetricValue:
     """Means over images, with the interval of whole patients resampled."""
     if not len(values):
-        return intervals.undefined("no image of this kind has a lesion whose place is known")
+        return undefined("no image of this kind has a lesion whose place is known")
     if len(set(values)) == 1:
-        return {
-            "value": float(values[0]),
-            "low": None,
-            "high": None,
-            "interval_not_defined_because": f"all {len(values)} images have the same value",
-        }
+        same = f"all {len(values)} images have the same value"
+        return MetricValue(float(values[0]), interval_not_defined_because=same)
     samples = np.concatenate(
         [
             weights @ values / weights.sum(axis=1)
@@ -169,7 +176,7 @@ def play(
     data_dir: pathlib.Path,
     bad: Callable[[str, UnusableImage], None],
     report: Callable[[int, int], None],
-) -> dict[str, Any]:
+) -> Game:
     """Plays the game on every image of a split with a lesion whose place is known.
 
     Explained is the class of the image; of one of the lowest class, the second.
@@ -183,7 +190,7 @@ def play(
         report: called with (images played, images in all).
 
     Returns:
-        content of pointing.json, see `score`.
+        the game summed up.
 
     Raises:
         CallerError: no place of a lesion is known, or the images are not there.
@@ -224,31 +231,25 @@ def play(
     return score(plays, evaluated.target.names)
 
 
-def describe(content: dict[str, Any]) -> str:
-    """Formats the result of a game as text."""
-    names = list(content["labels"])
-    lines = [_line(name, rates) for name, rates in content["labels"].items()]
+def describe(game: Game, method: str) -> str:
+    """Formats the result of a game on maps of a method as text."""
+    names = list(game.labels)
+    lines = [_line(name, rates) for name, rates in game.labels.items()]
     if len(names) > 2:
-        lines.append(_line(f"all but {names[0]}", content))
+        lines.append(_line(f"all but {names[0]}", game.rates))
     return (
-        f"pointing game, {content['method']}, {100 * content['tolerance']:g} % tolerance: how "
+        f"pointing game, {method}, {100 * TOLERANCE:g} % tolerance: how "
         f"often a map is strongest on a lesion ({names[0]} images are asked about {names[1]})\n"
         + "\n".join(lines)
     )
 
 
-def _line(name: str, rates: dict[str, Any]) -> str:
-    if not rates["images"]:
-        return f"  {name}: {rates['hit_rate']['not_defined_because']}"
-    empty = f", {rates['empty_maps']} without any evidence" if rates["empty_maps"] else ""
+def _line(name: str, rates: Rates) -> str:
+    if not rates.images:
+        return f"  {name}: {rates.hit_rate.not_defined_because}"
+    empty = f", {rates.empty_maps} without any evidence" if rates.empty_maps else ""
     return (
-        f"  {name} ({rates['images']} of {rates['patients']} patients{empty}): "
-        f"{_format(rates['hit_rate'])}; any place of the breast {rates['chance']['value']:.2f}, "
-        f"its middle {rates['middle']['value']:.2f}"
+        f"  {name} ({rates.images} of {rates.patients} patients{empty}): "
+        f"{rates.hit_rate.describe(2)}; any place of the breast {rates.chance.value:.2f}, "
+        f"its middle {rates.middle.value:.2f}"
     )
-
-
-def _format(metric: dict[str, Any]) -> str:
-    if metric["low"] is None:
-        return f"{metric['value']:.2f} (no interval, {metric['interval_not_defined_because']})"
-    return f"{metric['value']:.2f} (95 % {metric['low']:.2f} to {metric['high']:.2f})"

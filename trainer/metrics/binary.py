@@ -6,13 +6,13 @@ metrics = score(images, Bootstrap(), names=table.keys("binary"), called=called)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metrics import calibration_error, probability_metrics, ranking
 from trainer.metrics.intervals import Bootstrap, Floats, ratio
+from trainer.metrics.metrics_json import MetricValue
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels
 
@@ -25,7 +25,7 @@ def score(
     *,
     names: Sequence[str],
     called: Labels,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MetricValue]:
     """Computes metrics and intervals.
 
     Args:

@@ -1,18 +1,16 @@
 """Calibration error: how far probabilities are from observed fractions, and how far by chance.
 
-metric = score(images, Bootstrap())  # {"value": 0.19, ..., "by_chance": {"mean": 0.1, "high":
-0.15}}
+metric = score(images, Bootstrap())  # .value 0.19, .by_chance.mean 0.1, .by_chance.high 0.15
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from trainer.metrics.intervals import Bootstrap, Floats, undefined
+from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.metrics_json import ByChance, MetricValue, undefined
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels
 
@@ -22,7 +20,7 @@ MIN_IMAGES = 5 * BINS
 BY_CHANCE_PERCENTILE = 95
 
 
-def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> dict[str, Any]:
+def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> MetricValue:
     """Computes the error, and that of a model whose probabilities are right.
 
     Expected calibration error (Naeini et al., AAAI 2015): the mean distance of fraction and
@@ -57,13 +55,11 @@ def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> dict[str, Any]:
         for _ in range(bootstrap.resamples)
     ]
     high = float(np.percentile(chance, BY_CHANCE_PERCENTILE))
-    return {
-        "value": error(evaluated.labels),
-        "low": None,
-        "high": None,
-        "interval_not_defined_because": "chance adds to it in every resample; see by_chance",
-        "by_chance": {"mean": float(np.mean(chance)), "high": high},
-    }
+    return MetricValue(
+        error(evaluated.labels),
+        interval_not_defined_because="chance adds to it in every resample; see by_chance",
+        by_chance=ByChance(float(np.mean(chance)), high),
+    )
 
 
 def bins_of(probabilities: Floats) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,9 @@ from records.errors import CallerError
 from trainer.metrics import levels, metric_table, multiclass, scoring, significance, subgroups
 from trainer.metrics.called_class import THRESHOLD, called_classes
 from trainer.metrics.intervals import RESAMPLES, SEED, Bootstrap
+from trainer.metrics.metrics_json import Metrics, Scores
 from trainer.metrics.prediction_arrays import PredictionArrays
-from trainer.metrics.predictions import Prediction
+from trainer.metrics.predictions import Labels, Prediction
 
 
 def score(
@@ -28,15 +28,12 @@ def score(
     threshold: float = THRESHOLD,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-) -> dict[str, Any]:
-    """Computes the content of metrics.json: plain numbers, texts and None, never NaN.
+) -> Metrics:
+    """Computes the content of metrics.json.
 
-    Its metrics are those of `table.keys`. Beside them: the same of calibrated probabilities, at the
-    threshold chosen on validation images, of breasts and patients, and of subgroups of images.
-
-    Each metric is {"value", "low", "high"}. One that is not defined is all None and has
-    "not_defined_because"; one without an interval has low and high None and
-    "interval_not_defined_because".
+    Its metrics are those of `metric_table.keys`. Beside them: the same of calibrated
+    probabilities, at the threshold chosen on validation images, of breasts and patients, and of
+    subgroups of images.
 
     Args:
         predictions: the images of one split.
@@ -60,22 +57,24 @@ def score(
     two = images.kind == "binary"
     if two:
         positive = images.probabilities[:, 1]
-        metrics["auc"]["delong"] = significance.delong_interval(images.labels, positive)
-    return {
-        "split": split,
-        "images": len(images.labels),
+        delong = significance.delong_interval(images.labels, positive)
+        metrics["auc"] = dataclasses.replace(metrics["auc"], delong=delong)
+    return Metrics(
+        split=split,
+        images=len(images.labels),
         **images.sizes(),
-        **({"threshold": threshold} if two else {"ordinal": ordinal}),
-        "majority_baseline": float(cells.sum(axis=1).max() / cells.sum()) if cells.any() else None,
-        **metrics,
-        "confusion_matrix": cells.tolist(),
-        "interval": str(bootstrap),
-        "predicts_one_class": bool(np.count_nonzero(cells.sum(axis=0)) == 1),
-        "calibrated": _calibrated(predictions, images, bootstrap),
-        "chosen_threshold": _at_chosen_threshold(predictions, images, bootstrap),
-        "levels": levels.score(predictions, images, bootstrap, threshold=threshold),
-        "subgroups": subgroups.score(predictions, images, bootstrap, threshold=threshold),
-    }
+        threshold=threshold if two else None,
+        ordinal=None if two else ordinal,
+        majority_baseline=float(cells.sum(axis=1).max() / cells.sum()) if cells.any() else None,
+        metrics=metrics,
+        confusion_matrix=_as_rows(cells),
+        interval=str(bootstrap),
+        predicts_one_class=bool(np.count_nonzero(cells.sum(axis=0)) == 1),
+        calibrated=_calibrated(predictions, images, bootstrap),
+        chosen_threshold=_at_chosen_threshold(predictions, images, bootstrap),
+        levels=levels.score(predictions, images, bootstrap, threshold=threshold),
+        subgroups=subgroups.score(predictions, images, bootstrap, threshold=threshold),
+    )
 
 
 def check_split(predictions: Sequence[Prediction], split: str) -> None:
@@ -95,37 +94,42 @@ def check_split(predictions: Sequence[Prediction], split: str) -> None:
 
 def _calibrated(
     predictions: Sequence[Prediction], images: PredictionArrays, bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> Scores:
     """Scores the calibrated probabilities as such, if every image has one."""
     given = [row for image in predictions if (row := image.calibrated_probabilities)]
     if not given or len(given) < len(predictions):
         return _lacking(len(predictions) - len(given), images, "calibrated probability")
     calibrated = dataclasses.replace(images, probabilities=np.array(given))
     names = [metric.key for metric in metric_table.of_kind(images.kind) if metric.calibration]
-    return scoring.score(calibrated, bootstrap, names=names, threshold=THRESHOLD)
+    metrics = scoring.score(calibrated, bootstrap, names=names, threshold=THRESHOLD)
+    return Scores(metrics=metrics)
 
 
 def _at_chosen_threshold(
     predictions: Sequence[Prediction], images: PredictionArrays, bootstrap: Bootstrap
-) -> dict[str, Any]:
+) -> Scores:
     """Scores decisions at the threshold that each image's own model chose on validation images."""
     if images.kind != "binary":
-        return {"not_defined_because": "a threshold parts two classes, here are more"}
+        return Scores(not_defined_because="a threshold parts two classes, here are more")
     given = [image.threshold for image in predictions if image.threshold is not None]
     if not given or len(given) < len(predictions):
         return _lacking(len(predictions) - len(given), images, "threshold chosen on validation")
     thresholds = np.array(given)
     called = called_classes(images.probabilities, threshold=thresholds)
     names = metric_table.keys(images.kind, section="decisions")
-    return {
-        "thresholds": sorted(set(given)),
-        **scoring.score(images, bootstrap, names=names, threshold=thresholds),
-        "confusion_matrix": multiclass.confusion_matrix(images.labels, called, 2).tolist(),
-    }
+    return Scores(
+        thresholds=tuple(sorted(set(given))),
+        metrics=scoring.score(images, bootstrap, names=names, threshold=thresholds),
+        confusion_matrix=_as_rows(multiclass.confusion_matrix(images.labels, called, 2)),
+    )
 
 
-def _lacking(count: int, images: PredictionArrays, what: str) -> dict[str, Any]:
+def _lacking(count: int, images: PredictionArrays, what: str) -> Scores:
     """Gives the reason why something of the images is not defined."""
     if len(images.labels) == 0:
-        return {"not_defined_because": images.lack()}
-    return {"not_defined_because": f"{count} of {len(images.labels)} images have no {what}"}
+        return Scores(not_defined_because=str(images.lack()))
+    return Scores(not_defined_because=f"{count} of {len(images.labels)} images have no {what}")
+
+
+def _as_rows(cells: Labels) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(tuple, cells.tolist()))

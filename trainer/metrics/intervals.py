@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from records.errors import CallerError
+from trainer.metrics.metrics_json import MetricValue, undefined
 
 Floats = NDArray[np.float64]
 Measure = Callable[[Floats], Mapping[str, Floats]]
@@ -56,7 +56,7 @@ class Bootstrap:
 
     def score(
         self, measure: Measure, patients: NDArray[np.str_], *, why: Callable[[str], str]
-    ) -> dict[str, dict[str, Any]]:
+    ) -> dict[str, MetricValue]:
         """Computes metrics of all images, each with its interval.
 
         Args:
@@ -65,7 +65,7 @@ class Bootstrap:
             why: gives the reason why a metric of that name is not defined for all images.
 
         Returns:
-            name -> {"value", "low", "high"}, see `metric` and `undefined`.
+            name -> its value and interval, see `metric` and `undefined`.
         """
         values = measure(np.ones((1, len(patients))))
         samples = self.sample(measure, patients)
@@ -131,7 +131,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def metric(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
+def metric(value: float, samples: Floats, *, patients: int) -> MetricValue:
     """Puts a value and its interval together, or gives the reason why there is no interval."""
     defined = samples[~np.isnan(samples)]
     missing = 1 - len(defined) / len(samples)
@@ -143,23 +143,14 @@ def metric(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
         reason = f"the metric is not defined in {100 * missing:.1f} % of the resamples"
     else:
         low, high = np.percentile(defined, PERCENTILES)
-        return {"value": value, "low": float(low), "high": float(high)}
-    return _without_interval(value, reason)
+        return MetricValue(value, float(low), float(high))
+    return MetricValue(value, interval_not_defined_because=reason)
 
 
-def _of_a_score(value: float, samples: Floats, *, patients: int) -> dict[str, Any]:
+def _of_a_score(value: float, samples: Floats, *, patients: int) -> MetricValue:
     """Returns `metric`, without an interval that has no width: no error so far is no certainty."""
     made = metric(value, samples, patients=patients)
-    if made["low"] is None or made["high"] - made["low"] > ROUNDING:
+    if made.low is None or made.high is None or made.high - made.low > ROUNDING:
         return made
     reason = "nearly all resamples have the same value, so these images do not show how it varies"
-    return _without_interval(value, reason)
-
-
-def _without_interval(value: float, reason: str) -> dict[str, Any]:
-    return {"value": value, "low": None, "high": None, "interval_not_defined_because": reason}
-
-
-def undefined(reason: str) -> dict[str, Any]:
-    """Stands in for a metric that is not defined."""
-    return {"value": None, "low": None, "high": None, "not_defined_because": reason}
+    return MetricValue(value, interval_not_defined_because=reason)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,14 @@ from numpy.typing import NDArray
 from trainer.metrics import scoring
 from trainer.metrics.intervals import Bootstrap, Floats
 from trainer.metrics.metric_table import of_kind
+from trainer.metrics.metrics_json import Level, Scores
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
 UNITS = ("breast", "patient")
 HOW = ("mean", "max")
 """Mean or largest probability of its images."""
+NO_MAX = "the largest probability of each class do not add up to 1"
 
 
 def score(
@@ -29,7 +30,7 @@ def score(
     bootstrap: Bootstrap,
     *,
     threshold: float,
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Level]:
     """Scores breasts and patients, by mean and maximum of their images.
 
     They have all metrics but those of calibration: such a mean, and more so a maximum, is not the
@@ -42,29 +43,28 @@ def score(
         threshold: probability above which label 1 is called.
 
     Returns:
-        {"breast": {"note", "mean": {"groups", "patients", "labels", metrics}, "max": ...},
-        "patient": ...}; "not_defined_because" in the place of what is not defined.
+        By unit; what is not defined says why.
     """
-    scored: dict[str, dict[str, Any]] = {}
+    scored = {}
     for unit in UNITS:
         keys = keys_of(predictions, unit)
         if isinstance(keys, str):
-            scored[unit] = {"not_defined_because": keys}
+            scored[unit] = Level(not_defined_because=keys)
             continue
-        scored[unit] = {"note": note(images, unit)}
-        for how in HOW:
-            if images.kind != "binary" and how == "max":
-                reason = "the largest probability of each class do not add up to 1"
-                scored[unit][how] = {"not_defined_because": reason}
-                continue
-            groups = group(images, keys, unit=unit, how=how)
-            names = [one.key for one in of_kind(images.kind) if not one.calibration]
-            scored[unit][how] = {
-                "groups": len(groups.labels),
-                **groups.sizes(),
-                **scoring.score(groups, bootstrap, names=names, threshold=threshold),
-            }
+        of_how = {
+            how: _score(group(images, keys, unit=unit, how=how), bootstrap, threshold=threshold)
+            if images.kind == "binary" or how == "mean"
+            else Scores(not_defined_because=NO_MAX)
+            for how in HOW
+        }
+        scored[unit] = Level(note(images, unit), of_how["mean"], of_how["max"])
     return scored
+
+
+def _score(groups: PredictionArrays, bootstrap: Bootstrap, *, threshold: float) -> Scores:
+    names = [one.key for one in of_kind(groups.kind) if not one.calibration]
+    metrics = scoring.score(groups, bootstrap, names=names, threshold=threshold)
+    return Scores(groups=len(groups.labels), **groups.sizes(), metrics=metrics)
 
 
 def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:

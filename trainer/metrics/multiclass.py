@@ -6,12 +6,12 @@ metrics = score(images, Bootstrap(), names=table.keys("ordinal"), called=called)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from trainer.metrics import calibration_error, probability_metrics, ranking
 from trainer.metrics.intervals import Bootstrap, Floats, ratio
+from trainer.metrics.metrics_json import MetricValue
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels
 
@@ -21,7 +21,7 @@ _OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
 
 def score(
     evaluated: PredictionArrays, bootstrap: Bootstrap, *, names: Sequence[str], called: Labels
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, MetricValue]:
     """Computes metrics and intervals.
 
     What is one class against the rest is the mean over the classes; with the macro metrics and

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ from records.errors import CallerError
 from trainer.metrics.intervals import Floats
 from trainer.metrics.metric_table import kind_of
 from trainer.metrics.predictions import Labels, Prediction
+
+
+class Sizes(TypedDict):
+    """How many patients there are, and how many of each class."""
+
+    patients: int
+    labels: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -79,7 +86,7 @@ class PredictionArrays:
             whole="subgroup",
         )
 
-    def sizes(self) -> dict[str, Any]:
+    def sizes(self) -> Sizes:
         """Counts patients, and images (breasts, patients) of each class."""
         counts = np.bincount(self.labels, minlength=len(self.names)).tolist()
         return {

@@ -6,11 +6,11 @@ metrics = score(images, Bootstrap(), names=table.keys(images.kind), threshold=0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from trainer.metrics import binary, multiclass
 from trainer.metrics.called_class import called_classes
 from trainer.metrics.intervals import Bootstrap, Floats
+from trainer.metrics.metrics_json import MetricValue
 from trainer.metrics.prediction_arrays import PredictionArrays
 
 _MODULES = {"binary": binary, "classes": multiclass, "ordinal": multiclass}
@@ -22,8 +22,8 @@ def score(
     *,
     names: Sequence[str],
     threshold: float | Floats,
-) -> dict[str, dict[str, Any]]:
-    """Computes metrics and intervals: name -> {"value", "low", "high"}.
+) -> dict[str, MetricValue]:
+    """Computes metrics and intervals, by name.
 
     Args:
         evaluated: [n] images, breasts or patients.

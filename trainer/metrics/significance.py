@@ -1,7 +1,7 @@
 """DeLong's variance of areas under ROC curves, and paired tests of two models on the same images.
 
 areas, covariance = delong_covariance(labels, np.stack([one, other]))
-delong_interval(labels, one)  # {"low": 0.83, "high": 0.95, "se": 0.03}
+delong_interval(labels, one)  # .low 0.83, .high 0.95, .se 0.03
 difference, standard_error, p = delong_difference(labels, one, other)
 p = mcnemar(first_alone=9, second_alone=2)
 adjusted = holm([0.01, 0.04, 0.03])
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
 from trainer.metrics.intervals import Floats
+from trainer.metrics.metrics_json import DelongInterval
 
 MIN_IMAGES = 2
 """Images of each class below which their variance is unknown."""
@@ -67,7 +67,7 @@ def _fraction_below(values: Floats, others: Floats) -> Floats:
     return reached / (2 * len(others))
 
 
-def delong_interval(labels: NDArray[np.int64], scores: Floats) -> dict[str, Any]:
+def delong_interval(labels: NDArray[np.int64], scores: Floats) -> DelongInterval:
     """Computes the 95 % interval of an area: normal, cut off at 0 and 1.
 
     Args:
@@ -75,8 +75,8 @@ def delong_interval(labels: NDArray[np.int64], scores: Floats) -> dict[str, Any]
         scores: [images], higher speaks for label 1.
 
     Returns:
-        "low", "high" and the standard error "se"; None and "not_defined_because" where a class has
-        fewer than MIN_IMAGES images or the variance is 0.
+        what it is, or why there is none: a class has fewer than MIN_IMAGES images, or the variance
+        is 0.
     """
     if min(np.bincount(labels, minlength=2)) < MIN_IMAGES:
         return _undefined(f"there are fewer than {MIN_IMAGES} images of a class")
@@ -87,11 +87,11 @@ def delong_interval(labels: NDArray[np.int64], scores: Floats) -> dict[str, Any]
         )
     error = math.sqrt(variances[0, 0])
     low, high = areas[0] + error * special.ndtri([0.025, 0.975])
-    return {"low": max(0.0, float(low)), "high": min(1.0, float(high)), "se": error}
+    return DelongInterval(max(0.0, float(low)), min(1.0, float(high)), error)
 
 
-def _undefined(reason: str) -> dict[str, Any]:
-    return {"low": None, "high": None, "se": None, "not_defined_because": reason}
+def _undefined(reason: str) -> DelongInterval:
+    return DelongInterval(None, None, None, reason)
 
 
 def mcnemar(*, first_alone: int, second_alone: int) -> float:

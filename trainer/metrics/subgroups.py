@@ -1,20 +1,20 @@
 """Metrics of subgroups: images of one view, side, density, kind of lesion or assessment.
 
 scored = score(predictions, images, Bootstrap(), threshold=0.5)
-scored["view"]  # [{"value": "CC", "images": 40, ...}, ...]
+scored["view"]  # (Scores(value="CC", images=40, ...), ...)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.metrics import scoring
-from trainer.metrics.intervals import MIN_PATIENTS, Bootstrap, undefined
+from trainer.metrics.intervals import MIN_PATIENTS, Bootstrap
 from trainer.metrics.metric_table import brief
+from trainer.metrics.metrics_json import Scores, undefined
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
@@ -28,7 +28,7 @@ def score(
     bootstrap: Bootstrap,
     *,
     threshold: float,
-) -> dict[str, list[dict[str, Any]]]:
+) -> dict[str, tuple[Scores, ...]]:
     """Scores the images of each value of a column.
 
     Args:
@@ -38,11 +38,10 @@ def score(
         threshold: probability above which label 1 is called.
 
     Returns:
-        Column -> [{"value", "images", "patients", "labels", metrics}]; of fewer than MIN_PATIENTS
-        patients no metric is defined.
+        By column; of fewer than MIN_PATIENTS patients no metric is defined.
     """
     names = brief(images.kind)
-    scored: dict[str, list[dict[str, Any]]] = {column: [] for column in COLUMNS}
+    scored: dict[str, list[Scores]] = {column: [] for column in COLUMNS}
     for column in COLUMNS:
         for value, rows in divide(predictions, column):
             part = images.take(rows)
@@ -52,8 +51,10 @@ def score(
                 metrics = {name: undefined(few) for name in names}
             else:
                 metrics = scoring.score(part, bootstrap, names=names, threshold=threshold)
-            scored[column].append({"value": value, "images": len(part.labels), **sizes, **metrics})
-    return scored
+            scored[column].append(
+                Scores(value=value, images=len(part.labels), **sizes, metrics=metrics)
+            )
+    return {column: tuple(groups) for column, groups in scored.items()}
 
 
 def divide(

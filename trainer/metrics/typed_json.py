@@ -3,7 +3,8 @@
 fitted = read(Calibration, path, remedy="evaluate the run again")
 files.write_json(path, to_json(fitted))
 
-Fields with a default are left out where they have it; keys that are no field are ignored.
+Fields with a default may be absent, and are left out where they have it unless they are ALWAYS
+written; those of an `inline` mapping stand beside the others. Keys that are no field are ignored.
 """
 
 from __future__ import annotations
@@ -11,14 +12,20 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from records import files
 from records.files import AnyPath, DamagedFile
 
 Typed = TypeVar("Typed")
-_PLAIN = (str, bool, int, float)
+ALWAYS = {"always": True}
+"""Metadata of a field that is written also where it has its default."""
+
+
+def inline(names: Iterable[str]) -> dict[str, frozenset[str]]:
+    """Metadata of a mapping whose items stand in the object itself; `names` are all its keys."""
+    return {"inline": frozenset(names)}
 
 
 def read(cls: type[Typed], path: AnyPath, *, remedy: str) -> Typed:
@@ -46,33 +53,61 @@ def from_json(
         DamagedFile: names the file, the key and the remedy.
     """
     hints = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
+    values = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
         key, hint = f"{within}{field.name}", hints[field.name]
-        if field.name in content:
+        if names := field.metadata.get("inline"):
+            part = {name: value for name, value in content.items() if name in names}
+            values[field.name] = _convert(hint, part, path=path, remedy=remedy, key=within)
+        elif field.name in content:
             value = content[field.name]
-            nested: Any = next(filter(dataclasses.is_dataclass, _options(hint)), None)
-            if nested is not None and isinstance(value, Mapping):
-                value = from_json(nested, value, path=path, remedy=remedy, within=f"{key}.")
-            elif not any(_fits(value, one) for one in _options(hint)):
-                raise DamagedFile(path, f"has {value!r} as {key}, wanted {_name(hint)}", remedy)
-            values[field.name] = tuple(value) if isinstance(value, list) else value
+            values[field.name] = _convert(hint, value, path=path, remedy=remedy, key=key)
         elif _is_needed(field):
             raise DamagedFile(path, f"lacks {key}", remedy)
     return cls(**values)
 
 
+def _convert(hint: Any, value: Any, *, path: AnyPath, remedy: str, key: str) -> Any:
+    """Makes a value of JSON one of a type: a dataclass, a tuple or mapping of some, or plain."""
+    for one in _options(hint):
+        kind, inner = typing.get_origin(one) or one, typing.get_args(one)
+        if dataclasses.is_dataclass(kind) and isinstance(value, Mapping):
+            within = f"{key}." if key else ""
+            return from_json(kind, value, path=path, remedy=remedy, within=within)  # type: ignore[arg-type]
+        if kind is tuple and isinstance(value, list):
+            return tuple(
+                _convert(inner[0], part, path=path, remedy=remedy, key=f"{key}[{place}]")
+                for place, part in enumerate(value)
+            )
+        if kind is dict and isinstance(value, Mapping):
+            start = key if not key or key.endswith(".") else f"{key}."
+            return {
+                name: _convert(inner[1], part, path=path, remedy=remedy, key=f"{start}{name}")
+                for name, part in value.items()
+            }
+        if _fits(value, kind):
+            return value
+    raise DamagedFile(path, f"has {value!r} as {key}, wanted {_name(hint)}", remedy)
+
+
 def to_json(made: Any) -> dict[str, Any]:
     """Makes a JSON object of a dataclass; see `from_json`."""
-    content: dict[str, Any] = {}
+    content = {}
     for field in dataclasses.fields(made):
         value = getattr(made, field.name)
-        if not _is_needed(field) and value == _default(field):
-            continue
-        if dataclasses.is_dataclass(value):
-            value = to_json(value)
-        content[field.name] = list(value) if isinstance(value, tuple) else value
+        if "inline" in field.metadata:
+            content.update(_plain(value))
+        elif _is_needed(field) or field.metadata == ALWAYS or value != _default(field):
+            content[field.name] = _plain(value)
     return content
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return to_json(value)
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    return {k: _plain(part) for k, part in value.items()} if isinstance(value, dict) else value
 
 
 def _is_needed(field: dataclasses.Field[Any]) -> bool:
@@ -91,18 +126,13 @@ def _options(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
 
 
-def _fits(value: object, hint: Any) -> bool:
-    """Whether a value of JSON is of a plain type, a list or an object, or null."""
-    kind = typing.get_origin(hint) or hint
-    if kind in (tuple, list):
-        return isinstance(value, list)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind in (*_PLAIN, type(None)):
-        return isinstance(value, kind)
-    return kind is Any or (isinstance(value, dict) and not dataclasses.is_dataclass(kind))
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value of JSON is of a plain type, or null."""
+    if kind is Any:
+        return True
+    if isinstance(value, bool):  # which Python takes for a number
+        return kind is bool
+    return isinstance(value, int | float if kind is float else kind)
 
 
 def _name(hint: Any) -> str:

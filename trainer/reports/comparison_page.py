@@ -18,6 +18,7 @@ from records.errors import CallerError
 from trainer.evaluation import paired_comparison, published
 from trainer.evaluation.compared_run import ComparedRun, called_of
 from trainer.evaluation.published import Published
+from trainer.metrics import typed_json
 from trainer.metrics.called_class import THRESHOLD
 from trainer.reports import comparison_panels, comparison_words, template
 
@@ -147,8 +148,8 @@ def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:
         "images": len(run.images),
         "patients": len({image.patient_id for image in run.images.values()}),
         "minutes": run.minutes or None,
-        "majority_baseline": run.scores.get("majority_baseline"),
-        "scores": {name: run.scores[name] for name in run.measures},
+        "majority_baseline": run.scores.majority_baseline,
+        "scores": {name: typed_json.to_json(run.scores[name]) for name in run.measures},
         "published": _published(run.experiment),
     }
 

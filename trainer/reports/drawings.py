@@ -6,7 +6,6 @@ import csv
 import itertools
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -14,7 +13,9 @@ from numpy.typing import NDArray
 
 from records.errors import CallerError
 from trainer.metrics import curves
+from trainer.metrics.called_class import THRESHOLD
 from trainer.metrics.intervals import Floats
+from trainer.metrics.metrics_json import Metrics, MetricValue
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 from trainer.reports import metric_plots, svg
@@ -26,9 +27,7 @@ MEASURES = {"Loss": "loss", "AUC": "auc", "Accuracy": "accuracy"}
 Drawings = dict[str, Markup | None]
 
 
-def of_scores(
-    scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
-) -> Drawings:
+def of_scores(scores: Metrics, images: Sequence[Prediction], names: Sequence[str]) -> Drawings:
     """Draws roc, precision_recall, histogram, reliability and calibrated; None what can't be."""
     drawings: Drawings = dict.fromkeys(
         ("roc", "precision_recall", "histogram", "reliability", "calibrated")
@@ -41,7 +40,7 @@ def of_scores(
 
 
 def _of_two_classes(
-    scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
+    scores: Metrics, images: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
     evaluated = PredictionArrays.of(images, names)
     labels, probabilities, patients = (
@@ -55,19 +54,20 @@ def _of_two_classes(
                 labels,
                 probabilities,
                 names=names,
-                threshold=scores["threshold"],
+                threshold=THRESHOLD if scores.threshold is None else scores.threshold,
                 alt=f"Histograms of the probability of {names[1]}: {(labels == 0).sum()} images "
                 f"that are {names[0]}, {(labels == 1).sum()} that are {names[1]}.",
             )
         )
     }
     about = f"the probability of {names[1]}", f"images that are {names[1]}"
-    if scores["calibration_error"]["value"] is not None:
+    if scores["calibration_error"].value is not None:
         columns = {"reliability": probabilities, "calibrated": _calibrated(images)}
         for name, column in columns.items():
             if column is not None:
                 drawn[name] = _reliability(name, labels == 1, column, patients, about)
-    if scores["auc"]["value"] is None:
+    auc = scores["auc"].value
+    if auc is None:
         return drawn
     points = _points(scores)
     drawn["roc"] = Markup(
@@ -76,11 +76,12 @@ def _of_two_classes(
             probabilities,
             patients,
             points={
-                name: (1 - at["specificity"]["value"], at["recall"]["value"])
+                name: (1 - specificity, recall)
                 for name, at in points.items()
+                if (specificity := at["specificity"].value) is not None
+                if (recall := at["recall"].value) is not None
             },
-            alt=f"ROC curve of {len(images)} images, area {scores['auc']['value']:.3f}, with its "
-            "95 % band.",
+            alt=f"ROC curve of {len(images)} images, area {auc:.3f}, with its 95 % band.",
         )
     )
     drawn["precision_recall"] = Markup(
@@ -89,9 +90,10 @@ def _of_two_classes(
             probabilities,
             patients,
             points={
-                name: (at["recall"]["value"], at["precision"]["value"])
+                name: (recall, precision)
                 for name, at in points.items()
-                if at["precision"]["value"] is not None
+                if (precision := at["precision"].value) is not None
+                if (recall := at["recall"].value) is not None
             },
             alt=f"Precision over recall of {len(images)} images, with its 95 % band; "
             f"{percent(float(labels.mean()))} of the images are {names[1]}.",
@@ -106,18 +108,16 @@ def _calibrated(images: Sequence[Prediction]) -> Floats | None:
     return np.array(given, np.float64) if len(given) == len(images) else None
 
 
-def _points(scores: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _points(scores: Metrics) -> dict[str, dict[str, MetricValue]]:
     """Names what thresholds are marked on the curves, with their scores."""
-    points = {f"threshold {scores['threshold']:g}": scores}
-    chosen = scores["chosen_threshold"]
-    if "thresholds" in chosen:
-        points[f"chosen {name_thresholds(chosen['thresholds'])}"] = chosen
+    points = {f"threshold {scores.threshold:g}": scores.metrics}
+    chosen = scores.chosen_threshold
+    if chosen and chosen.thresholds:
+        points[f"chosen {name_thresholds(chosen.thresholds)}"] = chosen.metrics
     return points
 
 
-def _of_classes(
-    scores: dict[str, Any], images: Sequence[Prediction], names: Sequence[str]
-) -> Drawings:
+def _of_classes(scores: Metrics, images: Sequence[Prediction], names: Sequence[str]) -> Drawings:
     """Draws the same of more than two classes: each against the rest, and their reliability."""
     evaluated = PredictionArrays.of(images, names)
     labels, of_classes, patients = evaluated.labels, evaluated.probabilities, evaluated.patients
@@ -143,7 +143,7 @@ def _of_classes(
             )
         ),
     }
-    if scores["calibration_error"]["value"] is None:
+    if scores["calibration_error"].value is None:
         return drawn
     after = np.array([image.calibrated_probabilities for image in images])
     for name, rows in (("reliability", of_classes), ("calibrated", after)):

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-Metric = Mapping[str, Any]
-Scores = Mapping[str, Any]
-
+from trainer.metrics.metrics_json import Metrics, MetricValue, Scores
 
 SMALL = 30
 """Images below which a subgroup is called small; a rate of 30 is known to about 18 points."""
@@ -32,7 +29,7 @@ class Finding:
     text: str
 
 
-def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
+def describe(scores: Metrics, names: Sequence[str]) -> list[Finding]:
     """Puts metrics.json into sentences.
 
     Args:
@@ -46,40 +43,43 @@ def describe(scores: Scores, names: Sequence[str]) -> list[Finding]:
     return found
 
 
-def compare(metric: Metric, mark: float) -> str:
+def compare(metric: MetricValue, mark: float) -> str:
     """Places an interval: above or below a mark, around it, or unknown."""
-    if metric["low"] is None:
+    if metric.interval is None:
         return "unknown"
-    if metric["low"] > mark:
+    low, high = metric.interval
+    if low > mark:
         return "above"
-    return "below" if metric["high"] < mark else "around"
+    return "below" if high < mark else "around"
 
 
-def _rate(metric: Metric, chance: float) -> str:
+def _rate(metric: MetricValue, chance: float | None) -> str:
     """Does the same with a rate; without an interval: level with chance, or faultless at 1."""
-    if metric["low"] is None:
-        return {1.0: "faultless", chance: "level"}.get(metric["value"], "unknown")
+    if metric.interval is None or chance is None:
+        return {1.0: "faultless", chance: "level"}.get(metric.value, "unknown")
     return compare(metric, chance)
 
 
-def percent(fraction: float) -> str:
+def percent(fraction: float | None) -> str:
     """Writes a fraction in whole percent, in tenths near the ends."""
+    if fraction is None:
+        return "not defined"
     decimals = 0 if 0.1 <= fraction <= 0.9 or fraction in (0, 1) else 1
     return f"{100 * fraction:.{decimals}f}\u00a0%"
 
 
-def _interval(metric: Metric) -> str:
-    if metric["low"] is None:
-        return f"no interval: {metric['interval_not_defined_because']}"
-    return f"95 % interval {percent(metric['low'])} to {percent(metric['high'])}"
+def _interval(metric: MetricValue) -> str:
+    if metric.interval is None:
+        return f"no interval: {metric.interval_not_defined_because}"
+    return "95 % interval {} to {}".format(*map(percent, metric.interval))
 
 
-def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
+def _ranking(scores: Metrics, names: Sequence[str]) -> Finding:
     """Whether the AUC is better than chance."""
     auc = scores["auc"]
-    if auc["value"] is None:
+    if auc.value is None:
         lead = "Whether it can tell the classes apart is not known."
-        return Finding(lead, f"The AUC is not defined: {auc['not_defined_because']}.")
+        return Finding(lead, f"The AUC is not defined: {auc.not_defined_because}.")
     lead = {
         "above": "It does better than guessing.",
         "below": "It does worse than guessing: something is wrong.",
@@ -94,16 +94,16 @@ def _ranking(scores: Scores, names: Sequence[str]) -> Finding:
     else:
         text = "Of two images, one of a class and one of another, it gives the first the higher "
         text += "probability of its class"
-    sentence = f"{text} in {percent(auc['value'])} of cases ({_interval(auc)}); guessing gets 50 %."
-    if auc["low"] is not None and auc["high"] - auc["low"] > 0.2:
+    sentence = f"{text} in {percent(auc.value)} of cases ({_interval(auc)}); guessing gets 50 %."
+    if auc.interval and auc.interval[1] - auc.interval[0] > 0.2:
         sentence += " The interval is wide because the images are few."
     return Finding(lead, sentence)
 
 
-def _majority(scores: Scores, names: Sequence[str]) -> Finding:
+def _majority(scores: Metrics, names: Sequence[str]) -> Finding:
     """Whether the accuracy is better than one prediction for all."""
-    accuracy, baseline = scores["accuracy"], scores["majority_baseline"]
-    sizes = [sum(row) for row in scores["confusion_matrix"]]
+    accuracy, baseline = scores["accuracy"], scores.majority_baseline
+    sizes = [sum(row) for row in scores.confusion_matrix]
     guess = f"always predicting \u201c{names[sizes.index(max(sizes))]}\u201d"
     lead = {
         "above": f"It is right more often than {guess}.",
@@ -113,18 +113,18 @@ def _majority(scores: Scores, names: Sequence[str]) -> Finding:
         "faultless": "It calls all these images right; how it does on others is not known.",
         "level": f"It is right just as often as {guess}.",
     }[_rate(accuracy, baseline)]
-    right = f"{percent(accuracy['value'])} of the images are called right ({_interval(accuracy)})"
+    right = f"{percent(accuracy.value)} of the images are called right ({_interval(accuracy)})"
     return Finding(lead, f"{right}; {guess} gets {percent(baseline)}.")
 
 
-def _decisions(scores: Scores, names: Sequence[str]) -> Finding:
+def _decisions(scores: Metrics, names: Sequence[str]) -> Finding:
     """The confusion matrices in words."""
-    text = f"Called {names[1]} above a probability of {scores['threshold']:g}: "
-    text += _counts(scores["confusion_matrix"], names)
-    chosen = scores["chosen_threshold"]
-    if "confusion_matrix" in chosen:
-        text += f" {name_thresholds(chosen['thresholds']).capitalize()}, chosen on other images: "
-        text += _counts(chosen["confusion_matrix"], names)
+    text = f"Called {names[1]} above a probability of {scores.threshold:g}: "
+    text += _counts(scores.confusion_matrix, names)
+    chosen = scores.chosen_threshold
+    if chosen and chosen.confusion_matrix:
+        text += f" {name_thresholds(chosen.thresholds).capitalize()}, chosen on other images: "
+        text += _counts(chosen.confusion_matrix, names)
     return Finding("What it finds and what it misses.", text)
 
 
@@ -145,39 +145,39 @@ def _counts(cells: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     )
 
 
-def _calibration(scores: Scores) -> Finding:
+def _calibration(scores: Metrics) -> Finding:
     """Whether a probability can be taken at its word."""
     lead, text = _evaluate(scores)
-    calibrated = scores["calibrated"]
+    calibrated = scores.calibrated or Scores(not_defined_because="not measured")
     if "calibration_error" in calibrated:
         after, words = _evaluate(calibrated)
         text += f" After calibration on other images: {after[0].lower()}{after[1:]} {words}"
     else:
-        text += f" There are no calibrated ones: {calibrated['not_defined_because']}."
+        text += f" There are no calibrated ones: {calibrated.not_defined_because}."
     return Finding(lead, text)
 
 
-def _evaluate(metrics: Scores) -> tuple[str, str]:
+def _evaluate(metrics: Metrics | Scores) -> tuple[str, str]:
     """Reads slope and intercept of the recalibration.
 
     Slope below 1: probabilities too extreme; intercept above 0: too low on the whole (Van Calster
     et al., Calibration: the Achilles heel of predictive analytics, BMC Medicine 17:230, 2019).
     """
     error = metrics["calibration_error"]
-    if error["value"] is None:
-        reason = error["not_defined_because"]
+    if error.value is None or error.by_chance is None:
+        reason = error.not_defined_because
         return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
-    text = f"Stated and seen fractions are {100 * error['value']:.0f} points apart on average"
-    text += f", {100 * error['by_chance']['mean']:.0f} by chance alone"
-    slope, intercept = (metrics.get(f"calibration_{key}") for key in ("slope", "intercept"))
+    text = f"Stated and seen fractions are {100 * error.value:.0f} points apart on average"
+    text += f", {100 * error.by_chance.mean:.0f} by chance alone"
+    slope, intercept = (metrics.metrics.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
-        off = "off" if error["value"] > error["by_chance"]["high"] else "not shown to be off"
+        off = "off" if error.value > error.by_chance.high else "not shown to be off"
         return f"Its probabilities are {off}.", text + "."
-    if slope["value"] is None:
+    if slope.value is None:
         lead = "Whether its probabilities are too bold or too timid is not known."
-        return lead, f"{text}; the slope is not defined: {slope['not_defined_because']}."
-    text += f"; calibration slope {slope['value']:.2f}"
-    text += "" if slope["low"] is None else f" ({slope['low']:.2f} to {slope['high']:.2f})"
+        return lead, f"{text}; the slope is not defined: {slope.not_defined_because}."
+    text += f"; calibration slope {slope.value:.2f}"
+    text += " ({:.2f} to {:.2f})".format(*slope.interval) if slope.interval else ""
     return _trust(compare(slope, 1), compare(intercept, 0)), text + ", ideally 1."
 
 
@@ -196,9 +196,9 @@ def _trust(slope: str, intercept: str) -> str:
     }[intercept]
 
 
-def _subgroups(scores: Scores) -> Iterator[Finding]:
+def _subgroups(scores: Metrics) -> Iterator[Finding]:
     """Warns against reading much into small groups."""
-    kinds = scores["subgroups"]
+    kinds = scores.subgroups
     groups = [group for of_kind in kinds.values() for group in of_kind]
     if len(groups) < 2:
         return
@@ -206,14 +206,14 @@ def _subgroups(scores: Scores) -> Iterator[Finding]:
         (kind, one, other)
         for kind, of_kind in kinds.items()
         for one, other in itertools.combinations(of_kind, 2)
-        if one["auc"]["low"] is not None and other["auc"]["low"] is not None
+        if one["auc"].interval and other["auc"].interval
     ]
     apart = [
-        f"{kind} {one['value']} and {other['value']}"
+        f"{kind} {one.value} and {other.value}"
         for kind, one, other in pairs
         if _apart(one["auc"], other["auc"])
     ]
-    small = sum(group["images"] < SMALL for group in groups)
+    small = sum((group.images or 0) < SMALL for group in groups)
     text = f"{len(groups)} groups are shown; with so many, some differ by chance alone"
     text += f", and {small} of them hold{'s' if small == 1 else ''} fewer than {SMALL} images. "
     if apart:
@@ -227,14 +227,15 @@ def _subgroups(scores: Scores) -> Iterator[Finding]:
         yield Finding("No group of images is shown to differ from another.", text)
 
 
-def _apart(one: Metric, other: Metric) -> bool:
+def _apart(one: MetricValue, other: MetricValue) -> bool:
     """Whether two intervals have nothing in common."""
-    return bool(one["low"] > other["high"] or other["low"] > one["high"])
+    (low, high), (start, end) = one.interval or (0, 1), other.interval or (0, 1)
+    return low > end or start > high
 
 
-def _limits(scores: Scores) -> Finding:
+def _limits(scores: Metrics) -> Finding:
     text = (
-        f"These are {scores['images']} images of {scores['patients']} patients of one data set. "
+        f"These are {scores.images} images of {scores.patients} patients of one data set. "
         "How the model does in another hospital, on other machines, or in screening, where cancer "
         "is far rarer, can't be read off them."
     )

@@ -6,6 +6,7 @@ path = rescore(run_dir)  # the same, after metrics.json was computed anew from p
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -20,8 +21,9 @@ from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.evaluation import calibration
-from trainer.metrics import compute, metric_table, multiclass, over_folds, predictions
+from trainer.metrics import compute, metric_table, multiclass, over_folds, predictions, typed_json
 from trainer.metrics.called_class import THRESHOLD, called_classes
+from trainer.metrics.metrics_json import Metrics, OverFolds
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 from trainer.reports import drawings, findings, gallery, template
@@ -53,14 +55,15 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
         images, split=splits.pop() or "test", label_names=run["label_names"], ordinal=ordinal
     )
     if "folds" in run:
-        scores["over_folds"] = _rescore_folds(run_dir, run, images, ordinal=ordinal)
-    files.write_json(run_dir / "metrics.json", scores)
+        over_folds = _rescore_folds(run_dir, run, images, ordinal=ordinal)
+        scores = dataclasses.replace(scores, over_folds=over_folds)
+    run_folder.write_metrics(run_dir, scores)
     return write(run_dir)
 
 
 def _rescore_folds(
     run_dir: pathlib.Path, run: dict[str, Any], images: Sequence[Prediction], *, ordinal: bool
-) -> dict[str, Any]:
+) -> dict[str, OverFolds]:
     """Does the same for the folds that are there; puts their scores and images into the whole.
 
     Returns:
@@ -71,11 +74,23 @@ def _rescore_folds(
     for fold in run["folds"]:
         if fold["run"] in there:
             rescore(folders[fold["run"]])
-            fold["metrics"] = run_folder.read_json(folders[fold["run"]] / "metrics.json")
+            rescored = run_folder.read_metrics(folders[fold["run"]])
+            fold["metrics"] = typed_json.to_json(rescored)
     if len(there) == len(folders):
         gallery.gather(run_dir, list(folders.values()), images, ordinal=ordinal)
     files.write_json(run_dir / "run.json", run)
-    return over_folds.summarise([fold["metrics"] for fold in run["folds"]])
+    return over_folds.summarise(_metrics_of_folds(run_dir, run))
+
+
+def _metrics_of_folds(run_dir: pathlib.Path, run: dict[str, Any]) -> list[Metrics]:
+    """Reads what run.json holds of the metrics of each fold of a cross-validation."""
+    remedy = "give the command that began it again"
+    return [
+        typed_json.from_json(
+            Metrics, fold["metrics"], path=run_dir / "run.json", remedy=remedy, within="metrics."
+        )
+        for fold in run.get("folds", [])
+    ]
 
 
 def write(run_dir: pathlib.Path) -> pathlib.Path:
@@ -94,19 +109,20 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
         CallerError: a file is missing, lacks a value, or does not belong to the others.
     """
     scores, run = (
-        run_folder.read_json(run_dir / "metrics.json"),
+        run_folder.read_metrics(run_dir, "calibration_error"),
         run_folder.read_json(run_dir / "run.json"),
     )
     images = predictions.read(run_dir / "predictions.csv")
     try:
         names = run["label_names"]
-        mine = [image for image in images if image.split in ("", scores["split"])]
+        mine = [image for image in images if image.split in ("", scores.split)]
         _check_same_images(run_dir, scores, mine)
         trained_here = not {"folds", "members"} & set(run)
         text = template.read(TEMPLATE).render(
             run=run,
             config=run_folder.read_json(run_dir / "config.json"),
             metrics=scores,
+            metrics_of_folds=_metrics_of_folds(run_dir, run),
             names=names,
             bases=BASES,
             datasets=datasets,
@@ -117,7 +133,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             images=gallery.read(run_dir),
             picture=lambda name: gallery.data_uri(run_dir / gallery.FOLDER / name),
             several=len(names) > 2,
-            kind=metric_table.kind_of(names, ordinal=scores.get("ordinal", False)),
+            kind=scores.kind,
             table=metric_table,
             drawings=drawings.of_scores(scores, mine, names),
             **_commonest(scores, names),
@@ -132,28 +148,27 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
 
 
 def _check_same_images(
-    run_dir: pathlib.Path, scores: dict[str, Any], images: Sequence[Prediction]
+    run_dir: pathlib.Path, scores: Metrics, images: Sequence[Prediction]
 ) -> None:
     """Refuses scores that were not computed from these predictions."""
-    evaluated = PredictionArrays.of(
-        images, list(scores["labels"]), ordinal=scores.get("ordinal", False)
-    )
+    evaluated = PredictionArrays.of(images, list(scores.labels), ordinal=bool(scores.ordinal))
     called = called_classes(
         evaluated.probabilities,
-        threshold=scores.get("threshold", THRESHOLD),
+        threshold=THRESHOLD if scores.threshold is None else scores.threshold,
         ordinal=evaluated.ordinal,
     )
     cells = multiclass.confusion_matrix(evaluated.labels, called, len(evaluated.names))
-    if cells.tolist() != scores["confusion_matrix"]:
+    stated = [list(row) for row in scores.confusion_matrix]
+    if cells.tolist() != stated:
         raise CallerError(
-            f"{run_dir}/metrics.json has confusion matrix {scores['confusion_matrix']}, but "
-            f"predictions.csv gives {cells.tolist()} for split {scores['split']!r}; "
+            f"{run_dir}/metrics.json has confusion matrix {stated}, but "
+            f"predictions.csv gives {cells.tolist()} for split {scores.split!r}; "
             f"score them again with python -m trainer report --run={run_dir}"
         )
 
 
-def _commonest(scores: dict[str, Any], names: Sequence[str]) -> dict[str, str]:
+def _commonest(scores: Metrics, names: Sequence[str]) -> dict[str, str]:
     """Names the class most images are of, and the one most are called; the first of equals."""
-    cells = np.array(scores["confusion_matrix"])
+    cells = np.array(scores.confusion_matrix)
     majority, called = (names[int(cells.sum(axis=axis).argmax())] for axis in (1, 0))
     return {"majority": majority, "called": called}

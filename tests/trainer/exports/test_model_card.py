@@ -86,6 +86,7 @@ EVALUATED = {
     },
 }
 CALIBRATION = {"used": "temperature", "images": 48, "patients": 20, "temperature": 1.7}
+CALIBRATION |= {"isotonic": None, "threshold": {"value": 0.3125}}
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_rates_by_hand():
         pointing_game.Play(f"f{n}", f"p{n}", int(n < 12), n < 9 or n == 12, False, 0.25, n == 0)
         for n in range(13)
     ]
-    scores = pointing_game.score(plays, ("benign", "malignant"))
+    scores = pointing_game.score(plays, ("benign", "malignant")).to_json()
     assert scores["images"] == 12
     assert scores["hit_rate"]["value"] == pytest.approx(0.75)
     # one image a patient: hits among 12 drawn are binomial
@@ -100,7 +100,7 @@ def test_rates_by_hand():
 
 
 def test_no_image_has_a_lesion():
-    scores = pointing_game.score([], ("benign", "malignant"))
+    scores = pointing_game.score([], ("benign", "malignant")).to_json()
     assert scores["hit_rate"]["value"] is None
     assert "no image of this kind" in scores["hit_rate"]["not_defined_because"]
 

@@ -31,9 +31,9 @@ def test_value_is_that_of_scikit_learns_bins_of_equal_mass(count):
     labels = (rng.random(count) < probabilities**2).astype(int)
     fraction, mean = calibration_curve(labels, probabilities, n_bins=10, strategy="quantile")
     found = calibration_error.score(evaluated(labels, probabilities), DRAWS)
-    assert found["value"] == pytest.approx(np.mean(np.abs(fraction - mean)), abs=1e-12)
-    assert (found["low"], found["high"]) == (None, None)
-    assert "see by_chance" in found["interval_not_defined_because"]
+    assert found.value == pytest.approx(np.mean(np.abs(fraction - mean)), abs=1e-12)
+    assert (found.low, found.high) == (None, None)
+    assert "see by_chance" in found.interval_not_defined_because
 
 
 @settings(deadline=None)
@@ -52,9 +52,9 @@ def test_chance_is_that_of_coins():
     heads = np.arange(101)
     chances, distances = stats.binom.pmf(heads, 100, 0.5), np.abs(heads - 50) / 100
     mean, spread = chances @ distances, np.sqrt(chances @ distances**2)
-    assert found["value"] == 0
-    assert found["by_chance"]["mean"] == pytest.approx(mean, abs=4 * spread / np.sqrt(4000))
-    assert found["by_chance"]["high"] in (0.09, 0.1, 0.11)  # of 0.1: 96.5 % are at most that
+    assert found.value == 0
+    assert found.by_chance.mean == pytest.approx(mean, abs=4 * spread / np.sqrt(4000))
+    assert found.by_chance.high in (0.09, 0.1, 0.11)  # of 0.1: 96.5 % are at most that
     assert stats.binom.cdf(59, 100, 0.5) - stats.binom.cdf(40, 100, 0.5) < 0.95
 
 
@@ -66,8 +66,8 @@ def test_an_error_beyond_chance_is_seen():
     found = [
         calibration_error.score(evaluated(one, probabilities), DRAWS) for one in (right, too_sure)
     ]
-    assert found[0]["value"] < found[0]["by_chance"]["high"]
-    assert found[1]["value"] > found[1]["by_chance"]["high"]
+    assert found[0].value < found[0].by_chance.high
+    assert found[1].value > found[1].by_chance.high
 
 
 def test_of_several_classes_it_is_the_mean_of_one_against_the_rest():
@@ -77,13 +77,13 @@ def test_of_several_classes_it_is_the_mean_of_one_against_the_rest():
     patients = np.array([f"p{index}" for index in range(90)])
     found = calibration_error.score(PredictionArrays(labels, probabilities, patients, "abc"), DRAWS)
     each = [
-        calibration_error.score(evaluated(labels == k, probabilities[:, k]), DRAWS)["value"]
+        calibration_error.score(evaluated(labels == k, probabilities[:, k]), DRAWS).value
         for k in range(3)
     ]
-    assert found["value"] == pytest.approx(np.mean(each), abs=1e-12)
+    assert found.value == pytest.approx(np.mean(each), abs=1e-12)
 
 
 def test_few_images_have_none():
     found = calibration_error.score(evaluated([0, 1] * 24, [0.5] * 48), DRAWS)
-    assert found["not_defined_because"] == "48 images are too few for 10 bins, wanted 50"
-    assert found["value"] is None
+    assert found.not_defined_because == "48 images are too few for 10 bins, wanted 50"
+    assert found.value is None

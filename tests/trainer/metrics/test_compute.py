@@ -17,7 +17,7 @@ from scipy import optimize, special
 from sklearn import metrics as reference  # type: ignore[import-untyped]
 
 from records.errors import CallerError
-from trainer.metrics import compute, intervals, metric_table, subgroups
+from trainer.metrics import compute, intervals, metric_table, subgroups, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
 
 NAMES = ("benign", "malignant")
@@ -43,7 +43,9 @@ def images(
 
 def score(predictions: Sequence[Prediction], **options: Any) -> dict[str, Any]:
     """Scores and makes sure that the result is JSON without NaN."""
-    result = compute.score(predictions, split="test", label_names=NAMES, **options)
+    result = typed_json.to_json(
+        compute.score(predictions, split="test", label_names=NAMES, **options)
+    )
     assert json.loads(json.dumps(result, allow_nan=False)) == result
     return result
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from trainer.metrics import levels
+from trainer.metrics import levels, typed_json
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction, two_classes
@@ -44,7 +44,8 @@ def four_views(count, seed=3):
 
 def score(images, names=NAMES, *, ordinal=False, resamples=30):
     evaluated = PredictionArrays.of(images, names, ordinal=ordinal)
-    return levels.score(images, evaluated, Bootstrap(resamples), threshold=0.5)
+    scored = levels.score(images, evaluated, Bootstrap(resamples), threshold=0.5)
+    return {unit: typed_json.to_json(level) for unit, level in scored.items()}
 
 
 def by_hand(images, key):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from records.errors import CallerError
-from trainer.metrics import compute, intervals, metric_table, multiclass
+from trainer.metrics import compute, intervals, metric_table, multiclass, typed_json
 from trainer.metrics.called_class import called_classes
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
@@ -80,7 +80,9 @@ def resampled(*, ordinal):
 
 
 def score(images, *, ordinal=False, names=NAMES, **options):
-    found = compute.score(images, split="test", label_names=names, ordinal=ordinal, **options)
+    found = typed_json.to_json(
+        compute.score(images, split="test", label_names=names, ordinal=ordinal, **options)
+    )
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     return found
 
@@ -169,9 +171,9 @@ def test_two_classes_scored_as_several_have_the_usual_brier_score_and_log_loss()
         names=["brier", "log_loss", "mcc"],
         called=called_classes(columns[0]),
     )
-    assert found["brier"]["value"] == pytest.approx(reference.brier_score_loss(labels, raw))
-    assert found["log_loss"]["value"] == pytest.approx(reference.log_loss(labels, raw))
-    assert found["mcc"]["value"] == pytest.approx(reference.matthews_corrcoef(labels, raw > 0.5))
+    assert found["brier"].value == pytest.approx(reference.brier_score_loss(labels, raw))
+    assert found["log_loss"].value == pytest.approx(reference.log_loss(labels, raw))
+    assert found["mcc"].value == pytest.approx(reference.matthews_corrcoef(labels, raw > 0.5))
 
 
 def test_calibrated_probabilities_and_no_threshold():

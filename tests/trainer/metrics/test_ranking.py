@@ -101,28 +101,28 @@ def test_the_area_partial_area_and_variance_that_proc_states():
     assert found["auc"] == pytest.approx(0.823678861788618, abs=1e-14)
     assert found["partial_auc"] == pytest.approx(0.649693339038653, abs=1e-14)
     interval = significance.delong_interval(labels, scores)
-    assert interval["se"] ** 2 == pytest.approx(0.00146991470882363, abs=1e-16)
-    assert interval["low"] == pytest.approx(0.823678861788618 - 1.959963985 * interval["se"])
+    assert interval.se**2 == pytest.approx(0.00146991470882363, abs=1e-16)
+    assert interval.low == pytest.approx(0.823678861788618 - 1.959963985 * interval.se)
 
 
 def test_the_area_of_hanley_and_mcneil_and_its_interval():
     labels, scores = expand(RATINGS)
     assert measure(labels, scores)["auc"] == pytest.approx(0.893, abs=5e-4)
     interval = significance.delong_interval(labels, scores)
-    found = [round(interval[key], 4) for key in ("se", "low", "high")]
+    found = [round(one, 4) for one in (interval.se, interval.low, interval.high)]
     assert found == [0.0307, 0.8330, 0.9534]
 
 
 def test_intervals_of_few_or_perfectly_parted_images_say_why():
     for labels, scores in (([0, 1, 1], [0.1, 0.2, 0.3]), ([0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4])):
         found = significance.delong_interval(np.array(labels), np.array(scores))
-        assert found.pop("not_defined_because")
-        assert found == {"low": None, "high": None, "se": None}
+        assert found.not_defined_because
+        assert (found.low, found.high, found.se) == (None, None, None)
 
 
 def test_an_interval_ends_at_one():
     labels, scores = np.array([0, 0, 0, 1, 1, 1]), np.array([0.1, 0.2, 0.5, 0.4, 0.8, 0.9])
-    assert significance.delong_interval(labels, scores)["high"] == 1.0
+    assert significance.delong_interval(labels, scores).high == 1.0
 
 
 def test_partial_area_between_points_of_the_curve():

@@ -43,6 +43,28 @@ def test_there_and_back(tmp_path: pathlib.Path, made: Outer) -> None:
     assert typed_json.read(Outer, path, remedy="again") == made
 
 
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    first: Inner | None = dataclasses.field(default=None, metadata=typed_json.ALWAYS)
+    named: dict[str, Inner] = dataclasses.field(
+        default_factory=dict, metadata=typed_json.inline(["a", "b"])
+    )
+    rows: tuple[Inner, ...] = ()
+
+
+def test_parts_of_parts_and_a_mapping_that_stands_in_the_object(tmp_path: pathlib.Path) -> None:
+    made = Parts(named={"b": Inner((2.0,)), "a": Inner(())}, rows=(Inner((1.0,)),))
+    content = typed_json.to_json(made)
+    assert content == {"first": None, "b": {"x": [2.0]}, "a": {"x": []}, "rows": [{"x": [1.0]}]}
+    path = tmp_path / "made.json"
+    path.write_text(json.dumps({**content, "c": {}}))
+    assert typed_json.read(Parts, path, remedy="again") == made
+    for part, message in (({"a": {}}, "lacks a.x"), ({"rows": [{"x": ["1"]}]}, "'1' as rows")):
+        path.write_text(json.dumps(part))
+        with pytest.raises(DamagedFile, match=message):
+            typed_json.read(Parts, path, remedy="again")
+
+
 def test_a_default_is_left_out() -> None:
     assert typed_json.to_json(Inner((1.0,))) == {"x": [1.0]}
 

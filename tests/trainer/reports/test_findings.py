@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
+from trainer.metrics import typed_json
+from trainer.metrics.metrics_json import Metrics
 from trainer.reports import findings
 
 NAMES = ("benign", "malignant")
@@ -21,11 +24,15 @@ def undefined(reason: str) -> dict[str, Any]:
     return {"value": None, "low": None, "high": None, "not_defined_because": reason}
 
 
-def scores(**changes: Any) -> dict[str, Any]:
+def scores(**changes: Any) -> Metrics:
     """A hundred images, 60 benign, of a model with nothing the matter."""
-    return {
+    content = {
+        "split": "test",
         "images": 100,
         "patients": 50,
+        "labels": {"benign": 60, "malignant": 40},
+        "interval": "bootstrap",
+        "predicts_one_class": False,
         "threshold": 0.5,
         "majority_baseline": 0.6,
         "auc": figure(0.8, 0.72, 0.88),
@@ -38,6 +45,7 @@ def scores(**changes: Any) -> dict[str, Any]:
         "chosen_threshold": {"not_defined_because": "there are no validation images"},
         "subgroups": {},
     } | changes
+    return typed_json.from_json(Metrics, content, path="metrics.json", remedy="again")
 
 
 def told(lead: str, names: tuple[str, ...] = NAMES, **changes: Any) -> str:
@@ -176,13 +184,15 @@ def test_groups_are_not_over_read() -> None:
 
 
 def test_three_classes() -> None:
-    changes = {"confusion_matrix": [[5, 1, 0], [2, 8, 1], [0, 3, 4]], "calibration_slope": None}
-    content = {k: v for k, v in scores(**changes).items() if v is not None}
-    content.pop("calibration_intercept")
-    leads = [one.lead for one in findings.describe(content, ("A", "B", "C"))]
+    found = scores(confusion_matrix=[[5, 1, 0], [2, 8, 1], [0, 3, 4]])
+    slope = {"calibration_slope", "calibration_intercept"}
+    metrics = {name: one for name, one in found.metrics.items() if name not in slope}
+    found = dataclasses.replace(found, metrics=metrics)
+    leads = [one.lead for one in findings.describe(found, ("A", "B", "C"))]
     assert "Its probabilities are not shown to be off." in leads
-    content["calibration_error"] = content["calibration_error"] | {"value": 0.1}
-    off = [one.lead for one in findings.describe(content, ("A", "B", "C"))]
+    error = dataclasses.replace(found["calibration_error"], value=0.1)
+    found = dataclasses.replace(found, metrics=metrics | {"calibration_error": error})
+    off = [one.lead for one in findings.describe(found, ("A", "B", "C"))]
     assert "Its probabilities are off." in off
     assert "What it finds and what it misses." not in leads
     assert "It is right more often than always predicting \u201cB\u201d." in leads

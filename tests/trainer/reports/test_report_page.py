@@ -18,7 +18,7 @@ import pytest
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from trainer.heat_maps import overlay
-from trainer.metrics import compute, metric_table, predictions
+from trainer.metrics import compute, metric_table, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
 from trainer.reports import gallery, report_page
 from trainer.reports.gallery import GalleryImage, Picture
@@ -109,7 +109,9 @@ def build(
 ) -> pathlib.Path:
     """Writes a run folder; the arguments replace parts of it."""
     images = realistic_images() if images is None else images
-    scores = compute.score(images, split="test", label_names=NAMES, resamples=200)
+    scores = typed_json.to_json(
+        compute.score(images, split="test", label_names=NAMES, resamples=200)
+    )
     (run_dir / "config.json").write_text(json.dumps(TrainingConfig(dropout=0.37).to_json()))
     (run_dir / "run.json").write_text(json.dumps(RUN | (run or {})))
     (run_dir / "history.csv").write_text(epochs)
@@ -490,10 +492,15 @@ def test_refuses_a_run_without(make_run: Callable[..., pathlib.Path], name: str)
         ("run.json", "{", "run.json is damaged"),
         ("run.json", "[]", "run.json holds list, wanted an object"),
         ("run.json", json.dumps({k: v for k, v in RUN.items() if k != "seed"}), "seed"),
+        (
+            "metrics.json",
+            json.dumps({"split": "test", "images": 1}),
+            r"metrics.json lacks patients; write it anew with python -m trainer report --run=",
+        ),
         ("history.csv", f"{HISTORY}\n1,1,low,1,1,1,1,1,1,1\n", "column 'loss', is not all numbers"),
         ("history.csv", "phase,epoch\n1,1\n", "lack a value the report needs: 'loss'"),
     ],
-    ids=["damaged", "list", "no seed", "text for number", "no loss"],
+    ids=["damaged", "list", "no seed", "metrics lack a key", "text for number", "no loss"],
 )
 def test_refuses_a_broken_file(
     make_run: Callable[..., pathlib.Path], name: str, content: str, message: str
@@ -527,7 +534,9 @@ def test_three_classes(
     ]
     parts = {name: part | {"labels": dict.fromkeys(THREE, 30)} for name, part in SPLITS.items()}
     run_dir = make_run(run={"label_names": THREE, "splits": parts, "class_weights": [1, 2, 3]})
-    scores = compute.score(images, split="test", label_names=THREE, ordinal=ordinal, resamples=200)
+    scores = typed_json.to_json(
+        compute.score(images, split="test", label_names=THREE, ordinal=ordinal, resamples=200)
+    )
     (run_dir / "metrics.json").write_text(json.dumps(scores))
     predictions.write(run_dir / "predictions.csv", images)
     shown = [GalleryImage("wrong", "error", 0, 1, 0.4), GalleryImage("right", "surest", 2, 2, 0.6)]
