@@ -109,7 +109,8 @@ def default_labels(outputs: NDArray[np.floating], kind: str) -> list[int]:
     """Chooses the class that is explained of each image where none is given.
 
     The second of two; of more, what the network calls the image; of grades the same, but the second
-    where it calls the lowest.
+    where it calls the lowest. Not `called_class`, which takes probabilities: of a logit near 0 its
+    sigmoid in float32 is 0.5, so that the two may differ, and no threshold applies here.
 
     Args:
         outputs: [images, outputs] of the network, logits or probabilities less 0.5.
