@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from beam_jobs import splits, storage
+from beam_jobs import copies, splits, storage
 from beam_jobs.pseudonyms import Pseudonyms
 from beam_jobs.sources import listing
 from beam_jobs.sources.source_options import SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
+
+_NAMED_BY_FILES = ("cmmd", "table")
+"""Data sets whose images are files found or listed by users; the others' names are published."""
 
 
 def list_images(
@@ -49,6 +52,10 @@ def list_images(
             note=note,
         ),
     )
+    if config.dataset in _NAMED_BY_FILES:
+        images = copies.leave_out(
+            images, storage.folder(config.data_dir), max_pixels=config.max_pixels
+        )
     assign = functools.partial(
         splits.assign,
         split_policy=config.split_policy,

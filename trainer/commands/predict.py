@@ -83,7 +83,9 @@ def run(config: Config) -> int:
 def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> None:
     """Prints the prediction of an image, or why there is none, and its warnings."""
     line = (
-        f"NOT PREDICTED, {predicted.error}"
+        f"a copy of {predicted.copy_of}, counted once"
+        if predicted.copy_of
+        else f"NOT PREDICTED, {predicted.error}"
         if predicted.prediction is None
         else finished.formatter.sentence(predicted.prediction)
     )
@@ -116,10 +118,19 @@ def _sum_up(found: list[ImagePrediction], finished: FinishedRun, output_dir: pat
             breast = f"exam {images[0].exam}, {images[0].side} breast"
             line = finished.formatter.sentence(mean)
             print(f"{breast}, mean of {len(images)} images ({views}): {line}")
-    failed = sum(predicted.prediction is None for predicted in found)
+    copies = sum(bool(predicted.copy_of) for predicted in found)
+    if copies:
+        print(f"{copies} of {len(found)} images are copies of others given; each counts once")
+    alone = sum(one.exam is None and one.prediction is not None for one in found)
+    if alone > 1:
+        print(
+            f"{alone} images stand alone, averaged with no other: no header tells their "
+            "examination (StudyInstanceUID, or a patient and a date); --images can"
+        )
+    failed = sum(predicted.prediction is None for predicted in found) - copies
     unlike = sum(bool(predicted.warnings) for predicted in found)
     print(
-        f"{len(found) - failed} of {len(found)} images predicted, {unlike} with a warning: "
-        f"{output_dir / FILES[0]}"
+        f"{len(found) - copies - failed} of {len(found)} images predicted, "
+        f"{unlike} with a warning: {output_dir / FILES[0]}"
     )
     return 1 if failed else 0

@@ -18,14 +18,26 @@ _CBIS = re.compile(
 """CBIS-DDSM names PatientID, folders and files so, and the phantoms after it. Each image there is a
 patient and a study of its own."""
 
+_PLACEHOLDER = re.compile(
+    r"|0+|x+|n/?a|none|null|test|patient|(no|un)[ _-]?(name|id|known)|"
+    r"(de-?id|pseudonym|anon)[a-z]*|removed|deleted|-+|\?+",
+    re.IGNORECASE,
+)
+"""PatientIDs that programs write in place of one: whose image it is they do not say."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """What an image shows: the running number of its examination (None: unknown), side and view."""
+    """What an image shows: the running number of its examination (None: unknown), side and view.
+
+    Attributes:
+        known_by: what tells which images belong together; "" where nothing does.
+    """
 
     exam: int | None
     side: str
     view: str
+    known_by: str = ""
 
 
 class Exams:
@@ -33,27 +45,40 @@ class Exams:
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[str, ...], int] = {}
+        self._patients: dict[str, str] = {}
 
     def place(self, given: InputImage, identity: Identity, origin: Origin) -> Place:
         """Finds what an image shows: by the table, else its DICOM header, else CBIS-DDSM's names.
 
-        Images of one patient from two studies (StudyInstanceUID) are two examinations: breasts
-        change.
+        An examination is a study (StudyInstanceUID), else a patient on a date: breasts change. An
+        image whose header has neither stands alone, and so does one of a patient called ANON.
         """
         match = _match_cbis(given, identity)
         name, side, view = match.groups() if match else ("", "", "")
-        key: tuple[str, ...] = ()
         if given.exam:
-            key = ("table", given.exam)
+            key: tuple[str, ...] = ("table", given.exam)
         elif name:
             key = ("name", name)
-        elif identity.patient_id:
-            key = ("header", identity.patient_id, origin.study_uid)
+        else:
+            key = self._of_header(identity.patient_id.strip(), origin)
         return Place(
             self._numbers.setdefault(key, len(self._numbers) + 1) if key else None,
             given.side or identity.side or origin.side or side.lower(),
             given.view or identity.view or view,
+            known_by=key[0] if key else "",
         )
+
+    def _of_header(self, patient: str, origin: Origin) -> tuple[str, ...]:
+        if _PLACEHOLDER.fullmatch(patient):
+            patient = ""
+        if uid := origin.study_uid:
+            # a study has one patient: another one's images bear a UID that is none
+            first = self._patients.setdefault(uid, patient) or patient
+            self._patients[uid] = first
+            return ("study", uid) if patient in ("", first) else ("study", uid, patient)
+        if patient and origin.study_date:
+            return ("patient and date", patient, origin.study_date)
+        return ()
 
 
 def _match_cbis(given: InputImage, identity: Identity) -> re.Match[str] | None:

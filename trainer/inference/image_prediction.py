@@ -31,6 +31,8 @@ class ImagePrediction:
         image: path of its file, as given.
         error: why there is no prediction, "" if there is one.
         exam: running number of the examination, None where it is not known.
+        exam_known_by: table, name, study, or patient and date; "" of an image that stands alone.
+        copy_of: the image given before of which this is a copy; it has no prediction of its own.
         side: left or right, "" if not known.
         view: CC, MLO or another projection, "" if not known.
         size: (rows, columns) of the image, None if it could not be decoded.
@@ -44,6 +46,8 @@ class ImagePrediction:
     image: str
     error: str = ""
     exam: int | None = None
+    exam_known_by: str = ""
+    copy_of: str = ""
     side: str = ""
     view: str = ""
     size: tuple[int, int] | None = None
@@ -187,6 +191,8 @@ def _describe(
         "image": one.image,
         "error": one.error,
         "exam": one.exam,
+        "exam_known_by": one.exam_known_by,
+        "copy_of": one.copy_of,
         "side": one.side,
         "view": one.view,
         "height": height,

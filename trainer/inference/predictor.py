@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import hashlib
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -47,6 +48,7 @@ class Prepared:
     medium: str
     image: PreparedImage | None
     error: str
+    copy_of: str = ""
 
 
 class Predictor:
@@ -57,6 +59,7 @@ class Predictor:
         self._finished = finished
         self._folder = heat_maps
         self._exams = Exams()
+        self._met: dict[str, str] = {}
         networks = finished.networks if heat_maps else ()
         kind = finished.target.kind
         self._mappers = [heat_map.HeatMapper(network.model, kind) for network in networks]
@@ -77,7 +80,22 @@ class Predictor:
         except UnusableImage as unusable:
             remedy = "; give it with --images" if unusable.reason in _UNKNOWN else ""
             return Prepared(given, place, origin.medium, None, f"{unusable}{remedy}")
-        return Prepared(given, place, origin.medium, image, "")
+        copied = self._find_original(given, origin, image)
+        return Prepared(given, place, origin.medium, image, "", copied)
+
+    def _find_original(self, given: InputImage, origin: Origin, image: PreparedImage) -> str:
+        """Returns the image met before that this is a copy of, "" if there is none.
+
+        Copies are equal in every byte, or of one SOPInstanceUID and equal in every pixel: some
+        programs write one UID for all.
+        """
+        keys = [hashlib.sha256(given.path.read_bytes()).hexdigest()]
+        if origin.sop_uid:
+            keys.append(f"{origin.sop_uid} {hashlib.sha256(image.pixels.tobytes()).hexdigest()}")
+        found = next((self._met[key] for key in keys if key in self._met), "")
+        for key in keys:
+            self._met.setdefault(key, found or str(given.path))
+        return found
 
     def predict(self, prepared: Prepared, number: int) -> ImagePrediction:
         """Predicts an image; its heat map is named after its number."""
@@ -86,11 +104,13 @@ class Predictor:
             image=str(prepared.given.path),
             error=prepared.error,
             exam=place.exam,
+            exam_known_by=place.known_by,
+            copy_of=prepared.copy_of,
             side=place.side,
             view=place.view,
         )
         image = prepared.image
-        if image is None:
+        if image is None or prepared.copy_of:
             return predicted
         height, width = image.pixels.shape
         try:

@@ -146,6 +146,36 @@ def test_images_of_a_breast_are_averaged(run, answers):
         assert int(row["breast_images"]) == len(of_image[row["image"]]["images"])
 
 
+def test_a_copy_counts_once(run, images, tmp_path, capsys):
+    """Two copies of one view, one of them with another header, and the other view of its breast."""
+    files = list(file_of(run, images).values())
+    first, second = files[0], files[1]
+    shutil.copy(first, tmp_path / "a.dcm")
+    shutil.copy(first, tmp_path / "a (1).dcm")
+    edited = pydicom.dcmread(first)
+    edited.SeriesDescription = "sent again"
+    edited.save_as(tmp_path / "b.dcm")
+    shutil.copy(second, tmp_path / "c.dcm")
+    told = ask(run, tmp_path / "out", *sorted(tmp_path.glob("*.dcm")), heat_maps=False)
+    original = str(tmp_path / "a (1).dcm")
+    assert [image["copy_of"] for image in told["images"]] == ["", original, original, ""]
+    assert [image["probability"] is None for image in told["images"]] == [False, True, True, False]
+    assert not any(original in breast["images"][1:] for breast in told["breasts"])
+    assert told["code"] == 0
+    said = capsys.readouterr().out
+    assert "2 of 4 images are copies of others given; each counts once" in said
+    assert "2 of 4 images predicted" in said
+
+
+def test_two_women_with_one_id_are_never_averaged(run, shared_cases, tmp_path, capsys):
+    files = sorted((shared_cases / "two_women_one_id").glob("*.dcm"))
+    told = ask(run, tmp_path / "out", *files, heat_maps=False)
+    assert [image["exam"] for image in told["images"]] == [None, None]
+    assert [image["copy_of"] for image in told["images"]] == ["", ""]
+    assert told["breasts"] == []
+    assert "2 images stand alone, averaged with no other" in capsys.readouterr().out
+
+
 def test_what_must_be_known_stands_in_every_output(answers):
     told, output_dir = answers
     assert told["notice"] == "research use only, not for diagnosis"

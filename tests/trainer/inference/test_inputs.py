@@ -7,6 +7,7 @@ import pytest
 
 from beam_jobs.imaging.dicom_file import NOBODY, Origin
 from records.errors import CallerError
+from records.user_paths import Prefix
 from trainer.inference import inputs
 from trainer.inference.exams import Exams, Place
 from trainer.inference.inputs import InputImage
@@ -90,8 +91,9 @@ def test_nothing_to_ask_about(folder, monkeypatch, arguments, table, message):
         inputs.find(arguments, output_dir=folder / "out", table=table)
 
 
-def header(patient: str, study: str = "", side: str = "", view: str = ""):
-    return dataclasses.replace(NOBODY, patient_id=patient, side=side, view=view), Origin(study)
+def header(patient: str, study: str = "", side: str = "", view: str = "", date: str = ""):
+    identity = dataclasses.replace(NOBODY, patient_id=patient, side=side, view=view)
+    return identity, Origin(study, study_date=date)
 
 
 UNKNOWN = (NOBODY, Origin())
@@ -100,22 +102,52 @@ UNKNOWN = (NOBODY, Origin())
 def test_exams_are_numbered_without_a_name(tmp_path):
     exams = Exams()
     image = InputImage(tmp_path / "1.dcm")
-    assert exams.place(image, *header("Anna", "1.2", "left", "CC")) == Place(1, "left", "CC")
-    assert exams.place(image, *header("Bert", "1.3", "left", "CC")) == Place(2, "left", "CC")
-    assert exams.place(image, *header("Anna", "1.2", "right", "MLO")) == Place(1, "right", "MLO")
+
+    def place(*given: str, **more: str) -> Place:
+        return exams.place(image, *header(*given, **more))
+
+    assert place("Anna", "1.2", "left", "CC") == Place(1, "left", "CC", "study")
+    assert place("Bert", "1.3", "left", "CC") == Place(2, "left", "CC", "study")
+    assert place("Anna", "1.2", "right", "MLO") == Place(1, "right", "MLO", "study")
     # a year later
-    assert exams.place(image, *header("Anna", "1.4", "left", "CC")) == Place(3, "left", "CC")
-    assert exams.place(image, *header("", "1.4", "left", "CC")) == Place(None, "left", "CC")
+    assert place("Anna", "1.4", "left", "CC") == Place(3, "left", "CC", "study")
     assert exams.place(image, NOBODY, Origin(side="right")) == Place(None, "right", "")
+
+
+def test_an_examination_is_a_study_else_a_patient_on_a_date(tmp_path):
+    exams = Exams()
+    image = InputImage(tmp_path / "1.dcm")
+
+    def exam(*given: str, **more: str) -> int | None:
+        return exams.place(image, *header(*given, **more)).exam
+
+    assert exam("", "1.2") == exam("Anna", "1.2") == exam("", "1.2") == 1  # emptied in one file
+    assert exam("Bert", "1.2") == 2  # a UID that a program wrote for all
+    assert exam("Anna", date="20230110") == exam("Anna", date="20230110") == 3
+    assert exam("Anna", date="20240110") == 4
+    assert exam("Anna") is None
+
+
+@pytest.mark.parametrize(
+    "patient", ["", "ANON", "anonymous", "Anonymized", "0000", "UNKNOWN", "no name", "REMOVED", "-"]
+)
+def test_what_is_no_patient_stands_alone(patient, tmp_path):
+    exams, image = Exams(), InputImage(tmp_path / "1.dcm")
+    assert exams.place(image, *header(patient, date="20230110")) == Place(None, "", "")
+    assert exams.place(image, *header("ANON17", date="20230110")).exam == 1
 
 
 def test_the_table_goes_before_the_header(tmp_path):
     exams = Exams()
     told = InputImage(tmp_path / "1.pgm", exam="e", side="right", view="MLO")
-    assert exams.place(told, *header("Anna", "1.2", "left", "CC")) == Place(1, "right", "MLO")
-    assert exams.place(told, *UNKNOWN) == Place(1, "right", "MLO")
+    assert exams.place(told, *header("Anna", "1.2", "left", "CC")) == Place(
+        1, "right", "MLO", "table"
+    )
+    assert exams.place(told, *UNKNOWN) == Place(1, "right", "MLO", "table")
     # a name of the table is no PatientID
-    assert exams.place(InputImage(tmp_path / "2.pgm"), *header("e")) == Place(2, "", "")
+    assert exams.place(InputImage(tmp_path / "2.pgm"), *header("e", "1.2")) == Place(
+        2, "", "", "study"
+    )
 
 
 def test_names_of_cbis_ddsm_tell_patient_side_and_view(tmp_path):
@@ -124,9 +156,31 @@ def test_names_of_cbis_ddsm_tell_patient_side_and_view(tmp_path):
     right = InputImage(tmp_path / "Mass-Training_P_00038_RIGHT_MLO_1.png")
     other = InputImage(tmp_path / "P_00039_LEFT_CC.png")
     of_header = header("Mass-Test_P_00039_LEFT_MLO", study="its own")
-    assert exams.place(left, *UNKNOWN) == Place(1, "left", "CC")
-    assert exams.place(right, *UNKNOWN) == Place(1, "right", "MLO")
-    assert exams.place(other, *UNKNOWN) == Place(2, "left", "CC")
-    assert exams.place(InputImage(tmp_path / "1-1.dcm"), *of_header) == Place(2, "left", "MLO")
+    assert exams.place(left, *UNKNOWN) == Place(1, "left", "CC", "name")
+    assert exams.place(right, *UNKNOWN) == Place(1, "right", "MLO", "name")
+    assert exams.place(other, *UNKNOWN) == Place(2, "left", "CC", "name")
+    assert exams.place(InputImage(tmp_path / "1-1.dcm"), *of_header) == Place(
+        2, "left", "MLO", "name"
+    )
     # a header that names a patient is believed, not the folder
-    assert exams.place(left, *header("Anna", "1.2")) == Place(3, "", "")
+    assert exams.place(left, *header("Anna", "1.2")) == Place(3, "", "", "study")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_a_table_as_a_spreadsheet_saves_it(encoding, folder):
+    """Semicolons, a sep= line, columns of the user's own, backslashes, absolute paths."""
+    table = folder / "images.csv"
+    lines = f"sep=;\r\npath;exam;side;Größe\r\n.\\b\\1.dcm;ä;R;1,5\r\n{folder}/b/2.PNG;;li;\r\n"
+    table.write_bytes(lines.encode(encoding))
+    found = inputs.find([], output_dir=folder / "out", table=str(table))
+    assert [(image.exam, image.side) for image in found] == [("ä", "right"), ("", "left")]
+    table.write_text("path;side\nD:\\old\\b\\1.dcm;L\nD:\\old\\b\\1.dcm;L\n")
+    prefix = Prefix.parse(f"D:\\old={folder}")
+    (only,) = inputs.find([], output_dir=folder / "out", table=str(table), prefix=prefix)
+    assert only == InputImage(folder / "b" / "1.dcm", side="left")
+
+
+def test_a_table_from_the_field(shared_cases):
+    table = shared_cases / "user_text" / "semi.csv"
+    with pytest.raises(CallerError, match=r"line 2: .*a.dcm is not there"):
+        inputs.find([], output_dir=shared_cases / "out", table=str(table))
