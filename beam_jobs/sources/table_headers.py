@@ -113,6 +113,7 @@ def _add(row: Row, header: Header) -> Row:
     """Returns a row with its file, and what only the header says."""
     said = {key: _VALUES[key](header) for key in ("side", "view")}
     filled = {key: row.get(key) or value for key, value in said.items()}
-    patient = row.get("patient_id") or header.identity.patient_id or header.file.path
+    # as the header writes it: a spreadsheet may have taken its zeros away
+    patient = header.identity.patient_id or row.get("patient_id") or header.file.path
     name = {} if "image_id" not in row else {"image_id": f"{row['image_id']} {header.file.path}"}
     return {**row, **filled, **name, "patient_id": patient, "path": header.file.path}

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from flags import fields
 from flags.fields import Flags, flag
+from records import user_text
 from records.errors import CallerError
 
 BASELINE = "baseline"
@@ -160,4 +161,4 @@ def _is_finished(directory: pathlib.Path) -> bool:
 
 
 def _text(path: pathlib.Path) -> str:
-    return path.read_text(encoding="utf-8")
+    return user_text.read(path)

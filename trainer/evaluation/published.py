@@ -16,6 +16,7 @@ import flags
 from flags import datasets
 from flags.fields import flags_of
 from flags.training_config import TrainingConfig
+from records import user_text
 from records.errors import CallerError
 
 FLAGFILES = pathlib.Path(flags.__file__).with_name("experiments")
@@ -92,7 +93,7 @@ def read(flagfile: pathlib.Path) -> Published:
     Raises:
         CallerError: the line of the published accuracy can't be read.
     """
-    text = flagfile.read_text(encoding="utf-8")
+    text = user_text.read(flagfile)
     head = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
     about = " ".join(line for line in head if not line.startswith("Published"))
     about = re.sub(r"^[^:(]*\([^)]*\): ", "", about)  # "Experiment H (source): "
@@ -111,14 +112,14 @@ def read(flagfile: pathlib.Path) -> Published:
 
 def is_experiment(flagfile: pathlib.Path) -> bool:
     """Whether a flagfile states a published accuracy, or that there is none."""
-    return "\n# Published" in flagfile.read_text(encoding="utf-8")
+    return "\n# Published" in user_text.read(flagfile)
 
 
 def _differences(
     flagfile: pathlib.Path, config: dict[str, Any], run: dict[str, Any]
 ) -> Iterable[str]:
     """Names in what a run is not the experiment of the flagfile."""
-    lines = flagfile.read_text(encoding="utf-8").splitlines()
+    lines = user_text.read(flagfile).splitlines()
     given = dict(line[2:].split("=", 1) for line in lines if re.match("--[^=]+=", line))
     default = TrainingConfig().to_json()
     expected = TrainingConfig(
