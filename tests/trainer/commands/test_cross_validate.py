@@ -17,6 +17,7 @@ from tests import make
 from trainer.commands import cross_validate, summary, train
 from trainer.data import dataset, run_folder
 from trainer.metrics import over_folds, predictions
+from trainer.metrics.metrics_json import Metrics, MetricValue, OverFolds
 
 FOLDS = ("fold0", "fold1", "fold2")
 
@@ -107,16 +108,28 @@ def test_mean_and_deviation_over_the_folds(finished):
     assert found["folds"] == 3
 
 
+def scored(**values):
+    """Metrics of a fold of three images."""
+    return Metrics(
+        split="fold0",
+        images=3,
+        patients=3,
+        labels={"benign": 2, "malignant": 1},
+        majority_baseline=2 / 3,
+        metrics={name: MetricValue(value) for name, value in values.items()},
+        confusion_matrix=((2, 0), (0, 1)),
+        interval="",
+        predicts_one_class=False,
+    )
+
+
 def test_undefined_figures_are_left_out_of_the_mean():
-    fold = [{"auc": {"value": value}, "images": 3} for value in (0.5, None, 0.75)]
-    assert over_folds.summarise(fold) == {
-        "auc": {"mean": 0.625, "sd": pytest.approx(0.1767767), "folds": 2}
-    }
-    assert over_folds.summarise(fold[:2])["auc"] == {"mean": 0.5, "sd": None, "folds": 1}
-    older = {"auc": {"value": 0.75}}
-    both = over_folds.summarise([{**fold[0], "mcc": {"value": 0.25}}, older])
+    fold = [scored(auc=value) for value in (0.5, None, 0.75)]
+    assert over_folds.summarise(fold) == {"auc": OverFolds(0.625, pytest.approx(0.1767767), 2)}
+    assert over_folds.summarise(fold[:2])["auc"] == OverFolds(0.5, None, 1)
+    both = over_folds.summarise([scored(auc=0.5, mcc=0.25), scored(auc=0.75)])
     assert list(both) == ["auc"]
-    assert over_folds.summarise(fold[1:2])["auc"] == {"mean": None, "sd": None, "folds": 0}
+    assert over_folds.summarise(fold[1:2])["auc"] == OverFolds(None, None, 0)
 
 
 def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir):
