@@ -9,6 +9,7 @@ BEAM_ARGS ?=
 BASE ?= mobilenetv2
 TRAIN_ARGS ?=
 RUN ?=
+ARGS ?=
 ONLY ?=
 EXPERIMENT_ARGS ?=
 MINUTES ?= 5
@@ -19,6 +20,8 @@ BIN := $(VENV)/bin
 comma := ,
 empty :=
 space := $(empty) $(empty)
+# quoted(NAME): the value of a variable as one word of the shell, whatever stands in it
+quoted = '$(subst ','\'',$(value $(1)))'
 sizes = $(subst $(space),$(comma),$(strip $(SIZE)))
 DEMO_RECORDS := data/demo
 
@@ -36,12 +39,19 @@ define install
 	@touch $@
 endef
 
-.PHONY: help install tfrecords verify train report experiments demo test lint benchmarks fuzz constraints gallery golden clean
+# the shell's $$run: RUN, else the run evaluated last
+define find_run
+run=$(call quoted,RUN); test -n "$$run" || run=$$(ls -t runs/*/predictions.csv 2>/dev/null | head -n 1); \
+	test -n "$$run" || { echo "error: no finished run under runs/; make demo, or give RUN=FOLDER"; exit 2; }; \
+	run="$${run%/predictions.csv}"
+endef
+
+.PHONY: help install tfrecords verify train cross_validate tune predict explain compare export report experiments demo test lint benchmarks fuzz constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "targets:"
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  \1\t\2/' | expand -t 16
+	@grep -E '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/  \1\t\2/' | expand -t 18
 	@echo "variables, with their defaults:"
 	@echo "  DATASET=        cbis_ddsm, mini_mias, phantom, ... (see docs/data.md); empty: what lies under"
 	@echo "                  data/, else phantom"
@@ -52,7 +62,9 @@ help: ## this list
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, ... any of keras.applications"
 	@echo "  TRAIN_ARGS=     options of the trainer: --weights=PATH, --flagfile=..., ..."
-	@echo "  RUN=            run of make report; empty: the one evaluated last under runs/"
+	@echo "  RUN=            run of make predict, explain, export, report; empty: the one evaluated last"
+	@echo "                  under runs/; of make compare, several"
+	@echo "  ARGS=           images and options of the command: make predict ARGS=\"exam/ --noheat_maps\""
 	@echo "  ONLY=           experiments to run: ONLY=\"c h\"; empty: all of flags/experiments"
 	@echo "  EXPERIMENT_ARGS=  options of every one of them: --phase1_epochs=5, ..."
 	@echo "  MINUTES=$(MINUTES) SEED=$(SEED)  of make fuzz"
@@ -69,22 +81,38 @@ install: $(VENV)/.installed ## install into .venv
 
 tfrecords: $(VENV)/.installed ## images -> TFRecords
 	$(BIN)/python -m beam_jobs.tfrecords $(if $(DATASET),--dataset=$(DATASET)) \
-	  $(if $(DATA_DIR),--data_dir='$(DATA_DIR)') --sizes=$(sizes) \
-	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --output_dir='$(OUT)' $(BEAM_ARGS)
+	  $(if $(value DATA_DIR),--data_dir=$(call quoted,DATA_DIR)) --sizes=$(sizes) \
+	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --output_dir=$(call quoted,OUT) $(BEAM_ARGS)
 
 verify: $(VENV)/.installed ## re-read every record under OUT and name any damage
-	$(BIN)/python -m beam_jobs.verify '$(OUT)'
+	$(BIN)/python -m beam_jobs.verify $(call quoted,OUT)
 
 train: $(VENV)/.installed ## TFRecords -> model and report
-	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS)
+	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
+
+cross_validate: $(VENV)/.installed ## every fold predicted by a network that never saw it
+	$(BIN)/python -m trainer cross_validate --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
+
+tune: $(VENV)/.installed ## search flags: ARGS="--space=FILE"
+	$(BIN)/python -m trainer tune --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
+
+predict: $(VENV)/.installed ## predict images of your own: ARGS="IMAGE_OR_FOLDER..."
+	@$(find_run); $(BIN)/python -m trainer predict --run="$$run" $(ARGS)
+
+explain: $(VENV)/.installed ## heat maps of a run
+	@$(find_run); $(BIN)/python -m trainer explain --run="$$run" $(ARGS)
+
+export: $(VENV)/.installed ## a run's model for other programs, with a model card
+	@$(find_run); $(BIN)/python -m trainer export --run="$$run" $(ARGS)
+
+compare: $(VENV)/.installed ## finished runs side by side: RUN="runs/a runs/b"
+	$(BIN)/python -m trainer compare $(RUN) $(ARGS)
 
 report: $(VENV)/.installed ## score a finished run again and rewrite its report, in seconds
-	@run='$(RUN)'; test -n "$$run" || run=$$(ls -t runs/*/predictions.csv 2>/dev/null | head -n 1); \
-	test -n "$$run" || { echo "error: no finished run under runs/; make demo, or give RUN=FOLDER"; exit 2; }; \
-	$(BIN)/python -m trainer report --run="$${run%/predictions.csv}"
+	@$(find_run); $(BIN)/python -m trainer report --run="$$run"
 
 experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
-	$(BIN)/python -m trainer experiments $(if $(ONLY),--only='$(ONLY)') $(EXPERIMENT_ARGS)
+	$(BIN)/python -m trainer experiments $(if $(ONLY),--only=$(call quoted,ONLY)) $(EXPERIMENT_ARGS)
 
 demo: $(VENV)/.installed ## phantoms -> TFRecords -> model -> report, in minutes
 	$(BIN)/python -m beam_jobs.tfrecords --dataset=phantom --flagfile=flags/experiments/demo_records.flags \

@@ -80,4 +80,4 @@ class Terminal(Listener):
         )
         for reason, count in manifest.rejected.items():
             print(f"  rejected: {count} {reason}", file=sys.stderr)
-        print(f"  look at {output.directory / 'preview.png'}")
+        print(f"  look at {output.directory / 'overview.html'}")

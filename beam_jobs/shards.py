@@ -85,7 +85,11 @@ def plan(
             by_split.setdefault(image.split, []).append(image)
     planned = []
     for split, members in sorted(by_split.items()):
-        members.sort(key=lambda image: hashlib.sha256(image.image_id.encode()).digest())
+        members.sort(
+            key=lambda image: hashlib.sha256(
+                image.image_id.encode("utf-8", "surrogateescape")
+            ).digest()
+        )
         count = -(-len(members) // images_per_shard)
         for index in range(count):
             start, end = (len(members) * edge // count for edge in (index, index + 1))

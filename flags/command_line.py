@@ -18,6 +18,7 @@ from flags import terminal
 from flags.fields import closest
 from records import user_text, version
 from records.errors import CallerError, OutOfTime
+from records.printable import printable
 
 _HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort")
 
@@ -137,7 +138,7 @@ def _read_flagfile(path: str) -> str:
 
 def end(message: str) -> NoReturn:
     """Prints a caller's mistake in one line and exits with code 2."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {printable(message)}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -56,7 +56,10 @@ def _feature(value: str | int | memoryview) -> list[_Part]:
     """Feature: bytes_list is field 1, int64_list field 3; each holds its values in field 1."""
     if isinstance(value, int):
         return _field(3, _field(1, [_varint(value)]))
-    return _field(1, _field(1, [value.encode() if isinstance(value, str) else value]))
+    return _field(
+        1,
+        _field(1, [value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value]),
+    )
 
 
 def _field(number: int, content: list[_Part]) -> list[_Part]:

@@ -30,7 +30,9 @@ class AnyPath(Protocol):
     def with_name(self, name: str, /) -> Any:
         """Returns another file of the same folder."""
 
-    def open(self, mode: Any = ..., *, encoding: Any = ..., newline: Any = ...) -> Any:
+    def open(
+        self, mode: Any = ..., *, encoding: Any = ..., errors: Any = ..., newline: Any = ...
+    ) -> Any:
         """Opens for reading or writing."""
 
     def read_text(self, encoding: str = ...) -> str:
@@ -89,10 +91,10 @@ def write_json(path: AnyPath, content: object) -> None:
 
 
 def write_text(path: AnyPath, text: str) -> None:
-    """Writes UTF-8 text whole or not at all."""
+    """Writes UTF-8 text whole or not at all; bytes of a name that are none stand as escapes."""
     with (
         replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file,
     ):
         file.write(text)
 
@@ -114,8 +116,17 @@ def replacing(path: PathT, *, temporary: PathT | None = None) -> Iterator[PathT]
                 os.fsync(file.fileno())
         rename(unfinished, path)
     except BaseException:
-        unfinished.unlink(missing_ok=True)
+        remove(unfinished)
         raise
+
+
+def remove(path: Any) -> None:
+    """Removes a file, if it is there."""
+    if not isinstance(path, UPath):
+        path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        path.fs.rm_file(path.path)  # fs.rm takes "[1]" in a name for a pattern
 
 
 def rename(source: Any, target: Any) -> None:
@@ -123,9 +134,12 @@ def rename(source: Any, target: Any) -> None:
     if not isinstance(source, UPath):
         source.replace(target)
         return
-    if source.protocol in ("hdfs", "webhdfs") and target.exists():
-        target.unlink()  # HDFS renames to a free name only
-    source.fs.mv(source.path, target.path)
+    if source.protocol in ("hdfs", "webhdfs"):
+        remove(target)  # HDFS renames to a free name only
+        source.fs.mv(source.path, target.path)
+        return
+    source.fs.cp_file(source.path, target.path)  # fs.mv takes "[1]" in a name for a pattern
+    source.fs.rm_file(source.path)
 
 
 def temporary_name(name: str) -> str:

@@ -81,7 +81,9 @@ def draw_images(
         for index, measured in enumerate(ledger.images)
     }
     by_class: dict[str, list[SourceRow]] = collections.defaultdict(list)
-    for image_id in sorted(places, key=lambda name: hashlib.sha256(name.encode()).digest()):
+    for image_id in sorted(
+        places, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+    ):
         by_class[by_id[image_id].label].append(by_id[image_id])
     return {
         label: [_draw(output, image, *places[image.image_id]) for image in images[:IMAGES_A_CLASS]]
@@ -145,7 +147,7 @@ def write(
         histograms=_draw_histograms(summary["pixels_by"]["label"]),
         sheets=sheets,
     )
-    with path.open("w", encoding="utf-8") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -15,8 +17,10 @@ from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
+from records.printable import printable
 
 IMAGES = 6
+_NAME = 45
 _LONGEST_SIDE = 700
 
 
@@ -39,7 +43,9 @@ def write(
     for axis in axes.flat:
         axis.set_axis_off()
     figure.suptitle(
-        f"{output.size} {output.directory.name}: above as decoded, below as stored", fontsize=11
+        f"{output.size} {output.directory.name}: above as decoded, below as stored",
+        fontsize=11,
+        parse_math=False,
     )
     for column, image in enumerate(chosen):
         path_of_image = planned[0].data_dir / image.path
@@ -49,17 +55,24 @@ def write(
                 pixels, output.recipe, output.size, view=image.view, side=image.side
             )[:, :, 0]
         except UnusableImage as gone:  # it was there when its shard was written
-            axes[0, column].set_title(f"{image.image_id}\n{gone.reason} now", fontsize=8)
+            _title(axes[0, column], f"{gone.reason} now", image)
             continue
         for axis, shown in zip(axes[:, column], (pixels, array), strict=True):
             axis.imshow(_shrink(shown), cmap="gray", vmin=0, vmax=65535)
-        axes[0, column].set_title(
-            f"{image.image_id}\n{image.side} {image.view}, {image.label}, {image.split}", fontsize=8
-        )
+        said = f"{image.side} {image.view}, {image.label}, {image.split}"
+        _title(axes[0, column], said, image)
     if not chosen:
         axes[0, 0].text(0.5, 0.5, "no image was written", ha="center")
-    with path.open("wb") as file:
+    with path.open("wb") as file, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font has no emoji
         figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+
+
+def _title(axes: Axes, said: str, image: SourceRow) -> None:
+    """Writes an image's name, whatever letters it is made of, and what is said of it."""
+    name = printable(image.image_id)
+    short = name if len(name) <= _NAME else f"\u2026{name[-_NAME:]}"
+    axes.set_title(f"{short}\n{printable(said)}", fontsize=8, parse_math=False)
 
 
 def _choose(written: Sequence[SourceRow]) -> list[SourceRow]:

@@ -57,6 +57,30 @@ def test_slow_libraries_wait_for_good_flags(program, arguments, tmp_path):
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "--dataset_dir=nowhere",
+        "--weights=nowhere.h5",
+        "--init_from=nowhere",
+        "cross_validate --dataset_dir=nowhere",
+        "predict --run=nowhere .",
+        "explain --run=nowhere",
+        "export --run=nowhere",
+        "evaluate --run=nowhere",
+        "report --run=nowhere",
+        "compare nowhere other",
+        "ensemble nowhere --output_dir=out",
+    ],
+)
+def test_tensorflow_waits_for_folders_that_are_there(line, tmp_path):
+    heavy = ("tensorflow", "keras", "sklearn", "matplotlib")
+    code = WATCH.format(arguments=line.split(), program="trainer", heavy=heavy)
+    done = run("-c", code, cwd=tmp_path)
+    assert json.loads(done.stdout.splitlines()[-1]) == [2, []], done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
     ("program", "argument", "message"),
     [
         ("trainer", "--bas=vgg19", "unknown flag --bas; did you mean --base?"),

@@ -71,7 +71,7 @@ def test_verbs_load_nothing_slow():
         (
             "predict --run=x --worst=3",
             "--worst belongs to: python -m trainer explain; predict takes --run, --output_dir, "
-            "--images, --heat_maps",
+            "--images, --path_prefix, --predict_unlike, --heat_maps",
         ),
         ("report --run=x --output_dir=x", "--output_dir belongs to: python -m trainer compare|ens"),
         (

@@ -42,6 +42,9 @@ def run(config: Config) -> int:
     Raises:
         CallerError: a folder holds no finished run, stands there twice, or can't be compared.
     """
+    from trainer.data import run_folder
+
+    run_folder.check_folders(config.arguments)  # before slow libraries are imported
     from trainer.evaluation import compared_run, paired_comparison
     from trainer.reports import comparison_page, comparison_words
 

@@ -64,7 +64,12 @@ def cross_validate(config: Config) -> pathlib.Path:
         CallerError: as `run`.
         OutOfTime: as `run`.
     """
-    from trainer.data import run_folder
+    from trainer.data import records_folder, run_folder
+
+    if not config.skip_damaged:  # else every record is read
+        # what needs no TensorFlow, which takes seconds to import
+        found = records_folder.find_directory(config.dataset_dir)
+        records_folder.open_records(found, condition=config.where)
     from trainer.evaluation import cross_validation
     from trainer.model import feature_cache
     from trainer.reports import gallery, report_page

@@ -46,8 +46,10 @@ def run(config: Config) -> int:
         CallerError: a folder holds no finished run, the members do not fit each other, or one of
             them learned from the images evaluated.
     """
+    from trainer.data import damage, run_folder
+
+    run_folder.check_folders(config.arguments)  # before slow libraries are imported
     from trainer.commands import summary
-    from trainer.data import damage
     from trainer.evaluation import evaluate_model, members, model_averaging
     from trainer.reports import gallery_pictures, report_page
 

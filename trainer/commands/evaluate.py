@@ -28,13 +28,14 @@ def run(config: Config) -> int:
         CallerError: the run is not finished, or its records are not there or are others now.
     """
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
-    from trainer.commands import summary, train
     from trainer.data import dataset
 
     directory = pathlib.Path(config.run)
     trained, data = dataset.open_again(
         directory, dataset_dir=config.dataset_dir, skip_damaged=config.skip_damaged
     )
+    from trainer.commands import summary, train
+
     tta = config.tta or trained.tta
     train.evaluate_run(directory, data, batch_size=trained.batch_size, tta=tta)
     summary.print_scores(directory)

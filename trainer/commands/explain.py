@@ -15,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from flags.data_config import RecordsFolder
@@ -23,6 +23,7 @@ from flags.fields import flag
 from flags.finished_run import OfOneRun
 from records import files
 from records.errors import CallerError
+from records.printable import printable
 from records.progress import Reporter
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until the run is there
@@ -95,11 +96,13 @@ def run(config: Config) -> int:
             lesions are not to be had.
     """
     from trainer.data import run_folder
+
+    directory = pathlib.Path(config.run)
+    run_folder.read_config(directory)  # says what is wrong before TensorFlow is imported
+    _check_arguments(config.arguments)
     from trainer.heat_maps.explainer import Explainer
     from trainer.inference import finished_model
 
-    directory = pathlib.Path(config.run)
-    run_folder.read_config(directory)
     target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
     explainer = Explainer(directory, target, method=config.method)
     images = _Images(config, directory)
@@ -115,6 +118,11 @@ def run(config: Config) -> int:
     else:
         _draw(config, explainer, images, output_dir)
     return int(images.unusable > 0)
+
+
+def _check_arguments(arguments: Iterable[str]) -> None:
+    if gone := next((one for one in arguments if not pathlib.Path(one).exists()), None):
+        raise CallerError(f"{gone} is not there; give images")
 
 
 class _Images:
@@ -153,7 +161,7 @@ class _Images:
 
     def refuse(self, name: str, unusable: UnusableImage) -> None:
         """Names an image that can't be used."""
-        print(f"{name}: {unusable}", file=sys.stderr)
+        print(f"{printable(name)}: {unusable}", file=sys.stderr)
         self.unusable += 1
 
 
@@ -167,7 +175,7 @@ def _draw(config: Config, explainer: Explainer, images: _Images, output_dir: pat
     for one in drawn:
         empty = f", no evidence for {one.no_evidence_for}" if one.no_evidence_for else ""
         prediction = f"{one.prediction}{empty}: " if one.prediction else ""
-        print(f"{one.name}: {prediction}{one.path}")
+        print(f"{printable(one.name)}: {prediction}{one.path}")
 
 
 def _check_sanity(

@@ -18,6 +18,7 @@ from flags.fields import flag
 from flags.finished_run import OfOneRun
 from records import user_paths
 from records.errors import CallerError
+from records.printable import printable
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images
     from trainer.inference.finished_model import FinishedRun
@@ -45,6 +46,7 @@ class Config(OfOneRun):
         parse=user_paths.Prefix.parse,
         place=True,
     )
+    predict_unlike: bool = flag(False, "Predict also images unlike those the network learned from.")
     heat_maps: bool = flag(True, "Draw a heat map of each image predicted.")
 
 
@@ -54,14 +56,14 @@ def run(config: Config) -> int:
     Raises:
         CallerError: there is no such run or image, or the output folder can't be written.
     """
+    from trainer.data import run_folder
     from trainer.inference import inputs
 
     directory, output_dir = pathlib.Path(config.run), pathlib.Path(config.output_dir)
     images = inputs.find(
         config.arguments, output_dir=output_dir, table=config.images, prefix=config.path_prefix
     )
-    if not (directory / "run.json").is_file():
-        raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
+    run_folder.members_finished(directory)  # says so before TensorFlow is imported
     from trainer.inference import finished_model, image_prediction, predictor
 
     finished = finished_model.open_run(directory)
@@ -70,9 +72,12 @@ def run(config: Config) -> int:
     warnings = finished.warnings
     for warning in warnings:
         print(f"warning: {warning}")
+    print(finished.evaluation["evaluated"])
     found: list[ImagePrediction] = []
     heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
-    for predicted in predictor.predict_all(finished, images, heat_maps):
+    for predicted in predictor.predict_all(
+        finished, images, heat_maps, predict_unlike=config.predict_unlike
+    ):
         found.append(predicted)
         _print(predicted, f"[{len(found)}/{len(images)}]", finished)
     about = {"run": str(directory), **finished.describe(), "warnings": warnings}
@@ -89,8 +94,8 @@ def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> No
         if predicted.prediction is None
         else finished.formatter.sentence(predicted.prediction)
     )
-    print(f"{number} {predicted.image}: {line}", flush=True)
-    for warning in predicted.warnings:
+    print(f"{number} {printable(predicted.image)}: {line}", flush=True)
+    for warning in predicted.warnings if predicted.prediction else ():
         print(f"    warning: {warning}", flush=True)
 
 

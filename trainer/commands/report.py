@@ -22,7 +22,11 @@ def run(config: Config) -> int:
     Raises:
         CallerError: the run lacks a file, or its files do not belong together.
     """
+    from trainer.data import run_folder
+
+    directory = pathlib.Path(config.run)
+    run_folder.read_json(directory / "run.json")  # before slow libraries are imported
     from trainer.reports import report_page
 
-    print(f"report: {report_page.rescore(pathlib.Path(config.run)).resolve()}")
+    print(f"report: {report_page.rescore(directory).resolve()}")
     return 0

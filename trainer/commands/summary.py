@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 
 from trainer.data import run_folder
+from trainer.evaluation import discrimination
 
 
 def print_throughput(directory: pathlib.Path) -> None:
@@ -19,15 +20,11 @@ def print_throughput(directory: pathlib.Path) -> None:
 def print_scores(directory: pathlib.Path) -> None:
     """Prints the score of a run folder with its interval, and where the report is."""
     scores = run_folder.read_metrics(directory)
-    if scores.predicts_one_class:
-        called = [sum(column) for column in zip(*scores.confusion_matrix, strict=True)]
-        name = list(scores.labels)[called.index(max(called))]
-        print(f"warning: the model predicts one class for every image: all images are {name}")
-    name = "mean AUC of the classes" if len(scores.labels) > 2 else "AUC"
+    for warning in discrimination.warn(scores):
+        print(f"warning: {warning}")
     print(
-        f"{scores.split} {name} {scores['auc'].describe()} on {scores.images} images "
-        f"of {scores.patients} patients; accuracy {_three(scores['accuracy'].value)}, always the "
-        f"larger class would have {_three(scores.majority_baseline)}"
+        f"{discrimination.describe(scores)}; accuracy {_three(scores['accuracy'].value)}, always "
+        f"the larger class would have {_three(scores.majority_baseline)}"
     )
     if scores.over_folds:
         folds = scores.over_folds["auc"]

@@ -13,8 +13,10 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from flags import network_config
 from flags.training_config import TrainingConfig
 from records import memory
+from records.errors import CallerError
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Data
@@ -63,14 +65,38 @@ def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
             number.
         OutOfTime: --max_minutes are over before the training is.
     """
+    from trainer.data import dataset, run_folder
+
+    # what needs no TensorFlow, which takes seconds to import
+    _check_files(config)
+    data = dataset.open_data(config, with_test=with_test)
+    run_folder.check_run(config, data.records, data.target_name)
     from trainer.training import learn, strategy
 
-    learned = learn.learn(config, with_test=with_test)
+    learned = learn.learn(config, data)
     directory, data = learned.directory, learned.data
     if data.test is not None and strategy.is_chief(learned.devices):
         evaluate_run(directory, data, batch_size=config.batch_size, tta=config.tta)
     strategy.wait_for_all(learned.devices)
     return directory
+
+
+def _check_files(config: TrainingConfig) -> None:
+    """Makes sure that the weights to start from are there.
+
+    Raises:
+        CallerError: they are not.
+    """
+    if config.weights not in network_config.WEIGHTS and not pathlib.Path(config.weights).is_file():
+        raise CallerError(
+            f"--weights={config.weights} is not a file; give a .weights.h5 file, imagenet, auto "
+            "or random"
+        )
+    if config.init_from and not pathlib.Path(config.init_from, "model.keras").is_file():
+        raise CallerError(
+            f"--init_from={config.init_from} holds no model.keras; give the folder of a finished "
+            "run"
+        )
 
 
 def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:

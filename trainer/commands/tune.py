@@ -75,18 +75,19 @@ def tune(config: Config) -> list[str]:
         OutOfTime: as `run`.
     """
     from trainer.data import dataset, run_folder
-    from trainer.model import feature_cache
-    from trainer.reports import study_page
-    from trainer.training import hyperparameter_search
 
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
     assert config.space is not None
     dimensions = search_space.read(config.space, config)
+    data = dataset.open_data(config, with_test=False)
+    directory, content = run_folder.check_run(config, data.records, data.target_name, kind="tune")
+    from trainer.model import feature_cache
+    from trainer.reports import study_page
+    from trainer.training import hyperparameter_search
+
     goal = hyperparameter_search.count_trials(
         dimensions, trials=config.trials, sampler=config.sampler
     )
-    data = dataset.open_data(config, with_test=False)
-    directory, content = run_folder.check_run(config, data.records, data.target_name, kind="tune")
     hyperparameter_search.check_space(directory, dimensions)
     run_folder.open_run(directory, content)
     busy = f"another process is at work on {directory}; wait for it"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-from sklearn.utils.class_weight import compute_class_weight
 
 from flags import data_config
 from flags.targets import Target
 from records.errors import CallerError
+
+if TYPE_CHECKING:  # slow; a caller's mistakes are found before
+    import tensorflow as tf
 
 
 def epoch_size(labels: Sequence[int], sampling: str) -> int:
@@ -40,6 +42,8 @@ def copies_of_epoch(
     """
     counts = collections.Counter(labels)
     wanted = _images_a_class(counts, sampling)
+    import tensorflow as tf
+
     bootstrap = tf.random.stateless_uniform(
         [len(labels)], seed=tf.stack([tf.constant(seed, tf.int64), epoch])
     )
@@ -74,6 +78,8 @@ def choose_class_weights(
         return given
     if config.class_weights == "none" or config.sampling != "none":
         return (1.0,) * len(classes)
+    from sklearn.utils.class_weight import compute_class_weight
+
     return tuple(map(float, compute_class_weight("balanced", classes=classes, y=list(labels))))
 
 

@@ -13,13 +13,11 @@ import pathlib
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 
-import tensorflow as tf
 from absl import logging
 
 from records import tfrecord
 from records.errors import CallerError
 from records.manifest import ShardEntry
-from trainer.data import parsing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +76,8 @@ def named(directory: pathlib.Path, shards: Iterable[str]) -> Iterator[None]:
     Raises:
         CallerError: shard, record and byte of the first damage of each damaged shard.
     """
+    import tensorflow as tf  # slow; a caller's mistakes are found before
+
     try:
         yield
     except tf.errors.DataLossError as error:
@@ -151,4 +151,8 @@ def salvage(
 def _image_ids(paths: list[str]) -> Iterable[bytes]:
     if not paths:
         return ()
+    import tensorflow as tf
+
+    from trainer.data import parsing
+
     return tf.data.TFRecordDataset(paths).map(parsing.parse_image_ids).as_numpy_iterator()

@@ -131,7 +131,7 @@ def choose_cache(setting: str, split: Split) -> bool:
     """Decides whether the records of a split wait in memory between epochs, and logs why."""
     free = memory.available()
     cache = setting == "memory" or (setting == "auto" and split.bytes < free / 4)
-    logging.info(
+    logging.debug(
         "%s images: %.2f GB of records, %.1f GB of memory free, --cache=%s: %s",
         split.name,
         split.bytes / 1e9,

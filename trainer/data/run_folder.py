@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import logging
@@ -67,7 +68,6 @@ def check_run(
             raise CallerError(
                 f"{directory} holds a run with other {', '.join(changed)}; give another --run_dir"
             )
-        logging.info("%s: resuming this run where it stopped", directory)
     elif directory.is_dir() and any(path.name != _LOCK for path in directory.iterdir()):
         raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
     return directory, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)}
@@ -89,6 +89,8 @@ def open_run(directory: pathlib.Path, content: dict[str, Any]) -> None:
     Raises:
         CallerError: the folder can't be written.
     """
+    if (directory / "config.json").is_file():
+        logging.info("%s: resuming this run where it stopped", directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         files.write_json(directory / "config.json", content)
@@ -134,6 +136,35 @@ def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pat
         return [directory / member for member in description["members"]]
     folds = [directory / fold["run"] for fold in description.get("folds", [])]
     return folds or [directory]
+
+
+def check_folders(directories: Sequence[str]) -> None:
+    """Makes sure that folders are there that are to be those of finished runs.
+
+    Raises:
+        CallerError: one is not.
+    """
+    for directory in map(pathlib.Path, directories):
+        if not directory.is_dir():
+            raise CallerError(f"{directory} is not a folder; name folders of finished runs")
+
+
+def members_finished(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Lists the run folders of one network each that a finished run consists of.
+
+    Raises:
+        CallerError: the folder holds no run, or one that is not finished.
+    """
+    if not (directory / "run.json").is_file():
+        raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
+    members = members_of(directory, read_json(directory / "run.json"))
+    for member in members:
+        if not (member / "model.keras").is_file():
+            raise CallerError(
+                f"--run={directory}: {member} holds no model.keras, its training is not finished; "
+                "give the command that began it again"
+            )
+    return members
 
 
 def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:

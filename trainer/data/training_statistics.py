@@ -16,6 +16,7 @@ p-values, Annals of Statistics 51:149-178, 2023), so that of images like the tra
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import pathlib
 from collections.abc import Sequence
@@ -83,15 +84,21 @@ class Finding:
 
 def write(directory: pathlib.Path, split: Split, size: ImageSize) -> None:
     """Measures the training images of a run and writes training_images.json."""
-    measures, patients, native_sizes = [], [], []
+    measures, patients, native_sizes, digests = [], [], [], []
     for images, sizes, names in input_pipeline.image_batches(
         split, size, batch_size=_BATCH
     ).as_numpy_iterator():
         measures += [measure(image) for image in images]
+        digests += [digest(image) for image in images]
         native_sizes += [(int(rows), int(columns)) for rows, columns in sizes]
         patients += [name.decode() for name in names]
     known = fit(np.array(measures), patients, native_sizes)
-    files.write_json(directory / FILE, known)
+    files.write_json(directory / FILE, {**known, "digests": sorted(digests)})
+
+
+def digest(pixels: np.ndarray) -> str:
+    """Digests the pixels of a record, by which an image is known again whatever its name."""
+    return hashlib.blake2b(pixels.tobytes(), digest_size=16).hexdigest()
 
 
 def measure(pixels: np.ndarray) -> Floats:

@@ -22,6 +22,8 @@ from trainer.heat_maps import feature_maps, heat_map, overlay
 from trainer.heat_maps.explained_images import ExplainedImage
 from trainer.model import losses
 
+_LONGEST_STEM = 200
+
 
 @dataclasses.dataclass(frozen=True)
 class Drawn:
@@ -129,4 +131,5 @@ def _picture(
     output_dir: pathlib.Path, number: int, image: ExplainedImage, ending: str = ""
 ) -> pathlib.Path:
     stem = re.sub(r"[^\w.-]", "_", pathlib.Path(image.name).stem)
-    return output_dir / f"{number:03d}-{stem}{ending}.png"
+    short = stem.encode()[:_LONGEST_STEM].decode(errors="ignore")  # names end at 255 bytes
+    return output_dir / f"{number:03d}-{short}{ending}.png"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from records.errors import CallerError
+from records.printable import printable
 from trainer.heat_maps import overlay
 from trainer.model.network import BASE_LAYER
 
@@ -81,5 +82,5 @@ def draw(path: pathlib.Path, values: NDArray[np.float32], *, title: str) -> None
     caption = f"{len(shown)} of {count} channels" + (
         f", {dead} the same everywhere" if dead else ""
     )
-    figure.suptitle(f"{title}: {caption}", fontsize=8, parse_math=False)
+    figure.suptitle(printable(f"{title}: {caption}"), fontsize=8, parse_math=False)
     overlay.save(figure, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import warnings
 
 import cv2
 import matplotlib
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from records import files
+from records.printable import printable
 from trainer.heat_maps.heat_map import Heat
 
 _LETTERS = 11  # of a title, an inch
@@ -48,8 +50,9 @@ def write(
         bar.ax.set_yticklabels(["none", "most"])
         bar.set_label(f"evidence for {of}, within this image")
     else:
-        right.set_title(f"no evidence for {of}", fontsize=10)
+        right.set_title(f"no evidence for {of}", fontsize=10, parse_math=False)
     room = int(_LETTERS * figure.get_figwidth())
+    title = printable(title)
     shown = title if len(title) <= room else f"\u2026{title[1 - room :]}"
     figure.suptitle(shown, fontsize=10, parse_math=False)
     save(figure, path)
@@ -108,5 +111,6 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
 
 def save(figure: Figure, path: pathlib.Path) -> None:
     """Writes a figure as PNG so that no reader ever sees half of it."""
-    with files.replacing(path) as temporary:
+    with files.replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # the font has no emoji
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

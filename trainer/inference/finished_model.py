@@ -24,13 +24,15 @@ from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, run_folder, training_statistics
 from trainer.data.training_statistics import Finding
-from trainer.evaluation import calibration, test_time_augmentation
+from trainer.evaluation import calibration, discrimination, test_time_augmentation
 from trainer.evaluation.calibration import Calibration
 from trainer.inference import image_prediction
 from trainer.inference.image_prediction import Formatter
+from trainer.metrics.metrics_json import Metrics
 from trainer.metrics.predictions import ClassProbabilities, as_probabilities
 from trainer.model import losses
 
+_NOT_EVALUATED = "this run was never evaluated: how good it is nobody knows"
 _SYNTHETIC = "the network learned from synthetic phantoms: of real images it knows nothing"
 
 
@@ -60,6 +62,7 @@ class FinishedRun:
         target: what its networks predict.
         networks: those that are averaged.
         calibration: of the average, None where each network has its own.
+        scores: content of its metrics.json, None if it was never evaluated.
     """
 
     directory: pathlib.Path
@@ -68,6 +71,20 @@ class FinishedRun:
     target: Target
     networks: tuple[Network, ...]
     calibration: Calibration | None
+    scores: Metrics | None = None
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """How well it tells its classes apart: AUC, interval, and on which images."""
+        if self.scores is None:
+            return dict.fromkeys(("auc", "auc_low", "auc_high")) | {"evaluated": _NOT_EVALUATED}
+        auc = self.scores["auc"]
+        return {
+            "auc": auc.value,
+            "auc_low": auc.low,
+            "auc_high": auc.high,
+            "evaluated": f"{discrimination.describe(self.scores)} of {self.description['dataset']}",
+        }
 
     @property
     def formatter(self) -> Formatter:
@@ -85,7 +102,7 @@ class FinishedRun:
         learned = [self.calibration] if self.calibration else [n.calibration for n in self.networks]
         uncalibrated = {_why_uncalibrated(one) for one in learned} - {None}
         unknown = {_why_unknown(network.known) for network in self.networks}
-        warnings = []
+        warnings = discrimination.warn(self.scores) if self.scores else [_NOT_EVALUATED]
         if self.description["synthetic"]:
             warnings.append(_SYNTHETIC)
         if uncalibrated:
@@ -103,7 +120,13 @@ class FinishedRun:
             **{key: self.description[key] for key in keys},
             "classes": list(self.target.names),
             "networks": len(self.networks),
+            "evaluation": self.evaluation,
         }
+
+    def trained_on(self, record: NDArray[np.uint16]) -> bool:
+        """Says whether one of its networks learned from these very pixels."""
+        digest = training_statistics.digest(record)
+        return any(digest in (one.known or {}).get("digests", ()) for one in self.networks)
 
     def predict(self, record: NDArray[np.uint16]) -> ClassProbabilities:
         """Predicts one image, [height, width, 1] uint16.
@@ -152,15 +175,9 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
         CallerError: the folder holds no run, one that is not finished, or one that does not say how
             its images were prepared.
     """
+    members = run_folder.members_finished(directory)
     preparation = image_file.read_preparation(directory)
     description = run_folder.read_json(directory / "run.json")
-    members = run_folder.members_of(directory, description)
-    for member in members:
-        if not (member / "model.keras").is_file():
-            raise CallerError(
-                f"--run={directory}: {member} holds no model.keras, its training is not finished; "
-                "give the command that began it again"
-            )
     return FinishedRun(
         directory,
         description,
@@ -168,7 +185,14 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
         target_of(description),
         tuple(_load(member) for member in members),
         calibration.read(directory),
+        _read_metrics(directory),
     )
+
+
+def _read_metrics(directory: pathlib.Path) -> Metrics | None:
+    if not (directory / run_folder.METRICS).is_file():
+        return None
+    return run_folder.read_metrics(directory)
 
 
 def target_of(description: dict[str, Any]) -> Target:

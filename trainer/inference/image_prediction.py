@@ -20,6 +20,7 @@ from trainer.metrics.called_class import THRESHOLD, called_class
 from trainer.metrics.predictions import ClassProbabilities, mean_probabilities
 
 Output = TypeVar("Output", bound=ClassProbabilities)
+_TRAINED_ON = "the network learned from this very image: how it predicts others can't be seen by it"
 NOTICE = "research use only, not for diagnosis"
 
 
@@ -40,6 +41,7 @@ class ImagePrediction:
         distance: from the training images, see `training_statistics`; None if not known.
         distance_limit: largest distance that is not unlike; None if not known.
         unlike: how it differs from the images the network learned from, empty if it does not.
+        trained_on: whether the network learned from this very image.
         heat_map: file of the picture, relative to the output folder; "" if there is none.
     """
 
@@ -55,14 +57,16 @@ class ImagePrediction:
     unlike: tuple[str, ...] = ()
     distance: float | None = None
     distance_limit: float | None = None
+    trained_on: bool = False
     heat_map: str = ""
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before the prediction is read."""
-        if not self.unlike:
-            return ()
-        return (f"unlike the images the network learned from: {'; '.join(self.unlike)}",)
+        found = [_TRAINED_ON] if self.trained_on else []
+        if self.unlike:
+            found.append(f"unlike the images the network learned from: {'; '.join(self.unlike)}")
+        return tuple(found)
 
 
 def average(predicted: Sequence[Output]) -> Output:
@@ -151,7 +155,7 @@ def write(
         output_dir: an existing folder.
         predicted: one an image.
         formatter: of the run that predicted.
-        about: of the run; its "warnings" hold for every image.
+        about: of the run; its "warnings" and its "evaluation" hold for every image.
     """
     together = breasts(predicted)
     of_breast = {image.image: (len(images), mean) for images, mean in together for image in images}
@@ -173,11 +177,12 @@ def write(
     }
     files.write_json(output_dir / "predictions.json", content)
     text = io.StringIO()
-    table = csv.DictWriter(text, [*rows[0], "notice"], lineterminator="\n")
+    of_run = {f"run_{key}": value for key, value in about["evaluation"].items()}
+    table = csv.DictWriter(text, [*rows[0], *of_run, "notice"], lineterminator="\n")
     table.writeheader()
     for row in rows:
         warnings = "; ".join((*about["warnings"], *row["warnings"]))
-        table.writerow({**row, "warnings": warnings, "notice": NOTICE})
+        table.writerow({**row, "warnings": warnings, **of_run, "notice": NOTICE})
     files.write_text(output_dir / "predictions.csv", text.getvalue())
 
 
@@ -200,9 +205,10 @@ def _describe(
         **formatter.columns(one.prediction),
         "breast_images": images,
         **{f"breast_{key}": of_breast[key] for key in ("class", "probability", "calibrated")},
-        "unlike": bool(one.unlike) if one.prediction else None,
+        "unlike": bool(one.unlike) if one.size else None,
         "distance": one.distance,
         "distance_limit": one.distance_limit,
+        "trained_on": one.trained_on if one.size else None,
         "heat_map": one.heat_map,
         "warnings": list(one.warnings),
     }

@@ -54,8 +54,21 @@ class Prepared:
 class Predictor:
     """Predicts images with the networks of one run."""
 
-    def __init__(self, finished: FinishedRun, heat_maps: pathlib.Path | None) -> None:
-        """Takes the run, and the folder of heat maps, None for none."""
+    def __init__(
+        self,
+        finished: FinishedRun,
+        heat_maps: pathlib.Path | None,
+        *,
+        predict_unlike: bool = False,
+    ) -> None:
+        """Takes the run.
+
+        Args:
+            finished: the run.
+            heat_maps: folder of heat maps, None for none.
+            predict_unlike: whether images unlike the training images are predicted too.
+        """
+        self._predict_unlike = predict_unlike
         self._finished = finished
         self._folder = heat_maps
         self._exams = Exams()
@@ -113,20 +126,24 @@ class Predictor:
         if image is None or prepared.copy_of:
             return predicted
         height, width = image.pixels.shape
+        found = self._finished.compare(image.record, (height, width))
+        predicted = dataclasses.replace(
+            predicted,
+            size=(height, width),
+            unlike=(*(found.reasons if found else ()), *self._compare_medium(prepared.medium)),
+            distance=found.distance if found else None,
+            distance_limit=found.limit if found else None,
+            trained_on=self._finished.trained_on(image.record),
+        )
+        if predicted.unlike and not self._predict_unlike:
+            error = f"{'; '.join(predicted.warnings)}; --predict_unlike insists"
+            return dataclasses.replace(predicted, error=error)
         try:
             prediction = self._finished.predict(image.record)
         except CallerError as error:
-            return dataclasses.replace(predicted, size=(height, width), error=str(error))
-        found = self._finished.compare(image.record, (height, width))
-        unlike = (*(found.reasons if found else ()), *self._compare_medium(prepared.medium))
+            return dataclasses.replace(predicted, error=str(error))
         return dataclasses.replace(
-            predicted,
-            size=(height, width),
-            prediction=prediction,
-            unlike=unlike,
-            distance=found.distance if found else None,
-            distance_limit=found.limit if found else None,
-            heat_map=self._draw(image, number),
+            predicted, prediction=prediction, heat_map=self._draw(image, number)
         )
 
     def _compare_medium(self, medium: str) -> tuple[str, ...]:
@@ -147,7 +164,11 @@ class Predictor:
 
 
 def predict_all(
-    finished: FinishedRun, images: Iterable[InputImage], heat_maps: pathlib.Path | None
+    finished: FinishedRun,
+    images: Iterable[InputImage],
+    heat_maps: pathlib.Path | None,
+    *,
+    predict_unlike: bool = False,
 ) -> Iterator[ImagePrediction]:
     """Predicts image after image; images are decoded ahead of the network.
 
@@ -155,8 +176,9 @@ def predict_all(
         finished: the run.
         images: as `inputs.find` lists them.
         heat_maps: an existing folder for their heat maps, None for none.
+        predict_unlike: whether images unlike the training images are predicted too.
     """
-    networks = Predictor(finished, heat_maps)
+    networks = Predictor(finished, heat_maps, predict_unlike=predict_unlike)
     for number, prepared in enumerate(_ahead(networks.prepare, images), start=1):
         yield networks.predict(prepared, number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import warnings
@@ -16,6 +17,8 @@ from flags.network_config import Network
 from records.errors import CallerError
 from records.image_size import ImageSize
 
+_MISFITS = (ValueError, OSError, KeyError, TypeError, AttributeError)
+"""What Keras raises at a file of other weights."""
 Scaling = tuple[tuple[float, ...], tuple[float, ...]]
 
 # Mean and deviation of ImageNet's channels in [0, 1] (keras.applications.imagenet_utils)
@@ -167,7 +170,7 @@ def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
         warnings.filterwarnings("ignore", "Skipping nested container")
         try:
             base.load_weights(path)
-        except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        except _MISFITS as error:
             raise CallerError(_misfit(path, config, _first_line(error))) from error
     empty = sum(bool(np.isnan(keras.ops.convert_to_numpy(v)).any()) for v in weights)
     if empty:
@@ -176,7 +179,21 @@ def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
 
 def _misfit(path: pathlib.Path, config: Network, why: str) -> str:
     width = f" alpha {config.alpha:g}" if config.base in network_config.ALPHAS else ""
-    return f"--weights={path} does not hold the weights of {config.base}{width} without top ({why})"
+    said = f"--weights={path} does not hold the weights of {config.base}{width} without top ({why})"
+    alpha = _find_alpha(path, config)
+    return said if alpha is None else f"{said}; they are those of --alpha={alpha:g}"
+
+
+def _find_alpha(path: pathlib.Path, config: Network) -> float | None:
+    """Finds the width of the base that a file holds the weights of; None if of none."""
+    constructor = getattr(keras.applications, network_config.BASES[config.base])
+    for alpha in network_config.ALPHAS.get(config.base, ()):
+        base = constructor(weights=None, include_top=False, input_shape=(96, 96, 3), alpha=alpha)
+        with warnings.catch_warnings(), contextlib.suppress(*_MISFITS):
+            warnings.filterwarnings("ignore", "Skipping nested container")
+            base.load_weights(path)
+            return alpha
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from records.printable import printable
 from trainer.reports import svg
 from trainer.reports.comparison_words import heading, signed
 
@@ -81,7 +82,9 @@ def _draw(measure: str, rows: Sequence[dict[str, Any]], *, reach: float, baselin
             _draw_row(axes, place, row)
             name = row["name"]
             short = name if len(name) <= NAME else f"\u2026{name[-NAME:]}"
-            axes.text(-reach, place - 0.3, short, fontsize=9).set_in_layout(False)
+            axes.text(
+                -reach, place - 0.3, printable(short), fontsize=9, parse_math=False
+            ).set_in_layout(False)
         axes.set(xlim=(-reach, reach), ylim=(len(rows) - 0.5, -0.8))
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)

@@ -15,6 +15,9 @@ from trainer.metrics.metrics_json import Metrics, MetricValue, Scores
 SMALL = 30
 """Images below which a subgroup is called small; a rate of 30 is known to about 18 points."""
 
+_OFF = "Its probabilities are off."
+_NOT_OFF = "Its probabilities are not shown to be off."
+
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
@@ -168,31 +171,37 @@ def _evaluate(metrics: Metrics | Scores) -> tuple[str, str]:
         reason = error.not_defined_because
         return "How far its probabilities can be trusted is not known.", f"Not defined: {reason}."
     text = f"Stated and seen fractions are {100 * error.value:.0f} points apart on average"
-    text += f", {100 * error.by_chance.mean:.0f} by chance alone"
+    chance = error.by_chance
+    text += f", {100 * chance.mean:.0f} by chance alone, up to {100 * chance.high:.0f} in 95 of 100"
+    text += " such tests"
+    beyond = error.value > chance.high
     slope, intercept = (metrics.metrics.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
-        off = "off" if error.value > error.by_chance.high else "not shown to be off"
-        return f"Its probabilities are {off}.", text + "."
+        return _OFF if beyond else _NOT_OFF, text + "."
     if slope.value is None:
         lead = "Whether its probabilities are too bold or too timid is not known."
-        return lead, f"{text}; the slope is not defined: {slope.not_defined_because}."
+        text += f"; the slope is not defined: {slope.not_defined_because}."
+        return _OFF if beyond else lead, text
     text += f"; calibration slope {slope.value:.2f}"
     text += " ({:.2f} to {:.2f})".format(*slope.interval) if slope.interval else ""
-    return _trust(compare(slope, 1), compare(intercept, 0)), text + ", ideally 1."
+    lead = _trust(compare(slope, 1), compare(intercept, 0), beyond=beyond)
+    return lead, text + ", ideally 1."
 
 
-def _trust(slope: str, intercept: str) -> str:
-    """Explains where slope and intercept lie beside 1 and 0."""
+def _trust(slope: str, intercept: str, *, beyond: bool) -> str:
+    """Explains where slope and intercept lie beside 1 and 0, and an error beyond chance."""
     if slope == "below":
         return "Its probabilities are over-confident: they lie too near 0 % and 100 %."
     if slope == "above":
         return "Its probabilities are under-confident: they lie too near the middle."
+    if beyond and intercept not in ("above", "below"):
+        return _OFF
     if "unknown" in (slope, intercept):
         return "Whether its probabilities are too bold or too timid is not known."
     return {
         "above": "Its probabilities are too low on the whole.",
         "below": "Its probabilities are too high on the whole.",
-        "around": "Its probabilities are not shown to be off.",
+        "around": _NOT_OFF,
     }[intercept]
 
 

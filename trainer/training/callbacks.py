@@ -46,9 +46,9 @@ class StopAtNaN(keras.callbacks.Callback):
         good = good or sorted(self._kept.parent.glob("phase*.weights.h5"))  # of the phase before
         kept = f"the last good weights are {good[0]}" if good else "no epoch was good"
         raise CallerError(
-            f"the loss is {float(loss)} in epoch {self._epoch}, {where}, phase {self._phase}, at "
-            f"learning rate {rate:g}; {kept}; give a lower --phase{self._phase}_learning_rate and "
-            "another --run_dir"
+            f"the loss is {float(loss)} in epoch {self._epoch + 1}, {where}, phase "
+            f"{self._phase}, at learning rate {rate:g}; {kept}; give a lower "
+            f"--phase{self._phase}_learning_rate and another --run_dir"
         )
 
 

@@ -131,6 +131,14 @@ class Stamp(keras.callbacks.Callback):
         logs["seconds"] = round(time.monotonic() - self._start, 3)
 
 
+class History(keras.callbacks.CSVLogger):
+    """Writes history.csv, where people count epochs from 1."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the row of an epoch."""
+        super().on_epoch_end(epoch + 1, logs)
+
+
 class Replay(keras.callbacks.Callback):
     """Restores EarlyStopping and ReduceLROnPlateau from the epochs before an interruption.
 
@@ -188,9 +196,9 @@ def read_history(path: pathlib.Path) -> list[dict[str, str]]:
 
 
 def read_values(path: pathlib.Path, monitor: Monitor, *, phase: int) -> dict[int, float]:
-    """Reads the monitored value after each epoch of a phase."""
+    """Reads the monitored value after each epoch of a phase, epochs as Keras counts, from 0."""
     return {
-        int(row["epoch"]): float(row[monitor.name])
+        int(row["epoch"]) - 1: float(row[monitor.name])
         for row in read_history(path)
         if int(row["phase"]) == phase
     }
@@ -198,7 +206,7 @@ def read_values(path: pathlib.Path, monitor: Monitor, *, phase: int) -> dict[int
 
 def cut_history(path: pathlib.Path, *, last_epoch: int) -> None:
     """Removes the rows after an epoch: their weights were never saved, they are trained again."""
-    rows = [row for row in read_history(path) if int(row["epoch"]) <= last_epoch]
+    rows = [row for row in read_history(path) if int(row["epoch"]) - 1 <= last_epoch]
     if not rows:
         path.unlink(missing_ok=True)
         return

@@ -290,11 +290,23 @@ def _follow(search: Search, job: Job) -> bool:
             job.process.kill()
             job.process.wait()
             search.study.tell(job.trial, state=TrialState.PRUNED)
+            name = search.config.monitor
+            logging.info("trial %d stopped early: %s %.4f", job.trial.number, name, score)
             return True
     if code is None:
         return False
     if code == 0:
-        search.study.tell(job.trial, score_of(history, search.monitor))
+        score = score_of(history, search.monitor)
+        search.study.tell(job.trial, score)
+        best, name = search.study.best_trial, search.config.monitor
+        logging.info(
+            "trial %d: %s %.4f; best: %.4f, trial %d",
+            job.trial.number,
+            name,
+            score,
+            best.value,
+            best.number,
+        )
     else:
         _fail(search, job.trial, _last_words(job.directory.with_suffix(".log"), code))
     return True

@@ -9,13 +9,15 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from flags.training_config import TrainingConfig
 from records import files
-from trainer.data import class_balance, damage, dataset, run_folder, training_statistics
+from trainer.data import class_balance, damage, run_folder, training_statistics
 from trainer.data.dataset import Data
 from trainer.model import augmentation, feature_cache
 from trainer.training import (
+    announcement,
     callbacks,
     initial_weights,
     phases,
@@ -23,7 +25,7 @@ from trainer.training import (
     strategy,
     tensorboard,
 )
-from trainer.training.run import Run
+from trainer.training.run import Run, skips_phase1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +43,12 @@ class Learned:
     devices: tf.distribute.Strategy
 
 
-def learn(config: TrainingConfig, *, with_test: bool = True) -> Learned:
+def learn(config: TrainingConfig, data: Data) -> Learned:
     """Trains a network, or resumes an interrupted run; a finished one is left as it is.
 
     Args:
         config: what to train.
-        with_test: whether the test images are to be opened; they are never read here.
+        data: its splits.
 
     Raises:
         CallerError: data, weights or run folder do not fit the configuration, or the loss is no
@@ -59,7 +61,6 @@ def learn(config: TrainingConfig, *, with_test: bool = True) -> Learned:
         tf.config.experimental.enable_op_determinism()
     devices = strategy.make(config.strategy)
     deadline = callbacks.Deadline(60 * config.max_minutes, devices)
-    data = dataset.open_data(config, with_test=with_test)
     if data.test is not None:
         name = data.records.dataset
         initial_weights.check_apart(config, dataset=name, evaluated=data.test.parts)
@@ -92,7 +93,12 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
     chief = strategy.is_chief(run.devices)
     if chief:
         run_folder.open_run(run.directory, content)
-        run_folder.write_description(run.directory, run_description.describe_run(run))
+        description = run_description.describe_run(run)
+        run_folder.write_description(run.directory, description)
+        lines = announcement.beginning(description, run.directory, base=run.config.base)
+        logging.info("%s", "\n".join(lines))
+        if skips_phase1(run.config, run.weights):
+            logging.warning("%s", run_description.PHASE1_SKIPPED)
         _show_beginning(run)
     for number in (1, 2):
         phases.train_phase(run, number)

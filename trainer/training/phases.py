@@ -7,7 +7,6 @@ then 5), learning rate cut to a tenth on a plateau (patience 5, then 2).
 from __future__ import annotations
 
 import shutil
-import sys
 
 import keras
 import tensorflow as tf
@@ -19,6 +18,7 @@ from records.errors import CallerError, OutOfTime
 from trainer.data import input_pipeline
 from trainer.model import feature_cache, losses, network
 from trainer.training import (
+    announcement,
     callbacks,
     checkpoints,
     initial_weights,
@@ -44,6 +44,13 @@ def train_phase(run: Run, number: int) -> None:
         run.model.load_weights(phase.best_path)
         return
     compile_model(run, phase)
+    logging.info(
+        "phase %d: at most %d epochs, %s, learning rate %g",
+        number,
+        phase.epochs,
+        "the base frozen" if number == 1 else "all layers",
+        phase.rate,
+    )
     start, values = _resume(run, phase)
     if not _is_over(run, phase, start, values):
         _stop_if_late(run)
@@ -121,7 +128,7 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
         validation_data=strategy.distribute(validation_batches(run, kept)),
         class_weight=dict(enumerate(run.class_weights)),
         shuffle=False,  # the pipeline has done it
-        verbose=(1 if sys.stdout.isatty() else 2) if strategy.is_chief(run.devices) else 0,
+        verbose=0,  # `announcement.EpochLines` says it shorter
         callbacks=_make_callbacks(run, phase, clock, start=start, values=values),
     )
 
@@ -167,8 +174,9 @@ def _make_callbacks(
         made += [
             keras.callbacks.TensorBoard(folder, profile_batch=profiled),
             tensorboard.WeightHistograms(folder / "train"),
-            keras.callbacks.CSVLogger(run.history, append=True),
+            checkpoints.History(run.history, append=True),
             checkpoints.Checkpoint(phase.folder, monitor, values, run.model),
+            announcement.EpochLines(monitor=monitor.name, last=start + phase.epochs),
         ]
     return [*made, run.deadline]
 
@@ -228,7 +236,7 @@ def _check_monitor(config: TrainingConfig, names: list[str]) -> None:
 def _resume(run: Run, phase: Phase) -> tuple[int, dict[int, float]]:
     """Loads the newest epoch saved; returns the phase's first epoch, and the values so far."""
     rows = checkpoints.read_history(run.history)
-    before = (int(row["epoch"]) for row in rows if int(row["phase"]) < phase.number)
+    before = (int(row["epoch"]) - 1 for row in rows if int(row["phase"]) < phase.number)
     start = 1 + max(before, default=-1)
     saved = checkpoints.saved_epochs(phase.folder)
     last = saved[-1] if saved else start - 1
@@ -265,7 +273,7 @@ def _keep_best(run: Run, phase: Phase, values: dict[int, float]) -> None:
     run.model.load_weights(path)
     strategy.wait_for_all(run.devices)
     logging.info(
-        "phase %d: best epoch %d, %s %.4f", phase.number, best, run.monitor.name, values[best]
+        "phase %d: best epoch %d, %s %.4f", phase.number, best + 1, run.monitor.name, values[best]
     )
     if strategy.is_chief(run.devices):
         path.replace(phase.best_path)

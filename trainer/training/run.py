@@ -76,13 +76,24 @@ class Phase:
         return self.folder.with_suffix(".weights.h5")
 
 
+def skips_phase1(config: TrainingConfig, weights: BaseWeights) -> bool:
+    """Says whether phase 1 would only fit a head to the noise that a frozen random base makes.
+
+    Who gives both --weights=random and another --phase1_epochs than the default gets it.
+    """
+    insists = config.weights == "random" and config.phase1_epochs != TrainingConfig().phase1_epochs
+    both = min(config.phase1_epochs, config.phase2_epochs) > 0
+    return both and not weights.pretrained and not insists
+
+
 def phase_of(run: Run, number: int) -> Phase:
     """Gathers the flags of a phase."""
     config = run.config
     first = number == 1
+    epochs = config.phase1_epochs if first else config.phase2_epochs
     return Phase(
         number=number,
-        epochs=config.phase1_epochs if first else config.phase2_epochs,
+        epochs=0 if first and skips_phase1(config, run.weights) else epochs,
         rate=config.phase1_learning_rate if first else config.phase2_learning_rate,
         patience=config.phase1_patience if first else config.phase2_patience,
         folder=run.directory / "checkpoints" / f"phase{number}",

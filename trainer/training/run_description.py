@@ -14,7 +14,9 @@ from flags import datasets, targets
 from records.preprocessing import Preparation
 from trainer.data import class_balance
 from trainer.training import initial_weights, phases, throughput
-from trainer.training.run import Run
+from trainer.training.run import Run, skips_phase1
+
+PHASE1_SKIPPED = "phase 1 is skipped: features of a frozen random base are noise"
 
 
 def describe_run(run: Run) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def describe_run(run: Run) -> dict[str, Any]:
             if split is not None
         },
         "weights": run.weights.name,
-        "weights_warning": run.weights.warning,
+        "weights_warning": _warn(run),
         **_describe_chain(run),
         "parameters": run.model.count_params(),
         "class_weights": list(run.class_weights),
@@ -96,6 +98,14 @@ def dead_units(model: keras.Model, batches: tf.data.Dataset) -> dict[str, float]
         for name, values in inner(images, training=False).items():
             alive[name] |= (keras.ops.convert_to_numpy(values) > 0).any(axis=0)
     return {name: round(float(1 - units.mean()), 4) for name, units in alive.items()}
+
+
+def _warn(run: Run) -> str | None:
+    """Says what to know of the weights a run begins with; None if nothing."""
+    found = [run.weights.warning] if run.weights.warning else []
+    if skips_phase1(run.config, run.weights):
+        found.append(PHASE1_SKIPPED)
+    return "; ".join(found) or None
 
 
 def _describe_chain(run: Run) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -70,6 +73,27 @@ def test_images_are_on_it(tmp_path, write_dicom):
             assert grey[rows, columns].std() > 0.1
     before = path.read_bytes()
     assert draw(tmp_path, images).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "$x_{1$ ^",
+        "f[1].dcm",
+        'it\'s "quoted"',
+        "\N{FIRE}",
+        "e\N{COMBINING ACUTE ACCENT}",
+        "x" * 300,
+        "two\nlines",
+        os.fsdecode(b"bild\xe9"),
+    ],
+    ids=ascii,
+)
+def test_any_name_is_a_title(name, tmp_path):
+    """Matplotlib reads $...$ as mathematics and refuses bytes that are no UTF-8."""
+    (image,) = make_images("b")
+    image = dataclasses.replace(image, image_id=name)
+    assert matplotlib.image.imread(draw(tmp_path, [image])).shape[:2] == (840, 260)
 
 
 def test_no_image(tmp_path):

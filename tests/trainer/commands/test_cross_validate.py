@@ -180,7 +180,7 @@ def test_the_report_lists_the_folds(finished):
 
 def test_the_last_lines_give_the_pooled_score_and_the_folds(finished, capsys):
     summary.print_scores(finished)
-    first, second, last = capsys.readouterr().out.splitlines()
+    *_, first, second, last = capsys.readouterr().out.splitlines()
     folds = read_json(finished / "metrics.json")["over_folds"]["auc"]
     assert first.startswith("out-of-fold AUC ")
     assert "on 36 images of 18 patients" in first

@@ -73,11 +73,11 @@ def test_history_counts_epochs_through_both_phases(finished):
     with (finished / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["phase"], row["epoch"]) for row in rows] == [
-        ("1", "0"),
         ("1", "1"),
-        ("2", "2"),
+        ("1", "2"),
         ("2", "3"),
         ("2", "4"),
+        ("2", "5"),
     ]
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx([1e-3] * 5)
 
@@ -264,7 +264,7 @@ def test_a_loss_that_is_no_number_stops_the_run(records_dir, tmp_path):
     (source / "config.json").write_text('{"init_from": null}')
     given = config(records_dir, tmp_path / "run", init_from=str(source))
     with pytest.raises(
-        CallerError, match=r"nan in epoch 0, step 1, phase 1, at learning rate 0.001; no epoch"
+        CallerError, match=r"nan in epoch 1, step 1, phase 1, at learning rate 0.001; no epoch"
     ):
         train.train(given)
     assert not list((tmp_path / "run").glob("checkpoints/**/*.h5"))

@@ -21,7 +21,7 @@ def test_a_loss_that_is_no_number_names_epoch_step_and_rate(tmp_path):
     (tmp_path / "epoch-0003.weights.h5").touch()
     with pytest.raises(
         CallerError,
-        match=r"the loss is nan in epoch 4, step 3, phase 2, at learning rate 0\.125; "
+        match=r"the loss is nan in epoch 5, step 3, phase 2, at learning rate 0\.125; "
         r"the last good weights are .*epoch-0003\.weights\.h5; give a lower --phase2_learning_rate",
     ):
         tiny().fit(
@@ -42,7 +42,7 @@ def test_a_validation_loss_that_is_no_number(tmp_path):
     (tmp_path / "phase1.weights.h5").touch()
     good, bad = np.ones((2, 2), np.float32), np.full((2, 2), np.inf, np.float32)
     with pytest.raises(
-        CallerError, match=r"epoch 0, validation, phase 2.* are .*phase1\.weights\.h5;"
+        CallerError, match=r"epoch 1, validation, phase 2.* are .*phase1\.weights\.h5;"
     ):
         tiny().fit(
             good,
