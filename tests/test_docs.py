@@ -66,7 +66,7 @@ def beam_options() -> set[str]:
 
 def is_known(flag: str, known: set[str]) -> bool:
     name = flag.removeprefix("--").partition("=")[0]
-    return name in {"help", "flagfile"} or bool({name, name.removeprefix("no")} & known)
+    return name in {"help", "flagfile", "version"} or bool({name, name.removeprefix("no")} & known)
 
 
 @pytest.fixture(scope="module")
