@@ -97,19 +97,19 @@ tune: $(VENV)/.installed ## search flags: ARGS="--space=FILE"
 	$(BIN)/python -m trainer tune --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
 
 predict: $(VENV)/.installed ## predict images of your own: ARGS="IMAGE_OR_FOLDER..."
-	@$(find_run); $(BIN)/python -m trainer predict --run="$$run" $(ARGS)
+	@$(find_run); exec $(BIN)/python -m trainer predict --run="$$run" $(ARGS)
 
 explain: $(VENV)/.installed ## heat maps of a run
-	@$(find_run); $(BIN)/python -m trainer explain --run="$$run" $(ARGS)
+	@$(find_run); exec $(BIN)/python -m trainer explain --run="$$run" $(ARGS)
 
 export: $(VENV)/.installed ## a run's model for other programs, with a model card
-	@$(find_run); $(BIN)/python -m trainer export --run="$$run" $(ARGS)
+	@$(find_run); exec $(BIN)/python -m trainer export --run="$$run" $(ARGS)
 
 compare: $(VENV)/.installed ## finished runs side by side: RUN="runs/a runs/b"
 	$(BIN)/python -m trainer compare $(RUN) $(ARGS)
 
 report: $(VENV)/.installed ## score a finished run again and rewrite its report, in seconds
-	@$(find_run); $(BIN)/python -m trainer report --run="$$run"
+	@$(find_run); exec $(BIN)/python -m trainer report --run="$$run"
 
 experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
 	$(BIN)/python -m trainer experiments $(if $(ONLY),--only=$(call quoted,ONLY)) $(EXPERIMENT_ARGS)

@@ -26,6 +26,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards, storage
+from flags import interrupts
 from records import memory
 from records.errors import CallerError
 
@@ -197,6 +198,8 @@ def _watch_workers(planned: Sequence[shards.Shard]) -> Iterator[None]:
         if "Worker subprocess exited" not in str(thread.exc_value):
             before(thread)
             return
+        if interrupts.interrupted():
+            interrupts.leave()
         print(f"error: {_describe(planned, 'a worker died')}", file=sys.stderr, flush=True)
         os._exit(2)  # Beam's other threads never end
 

@@ -18,6 +18,7 @@ import fsspec
 from upath import UPath
 from upath._stat import UPathStatResult  # what UPath.stat returns; there is no public name
 
+from records import file_tree
 from records.errors import CallerError
 
 Folder: TypeAlias = pathlib.Path | UPath
@@ -142,9 +143,11 @@ def is_file(path: Folder) -> bool:
 
 
 def walk(path: UPath) -> Iterator[tuple[str, int, int]]:
-    """Yields every file below a folder of a store: path relative to it, bytes, nanoseconds."""
+    """Yields the files below a folder of a store: path relative to it, bytes, nanoseconds."""
     start = len(path.path.rstrip("/")) + 1
     for name, info in path.fs.find(path.path, detail=True).items():
+        if any(map(file_tree.is_clutter, name[start:].split("/"))):
+            continue
         status = UPathStatResult.from_info(info)
         yield name[start:], status.st_size, status.st_mtime_ns
 

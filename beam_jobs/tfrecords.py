@@ -8,6 +8,11 @@ command. Apache Beam's own options (--runner, --direct_num_workers, ...) are pas
 
 from __future__ import annotations
 
+from flags import interrupts
+
+if __name__ == "__main__":
+    interrupts.install()  # before slower imports
+
 import logging
 import sys
 

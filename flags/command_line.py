@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from absl import app, flags
 
-from flags import terminal
+from flags import interrupts, terminal
 from flags.fields import closest
 from records import user_text, version
 from records.errors import CallerError, OutOfTime
@@ -60,6 +60,7 @@ def run(
         pass_unknown: whether unknown flags are the program's to evaluate; else they are errors.
         arguments: how many arguments that are not flags it takes at most; None: any number.
     """
+    interrupts.install()
     terminal.prepare()
     # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -92,14 +93,16 @@ def run(
             return program(given[1:])
         except CallerError as error:
             end(str(error))
+        except OSError as error:
+            if error.strerror is None or isinstance(error, BrokenPipeError):
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            end(f"{place}{error.strerror}; mend that, then give the same command again")
         except OutOfTime as stop:
             print(stop)
             return 0
         except KeyboardInterrupt:
-            print("interrupted; give the same command again to go on", file=sys.stderr)
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(130)  # threads of Beam and TensorFlow may still be at work
+            interrupts.leave()  # threads of Beam and TensorFlow may still be at work
 
     app.run(main, list(argv) if argv is not None else None, flags_parser=parse)
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -150,8 +151,17 @@ def read(config: type[Flags], values: flags.FlagValues) -> dict[str, Any]:
         value = values[one.name or name].value
         if isinstance(value, list):
             value = tuple(value)
+        if one.place:
+            value = expand_home(value)
         given[name] = one.parse(value) if one.parse and value is not None else value
     return given
+
+
+def expand_home(value: Any) -> Any:
+    """Writes out the ~ that a path begins with: after `--flag=` no shell does."""
+    if isinstance(value, tuple):
+        return tuple(map(expand_home, value))
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 def from_flags(config: type[Config], values: flags.FlagValues, **more: Any) -> Config:

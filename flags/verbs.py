@@ -128,7 +128,9 @@ def run(verbs: Verbs, *, about: str) -> None:
     def start(rest: list[str]) -> int:
         if rest and not taken & {"arguments", "passed_on"}:
             command_line.end(verbs.describe_stray(rest[0]))
-        given = {name: tuple(rest) for name in taken & {"arguments", "passed_on"}}
+        given = {
+            name: fields.expand_home(tuple(rest)) for name in taken & {"arguments", "passed_on"}
+        }
         code: int = module.run(fields.from_flags(config, flags.FLAGS, **given))
         return code
 

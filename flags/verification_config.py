@@ -54,4 +54,4 @@ class VerificationConfig(Flags):
                 "no folder given; write python -m beam_jobs.verify DIR, DIR being "
                 "<output_dir>/<dataset>/<H>x<W>/<recipe> of a conversion, or a folder above it"
             )
-        return fields.from_flags(cls, values, directory=_folder(arguments[0]))
+        return fields.from_flags(cls, values, directory=_folder(fields.expand_home(arguments[0])))

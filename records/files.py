@@ -7,10 +7,12 @@ with files.replacing(path) as temporary:  # fsync and rename to `path` if nothin
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import pathlib
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import IO, Any, Protocol, TypeVar
@@ -38,6 +40,10 @@ class AnyPath(Protocol):
     def read_text(self, encoding: str = ...) -> str:
         """Reads the whole file as text."""
 
+
+_LACKING = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM)
+"""What network folders answer to fsync(2) and flock(2) that they do not have."""
+_warned: set[str] = set()
 
 PathT = TypeVar("PathT", bound=AnyPath)
 
@@ -113,7 +119,7 @@ def replacing(path: PathT, *, temporary: PathT | None = None) -> Iterator[PathT]
         yield unfinished
         if isinstance(unfinished, pathlib.Path):  # a store's file is whole once it is closed
             with unfinished.open("rb") as file:
-                os.fsync(file.fileno())
+                _sync(file.fileno())
         rename(unfinished, path)
     except BaseException:
         remove(unfinished)
@@ -154,7 +160,26 @@ def save(file: IO[Any]) -> None:
         number = file.fileno()
     except (AttributeError, OSError):  # a file of a store is whole once it is closed
         return
-    os.fsync(number)
+    _sync(number)
+
+
+def _sync(number: int) -> None:
+    """Waits until the disk holds a file, as far as its file system can tell."""
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in _LACKING:
+            raise
+        _warn_once(
+            f"the file system can't confirm what is written (fsync: {error.strerror}); a power "
+            "failure now may lose it"
+        )
+
+
+def _warn_once(text: str) -> None:
+    if text not in _warned:
+        _warned.add(text)
+        print(f"warning: {text}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -182,4 +207,11 @@ def hold(path: pathlib.Path, *, busy: str | None = None) -> Iterator[None]:
             fcntl.flock(number, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
         except BlockingIOError as error:
             raise CallerError(str(busy)) from error
+        except OSError as error:
+            if error.errno not in _LACKING:
+                raise CallerError(f"{path} can't be locked: {error.strerror}") from error
+            _warn_once(
+                f"{path.parent} can't be locked (flock: {error.strerror}); see to it that no "
+                "other program writes there"
+            )
         yield

@@ -12,6 +12,11 @@ same command. Research use only, not for diagnosis.
 
 from __future__ import annotations
 
+from flags import interrupts
+
+if __name__ == "__main__":
+    interrupts.install()  # before slower imports
+
 from flags import verbs
 
 VERBS = verbs.Verbs(package="trainer.commands", program="python -m trainer", default="train")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import logging
+import pathlib
 import struct
 import warnings
 import zlib
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 import pydicom
 import pydicom.config
-from pydicom.filereader import read_dataset, read_partial
+from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
@@ -35,6 +36,11 @@ _UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM = struct.Struct("<II")
 _ITEM_TAG = 0xE000FFFE
 _END_OF_ITEMS = 0xE0DDFFFE
+
+
+_STORAGE = "1.2.840.10008.5.1.4.1.1."
+# SOP classes of presentation states, structured reports, documents and directories, PS3.4 B.5
+_DOCUMENTS = (*(f"{_STORAGE}{kind}." for kind in (11, 88, 104)), "1.2.840.10008.1.3.10")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,6 +202,15 @@ def _read_view(header: pydicom.Dataset) -> str:
 def is_dicom(data: bytes) -> bool:
     """Whether a file begins as PS3.10 7.1 wants."""
     return data[128:_PREAMBLE] == b"DICM"
+
+
+def is_document(path: pathlib.Path) -> bool:
+    """Tells a DICOM file that no image can be in: a report, a note on images, a directory."""
+    try:
+        kind = read_file_meta_info(path).get("MediaStorageSOPClassUID", "")
+    except (pydicom.errors.InvalidDicomError, ValueError, KeyError, EOFError, OSError):
+        return False  # said when it is its turn
+    return str(kind).startswith(_DOCUMENTS)
 
 
 @dataclasses.dataclass(frozen=True)

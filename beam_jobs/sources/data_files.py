@@ -16,6 +16,7 @@ from beam_jobs import storage
 from beam_jobs.imaging import dicom_file
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
+from records import cores, file_tree
 from records.errors import CallerError
 from records.files import replacing
 
@@ -62,22 +63,9 @@ def list_files(data_dir: Folder) -> list[DataFile]:
 
 def _walk(data_dir: str) -> Iterator[DataFile]:
     """Yields the files below a folder of this machine."""
-    visited: set[str] = set()
-    for folder, subfolders, names in os.walk(data_dir, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in visited:
-            subfolders.clear()
-            continue
-        visited.add(real)
-        subfolders.sort()  # which of two ways to a folder is taken is no accident
-        for name in names:
-            path = os.path.join(folder, name)
-            try:
-                status = os.stat(path)
-            except OSError:  # a link to nothing or to itself is as good as no file
-                continue
-            relative = os.path.relpath(path, data_dir).replace(os.sep, "/")
-            yield DataFile(relative, status.st_size, status.st_mtime_ns)
+    for path, status in file_tree.walk(data_dir):
+        relative = os.path.relpath(path, data_dir).replace(os.sep, "/")
+        yield DataFile(relative, status.st_size, status.st_mtime_ns)
 
 
 def scan_headers(
@@ -115,7 +103,7 @@ def scan_headers(
             return identity
         return dataclasses.replace(identity, patient_id="")
 
-    with concurrent.futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1)) as pool:
+    with concurrent.futures.ThreadPoolExecutor(4 * cores.count()) as pool:
         for done, (file, identity) in enumerate(zip(todo, pool.map(read, todo), strict=True), 1):
             if identity is not None:
                 known[file] = identity

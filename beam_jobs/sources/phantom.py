@@ -19,7 +19,6 @@ import hashlib
 import itertools
 import json
 import multiprocessing
-import os
 import pathlib
 import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -44,7 +43,7 @@ from beam_jobs.sources.phantom_image import (
 )
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.storage import Folder
-from records import files
+from records import cores, files
 from records.errors import CallerError
 
 T = TypeVar("T")
@@ -243,7 +242,7 @@ def _write_images(
 ) -> Generator[None, None, None]:
     """Writes all images, yielding as each is done."""
     write = functools.partial(_write_image, directory, sample=sample)
-    workers = min(workers or os.cpu_count() or 1, len(images))
+    workers = min(workers or cores.count(), len(images))
     if workers == 1:
         yield from map(write, images)
         return

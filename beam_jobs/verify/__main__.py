@@ -11,6 +11,11 @@ something is damaged, 2 a caller's mistake. How far two data sets differ leaves 
 
 from __future__ import annotations
 
+from flags import interrupts
+
+if __name__ == "__main__":
+    interrupts.install()  # before slower imports
+
 import pathlib
 from typing import TYPE_CHECKING
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import os
 import pathlib
 import threading
 import time
@@ -18,6 +17,7 @@ from beam_jobs.verify import folder_checks, image_checks, shard_checks
 from beam_jobs.verify.checked_folder import CheckedFolder, open_folder
 from beam_jobs.verify.discrepancy import BrokenFolder, Discrepancy
 from beam_jobs.verify.shard_checks import ShardReport
+from records import cores
 from records import folder as names
 
 Report = Callable[[int, int, float], None]
@@ -76,7 +76,7 @@ def verify(
         digest_images: whether to note the SHA-256 of each image, to find copies.
         report: called as shards are read.
     """
-    threads = threads or os.cpu_count() or 1
+    threads = threads or cores.count()
     try:
         folder = open_folder(directory)
     except BrokenFolder as broken:

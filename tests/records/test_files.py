@@ -1,7 +1,10 @@
 """Files are written whole; a lock is held against other programs, and let go however one ends."""
 
 import contextlib
+import errno
+import fcntl
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -104,3 +107,35 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     with files.replacing(path) as unfinished:
         unfinished.write_text("after")
     assert path.read_text() == "after"
+
+
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS", "EINVAL", "EOPNOTSUPP", "EPERM"])
+def test_a_file_system_without_locks_and_sync_gives_a_warning(name, tmp_path, monkeypatch, capsys):
+    """As network folders answer to flock(2) and fsync(2)."""
+
+    def refuse(*_):
+        raise OSError(getattr(errno, name), os.strerror(getattr(errno, name)))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
+    monkeypatch.setattr(files, "_warned", set())
+    for _ in range(2):
+        with files.hold(tmp_path / "lock", busy="busy"):
+            files.write_json(tmp_path / "a.json", {})
+    with (tmp_path / "b").open("wb") as file:
+        files.save(file)
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in said] == ["warning", "warning"]
+    assert f"{tmp_path} can't be locked" in said[0]
+    assert "can't confirm what is written" in said[1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b", "lock"]
+
+
+def test_a_full_disk_is_no_warning(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_json(tmp_path / "a.json", {})
+    assert not list(tmp_path.iterdir())

@@ -11,16 +11,22 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from flags.fields import Flags, flag
+from flags import own_folder
+from flags.fields import flag
+from flags.own_folder import Overwriting
 from records.errors import CallerError
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Flags):
+class Config(Overwriting):
     """Runs to compare; `arguments` are their folders, the baseline first."""
 
     arguments: tuple[str, ...] = ()
-    output_dir: str = flag("runs/comparison", "Folder of the comparison.", place=True)
+    output_dir: str | None = flag(
+        None,
+        "Folder of the comparison. Default: runs/comparison, or the next number.",
+        place=True,
+    )
 
     def check(self) -> None:
         """Checks that there is something to compare.
@@ -51,7 +57,12 @@ def run(config: Config) -> int:
     runs = compared_run.read_all([pathlib.Path(argument) for argument in config.arguments])
     for other in runs[1:]:
         paired_comparison.common_images(runs[0], other)  # refuses
-    directory = pathlib.Path(config.output_dir)
+    directory = own_folder.take(
+        config.output_dir,
+        "runs/comparison",
+        writes=("comparison.html", "comparison.json"),
+        overwrite=config.overwrite,
+    )
     content = comparison_page.write(directory, runs)
     print(*comparison_words.table(content), sep="\n")
     print(

@@ -18,9 +18,11 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from flags import own_folder
 from flags.data_config import RecordsFolder
 from flags.fields import flag
 from flags.finished_run import OfOneRun
+from flags.own_folder import Overwriting
 from records import files
 from records.errors import CallerError
 from records.printable import printable
@@ -40,12 +42,12 @@ SPLITS = {"test": "those it was evaluated on", "validation": "those that chose i
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(RecordsFolder, OfOneRun):
+class Config(Overwriting, RecordsFolder, OfOneRun):
     """What to draw of which images; `arguments` are files of images of one's own."""
 
     arguments: tuple[str, ...] = ()
     output_dir: str | None = flag(
-        None, "Folder of the pictures. Default: RUN/heat_maps.", place=True
+        None, "Folder of the pictures. Default: RUN/heat_maps, or the next number.", place=True
     )
     method: str = flag("gradcam", "Heat maps", choices=METHODS)
     split: str = flag("test", "Images looked at if none are named", choices=SPLITS)
@@ -106,11 +108,12 @@ def run(config: Config) -> int:
     target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
     explainer = Explainer(directory, target, method=config.method)
     images = _Images(config, directory)
-    output_dir = pathlib.Path(config.output_dir or directory / "heat_maps")
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CallerError(f"--output_dir={output_dir} can't be made: {error.strerror}") from error
+    output_dir = own_folder.take(
+        config.output_dir,
+        directory / "heat_maps",
+        writes=("[0-9][0-9][0-9]-*.png", "sanity.json", "pointing.json"),
+        overwrite=config.overwrite,
+    )
     if config.pointing:
         _point(config, explainer, images, output_dir)
     elif config.sanity:

@@ -4,7 +4,8 @@
   python -m trainer predict --run=RUN exam/ more.png --output_dir=predictions
   python -m trainer predict --run=RUN --images=images.csv --noheat_maps
 
-Folders are searched to the bottom. Writes predictions.csv, predictions.json and heat_maps/.
+Folders are searched to the bottom. Writes predictions.csv, predictions.json and heat_maps/ into a
+new folder: predictions, predictions-2 and so on.
 Research use only, not for diagnosis.
 """
 
@@ -14,8 +15,10 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
+from flags import own_folder
 from flags.fields import flag
 from flags.finished_run import OfOneRun
+from flags.own_folder import Overwriting
 from records import user_paths
 from records.errors import CallerError
 from records.printable import printable
@@ -29,11 +32,13 @@ FILES = ("predictions.csv", "predictions.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(OfOneRun):
+class Config(Overwriting, OfOneRun):
     """Which images to predict; `arguments` are their files, and folders of them."""
 
     arguments: tuple[str, ...] = ()
-    output_dir: str = flag("predictions", "Folder of the predictions.", place=True)
+    output_dir: str | None = flag(
+        None, "Folder of the predictions. Default: predictions, or the next number.", place=True
+    )
     images: str | None = flag(
         None,
         "Table of images, CSV or .xlsx: path, and what files do not tell of them: exam, side, "
@@ -59,15 +64,18 @@ def run(config: Config) -> int:
     from trainer.data import run_folder
     from trainer.inference import inputs
 
-    directory, output_dir = pathlib.Path(config.run), pathlib.Path(config.output_dir)
-    images = inputs.find(
-        config.arguments, output_dir=output_dir, table=config.images, prefix=config.path_prefix
-    )
+    directory = pathlib.Path(config.run)
+    images = inputs.find(config.arguments, table=config.images, prefix=config.path_prefix)
     run_folder.members_finished(directory)  # says so before TensorFlow is imported
     from trainer.inference import finished_model, image_prediction, predictor
 
     finished = finished_model.open_run(directory)
-    _open_output(output_dir, heat_maps=config.heat_maps)
+    output_dir = own_folder.take(
+        config.output_dir,
+        "predictions",
+        writes=(*FILES, f"{HEAT_MAPS}/[0-9]*.png"),
+        overwrite=config.overwrite,
+    )
     print(image_prediction.NOTICE)
     warnings = finished.warnings
     for warning in warnings:
@@ -75,6 +83,8 @@ def run(config: Config) -> int:
     print(finished.evaluation["evaluated"])
     found: list[ImagePrediction] = []
     heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
+    if heat_maps:
+        heat_maps.mkdir(exist_ok=True)
     for predicted in predictor.predict_all(
         finished, images, heat_maps, predict_unlike=config.predict_unlike
     ):
@@ -97,20 +107,6 @@ def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> No
     print(f"{number} {printable(predicted.image)}: {line}", flush=True)
     for warning in predicted.warnings if predicted.prediction else ():
         print(f"    warning: {warning}", flush=True)
-
-
-def _open_output(output_dir: pathlib.Path, *, heat_maps: bool) -> None:
-    """Makes the folder, and takes away what an earlier call left in it."""
-    try:
-        (output_dir / HEAT_MAPS if heat_maps else output_dir).mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            (output_dir / name).unlink(missing_ok=True)
-        for picture in (output_dir / HEAT_MAPS).glob("*.png"):
-            if picture.stem.isdigit():  # as `predictor` names them; others are not ours
-                picture.unlink()
-    except OSError as error:
-        line = f"--output_dir={output_dir} can't be written: {error.strerror}"
-        raise CallerError(line) from error
 
 
 def _sum_up(found: list[ImagePrediction], finished: FinishedRun, output_dir: pathlib.Path) -> int:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from flags import network_config
 from flags.training_config import TrainingConfig
-from records import memory
+from records import cores, memory
 from records.errors import CallerError
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def run(config: TrainingConfig) -> int:
 def prepare_process(config: TrainingConfig) -> None:
     """Sets what must be set before TensorFlow is imported and its threads begin."""
     memory.keep_freed(one_heap=True)
+    allowed = cores.count()
+    if allowed < (os.cpu_count() or 1):  # TensorFlow knows nothing of quotas
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(allowed))
     if config.deterministic and config.strategy == "default":
         # what TensorFlow calls deterministic is not, on a CPU, while operations run side by side
         os.environ["TF_NUM_INTEROP_THREADS"] = "1"

@@ -6,6 +6,11 @@ ends when standard input does: a trial never outlives the search that began it.
 
 from __future__ import annotations
 
+from flags import interrupts
+
+if __name__ == "__main__":
+    interrupts.install()  # before slower imports
+
 import json
 import os
 import sys

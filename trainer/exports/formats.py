@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
-import os
 import pathlib
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from records import cores
 from records.errors import CallerError
 
 Pixels = NDArray[np.uint16]
@@ -174,7 +174,7 @@ def _write_litert(model: keras.Model, path: pathlib.Path) -> None:
 
 
 def _open_litert(path: pathlib.Path) -> Predict:
-    interpreter = tf.lite.Interpreter(str(path), num_threads=os.cpu_count())
+    interpreter = tf.lite.Interpreter(str(path), num_threads=cores.count())
     serve = interpreter.get_signature_runner("serving_default")
     return lambda pixels: serve(pixels=pixels)["probability"]
 

@@ -6,11 +6,12 @@ images = find(["exam", "image.pgm"], table="images.csv")
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Mapping, Sequence
 
-from records import schema, user_paths, user_text
+from beam_jobs.imaging import dicom_file
+from records import file_tree, schema, user_paths, user_text
 from records.errors import CallerError
 
 SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
@@ -18,6 +19,10 @@ SUFFIXES = (".dcm", ".dicom", ".pgm", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 TABLE_COLUMNS = ("path", "exam", "side", "view")
 _MAGIC_AT, _MAGIC = 128, b"DICM"
 """PS3.10 7.1."""
+_BEGINNINGS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"P5")
+"""Of PNG, JPEG, TIFF of either byte order, PGM."""
+OUTPUT = "heat_maps"
+"""Folder of our own pictures, wherever it lies: they are no images to be predicted."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +45,6 @@ class InputImage:
 def find(
     arguments: Sequence[str],
     *,
-    output_dir: pathlib.Path,
     table: str | None = None,
     prefix: user_paths.Prefix | None = None,
 ) -> list[InputImage]:
@@ -48,7 +52,6 @@ def find(
 
     Args:
         arguments: files and folders.
-        output_dir: folder that is not searched: heat maps are no images.
         table: CSV or .xlsx with the columns path (absolute, or relative to the table), exam, side
             and view, of which only path is needed; others are passed over. Arguments that stand in
             it are taken with their row.
@@ -68,17 +71,20 @@ def find(
     known = {image.path.resolve(): image for image in listed}
     found: dict[pathlib.Path, InputImage] = {}
     for argument in arguments:
-        for path in _expand(pathlib.Path(argument), output_dir.resolve()):
+        for path in _expand(pathlib.Path(argument)):
             found.setdefault(path.resolve(), known.get(path.resolve(), InputImage(path)))
     return list(found.values())
 
 
-def _expand(path: pathlib.Path, output_dir: pathlib.Path) -> list[pathlib.Path]:
-    if path.is_file():
+def _expand(path: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise CallerError(f"{path} is not there; give images or folders of images") from None
+    if not stat.S_ISDIR(status.st_mode):
         return [path]
-    if not path.is_dir():
-        raise CallerError(f"{path} is not there; give images or folders of images")
-    images = [file for file in _walk(path, output_dir) if _is_image(file)]
+    found = (pathlib.Path(file) for file, _ in file_tree.walk(str(path)))
+    images = [file for file in found if not _is_answer(file, path) and _is_image(file)]
     if not images:
         raise CallerError(
             f"{path} holds no image; wanted DICOM files, or others that end in "
@@ -87,27 +93,21 @@ def _expand(path: pathlib.Path, output_dir: pathlib.Path) -> list[pathlib.Path]:
     return images
 
 
-def _walk(folder: pathlib.Path, left_out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Yields the files of a folder and all below it but one, by name."""
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if pathlib.Path(root, name).resolve() != left_out
-        )
-        for name in sorted(names):
-            yield pathlib.Path(root, name)
+def _is_answer(file: pathlib.Path, folder: pathlib.Path) -> bool:
+    """Tells whether a file below a folder is a heat map of ours."""
+    return OUTPUT in file.relative_to(folder).parent.parts
 
 
 def _is_image(path: pathlib.Path) -> bool:
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    if path.suffix.lower() in SUFFIXES:
-        return True
+    """Tells images from other files by how they begin, and by their names what should be one."""
     try:
         with path.open("rb") as file:
-            file.seek(_MAGIC_AT)
-            return file.read(len(_MAGIC)) == _MAGIC
-    except OSError:
-        return False
+            begins = file.read(_MAGIC_AT + len(_MAGIC))
+    except OSError:  # named when it is its turn
+        return True
+    if begins[_MAGIC_AT:] == _MAGIC:
+        return not dicom_file.is_document(path)
+    return path.suffix.lower() in SUFFIXES or begins.startswith(_BEGINNINGS)
 
 
 def _read_table(path: pathlib.Path, prefix: user_paths.Prefix | None) -> list[InputImage]:

@@ -37,7 +37,7 @@ def runs(tmp_path):
 def ask(runs: pathlib.Path, *names: str) -> dict:
     """Compares runs by name; returns comparison.json."""
     where = [str(runs / name) for name in names]
-    config = compare.Config(tuple(where), output_dir=str(runs / "page"))
+    config = compare.Config(tuple(where), output_dir=str(runs / "page"), overwrite=True)
     assert compare.run(config) == 0
     return json.loads((runs / "page" / "comparison.json").read_text())
 
@@ -114,6 +114,21 @@ def test_the_command_refuses_in_one_line(runs):
     done = start("compare", "runs/mixed", "runs/nowhere", cwd=runs.parent)
     assert done.returncode == 2
     assert done.stderr == "error: runs/nowhere is not a folder; name folders of finished runs\n"
+
+
+def test_a_second_comparison_leaves_the_first(runs):
+    first, second = (
+        start("compare", "runs/mixed", f"runs/{other}", cwd=runs.parent)
+        for other in ("right", "wrong")
+    )
+    assert "runs/comparison/comparison.html" in first.stdout
+    assert "runs/comparison-2/comparison.html" in second.stdout
+    third = start(
+        "compare", "runs/mixed", "runs/wrong", "--output_dir=runs/comparison", cwd=runs.parent
+    )
+    make.one_line(third, "holds 2 files of an earlier call", "--overwrite")
+    content = json.loads((runs / "comparison" / "comparison.json").read_text())
+    assert [run["name"] for run in content["runs"]] == ["mixed", "right"]
 
 
 def test_a_folder_that_can_not_be_written(runs):

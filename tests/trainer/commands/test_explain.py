@@ -104,7 +104,7 @@ def test_a_split_on_the_images_it_was_made_from(run_dir, images_dir, monkeypatch
     monkeypatch.setattr(
         overlay, "write", lambda path, image, heat, **_: drawn.update({path.name: (image, heat)})
     )
-    options = {"worst": 3, "data_dir": str(folder), "output_dir": str(tmp_path)}
+    options = {"worst": 3, "data_dir": str(folder), "output_dir": str(tmp_path / "out")}
     assert ask(run_dir, **options) == 0
     with (run_dir / "predictions.csv").open(newline="") as stream:
         places = {row["image_id"]: row for row in csv.DictReader(stream)}
@@ -143,13 +143,13 @@ def test_pointing(run_dir, images_dir, tmp_path, capfd):
 
 def test_pointing_without_images_or_places(run_dir, records_dir, tmp_path):
     with pytest.raises(CallerError, match=r"does not hold image\d+\.pgm"):
-        ask(run_dir, pointing=True, data_dir=str(tmp_path), output_dir=str(tmp_path))
+        ask(run_dir, pointing=True, data_dir=str(tmp_path), output_dir=str(tmp_path / "out"))
     with pytest.raises(CallerError, match="knows no place of a lesion"):
         ask(
             run_dir,
             pointing=True,
             data_dir=str(tmp_path),
-            output_dir=str(tmp_path),
+            output_dir=str(tmp_path / "out"),
             dataset_dir=str(records_dir),
         )
 
@@ -256,7 +256,7 @@ def test_channels_of_a_layer(run_dir, images_dir, tmp_path):
     assert path.name == "001-image001-conv_pw_1_relu.png"
     assert cv2.imread(str(path)) is not None
     with pytest.raises(CallerError, match=r"--layer=conv_pw_1_rel .*mean conv_pw_1_relu"):
-        ask(run_dir, image, layer="conv_pw_1_rel", output_dir=str(tmp_path))
+        ask(run_dir, image, layer="conv_pw_1_rel", output_dir=str(tmp_path / "out"))
 
 
 def test_a_layer_answers_as_it_does_in_the_network(run_dir):

@@ -352,6 +352,28 @@ def test_a_run_without_a_model_and_an_output_folder_that_is_a_file(run, images, 
     assert not (tmp_path / "out").exists()
 
 
+def test_no_call_touches_what_an_earlier_one_or_a_run_left(run, images, tmp_path, monkeypatch):
+    copy = shutil.copytree(run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    one, two = sorted(images.rglob("*.dcm"))[:2]
+    for image in (one, two):
+        predict.run(predict.Config(arguments=(str(image),), run=str(copy)))
+    before = make.fingerprints(tmp_path)
+    for place in (copy, tmp_path / "predictions"):
+        with pytest.raises(CallerError, match=r"--output_dir"):
+            ask(copy, place, one)
+    with pytest.raises(CallerError, match=r"which this command did not write"):
+        ask(copy, copy, one, overwrite=True)
+    assert make.fingerprints(tmp_path) == before
+    for name, image in (("predictions", one), ("predictions-2", two)):
+        told = json.loads((tmp_path / name / "predictions.json").read_text())
+        assert [row["image"] for row in told["images"]] == [str(image)]
+        assert (tmp_path / name / "heat_maps" / "0001.png").is_file()
+    told = ask(copy, tmp_path / "predictions", two, overwrite=True, heat_maps=False)
+    assert told["images"][0]["image"] == str(two)
+    assert not list((tmp_path / "predictions").glob("heat_maps/*.png"))
+
+
 PLANTED = {
     "PatientName": "Quillfeather^Zebedee",
     "PatientID": "IDquillfeather77",

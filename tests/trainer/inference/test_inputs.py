@@ -15,7 +15,14 @@ from trainer.inference.inputs import InputImage
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("b/2.PNG", "b/1.dcm", "a/c/x.tiff", "notes.txt", ".hidden.png", "out/map.png"):
+    for name in (
+        "b/2.PNG",
+        "b/1.dcm",
+        "a/c/x.tiff",
+        "notes.txt",
+        ".hidden.png",
+        "heat_maps/0001.png",
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"x")
@@ -31,24 +38,24 @@ def names(images, folder):
 
 
 def test_folders_are_searched_to_the_bottom(folder):
-    """Known suffixes and DICOM of any name, in order of name, but for the folder of outputs."""
-    found = inputs.find([str(folder)], output_dir=folder / "out")
+    """Known suffixes and DICOM of any name, in order of name, but for heat maps of ours."""
+    found = inputs.find([str(folder)])
     assert names(found, folder) == ["a/IM0001", "a/c/x.tiff", "b/1.dcm", "b/2.PNG"]
 
 
 def test_a_image_is_an_input_once_and_files_are_taken_whatever_they_are(folder):
     arguments = [folder / "notes.txt", folder / "b", folder / "b" / ".." / "b" / "1.dcm"]
-    found = inputs.find(list(map(str, arguments)), output_dir=folder / "out")
+    found = inputs.find(list(map(str, arguments)))
     assert names(found, folder) == ["notes.txt", "b/1.dcm", "b/2.PNG"]
 
 
 def test_a_table_tells_what_files_do_not(folder):
     table = folder / "images.csv"
     table.write_text("path,exam,side,view\nb/1.dcm,anna,LEFT,cc\nb/2.PNG,,,\n")
-    one, two = inputs.find([], output_dir=folder / "out", table=str(table))
+    one, two = inputs.find([], table=str(table))
     assert (one.exam, one.side, one.view) == ("anna", "left", "CC")
     assert (two.exam, two.side, two.view) == ("", "", "")
-    both = inputs.find([str(folder / "b")], output_dir=folder / "out", table=str(table))
+    both = inputs.find([str(folder / "b")], table=str(table))
     assert both == [one, two]
     assert names([one, two], folder) == ["b/1.dcm", "b/2.PNG"]
 
@@ -73,7 +80,7 @@ def test_a_table_that_is_not_usable(folder, text, message):
     table = folder / "images.csv"
     table.write_text(text)
     with pytest.raises(CallerError, match=rf"^--images=\S*images.csv.*{message}"):
-        inputs.find([], output_dir=folder / "out", table=str(table))
+        inputs.find([], table=str(table))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,7 @@ def test_a_table_that_is_not_usable(folder, text, message):
 def test_nothing_to_ask_about(folder, monkeypatch, arguments, table, message):
     monkeypatch.chdir(folder)
     with pytest.raises(CallerError, match=message):
-        inputs.find(arguments, output_dir=folder / "out", table=table)
+        inputs.find(arguments, table=table)
 
 
 def header(patient: str, study: str = "", side: str = "", view: str = "", date: str = ""):

@@ -1,0 +1,157 @@
+"""Ctrl-C and SIGTERM -> one line, exit code 130, within seconds, no process left running.
+
+interrupts.install()  # first of all: before slow imports, and before any process or thread
+
+The main thread has a moment (KeyboardInterrupt) to remove what is half written. A thread of its
+own then ends the program wherever the main one hangs: in Beam, in TensorFlow, or in the end of
+the interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import pathlib
+import select
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any, NoReturn
+
+CODE = 130
+LINE = "interrupted; give the same command again to go on"
+_SECONDS = 3.0
+"""Which the main thread has to unwind."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_TRACKER = "resource_tracker"
+"""Process of multiprocessing that frees what the others shared; it is ended last."""
+_lock = threading.RLock()  # the handler may interrupt the main thread while it holds it
+_came = threading.Event()
+_raised = threading.Event()
+
+
+def install() -> None:
+    """Takes over both signals, once, in the main thread; an ignored one stays so (`nohup`, `&`)."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGTERM) is _raise:
+        return
+    sys.excepthook = _hook
+    atexit.register(_leave_if_interrupted)
+    os.register_at_fork(after_in_child=_forget)
+    awake, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+    threading.Thread(target=_watch, args=(awake,), name="interrupts", daemon=True).start()
+    # A terminal sends Ctrl-C to the children too, and each would print a traceback: they inherit
+    # this, and `_end_children` ends them. The watching thread receives it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    for number in _SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _raise)
+
+
+def interrupted() -> bool:
+    """Tells whether one of the signals came."""
+    return _came.is_set()
+
+
+def leave() -> NoReturn:
+    """Ends the program and all its children at once, with code 130."""
+    _stop()
+    with contextlib.suppress(RuntimeError):  # no thread begins once the interpreter ends
+        # another thread may hold the stream for ever
+        flush = threading.Thread(target=sys.stdout.flush, daemon=True)
+        flush.start()
+        flush.join(0.5)
+    _end_children()
+    os._exit(CODE)
+
+
+def _raise(*_: object) -> None:
+    """Handles a signal, in the main thread."""
+    _stop()
+    if not _raised.is_set():
+        _raised.set()
+        raise KeyboardInterrupt
+
+
+def _stop() -> None:
+    """Says the line, lets nobody say more on stderr, and ends the children; the first time."""
+    with _lock:
+        if _came.is_set():
+            return
+        _came.set()
+        with contextlib.suppress(OSError):  # stderr may be closed
+            said = os.dup(2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # Beam and Python would add a page each
+            os.write(said, ("\n" * os.isatty(said) + LINE + "\n").encode())
+        _end_children(but=_TRACKER)
+
+
+def _watch(awake: int) -> None:
+    """Waits for a signal, then for the main thread or a second signal, and ends the program."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    while not set(os.read(awake, 64)).intersection(_SIGNALS):
+        pass
+    _stop()
+    select.select([awake], [], [], _SECONDS)
+    leave()
+
+
+def _forget() -> None:
+    """Gives a forked child the system's handlers: what is sent to it is no news to its parent."""
+    signal.set_wakeup_fd(-1)
+    for number in _SIGNALS:
+        if signal.getsignal(number) is _raise:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _hook(*error: Any) -> None:
+    _leave_if_interrupted()
+    sys.__excepthook__(*error)
+
+
+def _leave_if_interrupted() -> None:
+    if interrupted():
+        leave()
+
+
+def _end_children(*, but: str | None = None) -> None:
+    """Kills all processes that this one began, and those that they began.
+
+    Args:
+        but: word of the command of those that are spared.
+    """
+    processes = _list_processes()
+    found, new = set[int](), {os.getpid()}
+    while new:
+        new = {pid for pid, (parent, _) in processes.items() if parent in new} - found
+        found |= new
+    for pid in found:
+        if but is None or but not in processes[pid][1]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _list_processes() -> dict[int, tuple[int, str]]:
+    """Lists the processes of this machine: id -> that of its parent, and its command."""
+    listed: dict[int, tuple[int, str]] = {}
+    table = pathlib.Path("/proc")
+    if not (table / "self/stat").is_file():  # not Linux
+        said = subprocess.run(
+            ["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True, check=False
+        )
+        for line in said.stdout.splitlines():
+            pid, parent, command = line.split(None, 2)
+            listed[int(pid)] = int(parent), command
+        return listed
+    for name in os.listdir(table):
+        with contextlib.suppress(OSError, ValueError):  # no process, or one that has ended
+            # proc(5): the command's name, which may hold anything, stands in parentheses
+            state = (table / name / "stat").read_bytes().rpartition(b")")[2].split()
+            command = (table / name / "cmdline").read_bytes().decode(errors="replace")
+            listed[int(name)] = int(state[1]), command
+    return listed

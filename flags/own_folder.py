@@ -1,0 +1,91 @@
+"""A folder for the files of one call: nothing that an earlier call or anybody else left is touched.
+
+directory = own_folder.take(config.output_dir, "predictions", writes=("predictions.*",),
+                            overwrite=config.overwrite)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import itertools
+import pathlib
+from collections.abc import Sequence
+
+from flags.fields import Flags, flag
+from records.errors import CallerError
+
+
+@dataclasses.dataclass(frozen=True)
+class Overwriting(Flags):
+    """Flag of a verb that writes a folder of its own."""
+
+    overwrite: bool = flag(
+        False,
+        "Replace what an earlier call of this command left in its folder. Without it a folder "
+        "that is named must be empty or new, and one that is not gets a number.",
+    )
+
+
+def take(
+    named: str | None, default: str | pathlib.Path, *, writes: Sequence[str], overwrite: bool
+) -> pathlib.Path:
+    """Makes the folder of a call, or empties that of an earlier one.
+
+    Args:
+        named: the folder asked for; None: `default`, or DEFAULT-2, DEFAULT-3... beside it.
+        default: its name otherwise.
+        writes: patterns of all paths, relative to the folder, that the command ever writes there.
+        overwrite: whether to remove what an earlier call wrote.
+
+    Raises:
+        CallerError: the folder holds something, or can't be made.
+    """
+    try:
+        if named is None and not overwrite:
+            return _number(pathlib.Path(default))
+        directory = pathlib.Path(named or default)
+        directory.mkdir(parents=True, exist_ok=True)
+        _empty(directory, writes, overwrite=overwrite)
+    except OSError as error:
+        raise CallerError(
+            f"--output_dir={named or default} can't be written: {error.strerror}; give another "
+            "--output_dir"
+        ) from error
+    return directory
+
+
+def _number(default: pathlib.Path) -> pathlib.Path:
+    """Makes the first folder of a numbered row that is not there; no two calls get the same."""
+    default.parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        directory = default if number == 1 else default.with_name(f"{default.name}-{number}")
+        try:
+            directory.mkdir()
+        except FileExistsError:
+            continue
+        return directory
+    raise AssertionError("numbers do not end")
+
+
+def _empty(directory: pathlib.Path, writes: Sequence[str], *, overwrite: bool) -> None:
+    """Removes the files of an earlier call, unless there are others.
+
+    Raises:
+        CallerError: there are files, and they are not to be removed.
+    """
+    found = [path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir()]
+    for path in found:
+        relative = path.relative_to(directory).as_posix()
+        if not any(fnmatch.fnmatchcase(relative, pattern) for pattern in writes):
+            raise CallerError(
+                f"--output_dir={directory} holds {relative}, which this command did not write; "
+                "give another --output_dir"
+            )
+    if found and not overwrite:
+        raise CallerError(
+            f"--output_dir={directory} holds {len(found)} files of an earlier call; give another "
+            "--output_dir, or --overwrite to replace them"
+        )
+    for path in found:
+        path.unlink()
