@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import os
 import pathlib
 import select
@@ -41,7 +42,11 @@ def install() -> None:
     sys.excepthook = _hook
     atexit.register(_leave_if_interrupted)
     os.register_at_fork(after_in_child=_forget)
-    awake, wake = os.pipe()
+    pair = os.pipe()
+    # not the number of a standard stream that is closed
+    awake, wake = (fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 3) for end in pair)
+    for end in pair:
+        os.close(end)
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(awake,), name="interrupts", daemon=True).start()

@@ -10,7 +10,7 @@ import pathlib
 import stat
 from collections.abc import Mapping, Sequence
 
-from beam_jobs.imaging import dicom_file
+from beam_jobs.imaging.dicom_file import is_document
 from records import file_tree, schema, user_paths, user_text
 from records.errors import CallerError
 
@@ -106,7 +106,7 @@ def _is_image(path: pathlib.Path) -> bool:
     except OSError:  # named when it is its turn
         return True
     if begins[_MAGIC_AT:] == _MAGIC:
-        return not dicom_file.is_document(path)
+        return not is_document(path)
     return path.suffix.lower() in SUFFIXES or begins.startswith(_BEGINNINGS)
 
 
