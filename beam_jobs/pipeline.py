@@ -27,10 +27,12 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from beam_jobs import shards, storage
 from flags import interrupts
-from records import memory
+from records import cores, memory
 from records.errors import CallerError
 
 _ANSWER_SECONDS = 20
+_BYTES_A_THREAD = 1 << 30
+"""Room for ten copies as float32 of 27 million pixels, twice the largest detectors."""
 # why threads of this process stopped: Beam would print a page for each
 _stopped_by: list[BaseException] = []
 
@@ -176,12 +178,13 @@ def _take_over_threads(options: PipelineOptions) -> int:
     """Returns how many threads of this process write shards; 0 if the runner has other workers.
 
     OpenCV and numpy let go of Python's global lock, so threads do; one more than there are cores
-    works while others wait for the disk.
+    works while others wait for the disk. They are as many as fit into the memory, unless told.
     """
     direct = options.view_as(DirectOptions)
     if direct.direct_running_mode != "multi_threading":
         return 0
-    threads = direct.direct_num_workers or (os.cpu_count() or 1) + 1
+    fit = max(1, memory.available() // _BYTES_A_THREAD)
+    threads = direct.direct_num_workers or min(cores.count() + 1, fit)
     direct.direct_num_workers, direct.direct_running_mode = 1, "in_memory"
     return int(threads)
 

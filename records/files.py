@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import filecmp
+import itertools
 import json
 import os
 import pathlib
+import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Protocol, TypeVar
 
 from upath import UPath
@@ -133,6 +136,27 @@ def remove(path: Any) -> None:
         return
     with contextlib.suppress(FileNotFoundError):
         path.fs.rm_file(path.path)  # fs.rm takes "[1]" in a name for a pattern
+
+
+@contextlib.contextmanager
+def keeping(folder: pathlib.Path, names: Sequence[str]) -> Iterator[None]:
+    """Keeps what files held before they are written anew: NAME-1.csv, NAME-2.csv beside NAME.csv.
+
+    Those that come out the same, or are not written after all, leave no copy.
+    """
+    copies: dict[pathlib.Path, pathlib.Path] = {}
+    for path in (folder / name for name in names):
+        if path.is_file():
+            free = (path.with_name(f"{path.stem}-{n}{path.suffix}") for n in itertools.count(1))
+            copies[path] = next(copy for copy in free if not copy.exists())
+            with replacing(copies[path]) as temporary:
+                shutil.copyfile(path, temporary)
+    try:
+        yield
+    finally:
+        for path, copy in copies.items():
+            if path.is_file() and filecmp.cmp(path, copy, shallow=False):
+                copy.unlink()
 
 
 def rename(source: Any, target: Any) -> None:

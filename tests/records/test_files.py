@@ -139,3 +139,13 @@ def test_a_full_disk_is_no_warning(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         files.write_json(tmp_path / "a.json", {})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_file_held_before_is_kept_beside_it(tmp_path):
+    for text in ("one", "two", "two", "three"):
+        with files.keeping(tmp_path, ("a.csv", "never.csv")):
+            files.write_text(tmp_path / "a.csv", text)
+    with contextlib.suppress(KeyboardInterrupt), files.keeping(tmp_path, ("a.csv",)):
+        raise KeyboardInterrupt
+    held = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert held == {"a.csv": "three", "a-1.csv": "one", "a-2.csv": "two"}

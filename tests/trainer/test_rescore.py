@@ -135,6 +135,8 @@ def test_scores_of_other_predictions_are_replaced(tmp_path: pathlib.Path) -> Non
         report_page.write(run_dir)
     ask(run_dir)
     assert json.loads((run_dir / "metrics.json").read_text())["images"] == 40
+    kept = json.loads((run_dir / "metrics-1.json").read_text())
+    assert kept["images"] == len(make_images("test", 0))
 
 
 @pytest.fixture

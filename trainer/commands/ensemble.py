@@ -15,6 +15,7 @@ import time
 from flags.data_config import RecordsFolder
 from flags.fields import flag
 from flags.tta_config import TestTimeAugmentation
+from records import files
 from records.errors import CallerError
 
 
@@ -68,15 +69,16 @@ def run(config: Config) -> int:
         minutes = (time.monotonic() - start) / 60
         of_splits = zip(*predicted, strict=True)
         tested, *validated = (model_averaging.average(of_split) for of_split in of_splits)
-        evaluate_model.write(
-            directory,
-            tested.images,
-            validated[0].images if validated else [],
-            data,
-            model_averaging.describe(directory, runs, data, minutes),
-            tta=views,
-            if_not_validated=model_averaging.NOT_SHARED,
-        )
+        with files.keeping(directory, run_folder.EVALUATION):
+            evaluate_model.write(
+                directory,
+                tested.images,
+                validated[0].images if validated else [],
+                data,
+                model_averaging.describe(directory, runs, data, minutes),
+                tta=views,
+                if_not_validated=model_averaging.NOT_SHARED,
+            )
     models = (model_averaging.load(member) for member in runs)
     gallery_pictures.draw(directory, tested, data, models=models)
     report_page.write(directory)

@@ -20,7 +20,6 @@ from flags.fields import flag
 from flags.finished_run import OfOneRun
 from flags.own_folder import Overwriting
 from records import user_paths
-from records.errors import CallerError
 from records.printable import printable
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images

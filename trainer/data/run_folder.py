@@ -27,6 +27,9 @@ if TYPE_CHECKING:  # it brings TensorFlow, which pages and cards do without
 
 DEFAULT_ROOT = pathlib.Path("runs")
 METRICS = "metrics.json"
+_CSV = ("predictions.csv", "validation_predictions.csv")
+EVALUATION = (*_CSV, METRICS, "calibration.json")
+"""What an evaluation writes into a run; earlier ones are kept (`records.files.keeping`)."""
 TRAIN = "train"
 """Kind of a run of one network, as config.json names it; others are made of several such."""
 _LOCK = ".lock"

@@ -67,7 +67,8 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
         tables=card_scores,
         calibration=card_scores.calibration(scores, calibration.read(run_dir)) if scores else "",
     )
-    files.write_text(output_dir / CARD, card)
+    with files.keeping(output_dir, (CARD,)):  # somebody may have written on
+        files.write_text(output_dir / CARD, card)
     return output_dir / CARD
 
 

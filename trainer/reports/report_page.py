@@ -57,7 +57,8 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
     if "folds" in run:
         over_folds = _rescore_folds(run_dir, run, images, ordinal=ordinal)
         scores = dataclasses.replace(scores, over_folds=over_folds)
-    run_folder.write_metrics(run_dir, scores)
+    with files.keeping(run_dir, run_folder.EVALUATION):
+        run_folder.write_metrics(run_dir, scores)
     return write(run_dir)
 
 

@@ -37,7 +37,7 @@ def runs(tmp_path):
 def ask(runs: pathlib.Path, *names: str) -> dict:
     """Compares runs by name; returns comparison.json."""
     where = [str(runs / name) for name in names]
-    config = compare.Config(tuple(where), output_dir=str(runs / "page"), overwrite=True)
+    config = compare.Config(arguments=tuple(where), output_dir=str(runs / "page"), overwrite=True)
     assert compare.run(config) == 0
     return json.loads((runs / "page" / "comparison.json").read_text())
 

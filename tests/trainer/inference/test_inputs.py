@@ -179,15 +179,15 @@ def test_a_table_as_a_spreadsheet_saves_it(encoding, folder):
     table = folder / "images.csv"
     lines = f"sep=;\r\npath;exam;side;Größe\r\n.\\b\\1.dcm;ä;R;1,5\r\n{folder}/b/2.PNG;;li;\r\n"
     table.write_bytes(lines.encode(encoding))
-    found = inputs.find([], output_dir=folder / "out", table=str(table))
+    found = inputs.find([], table=str(table))
     assert [(image.exam, image.side) for image in found] == [("ä", "right"), ("", "left")]
     table.write_text("path;side\nD:\\old\\b\\1.dcm;L\nD:\\old\\b\\1.dcm;L\n")
     prefix = Prefix.parse(f"D:\\old={folder}")
-    (only,) = inputs.find([], output_dir=folder / "out", table=str(table), prefix=prefix)
+    (only,) = inputs.find([], table=str(table), prefix=prefix)
     assert only == InputImage(folder / "b" / "1.dcm", side="left")
 
 
 def test_a_table_from_the_field(shared_cases):
     table = shared_cases / "user_text" / "semi.csv"
     with pytest.raises(CallerError, match=r"line 2: .*a.dcm is not there"):
-        inputs.find([], output_dir=shared_cases / "out", table=str(table))
+        inputs.find([], table=str(table))
