@@ -115,9 +115,13 @@ def convert(
     listener.plan(plans)
     key = pseudonyms.fingerprint if pseudonyms else ""
     jobs = {o: output_folder.describe_job(config, o, images, key=key) for o in outputs}
-    if not config.dry_run and not plans[outputs[0]]["found"]:
+    first = plans[outputs[0]]
+    if not config.dry_run and not first["listed"] and first["excluded"]:
+        counts = ", ".join(f"{count} by {why}" for why, count in first["excluded"].items())
+        raise CallerError(f"{config.data_dir}: every image is left out: {counts}")
+    if not config.dry_run and not first["found"]:
         raise CallerError(
-            f"none of the {plans[outputs[0]]['listed']} images listed was found under "
+            f"none of the {first['listed']} images listed was found under "
             f"{config.data_dir}; give the folder of the images, or see what is listed by --dry_run"
         )
     for output, job in jobs.items():

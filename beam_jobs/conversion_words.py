@@ -63,6 +63,13 @@ class Terminal(Listener):
             )
         bytes_to_write = sum(one["bytes_to_write"] for one in plans.values())
         print(f"  {bytes_to_write / 1e6:,.0f} MB to write", flush=True)
+        if found := plan["discrepancies"]:
+            counts = ", ".join(f"{count} {what}" for what, count in found.items())
+            print(
+                f"warning: tables, headers or pixels disagree ({counts}); sources.csv will name "
+                "the images, in its column discrepancies",
+                file=sys.stderr,
+            )
         if plan["missing"]:
             print(
                 f"warning: {plan['missing']} of {plan['listed']} images listed have no file in "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from beam_jobs import copies, splits, storage
+from beam_jobs import copies, header_policies, splits, storage
 from beam_jobs.pseudonyms import Pseudonyms
 from beam_jobs.sources import listing
 from beam_jobs.sources.source_options import SourceOptions
@@ -37,8 +37,9 @@ def list_images(
     Raises:
         CallerError: the folder or its tables are not those of the data set.
     """
+    data_dir = storage.folder(config.data_dir)
     images = listing.SOURCES[config.dataset](
-        storage.folder(config.data_dir),
+        data_dir,
         SourceOptions(
             label_policy=config.label_policy,
             cache=cache,
@@ -53,9 +54,12 @@ def list_images(
         ),
     )
     if config.dataset in _NAMED_BY_FILES:
-        images = copies.leave_out(
-            images, storage.folder(config.data_dir), max_pixels=config.max_pixels
-        )
+        images = copies.leave_out(images, data_dir, max_pixels=config.max_pixels)
+    patients = config.dataset == "table"  # the others name patients as no header does, or by it
+    identities = header_policies.read_headers(
+        images, data_dir, cache=cache, report=report, patients=patients
+    )
+    images = header_policies.describe(images, identities, patients=patients)
     assign = functools.partial(
         splits.assign,
         split_policy=config.split_policy,
@@ -64,8 +68,12 @@ def list_images(
         test_fraction=config.test_fraction,
         seed=config.split_seed,
     )
-    if pseudonyms is None:
-        return assign(images)
-    if config.leak_policy == "fail":
+    if pseudonyms is not None and config.leak_policy == "fail":
         assign([pseudonyms.rename(image) for image in images])  # names hashes if it stops the job
-    return [pseudonyms.rename(image) for image in assign(images)]
+    images = header_policies.leave_out(
+        assign(images),
+        identities,
+        special_views=config.special_views,
+        any_modality=config.any_modality,
+    )
+    return [pseudonyms.rename(image) for image in images] if pseudonyms else images

@@ -179,6 +179,16 @@ def summarise(
                 collections.Counter(image.excluded for image in images if image.excluded).items()
             )
         ),
+        "discrepancies": dict(
+            sorted(
+                collections.Counter(
+                    part.strip().partition(":")[0]
+                    for image in images
+                    for part in image.discrepancies.split(";")
+                    if part
+                ).items()
+            )
+        ),
         "leaked_patients": [] if split_policy == "patient" else find_leaked_patients(images),
         "splits": {
             name: {

@@ -105,6 +105,18 @@ class ConversionConfig(Flags):
     leak_policy: str = flag(
         "drop_from_train", "Patients in both official sets", choices=datasets.LEAK_POLICIES
     )
+    special_views: str = flag(
+        "exclude",
+        "Magnified, spot, implant-displaced and other special views by their DICOM headers, and "
+        "raw or synthetic twins of standard images",
+        choices=datasets.SPECIAL_VIEWS,
+        late=True,
+    )
+    any_modality: bool = flag(
+        False,
+        "Take images that are no mammograms by their headers too (CT, MR, chest, ...).",
+        late=True,
+    )
     folds: int = flag(4, "Folds of the training images.", low=2, high=50)
     test_fraction: float = flag(
         0.2,

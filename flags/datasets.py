@@ -157,3 +157,9 @@ LEAK_POLICIES = {
     "keep": "they stay",
     "fail": "the job stops and names them",
 }
+
+SPECIAL_VIEWS = {
+    "exclude": "left out, and counted",
+    "keep": "treated like all others",
+}
+"""What becomes of images that are no standard views by their headers."""

@@ -190,6 +190,10 @@ SOURCES_HEADER = (
     "split",
     "path",
     *(key for key in CLINICAL_KEYS if key != "image_id"),
+    "modality",
+    "intent",
+    "kind",
+    "discrepancies",
     "copies",
     "lesions",
 )

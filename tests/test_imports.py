@@ -147,7 +147,7 @@ def test_the_trainer_decodes_images_in_one_place():
     """Elsewhere it knows no more of beam_jobs than why an image can't be used, and whose it is."""
     found = {path for path in importers("beam_jobs") if path.startswith("trainer/")}
     assert "trainer/data/image_file.py" in found
-    values = {"beam_jobs.imaging.dicom_file", "beam_jobs.imaging.unusable"}
+    values = {f"beam_jobs.imaging.{name}" for name in ("dicom_file", "image_kind", "unusable")}
     for path in found:
         names = {name for name in imports_of(ROOT / path) if name.startswith("beam_jobs")}
         if path == "trainer/data/image_file.py":
@@ -173,6 +173,8 @@ def test_the_trainer_decodes_images_in_one_place():
                 "beam_jobs/imaging/codecs.py",  # names of transfer syntaxes
                 "beam_jobs/imaging/dicom.py",
                 "beam_jobs/imaging/dicom_file.py",
+                "beam_jobs/imaging/image_kind.py",
+                "beam_jobs/imaging/projection.py",
                 "beam_jobs/imaging/grey_levels.py",
                 "beam_jobs/imaging/tfio_decoder.py",
                 "beam_jobs/sources/phantom.py",

@@ -9,8 +9,17 @@ import pydicom
 from pydicom.encaps import get_frame
 from pydicom.uid import UID, ExplicitVRBigEndian, RLELossless
 
-from beam_jobs.imaging import codecs, dicom_file, grey_levels, stored_values, tfio_decoder
+from beam_jobs.imaging import (
+    codecs,
+    dicom_file,
+    grey_levels,
+    stored_values,
+    streams,
+    tfio_decoder,
+)
 from beam_jobs.imaging.unusable import UnusableImage, check_size
+
+_PEEK = 1 << 16  # bytes in which a stream says its precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,9 +64,10 @@ def decode(
     if pixels is None or not pixels.value:
         raise UnusableImage("no_pixels", "PixelData (7FE0,0010) is absent or empty")
     _check_syntax(syntax, header, by_tfio=decoder == "tfio")
-    stored = stored_values.StoredRange(header.bits_stored, header.signed)
+    cut = _cut_frame(image, pixels, header, syntax, frame or 0)
     try:
         _take_frame_groups(image, frame or 0)
+        stored = _find_range(cut, header, syntax, inverted=grey_levels.is_inverted(image))
         levels = grey_levels.read(
             image, stored, window=window, swapped=syntax == ExplicitVRBigEndian
         )
@@ -65,12 +75,9 @@ def decode(
         raise
     except Exception as error:
         raise UnusableImage("damaged_header", f"grey levels: {type(error).__name__}") from error
-    if not syntax.is_compressed:
-        _check_length(header, len(pixels.value))
     try:
-        cut = _read_frame(image, pixels, header, syntax, frame or 0)
         swapped = syntax == ExplicitVRBigEndian and pixels.representation == "OW"
-        ranks = _read_ranks(cut, header, syntax, swapped=swapped, by_tfio=decoder == "tfio")
+        ranks = _read_ranks(cut, header, syntax, stored, swapped=swapped, by_tfio=decoder == "tfio")
     except UnusableImage:
         raise
     except Exception as error:  # each decoder has errors of its own
@@ -156,10 +163,39 @@ def _check_length(header: PixelModule, found: int) -> None:
     wanted = header.frame_bytes * header.frames
     if found < wanted:
         raise UnusableImage("truncated", f"{found} of {wanted} bytes of pixels")
+    _check_count(header, found // header.frame_bytes)
+
+
+def _check_count(header: PixelModule, found: int) -> None:
+    """Rejects pixels of more frames than NumberOfFrames (0028,0008) states, which may be absent."""
+    if found > header.frames:
+        raise UnusableImage(
+            "not_one_frame", f"{found} frames in the pixels, the header says {header.frames}"
+        )
+
+
+def _find_range(
+    frame: bytes | memoryview, header: PixelModule, syntax: UID, *, inverted: bool
+) -> stored_values.StoredRange:
+    """Returns which values can be stored: those of BitsStored, as pydicom takes them.
+
+    Where the highest is black, a stream of fewer bits decides: MONOCHROME1 of 14 bits stored as 16
+    would be all white else (docs/design.md).
+    """
+    bits = header.bits_stored
+    if inverted and syntax.is_compressed and syntax != RLELossless:
+        bits = min(bits, streams.peek_precision(frame[:_PEEK]) or bits)
+    return stored_values.StoredRange(bits, header.signed)
 
 
 def _read_ranks(
-    frame: bytes | memoryview, header: PixelModule, syntax: UID, *, swapped: bool, by_tfio: bool
+    frame: bytes | memoryview,
+    header: PixelModule,
+    syntax: UID,
+    stored: stored_values.StoredRange,
+    *,
+    swapped: bool,
+    by_tfio: bool,
 ) -> np.ndarray:
     """Returns stored values as [rows, columns] unsigned ranks: value - lowest possible value."""
     layout = codecs.Layout(
@@ -167,10 +203,9 @@ def _read_ranks(
     )
     if by_tfio:
         return tfio_decoder.decode_frame(
-            bytes(frame), syntax, layout, bits_stored=header.bits_stored, signed=header.signed
+            bytes(frame), syntax, layout, bits_stored=stored.bits, signed=stored.signed
         )
     samples = codecs.decode_frame(frame, syntax, layout)
-    stored = stored_values.StoredRange(header.bits_stored, header.signed)
     if not syntax.is_compressed or syntax == RLELossless:
         return stored_values.take_from_cells(samples.values, stored, high_bit=header.high_bit)
     return stored_values.take_from_stream(
@@ -178,24 +213,39 @@ def _read_ranks(
     )
 
 
-def _read_frame(
+def _cut_frame(
     image: pydicom.Dataset,
     pixels: dicom_file.PixelData,
     header: PixelModule,
     syntax: UID,
     index: int,
 ) -> bytes | memoryview:
-    """Cuts one frame out of the pixel data, PS3.5 A.4 where it is in fragments."""
+    """Cuts one frame out of the pixel data, PS3.5 A.4 where it is in fragments.
+
+    Raises:
+        UnusableImage: there are fewer or more frames than the header says.
+    """
     if not syntax.is_compressed:
+        _check_length(header, len(pixels.value))
         # frames of an odd number of bytes follow one another without padding, PS3.5 8.1.1
         start = index * header.frame_bytes
         return pixels.value[start : start + header.frame_bytes + header.frame_bytes % 2]
-    if header.frames == 1:
-        frame = dicom_file.join_fragments(pixels)
-        return frame if syntax == RLELossless else bytes(frame)  # other streams are searched
-    offsets = None
-    if "ExtendedOffsetTable" in image:
-        offsets = (image.ExtendedOffsetTable, image.ExtendedOffsetTableLengths)
-    return get_frame(
-        bytes(pixels.value), index, number_of_frames=header.frames, extended_offsets=offsets
-    )
+    try:
+        offsets, fragments, whole = dicom_file.list_fragments(pixels)
+        segments = header.bits_allocated // 8 if syntax == RLELossless else 0
+        _check_count(header, dicom_file.count_frames(offsets, fragments, segments))
+        if header.frames == 1:
+            if not whole:
+                raise UnusableImage("truncated", "the file ends before its compressed pixels do")
+            frame = fragments[0] if len(fragments) == 1 else b"".join(fragments)
+            return frame if segments else bytes(frame)  # other streams are searched
+        extended = None
+        if "ExtendedOffsetTable" in image:
+            extended = (image.ExtendedOffsetTable, image.ExtendedOffsetTableLengths)
+        return get_frame(
+            bytes(pixels.value), index, number_of_frames=header.frames, extended_offsets=extended
+        )
+    except UnusableImage:
+        raise
+    except Exception as error:  # pydicom has several for damaged items
+        raise UnusableImage("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error

@@ -10,10 +10,12 @@ import dataclasses
 import io
 import logging
 import pathlib
+import re
 import struct
 import warnings
 import zlib
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import IO, Any, Protocol
 
 import pydicom
 import pydicom.config
@@ -21,6 +23,7 @@ from pydicom.filereader import read_dataset, read_file_meta_info, read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
+from beam_jobs.imaging import grey_levels, image_kind, projection, streams
 from beam_jobs.imaging.unusable import UnusableImage
 
 # pydicom's warnings quote header values, and those may name a person
@@ -30,6 +33,7 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _PREAMBLE = 132  # 128 bytes of anything and "DICM", PS3.10 7.1
 _LARGEST_HEADER = 16 << 20
+_PEEK = 1 << 16  # bytes of pixels in which a stream says its precision
 _PIXEL_DATA = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 # PS3.5 7.5: the halves of a tag are little-endian words, so FFFE,E000 reads E000FFFE
@@ -52,12 +56,18 @@ class Identity:
     Attributes:
         series_uid: SeriesInstanceUID (0020,000E).
         patient_id: PatientID (0010,0020).
-        side: left or right, from ImageLaterality (0020,0062).
-        view: code of the projection, from ViewCodeSequence (0054,0220), else ViewPosition
-            (0018,5101).
+        side: left or right, see `projection.read_side`.
+        view: code of the projection, see `projection.read_view`.
         content: image, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
         rows: Rows (0028,0010).
         columns: Columns (0028,0011).
+        study_uid: StudyInstanceUID (0020,000D).
+        modality: MG, CT, ..., see `image_kind.read_modality`.
+        intent: presentation or processing (raw).
+        kind: what makes it no standard view (magnification, synthetic 2D, ...), joined by '+'.
+        stranger: what it is if it is no mammogram: CT, chest, ...
+        stream_bits: bits of a sample in the compressed stream, where they are fewer than BitsStored
+            (0028,0101) and the highest value is black: then they decide its grey levels.
     """
 
     series_uid: str
@@ -67,6 +77,23 @@ class Identity:
     content: str = ""
     rows: int = 0
     columns: int = 0
+    study_uid: str = ""
+    modality: str = ""
+    intent: str = ""
+    kind: str = ""
+    stranger: str = ""
+    stream_bits: int = 0
+
+    def disagreements(self, *, side: str, view: str) -> tuple[str, ...]:
+        """Lists where a header contradicts a side and view given elsewhere, or its pixels."""
+        found = []
+        if side and self.side not in ("", side):
+            found.append(f"side: {side}, the header says {self.side}")
+        if view and self.view not in ("", view.upper()):
+            found.append(f"view: {view}, the header says {self.view}")
+        if self.stream_bits:
+            found.append(f"bits: the header says more than the {self.stream_bits} of the pixels")
+        return tuple(found)
 
 
 NOBODY = Identity("", "")
@@ -102,33 +129,23 @@ _ORIGIN_TAGS = [
     "StudyDate",
     "AccessionNumber",
 ]
-_MEDIA = {"1.2.840.10008.5.1.4.1.1.1.2": "digital", "1.2.840.10008.5.1.4.1.1.7": "secondary"}
+_MEDIA = {
+    **dict.fromkeys(image_kind.MAMMOGRAPHY, "digital"),
+    "1.2.840.10008.5.1.4.1.1.7": "secondary",
+}
 """How the UIDs of PS3.4 B.5 begin, digital mammography X-ray images and secondary captures."""
 _IDENTITY_TAGS = [
     "SeriesInstanceUID",
     "PatientID",
-    "ImageLaterality",
-    "ViewCodeSequence",
-    "ViewPosition",
     "SeriesDescription",
     "Rows",
     "Columns",
+    "StudyInstanceUID",
+    "BitsStored",
+    *grey_levels.POLARITY,
+    *projection.TAGS,
+    *image_kind.TAGS,
 ]
-_SIDES = {"L": "left", "R": "right"}
-# PS3.16 CID 4014, code meanings and the codes of its third column
-_VIEWS = {
-    "cranio-caudal": "CC",
-    "medio-lateral oblique": "MLO",
-    "medio-lateral": "ML",
-    "latero-medial": "LM",
-    "latero-medial oblique": "LMO",
-    "caudo-cranial (from below)": "FB",
-    "superolateral to inferomedial oblique": "SIO",
-    "inferomedial to superolateral oblique": "ISO",
-    "cranio-caudal exaggerated": "XCC",
-    "cranio-caudal exaggerated laterally": "XCCL",
-    "cranio-caudal exaggerated medially": "XCCM",
-}
 CONTENTS = {"full mammogram images": "image", "cropped images": "crop", "ROI mask images": "mask"}
 """SeriesDescription of CBIS-DDSM -> what is to be seen."""
 
@@ -152,14 +169,22 @@ def read_identity(path: File) -> Identity:
     try:
         with path.open("rb") as stream:
             header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_IDENTITY_TAGS)
+            stream_bits = _read_stream_bits(header, stream)
+        kinds = (projection.read_technique(header), image_kind.read_derivation(header))
         return Identity(
             series_uid=str(header.get("SeriesInstanceUID", "") or ""),
             patient_id=str(header.get("PatientID", "") or ""),
-            side=_SIDES.get(str(header.get("ImageLaterality", "")), ""),
-            view=_read_view(header),
+            side=projection.read_side(header),
+            view=projection.read_view(header),
             content=CONTENTS.get(str(header.get("SeriesDescription", "")), ""),
             rows=rows if isinstance(rows := header.get("Rows"), int) else 0,
             columns=columns if isinstance(columns := header.get("Columns"), int) else 0,
+            study_uid=str(header.get("StudyInstanceUID", "") or ""),
+            modality=image_kind.read_modality(header),
+            intent=image_kind.read_intent(header),
+            kind="+".join(filter(None, kinds)),
+            stranger=image_kind.read_stranger(header),
+            stream_bits=stream_bits,
         )
     except OSError:
         raise
@@ -179,7 +204,7 @@ def read_origin(path: File) -> Origin:
         kind = str(header.get("SOPClassUID", ""))
         return Origin(
             study_uid=str(header.get("StudyInstanceUID", "") or ""),
-            side=_SIDES.get(str(header.get("Laterality", "")), ""),
+            side=projection.parse_side(header.get("Laterality", "")),
             medium=next((name for start, name in _MEDIA.items() if kind.startswith(start)), ""),
             sop_uid=str(header.get("SOPInstanceUID", "") or ""),
             study_date=str(header.get("StudyDate", "") or "").strip(),
@@ -191,12 +216,14 @@ def read_origin(path: File) -> Origin:
         return Origin()
 
 
-def _read_view(header: pydicom.Dataset) -> str:
-    codes = header.get("ViewCodeSequence")
-    if isinstance(codes, pydicom.Sequence) and codes:
-        return _VIEWS.get(str(codes[0].get("CodeMeaning", "")).strip().lower(), "")
-    position = str(header.get("ViewPosition", "")).strip()
-    return position if position in _VIEWS.values() else ""
+def _read_stream_bits(header: pydicom.FileDataset, stream: IO[bytes]) -> int:
+    """Reads the precision of an inverted image's stream; 0 if it is that of the header."""
+    syntax = UID(str(header.file_meta.get("TransferSyntaxUID", "")))
+    inverted = "PhotometricInterpretation" in header and grey_levels.is_inverted(header)
+    if not (inverted and syntax.is_transfer_syntax and syntax.is_compressed):
+        return 0
+    bits = streams.peek_precision(stream.read(_PEEK))
+    return bits if bits < int(header.get("BitsStored", 0)) else 0
 
 
 def is_dicom(data: bytes) -> bool:
@@ -270,15 +297,14 @@ def read(data: bytes, *, max_pixels: int) -> tuple[pydicom.Dataset, UID, PixelDa
     return image, syntax, PixelData(memoryview(data)[start:end], representation, delimited)
 
 
-def join_fragments(pixels: PixelData) -> bytes | memoryview:
-    """Returns the one frame of encapsulated pixels, PS3.5 A.4; not copied if in one piece.
+def list_fragments(pixels: PixelData) -> tuple[memoryview, list[memoryview], bool]:
+    """Returns the table of offsets, the fragments, and whether they are all, PS3.5 A.4.
 
     Raises:
-        UnusableImage: the file ends before its items do.
         ValueError: there is something else among the items.
     """
     items: list[memoryview] = []
-    value, place = pixels.value, 0
+    value, place, whole = pixels.value, 0, True
     while place + _ITEM.size <= len(value):
         tag, length = _ITEM.unpack_from(value, place)
         place += _ITEM.size
@@ -287,14 +313,41 @@ def join_fragments(pixels: PixelData) -> bytes | memoryview:
         if tag != _ITEM_TAG:
             raise ValueError(f"tag {tag:08x} among the items of the pixels")
         if length > len(value) - place:
-            raise UnusableImage("truncated", "the file ends before its compressed pixels do")
+            whole = False
+            break
         items.append(value[place : place + length])
         place += length
     else:
-        if pixels.delimited:
-            raise UnusableImage("truncated", "the file ends before its compressed pixels do")
-    fragments = items[1:]  # the first is the table of offsets
-    return fragments[0] if len(fragments) == 1 else b"".join(fragments)
+        whole = not pixels.delimited
+    if not items:
+        return value[:0], [], whole
+    return items[0], items[1:], whole
+
+
+# a stream begins so: JPEG and JPEG-LS, JPEG 2000, the latter in a JP2 file
+_START = rb"\xff\xd8\xff|\xff\x4f\xff\x51|\0\0\0\x0cjP"
+_STARTS = re.compile(_START)
+_NEXT_STREAM = re.compile(rb"\xff\xd9\0*(?:" + _START + rb")")
+_RLE_START = struct.Struct("<II")
+_RLE_HEADER = 64  # bytes, where the first segment begins, PS3.5 G.5
+
+
+def count_frames(offsets: memoryview, fragments: Sequence[memoryview], rle_segments: int) -> int:
+    """Counts the frames that encapsulated pixels really hold; 0 if they do not tell.
+
+    Args:
+        offsets: the basic table of offsets, one word a frame, empty if there is none.
+        fragments: all of them.
+        rle_segments: bytes of a pixel where they are compressed by RLE, else 0.
+    """
+    if rle_segments:
+        wanted = _RLE_START.pack(rle_segments, _RLE_HEADER)
+        begun = sum(fragment[: _RLE_START.size] == wanted for fragment in fragments)
+    else:
+        begun = sum(_STARTS.match(fragment) is not None for fragment in fragments)
+        if len(fragments) == 1:  # streams in a row, which are no fragments of their own
+            begun += len(_NEXT_STREAM.findall(fragments[0]))
+    return max(begun, len(offsets) // 4)
 
 
 def _inflate(data: bytes, limit: int) -> bytes:

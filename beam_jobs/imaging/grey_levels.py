@@ -61,11 +61,7 @@ def read(image: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: b
     Raises:
         UnusableImage: the header contradicts itself, or has no window of that index.
     """
-    # MONOCHROME1: the lowest value is white, PS3.3 C.7.6.3.1.2. INVERSE (PS3.3 C.11.6) says the
-    # same once more (the DX module asks for both together), so two do not cancel out; IDENTITY
-    # adds nothing to either.
-    inverse_shape = image.get("PresentationLUTShape") == "INVERSE"
-    inverted = image.PhotometricInterpretation == "MONOCHROME1" or inverse_shape
+    inverted = _is_white_low(image)
     slope, intercept = _read_rescale(image)
     padding = _find_padding(image, stored)
     has_modality_lut = bool(image.get("ModalityLUTSequence"))
@@ -90,6 +86,32 @@ def read(image: pydicom.Dataset, stored: StoredRange, *, window: str, swapped: b
     if padding is not None:
         table[padding] = 0
     return GreyLevels(stored.bits, inverted, table)
+
+
+POLARITY = [
+    "PhotometricInterpretation",
+    "PresentationLUTShape",
+    "ModalityLUTSequence",
+    "RescaleSlope",
+    "RescaleIntercept",
+]
+"""What `is_inverted` reads, for `pydicom.dcmread(specific_tags=...)`."""
+
+
+def is_inverted(image: pydicom.Dataset) -> bool:
+    """Tells whether the highest stored value is black; a modality LUT is taken to rise."""
+    slope = 1.0 if image.get("ModalityLUTSequence") else _read_rescale(image)[0]
+    return _is_white_low(image) != (slope < 0)
+
+
+def _is_white_low(image: pydicom.Dataset) -> bool:
+    """Tells whether the lowest value after the VOI step is white.
+
+    MONOCHROME1 says so, PS3.3 C.7.6.3.1.2. INVERSE (PS3.3 C.11.6) says the same once more (the DX
+    module asks for both together), so two do not cancel out; IDENTITY adds nothing to either.
+    """
+    inverse_shape = image.get("PresentationLUTShape") == "INVERSE"
+    return image.PhotometricInterpretation == "MONOCHROME1" or inverse_shape
 
 
 def _stretch(levels: np.ndarray, lowest: float, highest: float) -> np.ndarray:

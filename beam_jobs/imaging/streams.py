@@ -152,6 +152,27 @@ def _check_scans(stream: Stream, headers: list[bytes]) -> None:
 
 
 _SIZ = struct.Struct(">HH8IH")
+_CODESTREAM = b"\xff\x4f\xff\x51"
+
+
+def peek_precision(data: bytes | memoryview) -> int:
+    """Reads bits of a sample from the first bytes of compressed pixels; 0 where they do not say.
+
+    Args:
+        data: with the items around them, PS3.5 A.4; the stream need not be whole.
+    """
+    data = bytes(data)
+    start = data.find(_CODESTREAM)
+    if start >= 0:
+        depth = data[start + 4 + _SIZ.size :][:1]
+        return (depth[0] & 0x7F) + 1 if depth else 0
+    start = data.find(b"\xff\xd8\xff")
+    position = start + 2
+    while start >= 0 and len(head := data[position : position + 5]) == 5 and head[0] == 0xFF:
+        if head[1] in _FRAME_HEADERS:
+            return head[4]
+        position += 2 + int.from_bytes(head[2:4], "big")
+    return 0
 
 
 def read_jpeg2000(data: bytes) -> Stream:

@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from upath import UPath
 
@@ -75,6 +76,7 @@ def scan_headers(
     cache: Folder | None,
     keep_patient_id: Callable[[str], bool],
     report: Callable[[int, int], None] | None = None,
+    other: str = "",
 ) -> dict[str, dicom_file.Identity]:
     """Reads what the headers of DICOM files say they show; other files are left out.
 
@@ -86,11 +88,15 @@ def scan_headers(
         keep_patient_id: whether a PatientID is one of the data set's own pseudonyms; all others
             are forgotten at once, they may name a person.
         report: called with (files done, files to read).
+        other: what stands for those; files of other patients than named are read again each time,
+            for who is named may have changed.
 
     Returns:
         path -> Identity, for files that are DICOM.
     """
     cached = _read_cache(cache) if cache is not None else {}
+    if other:
+        cached = {key: one for key, one in cached.items() if one.patient_id != other}
     known = {file: cached[key] for file in files if (key := _cache_key(file)) in cached}
     todo = [file for file in files if file not in known]
 
@@ -101,7 +107,7 @@ def scan_headers(
             return None
         if keep_patient_id(identity.patient_id):
             return identity
-        return dataclasses.replace(identity, patient_id="")
+        return dataclasses.replace(identity, patient_id=other if identity.patient_id else "")
 
     with concurrent.futures.ThreadPoolExecutor(4 * cores.count()) as pool:
         for done, (file, identity) in enumerate(zip(todo, pool.map(read, todo), strict=True), 1):
@@ -110,7 +116,7 @@ def scan_headers(
             if report is not None:
                 report(done, len(todo))
     if todo and cache is not None:
-        _write_cache(cache, known)
+        _write_cache(cache, cached | {_cache_key(file): known[file] for file in known})
     return {
         file.path: known[file]
         for file in files
@@ -135,12 +141,18 @@ def _read_cache(cache: Folder) -> dict[DataFile, dicom_file.Identity]:
 
 
 def _parse_cached(row: list[str]) -> tuple[DataFile, dicom_file.Identity]:
-    path, size, modified, series, patient, side, view, content, height, width = row
-    identity = dicom_file.Identity(series, patient, side, view, content, int(height), int(width))
+    path, size, modified, *values = row
+    fields = dataclasses.fields(dicom_file.Identity)
+    stated: dict[str, Any] = {
+        field.name: int(value) if isinstance(field.default, int) else value
+        for field, value in zip(fields, values, strict=True)
+    }
+    identity = dicom_file.Identity(**stated)
     return DataFile(path, int(size), int(modified)), identity
 
 
 def _write_cache(cache: Folder, known: dict[DataFile, dicom_file.Identity]) -> None:
+    """Writes what is known by `_cache_key`; of files that are gone as well, which costs little."""
     storage.make_folder(cache.parent)
     with (
         replacing(cache) as temporary,
@@ -149,6 +161,4 @@ def _write_cache(cache: Folder, known: dict[DataFile, dicom_file.Identity]) -> N
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(_CACHE_HEADER)
         for file, identity in known.items():
-            writer.writerow(
-                [*dataclasses.astuple(_cache_key(file)), *dataclasses.astuple(identity)]
-            )
+            writer.writerow([*dataclasses.astuple(file), *dataclasses.astuple(identity)])

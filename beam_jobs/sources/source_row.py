@@ -75,6 +75,10 @@ class SourceRow:
         copies: names the tables have for this image, joined by ';' (a view may stand in two).
         circles: (column, row, radius) in image pixels around lesions, where the data set has them.
         rois: the lesions one by one, where the data set gives their places in files or boxes.
+        modality: MG, CT, ... by the DICOM header; so are the next two.
+        intent: presentation or processing (raw).
+        kind: magnification, synthetic 2D, ... joined by '+'; "" of a standard view.
+        discrepancies: where header and table, or header and pixels, disagree, joined by ';'.
     """
 
     image_id: str
@@ -100,6 +104,10 @@ class SourceRow:
     copies: str = ""
     circles: tuple[tuple[int, int, int], ...] = ()
     rois: tuple[Roi, ...] = ()
+    modality: str = ""
+    intent: str = ""
+    kind: str = ""
+    discrepancies: str = ""
 
     @property
     def label(self) -> str:

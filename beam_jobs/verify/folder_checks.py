@@ -150,7 +150,13 @@ def _image(row: Mapping[str, str]) -> SourceRow:
     values: dict[str, Any] = {key: row[key] for key in schema.CLINICAL_KEYS}
     values["abnormalities"] = int(row["abnormalities"])
     excluded = row["reason"] if row["status"] == "excluded" else ""
-    return SourceRow(**values, split=row["split"], path=row["path"], excluded=excluded)
+    return SourceRow(
+        **values,
+        split=row["split"],
+        path=row["path"],
+        excluded=excluded,
+        discrepancies=row["discrepancies"],
+    )
 
 
 def _differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

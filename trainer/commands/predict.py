@@ -11,11 +11,12 @@ Research use only, not for diagnosis.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
-from flags import own_folder
+from flags import datasets, own_folder
 from flags.fields import flag
 from flags.finished_run import OfOneRun
 from flags.own_folder import Overwriting
@@ -51,6 +52,15 @@ class Config(Overwriting, OfOneRun):
         place=True,
     )
     predict_unlike: bool = flag(False, "Predict also images unlike those the network learned from.")
+    special_views: str = flag(
+        "exclude",
+        "Magnified, spot, implant-displaced and other special views by their DICOM headers, and "
+        "raw or synthetic twins of standard images, in the mean of their breast",
+        choices=datasets.SPECIAL_VIEWS,
+    )
+    any_modality: bool = flag(
+        False, "Predict images that are no mammograms by their headers too (CT, MR, chest, ...)."
+    )
     heat_maps: bool = flag(True, "Draw a heat map of each image predicted.")
 
 
@@ -85,13 +95,17 @@ def run(config: Config) -> int:
     if heat_maps:
         heat_maps.mkdir(exist_ok=True)
     for predicted in predictor.predict_all(
-        finished, images, heat_maps, predict_unlike=config.predict_unlike
+        finished,
+        images,
+        heat_maps,
+        predict_unlike=config.predict_unlike,
+        any_modality=config.any_modality,
     ):
         found.append(predicted)
         _print(predicted, f"[{len(found)}/{len(images)}]", finished)
     about = {"run": str(directory), **finished.describe(), "warnings": warnings}
-    image_prediction.write(output_dir, found, finished.formatter, about)
-    return _sum_up(found, finished, output_dir)
+    image_prediction.write(output_dir, found, finished.formatter, about, config.special_views)
+    return _sum_up(found, finished, output_dir, config.special_views)
 
 
 def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> None:
@@ -108,11 +122,20 @@ def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> No
         print(f"    warning: {warning}", flush=True)
 
 
-def _sum_up(found: list[ImagePrediction], finished: FinishedRun, output_dir: pathlib.Path) -> int:
+def _sum_up(
+    found: list[ImagePrediction],
+    finished: FinishedRun,
+    output_dir: pathlib.Path,
+    special_views: str,
+) -> int:
     """Prints the breasts seen on several images and the counts; returns the exit code."""
     from trainer.inference import image_prediction
 
-    for images, mean in image_prediction.breasts(found):
+    special = collections.Counter(filter(None, image_prediction.find_left_out(found)))
+    if special and special_views == "exclude":
+        counts = ", ".join(f"{count} {reason}" for reason, count in sorted(special.items()))
+        print(f"left out of their breast's mean by special_views=exclude: {counts}")
+    for images, mean in image_prediction.breasts(found, special_views):
         if len(images) > 1:
             views = ", ".join(image.view or "view not known" for image in images)
             breast = f"exam {images[0].exam}, {images[0].side} breast"

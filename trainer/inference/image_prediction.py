@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from beam_jobs.imaging.image_kind import find_special
 from records import files
 from trainer.evaluation import calibration
 from trainer.metrics.called_class import THRESHOLD, called_class
@@ -36,6 +37,9 @@ class ImagePrediction:
         copy_of: the image given before of which this is a copy; it has no prediction of its own.
         side: left or right, "" if not known.
         view: CC, MLO or another projection, "" if not known.
+        kind: what makes it no standard view (magnification, ...), "" if nothing does.
+        intent: presentation or processing (raw), "" if not known.
+        discrepancies: where its header and its table or pixels disagree.
         size: (rows, columns) of the image, None if it could not be decoded.
         prediction: of the network, None if there is none.
         distance: from the training images, see `training_statistics`; None if not known.
@@ -52,6 +56,9 @@ class ImagePrediction:
     copy_of: str = ""
     side: str = ""
     view: str = ""
+    kind: str = ""
+    intent: str = ""
+    discrepancies: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     prediction: ClassProbabilities | None = None
     unlike: tuple[str, ...] = ()
@@ -64,6 +71,11 @@ class ImagePrediction:
     def warnings(self) -> tuple[str, ...]:
         """What to know before the prediction is read."""
         found = [_TRAINED_ON] if self.trained_on else []
+        found += [f"table or pixels and header disagree in {part}" for part in self.discrepancies]
+        if self.kind:
+            found.append(f"no standard view by its header: {self.kind}")
+        if self.intent == "processing":
+            found.append("raw (FOR PROCESSING) by its header")
         if self.unlike:
             found.append(f"unlike the images the network learned from: {'; '.join(self.unlike)}")
         return tuple(found)
@@ -129,12 +141,32 @@ class Formatter:
         return f"{values['class']} ({'; '.join(parts)})"
 
 
+def find_left_out(predicted: Sequence[ImagePrediction]) -> list[str]:
+    """Says of each image why it is left out of its breast's mean, "" if it is not."""
+    return find_special(
+        [
+            # what could not be predicted, or belongs to nothing known, is nobody's twin
+            ((one.exam or f"image {index}", one.side, one.view), one.kind, one.intent)
+            if one.prediction is not None
+            else (f"image {index}", one.kind, one.intent)
+            for index, one in enumerate(predicted)
+        ]
+    )
+
+
 def breasts(
-    predicted: Sequence[ImagePrediction],
+    predicted: Sequence[ImagePrediction], special_views: str = "exclude"
 ) -> list[tuple[list[ImagePrediction], ClassProbabilities]]:
-    """Averages the images of each breast: those of one examination and side, in order."""
+    """Averages the images of each breast: those of one examination and side, in order.
+
+    Args:
+        predicted: one an image.
+        special_views: exclude leaves out what is no standard view of its own; keep.
+    """
     groups: dict[tuple[int, str], list[ImagePrediction]] = {}
-    for one in predicted:
+    for one, reason in zip(predicted, find_left_out(predicted), strict=True):
+        if reason and special_views == "exclude":
+            continue
         if one.prediction is not None and one.exam is not None and one.side:
             groups.setdefault((one.exam, one.side), []).append(one)
     return [
@@ -148,6 +180,7 @@ def write(
     predicted: Sequence[ImagePrediction],
     formatter: Formatter,
     about: dict[str, Any],
+    special_views: str = "exclude",
 ) -> None:
     """Writes predictions.json and predictions.csv, whole or not at all.
 
@@ -156,8 +189,9 @@ def write(
         predicted: one an image.
         formatter: of the run that predicted.
         about: of the run; its "warnings" and its "evaluation" hold for every image.
+        special_views: see `breasts`.
     """
-    together = breasts(predicted)
+    together = breasts(predicted, special_views)
     of_breast = {image.image: (len(images), mean) for images, mean in together for image in images}
     rows = [_describe(one, formatter, *of_breast.get(one.image, (0, None))) for one in predicted]
     content = {
@@ -200,6 +234,8 @@ def _describe(
         "copy_of": one.copy_of,
         "side": one.side,
         "view": one.view,
+        "kind": one.kind,
+        "intent": one.intent,
         "height": height,
         "width": width,
         **formatter.columns(one.prediction),

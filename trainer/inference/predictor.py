@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from beam_jobs.imaging.dicom_file import Origin
+from beam_jobs.imaging.dicom_file import NOBODY, Identity, Origin
 from beam_jobs.imaging.unusable import UnusableImage
 from records.errors import CallerError
 from trainer.data import image_file
@@ -45,6 +45,7 @@ class Prepared:
 
     given: InputImage
     place: Place
+    identity: Identity
     medium: str
     image: PreparedImage | None
     error: str
@@ -60,6 +61,7 @@ class Predictor:
         heat_maps: pathlib.Path | None,
         *,
         predict_unlike: bool = False,
+        any_modality: bool = False,
     ) -> None:
         """Takes the run.
 
@@ -67,8 +69,10 @@ class Predictor:
             finished: the run.
             heat_maps: folder of heat maps, None for none.
             predict_unlike: whether images unlike the training images are predicted too.
+            any_modality: whether what is no mammogram by its header is.
         """
         self._predict_unlike = predict_unlike
+        self._any_modality = any_modality
         self._finished = finished
         self._folder = heat_maps
         self._exams = Exams()
@@ -79,7 +83,7 @@ class Predictor:
 
     def prepare(self, given: InputImage) -> Prepared:
         """Decodes an image and makes the pixels of its record."""
-        origin, place = Origin(), Place(None, given.side, given.view)
+        identity, origin, place = NOBODY, Origin(), Place(None, given.side, given.view)
         try:
             identity, origin = image_file.identify(given.path)
             place = self._exams.place(given, identity, origin)
@@ -87,14 +91,18 @@ class Predictor:
                 raise UnusableImage(
                     "not_a_mammogram", f"by its header it is {_LESION[identity.content]}"
                 )
+            if identity.stranger and not self._any_modality:
+                said = f"not a mammogram by its header: {identity.stranger}"
+                raise UnusableImage("not_a_mammogram", f"{said}; --any_modality to insist")
             image = image_file.prepare(
                 given.path, self._finished.preparation, view=place.view, side=place.side
             )
         except UnusableImage as unusable:
             remedy = "; give it with --images" if unusable.reason in _UNKNOWN else ""
-            return Prepared(given, place, origin.medium, None, f"{unusable}{remedy}")
+            error = f"{unusable}{remedy}"
+            return Prepared(given, place, identity, origin.medium, None, error)
         copied = self._find_original(given, origin, image)
-        return Prepared(given, place, origin.medium, image, "", copied)
+        return Prepared(given, place, identity, origin.medium, image, "", copied)
 
     def _find_original(self, given: InputImage, origin: Origin, image: PreparedImage) -> str:
         """Returns the image met before that this is a copy of, "" if there is none.
@@ -121,6 +129,9 @@ class Predictor:
             copy_of=prepared.copy_of,
             side=place.side,
             view=place.view,
+            kind=prepared.identity.kind,
+            intent=prepared.identity.intent,
+            discrepancies=prepared.identity.disagreements(side=place.side, view=place.view),
         )
         image = prepared.image
         if image is None or prepared.copy_of:
@@ -169,6 +180,7 @@ def predict_all(
     heat_maps: pathlib.Path | None,
     *,
     predict_unlike: bool = False,
+    any_modality: bool = False,
 ) -> Iterator[ImagePrediction]:
     """Predicts image after image; images are decoded ahead of the network.
 
@@ -177,8 +189,11 @@ def predict_all(
         images: as `inputs.find` lists them.
         heat_maps: an existing folder for their heat maps, None for none.
         predict_unlike: whether images unlike the training images are predicted too.
+        any_modality: whether what is no mammogram by its header is.
     """
-    networks = Predictor(finished, heat_maps, predict_unlike=predict_unlike)
+    networks = Predictor(
+        finished, heat_maps, predict_unlike=predict_unlike, any_modality=any_modality
+    )
     for number, prepared in enumerate(_ahead(networks.prepare, images), start=1):
         yield networks.predict(prepared, number)
 

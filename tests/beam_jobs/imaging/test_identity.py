@@ -31,18 +31,26 @@ def test_identity(tmp_path, write_dicom):
         PatientName="SMITH^JANE",
     )
     assert dicom_file.read_identity(path) == Identity(
-        "1.2.3", "D1-0001", side="right", view="MLO", content="mask", rows=2, columns=3
+        "1.2.3",
+        "D1-0001",
+        side="right",
+        view="MLO",
+        content="mask",
+        rows=2,
+        columns=3,
+        modality="MG",
+        intent="presentation",
     )
 
 
 def test_absent_and_empty_elements(tmp_path, write_dicom):
-    sizes = {"rows": 2, "columns": 3}
+    sizes = {"rows": 2, "columns": 3, "modality": "MG", "intent": "presentation"}
     path = write_dicom(tmp_path / "1.dcm", IMAGE, series_uid=None, patient_id=None)
     assert dicom_file.read_identity(path) == Identity("", "", **sizes)
     path = write_dicom(tmp_path / "2.dcm", IMAGE, series_uid="", patient_id="", ViewCodeSequence=[])
     assert dicom_file.read_identity(path) == Identity("", "", **sizes)
     path = write_dicom(tmp_path / "3.dcm", None, series_uid=None, patient_id=None)
-    assert dicom_file.read_identity(path) == dicom_file.NOBODY
+    assert dicom_file.read_identity(path) == Identity("", "", modality="MG", intent="presentation")
 
 
 @pytest.mark.parametrize(

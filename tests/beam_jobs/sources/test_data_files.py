@@ -78,7 +78,9 @@ def folder(tmp_path, write_dicom) -> pathlib.Path:
 
 
 def identity(series_uid: str, patient_id: str) -> Identity:
-    return Identity(series_uid, patient_id, rows=IMAGE.shape[0], columns=IMAGE.shape[1])
+    rows, columns = IMAGE.shape
+    of_mammogram = {"modality": "MG", "intent": "presentation"}
+    return Identity(series_uid, patient_id, rows=rows, columns=columns, **of_mammogram)
 
 
 HEADER = b"path,bytes,modified_ns,series_uid,patient_id,side,view,content,rows,columns\n"
