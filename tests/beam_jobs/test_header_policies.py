@@ -38,10 +38,10 @@ def convert(folder, *arguments: str, files: dict[str, dict], rows: str = ""):
     text = "path,patient_id,pathology,side,view\n" + rows
     for number in range(12):  # enough for four folds and a test set
         name = f"plain{number}"
-        make.write_dicom(folder / f"{name}.dcm", PIXELS, bits_stored=12, patient_id=name)
+        make.write_dicom(folder / f"{name}.dcm", PIXELS + number, bits_stored=12, patient_id=name)
         text += f"{name}.dcm,{name},{('benign', 'malignant')[number % 2]},left,CC\n"
-    for name, tags in files.items():
-        make.write_dicom(folder / f"{name}.dcm", PIXELS, bits_stored=12, **tags)
+    for number, (name, tags) in enumerate(files.items(), 12):  # no copies of each other
+        make.write_dicom(folder / f"{name}.dcm", PIXELS + number, bits_stored=12, **tags)
         if f"{name}.dcm" not in rows:
             text += f"{name}.dcm,P,benign,,\n"
     (folder / "table.csv").write_text(text)

@@ -234,3 +234,29 @@ def test_all_of_mini_mias(mias, read):
     assert not muscled_away
     assert turned == SIDE_NOT_SEEN
     assert 0.75 < changed / len(mias) < 0.95
+
+
+@pytest.mark.parametrize("end", ["top", "bottom"])
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_a_strip_of_bright_film_at_the_chest_wall_is_no_breast(side, end):
+    rows, columns = np.indices((512, 330))
+    pixels = np.full((512, 330), 1500, np.uint16)
+    reach = slice(0, 280) if end == "top" else slice(230, 512)
+    pixels[reach, :24] = 12000
+    pixels[((rows - 256) / 120) ** 2 + (columns / 150) ** 2 < 1] = 40000
+    if side == "right":
+        pixels = np.ascontiguousarray(pixels[:, ::-1])
+    found, _ = clean_and_crop.box(pixels, margin=0)
+    assert 110 < found.start < 160
+    assert 352 < found.stop < 400
+
+
+def test_real_films_with_strips_are_cropped_to_the_breast(cbis_images):
+    heights = {}
+    for path in sorted(cbis_images.rglob("*.dcm")):
+        pixels = decode.read_image(path, options=decode.Options(max_pixels=10**8))
+        rows, _ = clean_and_crop.box(pixels, margin=0.02)
+        heights[path.stem] = (rows.stop - rows.start) / pixels.shape[0]
+    strips = {name: heights[name] for name in ("1-130", "1-131", "1-132", "1-133")}
+    assert max(strips.values()) < 0.93, strips
+    assert min(heights.values()) > 0.6

@@ -430,3 +430,49 @@ def test_rle_segments_longer_than_the_image(make_dicom):
     """A segment may unpack to 64 times its size; no more than the image's is taken."""
     data = make_dicom(np.zeros((300, 300), np.uint8), rle=True, bits_stored=8, Rows=2)
     assert reason_of(data) == "damaged_pixels"
+
+
+@pytest.mark.parametrize("stated", [None, 1, 2], ids=["absent", "one", "two"])
+@pytest.mark.parametrize("way", ["offsets", "no_offsets", "one_fragment"])
+@pytest.mark.parametrize("name", ["jpeg_lossless_70", "jpeg_ls_80", "jpeg_2000_90"])
+def test_more_frames_in_a_stream_than_in_the_header(name, way, stated, make_dicom):
+    syntax, encode = ENCODERS[name]
+    coded = [bytes(encode(smooth(12), 12)) for _ in range(3)]
+    coded = [stream + b"\0" * (len(stream) % 2) for stream in coded]
+    if way == "one_fragment":
+        coded = [b"".join(coded)]
+    tags = {"PixelData": encapsulate(coded, has_bot=way == "offsets"), "NumberOfFrames": stated}
+    data = make_dicom(np.stack([smooth(12)] * 3), bits_stored=12, syntax=syntax, **tags)
+    assert reason_of(data) == "not_one_frame"
+    if way != "one_fragment":
+        assert reason_of(data, frame=0) == "not_one_frame"
+
+
+@pytest.mark.parametrize("stated", [None, 1, 2], ids=["absent", "one", "two"])
+@pytest.mark.parametrize("rle", [False, True], ids=["raw", "rle"])
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_more_frames_in_the_pixels_than_in_the_header(kind, rle, stated, make_dicom):
+    frames = np.random.default_rng(0).integers(0, 200, (3, 7, 6)).astype(kind)
+    data = make_dicom(frames, bits_stored=8 * frames.itemsize, rle=rle, NumberOfFrames=stated)
+    assert reason_of(data) == reason_of(data, frame=0) == "not_one_frame"
+
+
+@pytest.mark.parametrize("name", ["jpeg_lossless_70", "jpeg_2000_90"])
+def test_polarity_goes_by_the_bits_of_the_stream(name, make_dicom):
+    """MONOCHROME1 of 14 bits in 16 is the negative of its values within 14 bits; MONOCHROME2 is
+    as pydicom has it."""
+    pixels = smooth(14)
+    syntax, encode = ENCODERS[name]
+    how = {"bits": 16}
+    stream = encode(pixels, 14)
+    negative = image_of(make_dicom, pixels, [stream], syntax, photometric="MONOCHROME1", **how)
+    np.testing.assert_array_equal(read(negative), full_scale(2**14 - 1 - pixels, 14))
+    positive = image_of(make_dicom, pixels, [stream], syntax, **how)
+    np.testing.assert_array_equal(read(positive), pixels)
+
+
+def test_files_from_the_field(shared_cases):
+    found = read((shared_cases / "mono1_14_in_16" / "j2k14in16_1.dcm").read_bytes())
+    assert (found.min(), found.max()) == (5624, 65535)
+    for path in (shared_cases / "three_frames").glob("*.dcm"):
+        assert reason_of(path.read_bytes()) == "not_one_frame"

@@ -176,6 +176,27 @@ def test_two_women_with_one_id_are_never_averaged(run, shared_cases, tmp_path, c
     assert "2 images stand alone, averaged with no other" in capsys.readouterr().out
 
 
+def test_special_views_and_raw_twins_are_not_averaged(run, shared_cases, tmp_path, capsys):
+    cases = shared_cases / "special_views"
+    content = ask(run, tmp_path / "a", cases, predict_unlike=True)
+    kinds = {pathlib.Path(row["image"]).stem: row["kind"] for row in content["images"]}
+    assert (kinds["cc_mag"], kinds["cc_id"]) == ("magnification", "implant displaced")
+    assert {row["breast_images"] for row in content["images"]} == {0, 1}
+    assert "1 magnification, 1 raw twin of a presentation image" in capsys.readouterr().out
+    content = ask(run, tmp_path / "b", cases, special_views="keep", predict_unlike=True)
+    assert {row["breast_images"] for row in content["images"]} == {2, 3}
+
+
+def test_what_is_no_mammogram_is_refused(run, tmp_path, write_dicom):
+    pixels = (np.indices((90, 70)).sum(axis=0) * 25).astype(np.uint16)
+    path = write_dicom(tmp_path / "ct.dcm", pixels, bits_stored=12, Modality="CT")
+    (row,) = ask(run, tmp_path / "out", path)["images"]
+    wanted = "not a mammogram by its header: CT; --any_modality to insist"
+    assert row["error"] == f"not_a_mammogram: {wanted}"
+    (row,) = ask(run, tmp_path / "any", path, any_modality=True)["images"]
+    assert wanted not in row["error"]
+
+
 def test_what_must_be_known_stands_in_every_output(run, answers):
     told, output_dir = answers
     assert told["notice"] == "research use only, not for diagnosis"
