@@ -33,6 +33,7 @@ def parse(
         CallerError: values are unknown; one line names all, and what is to be filled in.
     """
     label = next(key for key in LABELS if key in mapped)
+    bad: list[tuple[str, ValueError]] = []
     unknown: dict[tuple[str, str], None] = {}
     granted: dict[tuple[str, str, str], None] = {}
 
@@ -54,16 +55,19 @@ def parse(
                 continue
             if row[key].casefold() != text.casefold() and (kind, text) not in options.values:
                 granted[kind, text, row[key]] = None
-        if errors:
-            raise errors[0]
+        bad.extend((record.place, error) for error in errors[:1])
         if "view" in row and not row.get("side"):
             row["side"] = table_cells.side_of_view(record.cells[mapped["view"]])
         return record.place, row
 
-    try:
-        rows = csv_rows.parse(path, records, parse_record)
-    except CallerError as error:
-        raise CallerError(f"{error}; {_remedy(list(unknown), options.values)}") from error
+    rows = list(map(parse_record, records))
+    if bad:
+        remedy = _remedy(list(unknown), options.values)
+
+        def refuse(row: tuple[str, ValueError]) -> None:
+            raise ValueError(f"{row[1]}; {remedy}")
+
+        csv_rows.parse(path, bad, refuse, place=lambda row: row[0])
     if granted:
         said = (f"{key} {found} = {meant}" for key, found, meant in granted)
         options.note(f"taken for granted: {', '.join(said)}; --values says otherwise")

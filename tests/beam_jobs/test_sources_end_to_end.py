@@ -54,7 +54,8 @@ def test_a_table_of_ones_own(tmp_path, write_dicom):
     for patient in range(12):
         for side in "LR":
             name = f"images/{patient}{side}.dcm"
-            write_dicom(data / name, pixels(patient, np.uint16), patient_id=f"{patient}")
+            seed = 2 * patient + (side == "R")  # equal images would be copies
+            write_dicom(data / name, pixels(seed, np.uint16), patient_id=f"{patient}")
             lines.append(f"{name};{patient};{side};{patient % 2}")
     (data / "list.csv").write_text("\n".join(lines))
     flags = [
