@@ -2,6 +2,7 @@
 
   python -m trainer compare RUN RUN...
   python -m trainer compare runs/a runs/b runs/c --output_dir=runs/abc
+  python -m trainer compare runs/a runs/b --threshold=chosen
 
 The first run is the baseline. Writes comparison.html and comparison.json.
 """
@@ -16,6 +17,11 @@ from flags.fields import flag
 from flags.own_folder import Overwriting
 from records.errors import CallerError
 
+THRESHOLDS = {
+    "0.5": "the same for all runs",
+    "chosen": "that each network chose on validation images",
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Config(Overwriting):
@@ -27,6 +33,8 @@ class Config(Overwriting):
         "Folder of the comparison. Default: runs/comparison, or the next number.",
         place=True,
     )
+
+    threshold: str = flag("0.5", "Above which an image is called class 1.", choices=THRESHOLDS)
 
     def check(self) -> None:
         """Checks that there is something to compare.
@@ -54,7 +62,10 @@ def run(config: Config) -> int:
     from trainer.evaluation import compared_run, paired_comparison
     from trainer.reports import comparison_page, comparison_words
 
-    runs = compared_run.read_all([pathlib.Path(argument) for argument in config.arguments])
+    runs = compared_run.read_all(
+        [pathlib.Path(argument) for argument in config.arguments],
+        at_chosen=config.threshold == "chosen",
+    )
     for other in runs[1:]:
         paired_comparison.common_images(runs[0], other)  # refuses
     directory = own_folder.take(

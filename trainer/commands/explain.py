@@ -7,6 +7,7 @@
   python -m trainer explain --run=RUN --sanity        do maps depend on what was learned?
   python -m trainer explain --run=RUN --pointing --data_dir=DIR
 
+A cross-validation or an ensemble explains images by the mean of its networks.
 Heat maps show the evidence for the class that the model gives an image.
 """
 
@@ -105,6 +106,7 @@ def run(config: Config) -> int:
     from trainer.heat_maps.explainer import Explainer
     from trainer.inference import finished_model
 
+<<<<<<< HEAD
     target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
     explainer = Explainer(directory, target, method=config.method)
     images = _Images(config, directory)
@@ -114,6 +116,18 @@ def run(config: Config) -> int:
         writes=("[0-9][0-9][0-9]-*.png", "sanity.json", "pointing.json"),
         overwrite=config.overwrite,
     )
+=======
+    directory = pathlib.Path(config.run)
+    networks = _networks_of(config, directory)
+    target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
+    explainer = Explainer(networks, target, method=config.method)
+    images = _Images(config, directory, networks[0])
+    output_dir = pathlib.Path(config.output_dir or directory / "heat_maps")
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CallerError(f"--output_dir={output_dir} can't be made: {error.strerror}") from error
+>>>>>>> 1cbfe1d (Exports carry metadata; export and explain of several networks; compare at chosen thresholds, differing flags; contents and enlarging pictures in the report)
     if config.pointing:
         _point(config, explainer, images, output_dir)
     elif config.sanity:
@@ -123,16 +137,44 @@ def run(config: Config) -> int:
     return int(images.unusable > 0)
 
 
+<<<<<<< HEAD
 def _check_arguments(arguments: Iterable[str]) -> None:
     if gone := next((one for one in arguments if not pathlib.Path(one).exists()), None):
         raise CallerError(f"{gone} is not there; give images")
+=======
+def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
+    """Lists the run folders of the networks that are averaged.
+
+    Raises:
+        CallerError: there is no such run, or several networks can't do what is wanted.
+    """
+    from trainer.data import run_folder
+
+    if not (directory / "config.json").is_file():
+        run_folder.read_config(directory)  # refuses
+    path = directory / "run.json"
+    description = run_folder.read_json(path) if path.is_file() else {}
+    networks = run_folder.members_of(directory, description)
+    for network in networks:
+        run_folder.read_config(network)
+    single = next((name for name in ("sanity", "pointing", "layer") if getattr(config, name)), "")
+    own = "" if config.arguments or "folds" not in description else "the images of --split"
+    if len(networks) > 1 and (single or own):
+        what = f"--{single}" if single else own
+        raise CallerError(
+            f"--run={directory} averages {len(networks)} networks, {what} are of one: "
+            f"give --run={networks[0]}" + (", or name images" if own and not single else "")
+        )
+    return networks
+>>>>>>> 1cbfe1d (Exports carry metadata; export and explain of several networks; compare at chosen thresholds, differing flags; contents and enlarging pictures in the report)
 
 
 class _Images:
     """The images looked at; those that can't be used are named on stderr and counted."""
 
-    def __init__(self, config: Config, directory: pathlib.Path) -> None:
+    def __init__(self, config: Config, directory: pathlib.Path, network: pathlib.Path) -> None:
         self._config = config
+        self._network = network
         self._directory = directory
         self.unusable = 0
 
@@ -150,7 +192,7 @@ class _Images:
         if config.arguments:
             return explained_images.of_files(config.arguments, self.preparation, self.refuse)
         evaluated = explained_images.open_evaluated(
-            self._directory, config.split, dataset_dir=config.dataset_dir
+            self._network, config.split, dataset_dir=config.dataset_dir
         )
         shown = explained_images.of_split(
             self._directory, config.split, evaluated, worst=config.worst

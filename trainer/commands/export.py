@@ -4,8 +4,10 @@
   python -m trainer export --run=RUN --formats=onnx --output_dir=DIR
   python -m trainer export --run=RUN --formats=card
 
-Each file is checked against model.keras before it gets its name; export.json holds what is known of
-them. ONNX needs more packages: pip install -c constraints.txt -e '.[export]'.
+A cross-validation or an ensemble is written as one network, the mean of its members. Each file
+carries recipe, classes, calibration and thresholds, and is checked against model.keras before it
+gets its name; export.json holds what is known of them.
+ONNX needs more packages: pip install -c constraints.txt -e '.[export]'.
 """
 
 from __future__ import annotations

@@ -11,14 +11,16 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.evaluation import published
 from trainer.evaluation.published import Published
 from trainer.metrics import metric_table, predictions, scoring
-from trainer.metrics.called_class import THRESHOLD, called_classes
+from trainer.metrics.called_class import called_classes
 from trainer.metrics.intervals import Floats
-from trainer.metrics.metrics_json import Metrics
+from trainer.metrics.metrics_json import Metrics, MetricValue
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels, Prediction
 
@@ -34,6 +36,8 @@ class ComparedRun:
         run: run.json.
         images: image id -> prediction.
         experiment: the published experiment it is one of, if it is.
+        config: config.json, {} if there is none.
+        at_chosen: whether images are called at the threshold chosen on validation images.
     """
 
     name: str
@@ -42,6 +46,8 @@ class ComparedRun:
     run: dict[str, Any]
     images: dict[str, Prediction]
     experiment: Published | None
+    config: dict[str, Any] = dataclasses.field(default_factory=dict)
+    at_chosen: bool = False
 
     @property
     def question(self) -> str:
@@ -68,26 +74,47 @@ class ComparedRun:
     def evaluated(self, image_ids: Sequence[str]) -> PredictionArrays:
         """Makes columns of some images, in that order."""
         images = [self.images[image_id] for image_id in image_ids]
-        return PredictionArrays.of(images, self.run["label_names"], ordinal=self.ordinal)
+        columns = PredictionArrays.of(images, self.run["label_names"], ordinal=self.ordinal)
+        if not self.at_chosen:
+            return columns
+        return dataclasses.replace(columns, threshold=np.array([one.threshold for one in images]))
+
+    def decided(self, name: str) -> MetricValue:
+        """Returns a metric at the threshold that images are called at."""
+        chosen = self.scores.chosen_threshold
+        return chosen[name] if self.at_chosen and name in chosen else self.scores[name]
 
     def measure(self, images: PredictionArrays, weights: Floats) -> dict[str, Floats]:
         """Computes the metrics compared, for every row of weights [rows, images]: [rows] each."""
-        return scoring.measure(images, weights, names=self.measures, threshold=THRESHOLD)
+        return scoring.measure(images, weights, names=self.measures, threshold=images.threshold)
 
 
 def called_of(images: PredictionArrays) -> Labels:
-    """Decides which class each image is called, [images]; of two classes at THRESHOLD."""
-    return called_classes(images.probabilities, threshold=THRESHOLD, ordinal=images.ordinal)
+    """Decides which class each image is called, [images]; of two classes at its threshold."""
+    return called_classes(images.probabilities, threshold=images.threshold, ordinal=images.ordinal)
 
 
-def read_all(directories: Sequence[pathlib.Path]) -> list[ComparedRun]:
+def read_all(directories: Sequence[pathlib.Path], *, at_chosen: bool = False) -> list[ComparedRun]:
     """Reads finished runs.
 
+    Args:
+        directories: their folders.
+        at_chosen: whether images are called at the thresholds chosen on validation images.
+
     Raises:
-        CallerError: a folder is named twice, or one can't be read.
+        CallerError: a folder is named twice, one can't be read, or has no such threshold.
     """
     names = _names(directories)
-    return [read(one, name=name) for one, name in zip(directories, names, strict=True)]
+    runs = [read(one, name=name) for one, name in zip(directories, names, strict=True)]
+    if not at_chosen:
+        return runs
+    for run in runs:
+        reason = run.scores.chosen_threshold.not_defined_because
+        if reason:
+            raise CallerError(
+                f"{run.directory} has no chosen threshold ({reason}); compare with --threshold=0.5"
+            )
+    return [dataclasses.replace(run, at_chosen=True) for run in runs]
 
 
 def read(
@@ -105,6 +132,11 @@ def read(
     """
     if not directory.is_dir():
         raise CallerError(f"{directory} is not a folder; name folders of finished runs")
+    if (directory / "config.json").is_file() and not (directory / "metrics.json").is_file():
+        raise CallerError(
+            f"{directory} is not finished: it has no metrics.json; give the command that began it "
+            "again"
+        )
     images = predictions.read(directory / "predictions.csv")
     if not images:
         raise CallerError(f"{directory}/predictions.csv holds no image; evaluate the run again")
@@ -122,7 +154,13 @@ def read(
         else published.of_run(directory.resolve(), config, run)
     )
     made = ComparedRun(
-        name, directory, scores, run, {image.image_id: image for image in images}, experiment
+        name,
+        directory,
+        scores,
+        run,
+        {image.image_id: image for image in images},
+        experiment,
+        config,
     )
     _check(made)
     return made

@@ -48,12 +48,12 @@ class Reference:
     milliseconds: float
 
 
-def open_reference(run_dir: pathlib.Path) -> Reference:
-    """Loads the model of a run and predicts images its scores were measured on.
+def open_reference(run_dir: pathlib.Path, network: pathlib.Path) -> Reference:
+    """Loads a model and predicts images that the scores of a run were measured on.
 
     Where the records are gone, or are others now, images are made up, and `source` names them so.
     """
-    model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    model = keras.models.load_model(network, compile=False)
     try:
         images, source = _evaluated_images(run_dir)
     except (CallerError, OSError, tf.errors.OpError) as error:

@@ -13,12 +13,14 @@ import hashlib
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from records import files
 from records.errors import CallerError
-from trainer.exports import model_card
+from trainer.data import run_folder
+from trainer.exports import metadata, model_card
 
 if TYPE_CHECKING:
     from trainer.exports.check import Reference
@@ -41,7 +43,8 @@ def export(
         CallerError: a package is missing, a file is there already, or a format does not give the
             model's probabilities.
     """
-    described = _open_description(source, output)
+    about = metadata.describe(source)
+    described = _open_description(source, output, about)
     # TensorFlow is slow to import, so it waits until there is something to do
     from trainer.exports import check, formats
 
@@ -50,18 +53,28 @@ def export(
         if path.exists():
             raise CallerError(f"{path} is there already; remove it or give another --output_dir")
         formats.check_packages(name)
-    reference = check.open_reference(source)
-    described["input"]["shape"] = list(reference.model.input_shape)
-    described["output"]["shape"] = list(reference.model.output_shape)
-    for name in wanted:
-        entry = _write_format(name, source, output, reference)
-        described["formats"][name] = entry
-        files.write_json(output / model_card.EXPORT, described)
-        yield entry
+    networks = _networks_of(source)
+    with tempfile.TemporaryDirectory(dir=output) as scratch:
+        model = networks[0] / "model.keras"
+        if len(networks) > 1:
+            model = pathlib.Path(scratch) / "model.keras"
+            metadata.average(networks, model)
+        reference = check.open_reference(networks[0], model)
+        described["input"]["shape"] = list(reference.model.input_shape)
+        described["output"]["shape"] = list(reference.model.output_shape)
+        for name in wanted:
+            entry = _write_format(name, model, output, reference, about)
+            described["formats"][name] = entry
+            files.write_json(output / model_card.EXPORT, described)
+            yield entry
 
 
 def _write_format(
-    name: str, source: pathlib.Path, output: pathlib.Path, reference: Reference
+    name: str,
+    model: pathlib.Path,
+    output: pathlib.Path,
+    reference: Reference,
+    about: dict[str, Any],
 ) -> dict[str, Any]:
     """Writes one format under its name if it passes the check; returns its entry of export.json."""
     from trainer.exports import check, formats
@@ -69,7 +82,8 @@ def _write_format(
     kind = formats.FORMATS[name]
     temporary = output / f".{os.getpid()}-{kind.file}"
     try:
-        formats.write(name, source / "model.keras", temporary)
+        formats.write(name, model, temporary)
+        kind.describe(temporary, about)
         measured = check.check(kind.open(temporary), reference, what=kind.file)
         parts = sorted(p for p in (temporary, *temporary.rglob("*")) if p.is_file())
         entry = {
@@ -92,25 +106,37 @@ def _write_format(
     return entry
 
 
-def _open_description(source: pathlib.Path, output: pathlib.Path) -> dict[str, Any]:
+def _networks_of(source: pathlib.Path) -> list[pathlib.Path]:
+    return run_folder.members_of(source, model_card.read(source / "run.json"))
+
+
+def _open_description(
+    source: pathlib.Path, output: pathlib.Path, about: dict[str, Any]
+) -> dict[str, Any]:
     """Reads export.json, or begins it.
 
     Raises:
         CallerError: it is that of another model.
     """
-    digest = _digest(source / "model.keras")
+    digests = [_digest(one / "model.keras") for one in _networks_of(source)]
+    digest = digests[0]
+    if len(digests) > 1:
+        digest = hashlib.sha256("".join(digests).encode()).hexdigest()
     path = output / model_card.EXPORT
     found = model_card.read(path)
     if found and found["model_sha256"] != digest:
         raise CallerError(f"{path} describes another model; give another --output_dir")
-    return found or {
+    if found:
+        return {**found, "about": about}
+    return {
         "model_sha256": digest,
         "input": {"name": "pixels", "dtype": "uint16", "range": [0, 65535]},
         "output": {
             "name": "probability",
             "dtype": "float32",
-            "meaning": model_card.meaning_of_output(model_card.read(source / "run.json")),
+            "meaning": about["output"],
         },
+        "about": about,
         "formats": {},
     }
 

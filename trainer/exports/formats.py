@@ -13,10 +13,16 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
+<<<<<<< HEAD
+=======
+import json
+import os
+>>>>>>> 1cbfe1d (Exports carry metadata; export and explain of several networks; compare at chosen thresholds, differing flags; contents and enlarging pictures in the report)
 import pathlib
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +43,7 @@ OPSET = 17
 """Of ONNX 1.12 (2022); onnxruntime reads it from its 1.12 on."""
 _LARGEST = 2**31 - 1
 """Bytes: protobuf and FlatBuffers count in 32 bits with a sign, so one file holds no more."""
-_NOTICE = "Research use only, not for diagnosis. model_card.md says what it was trained on."
+METADATA = "metadata.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Format:
         file: name in the folder of an export.
         write: writes a network to a path.
         open: loads what was written, by a runtime that knows nothing of Keras.
+        describe: puts into what was written what is known of it, and `read` reads that back.
+        read: the same content.
         packages: distributions it takes beside TensorFlow; what is imported has the same name.
         largest: bytes a file can hold, None if it may be any number.
         notes: what else to say of it.
@@ -56,6 +64,8 @@ class Format:
     file: str
     write: Callable[[keras.Model, pathlib.Path], None]
     open: Callable[[pathlib.Path], Predict]
+    describe: Callable[[pathlib.Path, dict[str, Any]], None]
+    read: Callable[[pathlib.Path], dict[str, Any]]
     packages: tuple[str, ...] = ()
     largest: int | None = None
     notes: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -151,7 +161,6 @@ def _write_onnx(model: keras.Model, path: pathlib.Path) -> None:
     )
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "images"
-    converted.doc_string = _NOTICE
     onnx.checker.check_model(converted, full_check=True)
     onnx.save(converted, str(path))
 
@@ -161,6 +170,47 @@ def _open_onnx(path: pathlib.Path) -> Predict:
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return lambda pixels: session.run(["probability"], {"pixels": pixels})[0]
+
+
+def _describe_saved_model(path: pathlib.Path, about: dict[str, Any]) -> None:
+    """Writes assets.extra/metadata.json: the place that loaders leave alone."""
+    folder = path / "assets.extra"
+    folder.mkdir()
+    (folder / METADATA).write_text(json.dumps(about, indent=1), "utf-8")
+
+
+def _read_saved_model(path: pathlib.Path) -> dict[str, Any]:
+    return dict(json.loads((path / "assets.extra" / METADATA).read_text("utf-8")))
+
+
+def _describe_onnx(path: pathlib.Path, about: dict[str, Any]) -> None:
+    """Sets metadata_props, text by key: what is not text as JSON."""
+    import onnx
+
+    model = onnx.load(str(path))
+    model.doc_string = about["notice"]
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
+    onnx.save(model, str(path))
+
+
+def _read_onnx(path: pathlib.Path) -> dict[str, Any]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    found = session.get_modelmeta().custom_metadata_map
+    return {key: json.loads(value) for key, value in found.items()}
+
+
+def _describe_litert(path: pathlib.Path, about: dict[str, Any]) -> None:
+    """Appends a zip of metadata.json, as TensorFlow Lite's associated files are kept."""
+    with zipfile.ZipFile(path, "a") as archive:
+        # a fixed date: the same bytes for the same network
+        archive.writestr(zipfile.ZipInfo(METADATA), json.dumps(about, indent=1))
+
+
+def _read_litert(path: pathlib.Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        return dict(json.loads(archive.read(METADATA)))
 
 
 def _write_litert(model: keras.Model, path: pathlib.Path) -> None:
@@ -185,16 +235,31 @@ def _shorten(text: object) -> str:
 
 
 FORMATS = {
-    "saved_model": Format("saved_model", _write_saved_model, _open_saved_model),
+    "saved_model": Format(
+        "saved_model",
+        _write_saved_model,
+        _open_saved_model,
+        _describe_saved_model,
+        _read_saved_model,
+    ),
     "onnx": Format(
         "model.onnx",
         _write_onnx,
         _open_onnx,
+        _describe_onnx,
+        _read_onnx,
         packages=("tf2onnx", "onnx", "onnxruntime"),
         largest=_LARGEST,
         notes={"opset": OPSET},
     ),
-    "litert": Format("model.tflite", _write_litert, _open_litert, largest=_LARGEST),
+    "litert": Format(
+        "model.tflite",
+        _write_litert,
+        _open_litert,
+        _describe_litert,
+        _read_litert,
+        largest=_LARGEST,
+    ),
 }
 
 if __name__ == "__main__":

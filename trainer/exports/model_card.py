@@ -73,20 +73,20 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
 
 
 def check_run(run_dir: pathlib.Path) -> None:
-    """Makes sure that a folder holds one finished run.
+    """Makes sure that a folder holds a finished run, a cross-validation or an ensemble.
 
     Raises:
         CallerError: it does not.
     """
-    if read(run_dir / "config.json").get("kind", "train") != "train":
-        member = run_folder.members_of(run_dir, read(run_dir / "run.json"))[0]
-        raise CallerError(
-            f"--run={run_dir} holds no network of its own; give the folder of one of its runs"
-            + (f", such as {os.path.normpath(member)}" if member != run_dir else "")
-        )
-    for name in ("config.json", "run.json", "model.keras"):
+    for name in ("config.json", "run.json"):
         if not (run_dir / name).is_file():
             raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
+    for one in run_folder.members_of(run_dir, read(run_dir / "run.json")):
+        if not (one / "model.keras").is_file():
+            raise CallerError(
+                f"--run={os.path.normpath(one)} holds no model.keras: its training is not "
+                "finished; give the command that began it again"
+            )
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Draws heat maps, or the channels of a layer, of one run's network: images -> pictures.
 
-explainer = Explainer(run_dir, target, method="gradcam")
+explainer = Explainer([run_dir], target, method="gradcam")
 for drawn in explainer.draw(images, output_dir):   # images as explained_images yields them
     print(drawn.name, drawn.path)
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -43,20 +43,23 @@ class Drawn:
 
 
 class Explainer:
-    """The network of a finished run, and the method of its heat maps."""
+    """The networks of a finished run, and the method of its heat maps."""
 
-    def __init__(self, directory: pathlib.Path, target: Target, *, method: str) -> None:
-        """Loads the network.
+    def __init__(self, networks: Sequence[pathlib.Path], target: Target, *, method: str) -> None:
+        """Loads the networks, which are averaged; channels are those of the first.
 
         Args:
-            directory: the run folder.
+            networks: run folders of one network each.
             target: what it predicts.
             method: one of `heat_map.METHODS`.
         """
-        self._directory = directory
+        self._directory = networks[0]
         self._method = method
         self.target = target
-        self.model = keras.models.load_model(directory / "model.keras", compile=False)
+        self.models = [
+            keras.models.load_model(one / "model.keras", compile=False) for one in networks
+        ]
+        self.model = self.models[0]
 
     @property
     def mapper(self) -> heat_map.HeatMapper:
@@ -73,16 +76,20 @@ class Explainer:
         Raises:
             CallerError: the network gives no number.
         """
-        mapper = self.mapper
+        kind = self.target.kind
+        mappers = [heat_map.HeatMapper(one, kind, method=self._method) for one in self.models]
         for number, image in enumerate(images, start=1):
-            outputs = self.model.predict_on_batch(image.record[None])
+            outputs = np.mean(
+                [one.predict_on_batch(image.record[None]) for one in self.models], axis=0
+            )
             if not np.isfinite(outputs).all():
                 raise CallerError(
                     f"{self._directory / 'model.keras'} gives no number for {image.name}: its "
                     "training diverged; lower the learning rate and train again"
                 )
             label = heat_map.default_labels(outputs - 0.5, self.target.kind)[0]
-            heat = mapper.draw(image.record[None], [label])[0]
+            heats = [mapper.draw(image.record[None], [label])[0] for mapper in mappers]
+            heat = np.mean(heats, axis=0, dtype=np.float32)
             shown = overlay.warp_to_image(heat, image.matrix, image.pixels.shape)
             prediction = self._describe(outputs)
             truth = f"truly {image.truth}; " if image.truth else ""

@@ -37,6 +37,7 @@ class PredictionArrays:
         ordinal: whether each class is above the one before; of more than two.
         unit: what each is: image, breast or patient.
         whole: what they make up: split or subgroup.
+        threshold: of two classes, above which 1 is called; of all or of each, [n].
     """
 
     labels: Labels
@@ -46,6 +47,7 @@ class PredictionArrays:
     ordinal: bool = False
     unit: str = "image"
     whole: str = "split"
+    threshold: float | Floats = 0.5
 
     @classmethod
     def of(
@@ -84,6 +86,7 @@ class PredictionArrays:
             probabilities=self.probabilities[rows],
             patients=self.patients[rows],
             whole="subgroup",
+            threshold=self.threshold if isinstance(self.threshold, float) else self.threshold[rows],
         )
 
     def sizes(self) -> Sizes:

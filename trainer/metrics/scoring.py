@@ -36,7 +36,11 @@ def score(
 
 
 def measure(
-    evaluated: PredictionArrays, weights: Floats, *, names: Sequence[str], threshold: float
+    evaluated: PredictionArrays,
+    weights: Floats,
+    *,
+    names: Sequence[str],
+    threshold: float | Floats,
 ) -> dict[str, Floats]:
     """Computes metrics for every row of weights [rows, n]: name -> [rows], NaN if not defined."""
     called = called_classes(evaluated.probabilities, threshold=threshold, ordinal=evaluated.ordinal)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 from trainer.evaluation import paired_comparison, published
@@ -22,6 +23,7 @@ from trainer.metrics import typed_json
 from trainer.metrics.called_class import THRESHOLD
 from trainer.reports import comparison_panels, comparison_words, template
 
+CHOSEN = "chosen on validation images, each network's own"
 METHOD = (
     "Differences are run less baseline on the same images, their intervals of the same resamples "
     "of patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger "
@@ -93,7 +95,8 @@ def assemble(
         "baseline": name,
         "question": baseline.question if baseline else None,
         "measures": list(baseline.measures) if baseline else [],
-        "threshold": THRESHOLD,
+        "threshold": CHOSEN if baseline and baseline.at_chosen else str(THRESHOLD),
+        "flags": differing_flags(runs),
         "method": METHOD,
         "resamples": str(paired_comparison.bootstrap_for(baseline, comparable))
         if baseline
@@ -110,6 +113,15 @@ def assemble(
         "same_images": group_by_images(runs),
         "agreement": agree([baseline, *comparable]) if baseline else None,
     }
+
+
+def differing_flags(runs: Sequence[ComparedRun]) -> dict[str, list[Any]]:
+    """Lists flags that decide what is learned and are not the same in all runs, a value a run."""
+    values = {
+        key: [run.config.get(key, default if run.config else None) for run in runs]
+        for key, default in TrainingConfig().identity().items()
+    }
+    return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
 
 
 def group_by_images(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
@@ -149,7 +161,7 @@ def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:
         "patients": len({image.patient_id for image in run.images.values()}),
         "minutes": run.minutes or None,
         "majority_baseline": run.scores.majority_baseline,
-        "scores": {name: typed_json.to_json(run.scores[name]) for name in run.measures},
+        "scores": {name: typed_json.to_json(run.decided(name)) for name in run.measures},
         "published": _published(run.experiment),
     }
 

@@ -132,6 +132,9 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             findings=findings.describe(scores, names) if mine else [],
             curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
             images=gallery.read(run_dir),
+            official=run["dataset"] not in datasets.DATASETS
+            or run["dataset"] == "table"
+            or datasets.DATASETS[run["dataset"]].official_split,
             picture=lambda name: gallery.data_uri(run_dir / gallery.FOLDER / name),
             several=len(names) > 2,
             kind=scores.kind,

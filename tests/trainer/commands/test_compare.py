@@ -1,5 +1,6 @@
 """The comparison: what it says, its page, the command, and the experiments that end in it."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -62,6 +63,41 @@ def test_the_command(runs):
     assert lines[-1] == f"comparison: {page}"
     assert page.is_file()
     assert (page.parent / "comparison.json").is_file()
+
+
+def test_at_the_threshold_each_network_chose(tmp_path):
+    """Two runs that rank alike: one's probabilities lie below a half, and it chose 0.25."""
+    low = [dataclasses.replace(one, threshold=0.25) for one in predicted([0.1, 0.4] * 10)]
+    high = [dataclasses.replace(one, threshold=0.5) for one in predicted(RIGHT)]
+    runs = tmp_path / "runs"
+    for name, images, dropout in (("low", low, 0.1), ("high", high, 0.3)):
+        write_run(runs / name, images, config={"dropout": dropout, "seed": 1})
+    at_half = ask(runs, "high", "low")
+    assert at_half["comparisons"][0]["metrics"]["accuracy"]["value"] == -0.5
+    assert at_half["flags"] == {"dropout": [0.3, 0.1]}
+    where = (str(runs / "high"), str(runs / "low"))
+    config = compare.Config(where, output_dir=str(runs / "chosen"), threshold="chosen")
+    assert compare.run(config) == 0
+    found = json.loads((runs / "chosen" / "comparison.json").read_text())
+    metrics = found["comparisons"][0]["metrics"]
+    assert {metrics[name]["value"] for name in ("accuracy", "recall", "auc")} == {0}
+    assert found["comparisons"][0]["mcnemar"]["both_right"] == 20
+    assert [run["scores"]["accuracy"]["value"] for run in found["runs"]] == [1, 1]
+    page = (runs / "chosen" / "comparison.html").read_text()
+    assert "at threshold chosen on validation images" in page
+    assert "--dropout" in page
+
+
+def test_what_can_not_be_compared_at_a_chosen_threshold(runs):
+    (runs / "begun").mkdir()
+    (runs / "begun" / "config.json").write_text("{}")
+    for other, words in (
+        ("right", r"has no chosen threshold \(.*\); compare with --threshold=0.5"),
+        ("begun", r"begun is not finished: it has no metrics.json; give the command that began it"),
+    ):
+        where = (str(runs / "mixed"), str(runs / other))
+        with pytest.raises(CallerError, match=words):
+            compare.run(compare.Config(where, output_dir=str(runs / "page"), threshold="chosen"))
 
 
 def test_it_needs_no_tensorflow():

@@ -67,6 +67,40 @@ def test_the_run_says_how_its_images_were_prepared(run_dir):
     assert description["preparation"]["size"] == "64x48"
 
 
+@pytest.mark.parametrize("kind", ["cross_validate", "ensemble"])
+def test_several_networks_explain_by_their_mean(run_dir, images_dir, tmp_path, capfd, kind):
+    other = shutil.copytree(run_dir, tmp_path / "other")
+    model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    model.layers[-1].bias.assign_add([1.0])
+    model.save(other / "model.keras")
+    folder = shutil.copytree(run_dir, tmp_path / kind, ignore=shutil.ignore_patterns("*.keras"))
+    networks = [str(run_dir), str(other)]
+    parts = (
+        {"members": networks}
+        if kind == "ensemble"
+        else {"folds": [{"run": network} for network in networks]}
+    )
+    for name, change in (("config", {"kind": kind}), ("run", parts)):
+        content = json.loads((folder / f"{name}.json").read_text())
+        (folder / f"{name}.json").write_text(json.dumps({**content, **change}))
+    image = str(images_dir / "image001.pgm")
+    found = []
+    for one in (run_dir, other, folder):
+        assert ask(one, image, output_dir=str(tmp_path / f"maps_{one.name}")) == 0
+        found.append(float(capfd.readouterr().out.rpartition("malignant ")[2].partition(":")[0]))
+    assert found[2] == pytest.approx((found[0] + found[1]) / 2, abs=0.011)
+    assert found[1] - found[0] > 0.05
+    with pytest.raises(CallerError, match=r"averages 2 networks, --sanity are of one: give --run="):
+        ask(folder, image, sanity=True, output_dir=str(tmp_path / "no"))
+    if kind == "cross_validate":
+        with pytest.raises(
+            CallerError, match=r"the images of --split are of one: .* or name image"
+        ):
+            ask(folder, output_dir=str(tmp_path / "no"))
+    else:
+        assert ask(folder, worst=1, output_dir=str(tmp_path / "worst")) == 0
+
+
 def test_images_of_ones_own(run_dir, images_dir, tmp_path, capfd):
     bad = tmp_path / "bad.dcm"
     bad.write_bytes(b"nothing")

@@ -7,6 +7,7 @@ import json
 import pathlib
 import shutil
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -137,6 +138,70 @@ def test_what_is_said_of_the_files_is_so(run_dir, exported):
     assert described["model_sha256"] in card
 
 
+def read_saved_model(folder):
+    return json.loads((folder / "saved_model" / "assets.extra" / "metadata.json").read_text())
+
+
+def read_onnx(folder):
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    found = session.get_modelmeta().custom_metadata_map
+    return {key: json.loads(value) for key, value in found.items()}
+
+
+def read_litert(folder):
+    with zipfile.ZipFile(folder / "model.tflite") as archive:
+        return json.loads(archive.read("metadata.json"))
+
+
+@pytest.mark.parametrize("read", [read_saved_model, read_onnx, read_litert])
+def test_a_file_carries_what_its_user_needs(run_dir, exported, read):
+    found = read(exported[0])
+    assert found == json.loads((exported[0] / "export.json").read_text())["about"]
+    calibration = json.loads((run_dir / "calibration.json").read_text())
+    described = json.loads((run_dir / "run.json").read_text())
+    assert found["classes"] == ["benign", "malignant"]
+    assert found["recipe"] == "plain"
+    assert found["preparation"] == described["preparation"]
+    assert found["calibration"] == [calibration]
+    assert found["thresholds"] == [calibration["threshold"]]
+    assert found["notice"].startswith("Research use only")
+    assert str(run_dir) not in json.dumps(found)
+
+
+@pytest.mark.parametrize("kind", ["cross_validate", "ensemble"])
+def test_several_networks_are_written_as_their_mean(run_dir, test_images, tmp_path, kind):
+    shutil.copytree(run_dir, tmp_path / "other", ignore=shutil.ignore_patterns("export"))
+    other = keras.models.load_model(run_dir / "model.keras", compile=False)
+    other.layers[-1].bias.assign_add([1.0])
+    other.save(tmp_path / "other" / "model.keras")
+    folder = shutil.copytree(run_dir, tmp_path / kind, ignore=shutil.ignore_patterns("*.keras"))
+    shutil.rmtree(folder / "export", ignore_errors=True)
+    for name, change in (
+        ("config.json", {"kind": kind}),
+        (
+            "run.json",
+            {"members": [str(run_dir), "../other"]}
+            if kind == "ensemble"
+            else {"folds": [{"run": str(run_dir)}, {"run": "../other"}]},
+        ),
+    ):
+        content = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps({**content, **change}))
+    assert export.run(export.Config(run=str(folder), formats=("saved_model",))) == 0
+    pixels = np.stack(list(test_images.values()))
+    own = ask_saved_model_of(run_dir, pixels), ask_saved_model_of(tmp_path / "other", pixels)
+    assert np.abs(own[0] - own[1]).min() > 0.05
+    found = ask_saved_model(folder / "export", pixels)
+    np.testing.assert_allclose(found, np.mean(own, axis=0), rtol=0, atol=1e-5)
+    assert read_saved_model(folder / "export")["networks"] == 2
+    names = {path.name for path in (folder / "export").iterdir()}
+    assert names == {"saved_model", "export.json", "model_card.md"}
+
+
+def ask_saved_model_of(run_dir, pixels):
+    return keras.models.load_model(run_dir / "model.keras", compile=False).predict(pixels)
+
+
 def test_litert_takes_no_operations_of_tensorflow(exported):
     interpreter = tf.lite.Interpreter(str(exported[0] / "model.tflite"))
     names = {detail["op_name"] for detail in interpreter._get_ops_details()}
@@ -163,7 +228,7 @@ def test_nothing_is_written_over(run_dir, exported, tmp_path):
         (["--run=RUN", "onnx"], ["'onnx' is not a flag"]),
         (["--run=nowhere"], ["--run=nowhere holds no config.json; give the folder of a finished"]),
         (["--run=unfinished"], ["--run=unfinished holds no model.keras"]),
-        (["--run=folds"], ["--run=folds holds no network of its own; give the folder of one"]),
+        (["--run=folds"], ["--run=folds/fold0 holds no model.keras", "command that began it"]),
         (["--run=damaged"], ["config.json is damaged"]),
         (["--run=RUN", "--output_dir=a_file"], ["a_file can't be written", "another --output_dir"]),
         ([], ["--run=RUN is missing"]),
@@ -174,7 +239,8 @@ def test_a_callers_mistake_is_one_line(run_dir, tmp_path, arguments, words):
     for name, kind in (("unfinished", "train"), ("folds", "cross_validate")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"kind": kind}))
-        (tmp_path / name / "run.json").write_text("{}")
+        content = {"folds": [{"run": "fold0"}]} if name == "folds" else {}
+        (tmp_path / name / "run.json").write_text(json.dumps(content))
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{")
     (tmp_path / "a_file").write_text("")
@@ -276,7 +342,7 @@ def test_images_are_made_up_where_the_runs_are_gone(run_dir, tmp_path, change):
     else:
         config["data_fingerprint"] = "0" * 64
     (copy / "config.json").write_text(json.dumps(config))
-    made = check.open_reference(copy)
+    made = check.open_reference(copy, copy / "model.keras")
     assert made.source == "made-up images, because the run's could not be read"  # no path
     assert made.images.shape[1:] == (SIZE.height, SIZE.width, 1)
     assert made.images.dtype == np.uint16
