@@ -82,7 +82,9 @@ class ComparedRun:
     def decided(self, name: str) -> MetricValue:
         """Returns a metric at the threshold that images are called at."""
         chosen = self.scores.chosen_threshold
-        return chosen[name] if self.at_chosen and name in chosen else self.scores[name]
+        if self.at_chosen and chosen is not None and name in chosen:
+            return chosen[name]
+        return self.scores[name]
 
     def measure(self, images: PredictionArrays, weights: Floats) -> dict[str, Floats]:
         """Computes the metrics compared, for every row of weights [rows, images]: [rows] each."""
@@ -109,7 +111,8 @@ def read_all(directories: Sequence[pathlib.Path], *, at_chosen: bool = False) ->
     if not at_chosen:
         return runs
     for run in runs:
-        reason = run.scores.chosen_threshold.not_defined_because
+        chosen = run.scores.chosen_threshold
+        reason = chosen.not_defined_because if chosen else "it was scored before there was one"
         if reason:
             raise CallerError(
                 f"{run.directory} has no chosen threshold ({reason}); compare with --threshold=0.5"
