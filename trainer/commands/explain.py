@@ -101,33 +101,20 @@ def run(config: Config) -> int:
     from trainer.data import run_folder
 
     directory = pathlib.Path(config.run)
-    run_folder.read_config(directory)  # says what is wrong before TensorFlow is imported
+    networks = _networks_of(config, directory)  # before TensorFlow is imported
     _check_arguments(config.arguments)
     from trainer.heat_maps.explainer import Explainer
     from trainer.inference import finished_model
 
-<<<<<<< HEAD
     target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
-    explainer = Explainer(directory, target, method=config.method)
-    images = _Images(config, directory)
+    explainer = Explainer(networks, target, method=config.method)
+    images = _Images(config, directory, networks[0])
     output_dir = own_folder.take(
         config.output_dir,
         directory / "heat_maps",
         writes=("[0-9][0-9][0-9]-*.png", "sanity.json", "pointing.json"),
         overwrite=config.overwrite,
     )
-=======
-    directory = pathlib.Path(config.run)
-    networks = _networks_of(config, directory)
-    target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
-    explainer = Explainer(networks, target, method=config.method)
-    images = _Images(config, directory, networks[0])
-    output_dir = pathlib.Path(config.output_dir or directory / "heat_maps")
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CallerError(f"--output_dir={output_dir} can't be made: {error.strerror}") from error
->>>>>>> 1cbfe1d (Exports carry metadata; export and explain of several networks; compare at chosen thresholds, differing flags; contents and enlarging pictures in the report)
     if config.pointing:
         _point(config, explainer, images, output_dir)
     elif config.sanity:
@@ -137,11 +124,11 @@ def run(config: Config) -> int:
     return int(images.unusable > 0)
 
 
-<<<<<<< HEAD
 def _check_arguments(arguments: Iterable[str]) -> None:
     if gone := next((one for one in arguments if not pathlib.Path(one).exists()), None):
         raise CallerError(f"{gone} is not there; give images")
-=======
+
+
 def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
     """Lists the run folders of the networks that are averaged.
 
@@ -166,7 +153,6 @@ def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
             f"give --run={networks[0]}" + (", or name images" if own and not single else "")
         )
     return networks
->>>>>>> 1cbfe1d (Exports carry metadata; export and explain of several networks; compare at chosen thresholds, differing flags; contents and enlarging pictures in the report)
 
 
 class _Images:

@@ -13,11 +13,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import importlib.metadata
-<<<<<<< HEAD
-=======
 import json
-import os
->>>>>>> 1cbfe1d (Exports carry metadata; export and explain of several networks; compare at chosen thresholds, differing flags; contents and enlarging pictures in the report)
 import pathlib
 import subprocess
 import sys
