@@ -76,7 +76,7 @@ def test_at_the_threshold_each_network_chose(tmp_path):
     assert at_half["comparisons"][0]["metrics"]["accuracy"]["value"] == -0.5
     assert at_half["flags"] == {"dropout": [0.3, 0.1]}
     where = (str(runs / "high"), str(runs / "low"))
-    config = compare.Config(where, output_dir=str(runs / "chosen"), threshold="chosen")
+    config = compare.Config(arguments=where, output_dir=str(runs / "chosen"), threshold="chosen")
     assert compare.run(config) == 0
     found = json.loads((runs / "chosen" / "comparison.json").read_text())
     metrics = found["comparisons"][0]["metrics"]
@@ -97,7 +97,9 @@ def test_what_can_not_be_compared_at_a_chosen_threshold(runs):
     ):
         where = (str(runs / "mixed"), str(runs / other))
         with pytest.raises(CallerError, match=words):
-            compare.run(compare.Config(where, output_dir=str(runs / "page"), threshold="chosen"))
+            compare.run(
+                compare.Config(arguments=where, output_dir=str(runs / "page"), threshold="chosen")
+            )
 
 
 def test_it_needs_no_tensorflow():
