@@ -72,12 +72,14 @@ def _draw_images() -> list[Prediction]:
             f"p{place % _PATIENTS}",
             int(label),
             probabilities=two_classes(1 / (1 + np.exp(-one))),
-            side=("left", "right")[place // _PATIENTS % 2],
-            view=("CC", "MLO")[place // _PATIENTS // 2 % 2],
-            density=str(1 + place % 4),
-            abnormality=("mass", "calcification")[place % 2],
-            assessment=str(2 + place % 4),
-            calibrated=float(1 / (1 + np.exp(-one / 2))),
+            columns={
+                "side": ("left", "right")[place // _PATIENTS % 2],
+                "view": ("CC", "MLO")[place // _PATIENTS // 2 % 2],
+                "density": str(1 + place % 4),
+                "abnormality": ("mass", "calcification")[place % 2],
+                "assessment": str(2 + place % 4),
+            },
+            calibrated_probabilities=two_classes(1 / (1 + np.exp(-one / 2))),
             threshold=0.4,
         )
         for place, (label, one) in enumerate(zip(labels, odds, strict=True))

@@ -41,7 +41,8 @@ class Feature:
         values: the only ones allowed there beside "", () for any text.
         of_lesions: how an image's value follows from those of its lesions: the worst, the highest,
             or all, joined by '+'; "" where the image itself has it.
-        title: how statistics by its values are headed, "" where there are none.
+        title: how statistics by its values are headed, "" where there are none; a column that has
+            one goes into predictions.csv, and its values are subgroups of metrics.json.
         compared: whether its distribution is compared between two data sets.
     """
 

@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_jobs.sources.source_row import SourceRow
-from records import example, tfrecord
+from beam_jobs.sources.source_row import LESIONS_HEADER, SourceRow
+from flags import where
+from records import example, schema, tfrecord
+from trainer.data import parsing
+from trainer.metrics import predictions, subgroups
 
 GOLDEN = pathlib.Path(__file__).parent / "golden" / "record.tfrecord"
 PIXELS = (np.arange(24, dtype=np.uint32) * 2849).astype(np.uint16).reshape(6, 4, 1)
@@ -28,7 +31,7 @@ IMAGE = SourceRow(
     split="fold0",
     path="not/in/the/record.dcm",
 )
-TEXTS = {
+TEXTS = dict.fromkeys((one.key for one in schema.FEATURES if one.kind == "text"), "") | {
     "image_id": "P_00001_LEFT_CC",
     "patient_id": "P_00001",
     "side": "left",
@@ -37,11 +40,7 @@ TEXTS = {
     "abnormality": "mass+calcification",
     "density": "3",
     "assessment": "5",
-    "subtlety": "",
     "mass_shape": "OVÁL",
-    "mass_margins": "",
-    "calc_type": "",
-    "calc_distribution": "",
     "official_split": "train+test",
 }
 NUMBERS = {"abnormalities": 2, "label": 3, "original_height": 4680, "original_width": 2576}
@@ -82,3 +81,23 @@ def test_frames_of_any_length(data, tmp_path):
     path = tmp_path / "record.tfrecord"
     path.write_bytes(b"".join(tfrecord.frame_record(data)) * 2)
     assert list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()) == [data, data]
+
+
+@pytest.mark.parametrize("feature", schema.FEATURES, ids=lambda feature: feature.key)
+def test_a_column_is_known_wherever_the_table_says(feature):
+    """A column is added in records/schema.py, SourceRow, a source and the golden record alone."""
+    from_tables = feature.key in schema.CLINICAL_KEYS
+    assert (feature.key in IMAGE.clinical()) == from_tables
+    assert (feature.key in schema.SOURCES_HEADER) == from_tables
+    assert (feature.key in where.COLUMNS) == from_tables
+    assert not feature.of_lesions or feature.key in LESIONS_HEADER
+    titled = bool(feature.title)
+    assert titled == (feature.key in subgroups.COLUMNS)
+    assert titled == (feature.key in predictions.COLUMNS[5:])
+    assert titled == (feature.key in parsing.METADATA_KEYS[2:])
+    assert (
+        feature.key
+        in tf.train.Example.FromString(
+            next(tf.data.TFRecordDataset(str(GOLDEN)).as_numpy_iterator())
+        ).features.feature
+    )

@@ -120,11 +120,13 @@ def make_images() -> list[Prediction]:
                 label,
                 probabilities=two_classes(probability),
                 split="test",
-                side="left" if number % 4 < 2 else "right",
-                view="CC" if number % 2 else "MLO",
-                density=str(1 + number % 3 if number > 4 else 4),
-                abnormality=("mass", "calcification", "mass+calcification")[number % 3],
-                calibrated=0.5 + 0.7 * (probability - 0.5),
+                columns={
+                    "side": "left" if number % 4 < 2 else "right",
+                    "view": "CC" if number % 2 else "MLO",
+                    "density": str(1 + number % 3 if number > 4 else 4),
+                    "abnormality": ("mass", "calcification", "mass+calcification")[number % 3],
+                },
+                calibrated_probabilities=two_classes(0.5 + 0.7 * (probability - 0.5)),
                 threshold=0.37,
             )
         )

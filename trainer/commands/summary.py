@@ -1,4 +1,4 @@
-"""The last lines on the terminal: how fast a run was, its score and its report."""
+"""The last lines on the terminal of a verb that evaluates: the score of a run and its report."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ import pathlib
 
 from trainer.data import run_folder
 from trainer.evaluation import discrimination
-
-
-def print_throughput(directory: pathlib.Path) -> None:
-    """Prints how fast the training of a run was, where that was measured."""
-    from trainer.training import throughput
-
-    measured = run_folder.read_json(directory / "run.json").get("throughput")
-    if measured:
-        print(throughput.describe(measured))
 
 
 def print_scores(directory: pathlib.Path) -> None:

@@ -34,9 +34,13 @@ def run(config: TrainingConfig) -> int:
     """
     prepare_process(config)
     from trainer.commands import summary
+    from trainer.data import run_folder
 
     directory = train(config)
-    summary.print_throughput(directory)
+    if measured := run_folder.read_json(directory / "run.json").get("throughput"):
+        from trainer.training import throughput  # which imports TensorFlow
+
+        print(throughput.describe(measured))
     summary.print_scores(directory)
     return 0
 

@@ -8,7 +8,7 @@ from flags.targets import Target
 from records import schema
 from records.image_size import ImageSize
 
-METADATA_KEYS = ("image_id", "patient_id", "side", "view", "abnormality", "density", "assessment")
+METADATA_KEYS = ("image_id", "patient_id", *schema.TITLES)
 
 
 def parse_images(serialized: tf.Tensor, size: ImageSize) -> tf.Tensor:

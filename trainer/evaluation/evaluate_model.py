@@ -155,7 +155,14 @@ def predict(
     probabilities = test_time_augmentation.average(outputs, target)
     assert len(places) == len(rows) == len(split.images)
     images = [
-        Prediction(label=label, split=split.name, probabilities=as_probabilities(row), **texts)
+        Prediction(
+            texts.pop("image_id"),
+            texts.pop("patient_id"),
+            label,
+            split=split.name,
+            columns=texts,
+            probabilities=as_probabilities(row),
+        )
         for row, (label, texts) in zip(probabilities, rows, strict=True)
     ]
     return Predicted(images, places)

@@ -91,6 +91,6 @@ def _of_scores(run: dict[str, Any], scores: Metrics) -> list[str]:
             "class would have."
         )
     if not scores.subgroups:
-        found.append("Subgroups (view, side, density, kind of lesion) were not measured.")
+        found.append("Subgroups (by view, density, ...) were not measured.")
     found.append("Age, ethnicity and device are not in its records, so no score is split by them.")
     return found

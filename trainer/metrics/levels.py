@@ -71,10 +71,10 @@ def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:
     """Names the breast or patient of each image, or the reason why that is not known."""
     if unit == "patient":
         return [image.patient_id for image in predictions]
-    lacking = sum(not image.side for image in predictions)
+    lacking = sum(not image.columns["side"] for image in predictions)
     if lacking:
         return f"{lacking} of {len(predictions)} images do not state their side"
-    return [f"{image.patient_id}\n{image.side}" for image in predictions]
+    return [f"{image.patient_id}\n{image.columns['side']}" for image in predictions]
 
 
 def note(evaluated: PredictionArrays, unit: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from records import files
+from records import files, schema
 from records.errors import CallerError
 from trainer.metrics.intervals import Floats
 
@@ -111,11 +111,7 @@ class Prediction(ClassProbabilities):
         patient_id: patient; scores are resampled by it.
         label: the truth, the number of its class in the target.
         split: split the image stands in, such as "test"; "" if not stated.
-        side: left or right.
-        view: CC or MLO.
-        abnormality: kinds of lesion joined by "+".
-        density: breast density as the data set grades it.
-        assessment: BI-RADS assessment.
+        columns: of the record, by key of `schema.TITLES`; those not given are "".
 
     Raises:
         CallerError: an id is missing, a text has a line break, the label is no class, a
@@ -127,11 +123,7 @@ class Prediction(ClassProbabilities):
     label: int
     _: dataclasses.KW_ONLY
     split: str = ""
-    side: str = ""
-    view: str = ""
-    abnormality: str = ""
-    density: str = ""
-    assessment: str = ""
+    columns: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
     def probability_of_truth(self) -> float:
@@ -146,8 +138,10 @@ class Prediction(ClassProbabilities):
                 f"image {self.image_id!r} has no patient id; scores are resampled by patient, so "
                 "every image needs one (its own image id if patients are not known)"
             )
-        texts = (self.image_id, self.patient_id, self.split, self.side, self.view)
-        for text in (*texts, self.abnormality, self.density, self.assessment):
+        assert self.columns.keys() <= schema.TITLES.keys(), self.columns
+        columns = {**dict.fromkeys(schema.TITLES, ""), **self.columns}
+        object.__setattr__(self, "columns", columns)
+        for text in (self.image_id, self.patient_id, self.split, *columns.values()):
             if set(text) & set("\r\n\0"):
                 raise CallerError(
                     f"image {self.image_id!r} has a line break in {text!r}, wanted none"
@@ -167,15 +161,12 @@ def _labels(classes: int) -> str:
     return "0 or 1" if classes == 2 else f"0 to {classes - 1}"
 
 
-_EARLIER = (
-    *("image_id", "patient_id", "label", "probability", "split", "side", "view"),
-    *("abnormality", "density", "assessment"),
-)
-"""Header of files written before there was calibration."""
-COLUMNS = (*_EARLIER, "calibrated", "threshold")
+_FIRST = ("image_id", "patient_id", "label", "probability", "split")
+COLUMNS = (*_FIRST, *schema.TITLES, "calibrated", "threshold")
 """Header of predictions.csv; the first four are a contract with other programs. Where there are
 more than two classes the probability of each follows, probability_0, probability_1, ..., then the
-calibrated ones, calibrated_0, ..., if there are any."""
+calibrated ones, calibrated_0, ..., if there are any. A file written before there was a column need
+not have it, except for _FIRST."""
 _OF_CLASSES = {"probability": "probabilities", "calibrated": "calibrated_probabilities"}
 _NUMBERS = ("probability", "calibrated", "threshold")
 
@@ -196,7 +187,10 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
     for image in predictions:
         of_classes = (image.probabilities, image.calibrated_probabilities or [None] * calibrated)
         numbers = [p for row, count in zip(of_classes, counts, strict=True) for p in row[:count]]
-        texts = [_text(name, getattr(image, name)) for name in COLUMNS]
+        texts = [
+            image.columns[name] if name in image.columns else _text(name, getattr(image, name))
+            for name in COLUMNS
+        ]
         table.writerow([*texts, *(_text("probability", number) for number in numbers)])
     files.write_text(path, text.getvalue())
 
@@ -216,7 +210,7 @@ def read(path: pathlib.Path) -> list[Prediction]:
     except (csv.Error, UnicodeDecodeError) as error:
         raise CallerError(f"{path} is not a CSV file in UTF-8: {error}") from error
     header = tuple(rows[0]) if rows else ()
-    columns = COLUMNS if "threshold" in header else _EARLIER
+    columns = [name for name in COLUMNS if name in header or name in _FIRST]
     classes, calibrated = (
         sum(name.startswith(f"{key}_") for name in header) for key in _OF_CLASSES
     )
@@ -266,24 +260,27 @@ def _prediction(header: Sequence[str], row: Sequence[str]) -> Prediction:
     """Turns one row into a prediction; the error does not know the file."""
     if len(row) != len(header):
         raise CallerError(f"{len(row)} columns, wanted {len(header)}")
-    cells: dict[str, Any] = dict(zip(header, row, strict=True))
+    cells = dict(zip(header, row, strict=True))
     image_id = cells["image_id"]
     numbers = {
         name: _number(image_id, name, text)
         for name, text in cells.items()
         if name.partition("_")[0] in _NUMBERS
     }
-    fields: dict[str, Any] = {
-        field: _probabilities(key, numbers) for key, field in _OF_CLASSES.items()
-    }
-    fields |= {name: text for name, text in cells.items() if name not in numbers}
+    fields = {field: _probabilities(key, numbers) for key, field in _OF_CLASSES.items()}
     classes = len(fields["probabilities"])
     if cells["label"] not in map(str, range(classes)):
         raise CallerError(
             f"image {image_id!r} has label {cells['label']!r}, wanted {_labels(classes)}"
         )
     return Prediction(
-        **{**fields, "label": int(cells["label"]), "threshold": numbers.get("threshold")}
+        image_id,
+        cells["patient_id"],
+        int(cells["label"]),
+        split=cells["split"],
+        columns={key: cells[key] for key in schema.TITLES if key in cells},
+        threshold=numbers.get("threshold"),
+        **fields,
     )
 
 

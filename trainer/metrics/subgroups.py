@@ -1,4 +1,4 @@
-"""Metrics of subgroups: images of one view, side, density, kind of lesion or assessment.
+"""Metrics of subgroups: images of one view, of one side, ..., by the columns that have a title.
 
 scored = score(predictions, images, Bootstrap(), threshold=0.5)
 scored["view"]  # (Scores(value="CC", images=40, ...), ...)
@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from records import schema
 from trainer.metrics import scoring
 from trainer.metrics.intervals import MIN_PATIENTS, Bootstrap
 from trainer.metrics.metric_table import brief
@@ -18,7 +19,9 @@ from trainer.metrics.metrics_json import Scores, undefined
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 
-COLUMNS = ("view", "side", "density", "abnormality", "assessment")
+_OF_LESIONS = {one.key: one.of_lesions for one in schema.FEATURES if one.of_lesions}
+COLUMNS = tuple(dict.fromkeys(("view", *sorted(schema.TITLES, key=_OF_LESIONS.__contains__))))
+"""What is of the breast before what is of its lesions; the view first, as readers name it."""
 NOT_STATED = "not stated"
 
 
@@ -68,8 +71,9 @@ def divide(
     Yields:
         A value, and which images have it, [images].
     """
-    of_images = [getattr(image, column) for image in predictions]
-    values = [set(text.split("+")) if column == "abnormality" else {text} for text in of_images]
+    joined = _OF_LESIONS.get(column) == "joined"
+    texts = (image.columns[column] for image in predictions)
+    values = [set(text.split("+")) if joined else {text} for text in texts]
     stated = sorted(set().union(*values) - {""})
     for value in [*stated, ""] if stated else []:
         rows = np.array([value in of_image for of_image in values], np.bool_)

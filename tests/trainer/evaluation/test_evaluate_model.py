@@ -124,7 +124,7 @@ def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
         written = predictions.read(tmp_path / f"{name}.csv")
         assert [image.image_id for image in written] == [image.image_id for image in images]
         assert [image.calibrated for image in written] == pytest.approx(
-            probabilities=two_classes(special.expit(logits / fitted["temperature"]))
+            special.expit(logits / fitted["temperature"])
         )
         assert {image.threshold for image in written} == {threshold}
     assert read(tmp_path / "run.json")["seed"] == 3

@@ -146,7 +146,7 @@ def test_what_is_absent_is_not_measured(write_run):
         "### Subgroups\n\nnot measured",
         "epochs: not measured",
         "SHA-256 of model.keras: not measured",
-        "Subgroups (view, side, density, kind of lesion) were not measured.",
+        "Subgroups (by view, density, ...) were not measured.",
     ):
         assert line in text
     assert "None" not in text

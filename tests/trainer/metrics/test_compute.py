@@ -463,6 +463,19 @@ def test_refuses_predictions_of_another_number_of_classes() -> None:
         compute.score(many(10), split="test", label_names=("A", "B", "C"))
 
 
+def test_resamples_count_pairs_of_one_patient_twice_over() -> None:
+    """Patients in a row, each right in her own pair: AUC 1/2 + (sum of squared draws) / 2 n^2."""
+    patients = 11
+    names = [f"p{place // 2:02d}" for place in range(2 * patients)]
+    given = np.linspace(0.1, 0.9, 2 * patients).tolist()
+    auc = score(images([0, 1] * patients, given, names))["auc"]
+    draws = np.random.default_rng(1).multinomial(patients, [1 / patients] * patients, 100_000)
+    expected = np.percentile(1 / 2 + (draws**2).sum(axis=1) / (2 * patients**2), [2.5, 97.5])
+    assert auc["value"] == pytest.approx(1 / 2 + 1 / (2 * patients))
+    assert [auc["low"], auc["high"]] == pytest.approx(expected)
+    assert auc["value"] < auc["low"]
+
+
 def test_refuses_no_resamples() -> None:
     with pytest.raises(CallerError, match="0 resamples, wanted at least 1"):
         score(many(10), resamples=0)

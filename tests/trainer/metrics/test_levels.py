@@ -22,8 +22,7 @@ def image(number, patient, label, probability, *, side="left", view="CC", probab
         f"f{number}",
         patient,
         label,
-        side=side,
-        view=view,
+        columns={"side": side, "view": view},
         probabilities=probabilities or two_classes(probability),
     )
 
@@ -64,7 +63,10 @@ def by_hand(images, key):
 def test_metrics_are_those_of_groups_made_by_hand(unit, how, function):
     images = four_views(30)
     found = score(images)[unit][how]
-    keys = {"breast": lambda one: (one.patient_id, one.side), "patient": lambda one: one.patient_id}
+    keys = {
+        "breast": lambda one: (one.patient_id, one.columns["side"]),
+        "patient": lambda one: one.patient_id,
+    }
     groups = by_hand(images, keys[unit])
     labels = np.array([label for label, _ in groups])
     probabilities = np.array([function(of_images) for _, of_images in groups])
@@ -103,7 +105,11 @@ def test_one_positive_image_makes_its_breast_and_its_patient_positive():
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 1000))
 def test_one_image_of_each_patient_is_the_image_itself(seed):
-    images = [one for one in four_views(25, seed) if (one.side, one.view) == ("left", "CC")]
+    images = [
+        one
+        for one in four_views(25, seed)
+        if (one.columns["side"], one.columns["view"]) == ("left", "CC")
+    ]
     found = score(images, resamples=20)
     for unit in levels.UNITS:
         for how in levels.HOW:

@@ -20,7 +20,7 @@ def images(count=60, **columns):
             f"p{n}",
             int(label),
             probabilities=two_classes(rng.random()),
-            **{name: values[n % len(values)] for name, values in columns.items()},
+            columns={name: values[n % len(values)] for name, values in columns.items()},
         )
         for n, label in enumerate(labels)
     ]
@@ -38,7 +38,7 @@ def test_metrics_are_those_of_the_images_with_the_value(column):
     found = score(predictions)
     assert [one["value"] for one in found[column]] == ["a", "b"]
     for one in found[column]:
-        part = [image for image in predictions if getattr(image, column) == one["value"]]
+        part = [image for image in predictions if image.columns[column] == one["value"]]
         labels, probabilities = zip(
             *((image.label, image.probability) for image in part), strict=True
         )
@@ -71,7 +71,11 @@ def test_three_images_say_nothing_and_why():
     for place, number in enumerate(range(60, 63)):
         image = predictions[number]
         predictions[number] = Prediction(
-            f"g{place}", f"q{place}", image.label, probabilities=image.probabilities, view="MLO"
+            f"g{place}",
+            f"q{place}",
+            image.label,
+            probabilities=image.probabilities,
+            columns={"view": "MLO"},
         )
     few = score(predictions)["view"][1]
     assert (few["value"], few["images"], few["patients"]) == ("MLO", 3, 3)
@@ -90,7 +94,8 @@ def test_a_subgroup_of_one_class_has_what_can_be_told():
 def test_of_several_classes_balanced_accuracy_takes_the_place_of_recall():
     row = {0: (0.5, 0.25, 0.25), 1: (0.25, 0.5, 0.25), 2: (0.5, 0.25, 0.25)}
     predictions = [
-        Prediction(f"f{n}", f"p{n}", n % 3, view="CC", probabilities=row[n % 3]) for n in range(30)
+        Prediction(f"f{n}", f"p{n}", n % 3, columns={"view": "CC"}, probabilities=row[n % 3])
+        for n in range(30)
     ]
     evaluated = PredictionArrays.of(predictions, ("A", "B", "C"))
     (found,) = subgroups.score(predictions, evaluated, Bootstrap(30), threshold=0.5)["view"]

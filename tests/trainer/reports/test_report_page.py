@@ -244,7 +244,7 @@ def test_every_number_is_there(plain_run: pathlib.Path, plain_page: Page) -> Non
     assert "Each breast not defined: 150 of 150 images do not state their side" in text
     assert "No other threshold: 150 of 150 images have no threshold chosen on validation." in text
     assert "Not calibrated: 150 of 150 images have no calibrated probability." in text
-    assert "no view, side, density, abnormality or assessment to group them by" in text
+    assert "nothing to group them by, such as view or density" in text
     assert f"95 % interval {scores['auc']['low']:.3f}\u2013" in text
     assert f"would get {scores['majority_baseline']:.3f}" in text
     (tn, fp), (fn, tp) = scores["confusion_matrix"]
@@ -536,7 +536,7 @@ def test_three_classes(
             f"p{n // 2}",
             n % 3,
             split="test",
-            side="left" if n % 2 else "right",
+            columns={"side": "left" if n % 2 else "right"},
             probabilities=tuple(row),
         )
         for n, row in enumerate(rng.dirichlet([2, 1, 1], size=90))
