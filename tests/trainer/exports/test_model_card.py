@@ -203,7 +203,7 @@ def test_what_must_be_warned_of(write_run):
         "view == 'CC'",
         "--tta=flip",
         "patients of the validation images were trained on",
-        "one answer for every image",
+        "predicts one class for every image",
         "AUC includes 0.5",
         "accuracy includes 0.575",
     ):
