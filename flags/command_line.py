@@ -71,7 +71,7 @@ def run(
 
     def parse(given: Sequence[str]) -> list[str]:
         if "--version" in given[1:]:
-            print(f"{version.NAME} {version.VERSION}")
+            print(version.PROGRAM)
             sys.exit(0)
         if set(_HELP).intersection(given):
             print(about() if about else (sys.modules["__main__"].__doc__ or "").strip())

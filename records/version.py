@@ -2,3 +2,4 @@
 
 NAME = "mammograms-to-models"
 VERSION = "0.1.0"
+PROGRAM = f"{NAME} {VERSION}"

@@ -24,7 +24,7 @@ from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from flags import datasets
-from records import example, schema, tfrecord
+from records import example, schema, tfrecord, version
 from records.errors import CallerError
 from records.manifest import Ledger, Manifest
 
@@ -137,6 +137,7 @@ def write(
     labels = sorted({label for counts in summary["classes"]["split"].values() for label in counts})
     text = environment.from_string(template.read_text("utf-8")).render(
         manifest=manifest,
+        program=version.PROGRAM,
         totals=manifest.totals,
         statistics=summary,
         data_set=datasets.DATASETS[manifest.dataset],

@@ -15,14 +15,13 @@ from markupsafe import Markup
 from records import version
 from trainer.reports import findings
 
-PROGRAM = f"{version.NAME} {version.VERSION}"
 STYLE = "page_style.html.j2"
 
 
 def read(name: str) -> jinja2.Template:
     """Reads a page's template, in which `style` is the look of the report."""
     return _environment().get_template(
-        name, globals={"style": Markup(_text_of(STYLE)), "program": PROGRAM}
+        name, globals={"style": Markup(_text_of(STYLE)), "program": version.PROGRAM}
     )
 
 

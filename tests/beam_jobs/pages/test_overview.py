@@ -6,6 +6,7 @@ import base64
 import collections
 import csv
 import html.parser
+import json
 import re
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from records import version
 
 VOID = {"meta", "img", "br", "hr", "link", "input"}
 
@@ -56,9 +59,23 @@ def page(text):
 def test_it_is_well_formed_and_stands_alone(page, text):
     assert page.open == []
     assert page.addresses
-    assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
+    pictures = [address for address in page.addresses if not address.startswith("#")]
+    assert all(address.startswith("data:image/jpeg;base64,") for address in pictures)
     assert not re.search(r"https?:|url\(|@import|<script", text)
     assert "Research use only, not for diagnosis." in text
+
+
+def test_contents_lead_to_its_parts_and_images_enlarge_without_a_script(text):
+    targets = re.findall(r'href="#(\w+)"', text)
+    assert targets == ["counts", "made", "balance", "intensities", "images"]
+    assert all(text.count(f' id="{target}"') == 1 for target in targets)
+    assert text.count('<label class="zoom"><input type="checkbox"') == text.count("<img ") > 0
+
+
+def test_program_and_data_are_named(page, made_records):
+    assert version.PROGRAM in page.by_id["program"]
+    manifest = json.loads((made_records.directory / "manifest.json").read_text())
+    assert manifest["data_fingerprint"] in page.by_id["fingerprint"]
 
 
 def test_counts_are_those_of_the_table(page, made_records):
