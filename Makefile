@@ -130,7 +130,7 @@ lint: $(VENV)/.installed-dev ## ruff and mypy
 fuzz: $(VENV)/.installed-dev ## damaged images for MINUTES=5: an image or a reason, in time and memory
 	$(BIN)/python tests/beam_jobs/imaging/fuzz.py --seconds=$$((60 * $(MINUTES))) --seed=$(SEED)
 
-benchmarks: $(VENV)/.installed-dev ## conversion, Dask, decoders, sizes, steps, input pipeline and training, side by side with their floors
+benchmarks: $(VENV)/.installed-dev ## measure conversion, decoders, input pipeline, training, ... on this machine
 	$(BIN)/python -m benchmarks.conversion
 	$(BIN)/python -m benchmarks.distributed
 	$(BIN)/python -m benchmarks.sizes

@@ -68,7 +68,7 @@ def assign(
         raise CallerError(
             f"{len(kept)} images can't be split into {folds} folds and a test set by "
             f"--split_policy={split_policy} ({error}); take more images or fewer --folds"
-            + ("" if official else ", or a larger --test_fraction")
+            + ("" if official else ", or another --test_fraction (0: no test set)")
         ) from error
     split = dict.fromkeys(test, schema.TEST_SPLIT)
     for fold, indices in enumerate(drawn):

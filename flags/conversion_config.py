@@ -171,7 +171,8 @@ class ConversionConfig(Flags):
     )
     table: str | None = flag(
         None,
-        "Table of --dataset=table, CSV, .xlsx or Parquet, below --data_dir. Default: the only one.",
+        "Table of --dataset=table, CSV, .xlsx or Parquet; a relative path starts at --data_dir. "
+        "Default: the only one there.",
         identity=False,
         place=True,
     )

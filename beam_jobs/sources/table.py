@@ -33,6 +33,8 @@ _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field
 _OTHER_BREAST = "table: all its findings are of the other breast"
 _NAME = re.compile(r"[^\W\d_]{2,}[-^, ]+[^\W\d_]{2,}.*")
 """An id that reads like a person's name: two words of letters."""
+_VIEW = re.compile(r".*[^A-Za-z0-9](?:CC|MLO)", re.IGNORECASE)
+"""An id that names a view, as PatientID of CBIS-DDSM: one image's, not its patient's."""
 
 
 def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
@@ -67,7 +69,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
             path, rows, by_path, data_dir=str(data_dir), prefix=options.path_prefix
         )
     images = _group(path, rows)
-    _note_names(images, options)
+    _note_patients(images, options)
     _note_contradictions(images, options)
     return [_make_image(name, rows, options.label_policy, by_path) for name, rows in images.items()]
 
@@ -91,7 +93,7 @@ def _read_records(path: Folder) -> list[csv_rows.Record]:
         return csv_rows.read(path, columns=())
     except OSError as error:
         raise CallerError(
-            f"--table: {path} can't be read ({error.strerror}); give its path below --data_dir"
+            f"--table: {path} can't be read ({error.strerror}); relative paths start at --data_dir"
         ) from error
 
 
@@ -136,10 +138,17 @@ def _add_row(row: Row, images: dict[str, list[Row]], image_of: dict[str, str]) -
     images.setdefault(image_id, []).append(row)
 
 
-def _note_names(images: Mapping[str, Sequence[Row]], options: SourceOptions) -> None:
-    """Warns of names in clear, without quoting one."""
+def _note_patients(images: Mapping[str, Sequence[Row]], options: SourceOptions) -> None:
+    """Warns of ids that are not a patient's, and of names in clear, without quoting one."""
     patients = {rows[0].get("patient_id", "") for rows in images.values()}
-    named = sum(bool(_NAME.fullmatch(patient)) for patient in patients)
+    of_views = {patient for patient in patients if _VIEW.fullmatch(patient)}
+    if of_views:
+        options.note(
+            f"warning: {len(of_views)} of {len(patients)} patient ids end in a view, as if each "
+            "image were another patient's; a patient's images could then train and test the same "
+            "model: --columns=patient_id=COLUMN names a column of patients"
+        )
+    named = sum(bool(_NAME.fullmatch(patient)) for patient in patients - of_views)
     if named and not options.hashed:
         options.note(
             f"warning: {named} of {len(patients)} patient ids read like names of persons, and "

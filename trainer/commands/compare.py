@@ -34,7 +34,7 @@ class Config(Overwriting):
         place=True,
     )
 
-    threshold: str = flag("0.5", "Above which an image is called class 1.", choices=THRESHOLDS)
+    threshold: str = flag("0.5", "Above which an image is called class 1", choices=THRESHOLDS)
 
     def check(self) -> None:
         """Checks that there is something to compare.

@@ -213,6 +213,17 @@ def test_names_in_clear(patient, named, tmp_path, read, notes):
     assert notes == []
 
 
+@pytest.mark.parametrize(
+    ("patient", "of_view"),
+    [("Mass-Test_P_00173_LEFT_CC", 1), ("17_rmlo", 0), ("17 mlo", 1), ("P_00173", 0), ("cc", 0)],
+)
+def test_ids_of_views(patient, of_view, tmp_path, read, notes):
+    (tmp_path / "t.csv").write_text(f"path,patient_id,pathology\na,{patient},benign\n")
+    read()
+    assert len(notes) == of_view
+    assert all("1 of 1 patient ids end in a view" in line for line in notes)
+
+
 def test_the_inventory_is_what_headers_say(hospital):
     run = make.program("beam_jobs.inventory", hospital)
     assert run.returncode == 0, run.stderr
