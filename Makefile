@@ -144,7 +144,7 @@ benchmarks: $(VENV)/.installed-dev ## measure conversion, decoders, input pipeli
 gallery: $(VENV)/.installed ## draw docs/gallery.md anew: every step of a recipe, before and after
 	$(BIN)/python -m beam_jobs.pages.recipe_gallery docs
 
-golden: $(VENV)/.installed-dev ## rebuild the golden files of the tests
+golden: $(VENV)/.installed-dev ## rebuild the golden record of the tests and the columns in docs/data.md
 	$(BIN)/python -m pytest tests/test_golden.py --rebuild-golden
 
 constraints: ## pin every dependency anew, for every supported Python (needs uv)

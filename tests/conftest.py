@@ -18,7 +18,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 def pytest_addoption(parser):
-    parser.addoption("--rebuild-golden", action="store_true", help="write tests/golden/ anew")
+    parser.addoption(
+        "--rebuild-golden", action="store_true", help="write tests/golden/ and docs/data.md anew"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""A record byte for byte; `make golden` writes it anew after a wanted change of the format."""
+"""A record byte for byte, and its columns wherever they are named.
+
+After a wanted change of the format `make golden` writes the record and the table of docs/data.md.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,17 @@ def test_the_golden_record(request):
     assert encode() == GOLDEN.read_bytes()
 
 
+def test_the_documented_columns_are_those_of_a_record(request, root):
+    text = (root / "docs/data.md").read_text()
+    before, rest = text.split("| `image` | image |")
+    after = rest[rest.index("\n\n") :]
+    rows = (f"| `{one.key}` | {one.kind} | {one.doc} |" for one in schema.FEATURES)
+    made = before + "\n".join(rows) + after
+    if request.config.getoption("--rebuild-golden"):
+        (root / "docs/data.md").write_text(made)
+    assert made == (root / "docs/data.md").read_text()
+
+
 def test_tensorflow_reads_it():
     (record,) = tf.data.TFRecordDataset(str(GOLDEN)).as_numpy_iterator()
     feature = tf.train.Example.FromString(record).features.feature
@@ -85,7 +99,7 @@ def test_frames_of_any_length(data, tmp_path):
 
 @pytest.mark.parametrize("feature", schema.FEATURES, ids=lambda feature: feature.key)
 def test_a_column_is_known_wherever_the_table_says(feature):
-    """A column is added in records/schema.py, SourceRow, a source and the golden record alone."""
+    """One is added in records/schema.py, SourceRow and a source; `make golden` does the rest."""
     from_tables = feature.key in schema.CLINICAL_KEYS
     assert (feature.key in IMAGE.clinical()) == from_tables
     assert (feature.key in schema.SOURCES_HEADER) == from_tables

@@ -17,7 +17,10 @@ PROGRAMS = {
     "beam_jobs.tfrecords": ConversionConfig,
     "trainer": TrainingConfig,
 }
-HEAVY = ("tensorflow", "apache_beam", "keras", "sklearn", "cv2", "pydicom", "matplotlib", "scipy")
+HEAVY = (
+    *("tensorflow", "apache_beam", "keras", "sklearn", "cv2", "pydicom", "matplotlib", "scipy"),
+    "numpy",
+)
 
 
 def run(*command: str, cwd) -> subprocess.CompletedProcess[str]:

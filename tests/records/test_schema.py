@@ -50,13 +50,6 @@ def test_keys_are_unique():
     }
 
 
-def test_the_documented_columns_are_those_of_a_record(root):
-    rows = [
-        f"| `{feature.key}` | {feature.kind} | {feature.doc} |\n" for feature in schema.FEATURES
-    ]
-    assert "".join(["| --- | --- | --- |\n", *rows, "\n"]) in (root / "docs/data.md").read_text()
-
-
 @pytest.mark.parametrize(
     ("pathology", "label"), [("normal", 0), ("benign", 2), ("malignant", 3), ("", -1)]
 )
