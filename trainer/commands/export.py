@@ -44,11 +44,11 @@ def run(config: Config) -> int:
         CallerError: the run is not finished, a package is missing, a file is there already, the
             folder can't be written, or a format does not give the model's probabilities.
     """
-    from trainer.exports import model_card
+    from trainer.data import run_folder
 
     source = pathlib.Path(config.run)
-    model_card.check_run(source)
-    from trainer.exports import export_run  # with TensorFlow
+    run_folder.check_finished(source)
+    from trainer.exports import export_run, model_card  # with TensorFlow
 
     output = pathlib.Path(config.output_dir or source / "export")
     wanted = [name for name in dict.fromkeys(config.formats) if name != "card"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,23 @@ EVALUATION = (*_CSV, METRICS, "calibration.json")
 TRAIN = "train"
 """Kind of a run of one network, as config.json names it; others are made of several such."""
 _LOCK = ".lock"
+
+
+def check_finished(run_dir: pathlib.Path) -> None:
+    """Makes sure that a folder holds a finished run, a cross-validation or an ensemble.
+
+    Raises:
+        CallerError: it does not.
+    """
+    for name in ("config.json", "run.json"):
+        if not (run_dir / name).is_file():
+            raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
+    for one in members_of(run_dir, read_json(run_dir / "run.json")):
+        if not (one / "model.keras").is_file():
+            raise CallerError(
+                f"--run={os.path.normpath(one)} holds no model.keras: its training is not "
+                "finished; give the command that began it again"
+            )
 
 
 def check_run(

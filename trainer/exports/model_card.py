@@ -11,7 +11,6 @@ from __future__ import annotations
 import collections
 import csv
 import importlib.resources
-import os
 import pathlib
 from typing import Any
 
@@ -21,7 +20,6 @@ from flags import datasets
 from flags.fields import flags_of
 from flags.training_config import TrainingConfig
 from records import files
-from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.evaluation import calibration
 from trainer.exports import card_limits, card_scores
@@ -70,23 +68,6 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     with files.keeping(output_dir, (CARD,)):  # somebody may have written on
         files.write_text(output_dir / CARD, card)
     return output_dir / CARD
-
-
-def check_run(run_dir: pathlib.Path) -> None:
-    """Makes sure that a folder holds a finished run, a cross-validation or an ensemble.
-
-    Raises:
-        CallerError: it does not.
-    """
-    for name in ("config.json", "run.json"):
-        if not (run_dir / name).is_file():
-            raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
-    for one in run_folder.members_of(run_dir, read(run_dir / "run.json")):
-        if not (one / "model.keras").is_file():
-            raise CallerError(
-                f"--run={os.path.normpath(one)} holds no model.keras: its training is not "
-                "finished; give the command that began it again"
-            )
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
