@@ -241,7 +241,7 @@ def _list_images(
     with listener.count(f"reading headers in {config.data_dir}", "files") as report:
         cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
         if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
-            cache.unlink(missing_ok=True)
+            files.remove(cache)
         return image_list.list_images(
             config,
             cache=None if pseudonyms else cache,

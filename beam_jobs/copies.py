@@ -10,10 +10,11 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from beam_jobs.imaging import decode, dicom_file
 from beam_jobs.imaging.unusable import UnusableImage
+from beam_jobs.sources.data_files import DataFile
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 
@@ -36,6 +37,43 @@ def leave_out(images: Sequence[SourceRow], data_dir: Folder, *, max_pixels: int)
     """
     kept = list(images)
     found = [index for index, image in enumerate(images) if image.path and not image.excluded]
+    for group in _find([images[index] for index in found], data_dir, max_pixels=max_pixels):
+        _mark(kept, [found[index] for index in group])
+    return kept
+
+
+def drop(
+    files: Sequence[DataFile],
+    data_dir: Folder,
+    *,
+    max_pixels: int,
+    alike: Callable[[DataFile], Hashable],
+) -> list[DataFile]:
+    """Keeps one of each set of copies among files, that of the shortest path.
+
+    Args:
+        files: any.
+        data_dir: folder their paths are relative to.
+        max_pixels: bounds what is decoded.
+        alike: what copies have in common; only such files are read.
+    """
+    groups: dict[Hashable, list[DataFile]] = collections.defaultdict(list)
+    for file in sorted(files, key=lambda file: (len(file.path), file.path)):
+        groups[alike(file)].append(file)
+    dropped = {
+        group[index]
+        for group in groups.values()
+        if len(group) > 1
+        for copies in _find(group, data_dir, max_pixels=max_pixels)
+        for index in copies[1:]
+    }
+    return [file for file in files if file not in dropped]
+
+
+def _find(
+    images: Sequence[SourceRow] | Sequence[DataFile], data_dir: Folder, *, max_pixels: int
+) -> list[list[int]]:
+    """Returns the sets of copies, by index."""
 
     def start(index: int) -> object:
         with (data_dir / images[index].path).open("rb") as file:
@@ -52,14 +90,12 @@ def leave_out(images: Sequence[SourceRow], data_dir: Folder, *, max_pixels: int)
         decoded = decode.read_image(data_dir / images[index].path, options=options)
         return decoded.shape, hashlib.sha256(decoded.tobytes()).digest()
 
-    by_size = _alike([found], lambda index: images[index].bytes)
+    by_size = _alike([range(len(images))], lambda index: images[index].bytes)
     same_bytes = list(_alike(_alike(by_size, start), content))
     copies = {index for group in same_bytes for index in group[1:]}
-    rest = [index for index in found if index not in copies]
+    rest = [index for index in range(len(images)) if index not in copies]
     same_object = list(_alike(_alike([rest], sop_uid), pixels))
-    for group in _join(same_bytes, same_object):
-        _mark(kept, group)
-    return kept
+    return _join(same_bytes, same_object)
 
 
 def _alike(groups: Iterable[Sequence[int]], tell: Callable[[int], object]) -> Iterator[list[int]]:

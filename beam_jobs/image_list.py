@@ -13,7 +13,7 @@ from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
 
 _NAMED_BY_FILES = ("cmmd", "table")
-"""Data sets whose images are files found or listed by users; the others' names are published."""
+"""Data sets whose images are files found or listed by users; the others find files by names."""
 
 
 def list_images(
@@ -51,6 +51,7 @@ def list_images(
             path_prefix=config.path_prefix,
             hashed=pseudonyms is not None,
             note=note,
+            max_pixels=config.max_pixels,
         ),
     )
     if config.dataset in _NAMED_BY_FILES:

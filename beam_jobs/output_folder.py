@@ -107,10 +107,10 @@ def open_output(output: Output, job: Job, *, overwrite: bool) -> None:
         storage.make_folder(output.work_folder)
         for entry in storage.entries(output.work_folder):
             if entry.name.endswith(".tmp"):
-                entry.unlink()
+                files.remove(entry)
         for entry in storage.entries(output.directory):  # of a job killed while it wrote its tables
             if entry.name.startswith(".") and any(name in entry.name for name in folder.FILES):
-                entry.unlink()
+                files.remove(entry)
         files.write_json(path, content)
     except OSError as error:
         raise CallerError(
@@ -183,7 +183,7 @@ def withdraw(output: Output) -> None:
     Raises:
         OSError: it can't be removed.
     """
-    (output.directory / folder.MANIFEST).unlink(missing_ok=True)
+    files.remove(output.directory / folder.MANIFEST)
 
 
 def read_manifest(output: Output) -> Manifest | None:
@@ -201,11 +201,11 @@ def _remove_records(output: Output) -> None:
     withdraw(output)
     for path in storage.entries(output.directory):
         if path.name in folder.FILES or ".tfrecord-" in path.name:
-            path.unlink()
+            files.remove(path)
     for path in storage.entries(output.work_folder):
         if path.name not in ("lock", folder.JOB):
-            path.unlink()
-    (output.work_folder / folder.JOB).unlink()
+            files.remove(path)
+    files.remove(output.work_folder / folder.JOB)
 
 
 def _write_tables(

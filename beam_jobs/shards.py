@@ -200,7 +200,7 @@ class _ShardWriter:
             return
         with contextlib.suppress(OSError):  # a full disk raises a second time
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
+        files.remove(self._temporary)
 
     def reject(self, image: SourceRow, unusable: UnusableImage) -> None:
         self._rejected.append(

@@ -1,16 +1,18 @@
 """A folder for the files of one call: nothing that an earlier call or anybody else left is touched.
 
-directory = own_folder.take(config.output_dir, "predictions", writes=("predictions.*",),
-                            overwrite=config.overwrite)
+with own_folder.take(config.output_dir, "predictions", writes=("predictions.*",),
+                     overwrite=config.overwrite) as directory:
+    ...
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fnmatch
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from flags.fields import Flags, flag
 from records.errors import CallerError
@@ -27,10 +29,13 @@ class Overwriting(Flags):
     )
 
 
+@contextlib.contextmanager
 def take(
     named: str | None, default: str | pathlib.Path, *, writes: Sequence[str], overwrite: bool
-) -> pathlib.Path:
+) -> Iterator[pathlib.Path]:
     """Makes the folder of a call, or empties that of an earlier one.
+
+    A folder made here is removed again if the call fails before it wrote a file.
 
     Args:
         named: the folder asked for; None: `default`, or DEFAULT-2, DEFAULT-3... beside it.
@@ -42,9 +47,10 @@ def take(
         CallerError: the folder holds something, or can't be made.
     """
     try:
-        if named is None and not overwrite:
-            return _number(pathlib.Path(default))
         directory = pathlib.Path(named or default)
+        made = not directory.exists()
+        if named is None and not overwrite:
+            directory, made = _number(directory), True
         directory.mkdir(parents=True, exist_ok=True)
         _empty(directory, writes, overwrite=overwrite)
     except OSError as error:
@@ -52,7 +58,20 @@ def take(
             f"--output_dir={named or default} can't be written: {error.strerror}; give another "
             "--output_dir"
         ) from error
-    return directory
+    try:
+        yield directory
+    except BaseException:
+        if made:
+            _remove_empty(directory)
+        raise
+
+
+def _remove_empty(directory: pathlib.Path) -> None:
+    """Removes a folder and those in it, as far as they hold no file."""
+    folders = [path for path in directory.rglob("*") if path.is_dir() and not path.is_symlink()]
+    for path in (*sorted(folders, reverse=True), directory):
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 def _number(default: pathlib.Path) -> pathlib.Path:

@@ -8,10 +8,11 @@ a folder named as in the tables, else by PatientID.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_jobs.imaging.dicom_file import Identity
+from beam_jobs import copies
+from beam_jobs.imaging.dicom_file import NOBODY, Identity
 from beam_jobs.sources import cbis_files, csv_rows, data_files
 from beam_jobs.sources.cbis_files import RoiPath, Row
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
@@ -67,6 +68,15 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         keep_patient_id=names.__contains__,
         report=options.report,
     )
+
+    def alike(file: data_files.DataFile) -> Hashable:
+        one = identities.get(file.path, NOBODY)
+        if not one.series_uid:  # its folder tells what it shows
+            return file.path.rpartition("/")[0], file.bytes
+        return one.series_uid, one.rows, one.columns
+
+    # a copy would shift the numbers by which the tables name masks and crops
+    candidates = copies.drop(candidates, data_dir, max_pixels=options.max_pixels, alike=alike)
     return list_images(rows, candidates, identities, label_policy=options.label_policy)
 
 

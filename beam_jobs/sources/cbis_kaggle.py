@@ -38,7 +38,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         hint="give the folder of the unpacked download, or --dataset=cbis_ddsm for DICOM images",
     )
     pairs = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
-    by_name = {_short(file.path): file for file in found if file.name.endswith(".jpg")}
+    by_name = data_files.find_named(data_dir, found, (name for name, _ in pairs), suffix=".jpg")
     identities: dict[str, Identity] = {}
     candidates = []
     for name, identity in pairs:
@@ -46,15 +46,15 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
             continue
         file = by_name[name]
         if file.path in identities:
-            raise CallerError(f"{table} lists {name} twice; download it again")
+            raise CallerError(f"{table} lists {name}.jpg twice; download it again")
         identities[file.path] = identity
         candidates.append(file)
     return cbis_ddsm.list_images(rows, candidates, identities, label_policy=options.label_policy)
 
 
 def _short(path: str) -> str:
-    """Takes <series>/<file>, the part that does not depend on where the download lies."""
-    return "/".join(path.split("/")[-2:])
+    """Takes <series>/<file> of the path: it does not depend on where the download lies."""
+    return "/".join(path[: -len(".jpg")].split("/")[-2:])
 
 
 def _parse_record(record: csv_rows.Record) -> tuple[str, Identity]:

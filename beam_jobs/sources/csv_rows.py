@@ -70,7 +70,7 @@ def find(data_dir: Folder, found: Sequence[DataFile], name: str, *, hint: str) -
     Raises:
         CallerError: there is none, or several that differ.
     """
-    paths = [file.path for file in found if file.name == name]
+    paths = [file.path for file in found if file.name.lower() == name.lower()]
     if not paths:
         raise CallerError(f"{data_dir} holds no {name}; {hint}")
     if len(paths) > 1 and len({(data_dir / path).read_bytes() for path in paths}) > 1:

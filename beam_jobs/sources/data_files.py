@@ -8,7 +8,8 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from upath import UPath
@@ -20,6 +21,7 @@ from beam_jobs.storage import Folder
 from records import cores, file_tree
 from records.errors import CallerError
 from records.files import replacing
+from records.printable import printable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,78 @@ def _walk(data_dir: str) -> Iterator[DataFile]:
         yield DataFile(relative, status.st_size, status.st_mtime_ns)
 
 
+def find_named(
+    data_dir: Folder, files: Iterable[DataFile], names: Iterable[str], *, suffix: str
+) -> dict[str, DataFile]:
+    """Finds files by the ends of their paths; neither case nor a suffix left out matters.
+
+    Args:
+        data_dir: folder the paths are relative to.
+        files: candidates.
+        names: ends of paths, all of as many components, without suffix.
+        suffix: the one published, ".dcm".
+
+    Returns:
+        name -> file, for those that are there.
+
+    Raises:
+        CallerError: different files have one of the names.
+    """
+    wanted = {name.lower(): name for name in names}
+    parts = 1 + next(iter(wanted), "").count("/")
+    found: dict[str, list[DataFile]] = {}
+    for file in files:
+        end = "/".join(file.path.split("/")[-parts:]).lower()
+        name = wanted.get(end.removesuffix(suffix))
+        if name is not None:
+            found.setdefault(name, []).append(file)
+    return {name: choose_copy(data_dir, same, name) for name, same in found.items()}
+
+
+def choose_copy(data_dir: Folder, files: Sequence[DataFile], name: str) -> DataFile:
+    """Takes one of several files for the same image: the shortest path, as copies have longer ones.
+
+    Raises:
+        CallerError: they differ, and which is meant would be a guess.
+    """
+    ordered = sorted(files, key=lambda file: (len(file.path), file.path))
+    first = ordered[0]
+    for other in ordered[1:]:
+        if other.bytes != first.bytes or _digest(data_dir, other) != _digest(data_dir, first):
+            raise CallerError(
+                f"{data_dir} holds different files for {name}: {first.path}, {other.path}; keep "
+                "one of them"
+            )
+    return first
+
+
+def _digest(data_dir: Folder, file: DataFile) -> bytes:
+    return hashlib.sha256((data_dir / file.path).read_bytes()).digest()
+
+
+_named: set[str] = set()
+
+
+def name_unreadable(data_dir: Folder, errors: Mapping[str, OSError]) -> None:
+    """Warns, in one line and once, of files whose headers can't be read.
+
+    Args:
+        data_dir: folder the paths are relative to.
+        errors: path -> what reading it raised.
+    """
+    new = {path: error for path, error in errors.items() if f"{data_dir}/{path}" not in _named}
+    _named.update(f"{data_dir}/{path}" for path in new)
+    if not new:
+        return
+    path, error = next(iter(new.items()))
+    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+    print(
+        f"warning: the header of {printable(path)}{more} below {data_dir} can't be read "
+        f"({error.strerror or type(error).__name__}); what it would tell is not known",
+        file=sys.stderr,
+    )
+
+
 def scan_headers(
     data_dir: Folder,
     files: Sequence[DataFile],
@@ -100,10 +174,13 @@ def scan_headers(
     known = {file: cached[key] for file in files if (key := _cache_key(file)) in cached}
     todo = [file for file in files if file not in known]
 
+    unreadable: dict[str, OSError] = {}
+
     def read(file: DataFile) -> dicom_file.Identity | None:
         try:
             identity = dicom_file.read_identity(data_dir / file.path)
-        except OSError:  # not kept: it may be readable the next time
+        except OSError as error:  # not kept: it may be readable the next time
+            unreadable[file.path] = error
             return None
         if keep_patient_id(identity.patient_id):
             return identity
@@ -115,6 +192,7 @@ def scan_headers(
                 known[file] = identity
             if report is not None:
                 report(done, len(todo))
+    name_unreadable(data_dir, unreadable)
     if todo and cache is not None:
         _write_cache(cache, cached | {_cache_key(file): known[file] for file in known})
     return {

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Sequence
 
 from beam_jobs.imaging import dicom_file
-from beam_jobs.sources.data_files import DataFile
+from beam_jobs.sources.data_files import DataFile, name_unreadable
 from beam_jobs.storage import Folder
 
 
@@ -68,6 +68,7 @@ def list_headers(
         files: candidates.
         report: called with (files done, all files).
     """
+    unreadable: dict[str, OSError] = {}
 
     def read(file: DataFile) -> Header | None:
         path = data_dir / file.path
@@ -76,7 +77,8 @@ def list_headers(
             if identity == dicom_file.NOBODY:
                 return None
             return Header(file, identity, dicom_file.read_origin(path))
-        except OSError:  # the conversion says which, image by image
+        except OSError as error:
+            unreadable[file.path] = error
             return None
 
     found = []
@@ -86,4 +88,5 @@ def list_headers(
                 found.append(header)
             if report is not None:
                 report(done, len(files))
+    name_unreadable(data_dir, unreadable)
     return found

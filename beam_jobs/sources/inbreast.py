@@ -18,7 +18,7 @@ from records.errors import CallerError
 
 TABLE = "INbreast.csv"
 _COLUMNS = ("Laterality", "View", "File Name", "ACR", "Bi-Rads")
-_IMAGE_NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_\w+\.dcm", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"(\d+)_([0-9a-f]+)_MG_[LR]_[^/]+\.dcm", re.IGNORECASE)
 _SIDES = {"L": "left", "R": "right"}
 _VIEWS = {view: view for view in ("CC", "MLO", "FB")}
 _GRADES = {grade: grade for grade in ("0", "1", "2", "3", "4", "4a", "4b", "4c", "5", "6")}
@@ -40,11 +40,15 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     )
     images = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
     csv_rows.check_unique(table, (image.image_id for image in images))
-    by_image: dict[str, tuple[str, data_files.DataFile]] = {}
+    named: dict[str, dict[data_files.DataFile, str]] = {}
     for file in found:
         match = _IMAGE_NAME.fullmatch(file.name)
         if match:
-            by_image.setdefault(match[1], (match[2], file))
+            named.setdefault(match[1], {})[file] = match[2]
+    by_image: dict[str, tuple[str, data_files.DataFile]] = {}
+    for image_id, patients in named.items():
+        file = data_files.choose_copy(data_dir, list(patients), f"image {image_id}")
+        by_image[image_id] = patients[file], file
     _check_names(data_dir, images, by_image, found)
     return [_add_file(image, by_image) for image in images]
 

@@ -39,13 +39,12 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         CallerError: Info.txt is missing, or a row of it is not as published.
     """
     found = data_files.list_files(data_dir)
-    tables = [file.path for file in found if file.name == "Info.txt"]
+    tables = [file.path for file in found if file.name.lower() == "info.txt"]
     if len(tables) != 1:
         raise CallerError(
             f"{data_dir} holds {len(tables)} files named Info.txt, mini-MIAS has one; "
             "give the folder its archive was unpacked in"
         )
-    pgm = {file.name: file for file in found if file.name.endswith(".pgm")}
     tissue: dict[str, str] = {}
     lesions: dict[str, list[Lesion]] = {}
     for name, density, lesion in _read_rows(data_dir / tables[0]):
@@ -55,8 +54,9 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         raise CallerError(
             f"{data_dir / tables[0]} has no row such as 'mdb001 G CIRC B 535 425 197'"
         )
+    pgm = data_files.find_named(data_dir, found, lesions, suffix=".pgm")
     return [
-        _image(name, tissue[name], lesions[name], options.label_policy, pgm.get(f"{name}.pgm"))
+        _image(name, tissue[name], lesions[name], options.label_policy, pgm.get(name))
         for name in lesions
     ]
 

@@ -102,9 +102,10 @@ def make(
     """
     if _holds(directory, sample):
         return
-    partial = directory.with_name(f".{directory.name}.part")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a killed one
-    partial.mkdir(parents=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # no two calls get the same: another may be at work on the same folder
+    partial = directory.with_name(f".{files.temporary_name(directory.name)}")
+    partial.mkdir()
     try:
         images = plan(sample)
         # closed here and now, so that no worker still writes when the folder is removed

@@ -50,13 +50,15 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     )
     images = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
     csv_rows.check_unique(table, (image.image_id for image in images))
-    by_path = {
-        "_".join(file.path.split("/")[-2:]): file for file in found if file.name.endswith(".dcm")
-    }
+    by_name = data_files.find_named(data_dir, found, map(_name, images), suffix=".dcm")
     return [
-        by_path[name].add_to(image) if (name := f"{image.image_id}.dcm") in by_path else image
+        by_name[name].add_to(image) if (name := _name(image)) in by_name else image
         for image in images
     ]
+
+
+def _name(image: SourceRow) -> str:
+    return f"{image.patient_id}/{image.image_id.removeprefix(f'{image.patient_id}_')}"
 
 
 def _parse_record(record: csv_rows.Record) -> SourceRow:

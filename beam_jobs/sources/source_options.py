@@ -26,6 +26,7 @@ class SourceOptions:
         path_prefix: how its paths begin, and how they should.
         hashed: whether names will be written as hashes only.
         note: hears what a user should know, a line each.
+        max_pixels: bounds what is decoded where files are compared.
     """
 
     label_policy: str = "any_malignant"
@@ -39,6 +40,7 @@ class SourceOptions:
     path_prefix: user_paths.Prefix | None = None
     hashed: bool = False
     note: Callable[[str], None] = lambda line: None
+    max_pixels: int = 100_000_000
 
 
 DEFAULTS = SourceOptions()

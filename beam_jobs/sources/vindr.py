@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from beam_jobs.sources import csv_rows, data_files
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
@@ -77,10 +77,15 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
             f"{findings} has image_id {min(strangers)}, which {BREASTS} does not list; "
             "the two tables belong together"
         )
-    by_path = {
-        "/".join(file.path.split("/")[-2:]): file for file in found if file.name.endswith(".dicom")
-    }
-    return [_complete(image, by_image.get(image.image_id, ()), by_path) for image in images]
+    by_name = data_files.find_named(data_dir, found, map(_name, images), suffix=".dicom")
+    return [
+        _complete(image, by_image.get(image.image_id, ()), by_name.get(_name(image)))
+        for image in images
+    ]
+
+
+def _name(image: SourceRow) -> str:
+    return f"{image.patient_id}/{image.image_id}"
 
 
 def _parse_breast(record: csv_rows.Record) -> SourceRow:
@@ -130,9 +135,7 @@ def _pixel(record: csv_rows.Record, column: str) -> str:
         raise ValueError(f"{column} {record.cells[column]!r} is not a number of pixels") from None
 
 
-def _complete(
-    image: SourceRow, rois: Sequence[Roi], by_path: Mapping[str, data_files.DataFile]
-) -> SourceRow:
+def _complete(image: SourceRow, rois: Sequence[Roi], file: data_files.DataFile | None) -> SourceRow:
     kinds = (kind for roi in rois for kind in roi.lesion.abnormality.split("+"))
     image = dataclasses.replace(
         image,
@@ -140,5 +143,4 @@ def _complete(
         abnormalities=len(rois),
         rois=tuple(rois),
     )
-    file = by_path.get(f"{image.patient_id}/{image.image_id}.dicom")
     return image if file is None else file.add_to(image)

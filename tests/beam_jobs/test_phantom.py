@@ -264,3 +264,15 @@ def test_images_as_listed_have_their_circles(folder):
     for image in listed:
         circles = [tuple(map(int, text.split(","))) for text in image.lesions.split(";")]
         assert circles == wanted[image.copies]
+
+
+def test_what_another_call_is_writing_stays(tmp_path):
+    others = [tmp_path / ".phantom.part", tmp_path / ".phantom.0123456789ab.tmp"]
+    for other in others:
+        other.mkdir()
+    phantom.make(tmp_path / "phantom", Sample(images=4, height=2049, width=640), workers=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        ".phantom.0123456789ab.tmp",
+        ".phantom.part",
+        "phantom",
+    ]

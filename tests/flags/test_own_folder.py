@@ -12,7 +12,8 @@ WRITES = ("result.csv", "pictures/[0-9]*.png")
 
 
 def take(named, *, overwrite=False):
-    return own_folder.take(named, "results", writes=WRITES, overwrite=overwrite)
+    with own_folder.take(named, "results", writes=WRITES, overwrite=overwrite) as directory:
+        return directory
 
 
 @pytest.fixture(autouse=True)
@@ -64,3 +65,21 @@ def test_a_folder_that_cannot_be_made(place):
     (place / "file").write_text("")
     with pytest.raises(CallerError, match=r"--output_dir=file/x can't be written: Not a directory"):
         take("file/x")
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("named", [None, "new", "there"])
+def test_a_failed_call_leaves_no_empty_folder(named, written, place):
+    """What it wrote stays, and so does a folder that it did not make."""
+    (place / "there").mkdir()
+
+    def fail() -> None:
+        with own_folder.take(named, "results", writes=WRITES, overwrite=False) as directory:
+            (directory / "pictures").mkdir()
+            if written:
+                fill(directory)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (place / (named or "results")).exists() == (written or named == "there")

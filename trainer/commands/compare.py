@@ -68,13 +68,13 @@ def run(config: Config) -> int:
     )
     for other in runs[1:]:
         paired_comparison.common_images(runs[0], other)  # refuses
-    directory = own_folder.take(
+    with own_folder.take(
         config.output_dir,
         "runs/comparison",
         writes=("comparison.html", "comparison.json"),
         overwrite=config.overwrite,
-    )
-    content = comparison_page.write(directory, runs)
+    ) as directory:
+        content = comparison_page.write(directory, runs)
     print(*comparison_words.table(content), sep="\n")
     print(
         f"each beside it less {runs[0].name}; * more than noise: "

@@ -109,18 +109,18 @@ def run(config: Config) -> int:
     target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
     explainer = Explainer(networks, target, method=config.method)
     images = _Images(config, directory, networks[0])
-    output_dir = own_folder.take(
+    with own_folder.take(
         config.output_dir,
         directory / "heat_maps",
         writes=("[0-9][0-9][0-9]-*.png", "sanity.json", "pointing.json"),
         overwrite=config.overwrite,
-    )
-    if config.pointing:
-        _point(config, explainer, images, output_dir)
-    elif config.sanity:
-        _check_sanity(config, explainer, images, output_dir)
-    else:
-        _draw(config, explainer, images, output_dir)
+    ) as output_dir:
+        if config.pointing:
+            _point(config, explainer, images, output_dir)
+        elif config.sanity:
+            _check_sanity(config, explainer, images, output_dir)
+        else:
+            _draw(config, explainer, images, output_dir)
     return int(images.unusable > 0)
 
 

@@ -35,6 +35,11 @@ class Config(OfOneRun):
     formats: tuple[str, ...] = flag(
         ("saved_model", "onnx", "litert"), "What to write, separated by commas", choices=FORMATS
     )
+    overwrite: bool = flag(
+        False,
+        "Replace formats that an earlier call left in the folder; if they are of another model, "
+        "all of them.",
+    )
 
 
 def run(config: Config) -> int:
@@ -54,7 +59,8 @@ def run(config: Config) -> int:
     wanted = [name for name in dict.fromkeys(config.formats) if name != "card"]
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for entry in export_run.export(source, output, wanted) if wanted else ():
+        exported = export_run.export(source, output, wanted, overwrite=config.overwrite)
+        for entry in exported:
             checked = entry["checked_on"]
             print(
                 f"{output / entry['file']}: {entry['bytes'] / 1e6:.1f} MB, "

@@ -79,32 +79,32 @@ def run(config: Config) -> int:
     from trainer.inference import finished_model, image_prediction, predictor
 
     finished = finished_model.open_run(directory)
-    output_dir = own_folder.take(
+    with own_folder.take(
         config.output_dir,
         "predictions",
         writes=(*FILES, f"{HEAT_MAPS}/[0-9]*.png"),
         overwrite=config.overwrite,
-    )
-    print(image_prediction.NOTICE)
-    warnings = finished.warnings
-    for warning in warnings:
-        print(f"warning: {warning}")
-    print(finished.evaluation["evaluated"])
-    found: list[ImagePrediction] = []
-    heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
-    if heat_maps:
-        heat_maps.mkdir(exist_ok=True)
-    for predicted in predictor.predict_all(
-        finished,
-        images,
-        heat_maps,
-        predict_unlike=config.predict_unlike,
-        any_modality=config.any_modality,
-    ):
-        found.append(predicted)
-        _print(predicted, f"[{len(found)}/{len(images)}]", finished)
-    about = {"run": str(directory), **finished.describe(), "warnings": warnings}
-    image_prediction.write(output_dir, found, finished.formatter, about, config.special_views)
+    ) as output_dir:
+        print(image_prediction.NOTICE)
+        warnings = finished.warnings
+        for warning in warnings:
+            print(f"warning: {warning}")
+        print(finished.evaluation["evaluated"])
+        found: list[ImagePrediction] = []
+        heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
+        if heat_maps:
+            heat_maps.mkdir(exist_ok=True)
+        for predicted in predictor.predict_all(
+            finished,
+            images,
+            heat_maps,
+            predict_unlike=config.predict_unlike,
+            any_modality=config.any_modality,
+        ):
+            found.append(predicted)
+            _print(predicted, f"[{len(found)}/{len(images)}]", finished)
+        about = {"run": str(directory), **finished.describe(), "warnings": warnings}
+        image_prediction.write(output_dir, found, finished.formatter, about, config.special_views)
     return _sum_up(found, finished, output_dir, config.special_views)
 
 

@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 
 
 def export(
-    source: pathlib.Path, output: pathlib.Path, wanted: Sequence[str]
+    source: pathlib.Path, output: pathlib.Path, wanted: Sequence[str], *, overwrite: bool = False
 ) -> Iterator[dict[str, Any]]:
     """Writes, checks and describes each format in turn; what is done stays if a later one fails.
 
     Args:
         source: folder of a finished run.
         output: an existing folder.
-        wanted: keys of `formats.FORMATS`.
+        wanted: keys of `formats.FORMATS`; none: nothing is done.
+        overwrite: whether to replace what an earlier call wrote, which export.json lists.
 
     Yields:
         the entry of export.json of each format, once its file has its name.
@@ -43,15 +44,18 @@ def export(
         CallerError: a package is missing, a file is there already, or a format does not give the
             model's probabilities.
     """
+    if not wanted:
+        return
     about = metadata.describe(source)
-    described = _open_description(source, output, about)
+    described = _open_description(source, output, about, overwrite=overwrite)
     # TensorFlow is slow to import, so it waits until there is something to do
     from trainer.exports import check, formats
 
     for name in wanted:
         path = output / formats.FORMATS[name].file
-        if path.exists():
-            raise CallerError(f"{path} is there already; remove it or give another --output_dir")
+        if path.exists() and not (overwrite and name in described["formats"]):
+            hint = "--overwrite to replace it" if name in described["formats"] else "remove it"
+            raise CallerError(f"{path} is there already; {hint}, or give another --output_dir")
         formats.check_packages(name)
     networks = _networks_of(source)
     with tempfile.TemporaryDirectory(dir=output) as scratch:
@@ -97,13 +101,19 @@ def _write_format(
             **measured,
             "versions": kind.versions,
         }
+        _remove(output / kind.file)  # the one that --overwrite replaces
         temporary.rename(output / kind.file)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
     return entry
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Removes a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _networks_of(source: pathlib.Path) -> list[pathlib.Path]:
@@ -111,9 +121,9 @@ def _networks_of(source: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _open_description(
-    source: pathlib.Path, output: pathlib.Path, about: dict[str, Any]
+    source: pathlib.Path, output: pathlib.Path, about: dict[str, Any], *, overwrite: bool
 ) -> dict[str, Any]:
-    """Reads export.json, or begins it.
+    """Reads export.json, or begins it; what it lists of another model is removed if overwritten.
 
     Raises:
         CallerError: it is that of another model.
@@ -125,7 +135,14 @@ def _open_description(
     path = output / model_card.EXPORT
     found = model_card.read(path)
     if found and found["model_sha256"] != digest:
-        raise CallerError(f"{path} describes another model; give another --output_dir")
+        if not overwrite:
+            raise CallerError(
+                f"{path} describes another model; give another --output_dir, or --overwrite to "
+                "replace its files"
+            )
+        for entry in found["formats"].values():
+            _remove(output / pathlib.Path(entry["file"]).name)
+        found = {}
     if found:
         return {**found, "about": about}
     return {

@@ -227,3 +227,13 @@ def test_bad_path(read):
     with pytest.raises(CallerError, match=r"line 2: mask or crop path is not <lesion>/<study>/"):
         read([row(1, **{"ROI mask file path": "somewhere"})], [])
     assert RoiPath.parse("") == RoiPath()
+
+
+def test_copied_files_are_one(read, tmp_path):
+    """`1-1 (1).dcm` beside `1-1.dcm`: what the table names by numbers keeps its place."""
+    image = [(f"{FOLDER}/1-1 (1).dcm", IMAGE, "1.1", None)]
+    crops = [(f"x/{name}", CROP, "5.1", IS_CROP) for name in ("1-1.dcm", "1-1 (1).dcm")]
+    (roi,) = read([row(1)], [*image, *crops, ("x/1-2.dcm", MASK, "5.1", IS_MASK)])
+    assert outcome(roi) == ("x/1-2.dcm", "ok", "x/1-1.dcm")
+    (listed,) = cbis_ddsm.read(tmp_path / "data")
+    assert listed.path == f"{FOLDER}/1-1.dcm"

@@ -131,3 +131,13 @@ def test_bad_tables(real, sample):
     (real / "csv" / cbis_ddsm.TABLES[2][0]).unlink()
     with pytest.raises(CallerError, match=r"holds no calc_case_description_test_set.csv"):
         read(real)
+
+
+def test_suffixes_do_not_decide_and_copies_are_one_image(real):
+    (path,) = real.rglob("1-249.jpg")
+    path.with_name("1-249 (1).jpg").write_bytes(path.read_bytes())
+    again = real / "again" / path.parent.name
+    again.mkdir(parents=True)
+    (again / path.name).write_bytes(path.read_bytes())
+    path.rename(path.with_suffix(".JPG"))
+    assert [image.path[-10:] for image in read(real) if image.path] == ["/1-249.JPG"]

@@ -7,9 +7,10 @@ import pathlib
 
 import numpy as np
 import pytest
+from upath import UPath
 
 from beam_jobs.imaging.dicom_file import Identity
-from beam_jobs.sources import data_files
+from beam_jobs.sources import data_files, header_list
 from beam_jobs.sources.data_files import DataFile
 from records.errors import CallerError
 
@@ -185,3 +186,32 @@ def test_file_names_need_not_be_utf8(folder, tmp_path, make_dicom):
     seen = []
     assert scan(folder, cache, report=lambda *n: seen.append(n))[name] == identity("1.5", "")
     assert seen == []
+
+
+def test_unreadable_files_are_named_in_one_warning(folder, capsys, monkeypatch):
+    read = data_files.dicom_file.read_identity
+
+    def fail(path):
+        if path.suffix == ".dcm":
+            raise OSError(5, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(data_files.dicom_file, "read_identity", fail)
+    listed = data_files.list_files(folder)
+    arguments = {"cache": None, "keep_patient_id": lambda name: True}
+    assert data_files.scan_headers(folder, listed, **arguments) == {}
+    assert header_list.list_headers(folder, listed) == []
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: the header of ")
+    assert line.split("dcm", 1)[1] == (
+        f" and 2 more below {folder} can't be read (Input/output error); what it would tell is "
+        "not known"
+    )
+
+
+def test_clutter_of_a_store_is_passed_over():
+    store = UPath("memory://clutter/data [1]")
+    for name in ("a/1.dcm", "a/._1.dcm", "__MACOSX/a/1.dcm", ".x/2.dcm", "THUMBS.DB", "DICOMDIR"):
+        (store / name).parent.mkdir(parents=True, exist_ok=True)
+        (store / name).write_bytes(b"x")
+    assert [file.path for file in data_files.list_files(store)] == ["a/1.dcm"]

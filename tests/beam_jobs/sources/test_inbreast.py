@@ -121,3 +121,15 @@ def test_renamed_images_have_lost_their_patient(data, write_dicom):
     write_dicom(data / "images" / "50994300.dcm", IMAGE)
     with pytest.raises(CallerError, match=r"images/50994300.dcm and 0 more are not named as dis"):
         inbreast.read(data)
+
+
+def test_copies_are_one_image(data):
+    (path,) = data.rglob("22678622_*.dcm")
+    copy = path.with_name(f"{path.stem} (1).DCM")
+    copy.write_bytes(path.read_bytes())
+    assert inbreast.read(data)[0].path.endswith(path.name)
+    path.unlink()  # the copy bears the patient's key as well
+    assert inbreast.read(data)[0].path.endswith(copy.name)
+    path.write_bytes(b"another")
+    with pytest.raises(CallerError, match=r"different files for image 22678622: .*; keep one of"):
+        inbreast.read(data)

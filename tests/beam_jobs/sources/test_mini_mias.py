@@ -127,3 +127,11 @@ def test_images_in_folders_below(tmp_path):
     left, right = mini_mias.read(tmp_path, SourceOptions(label_policy="any_malignant"))
     assert (left.image_id, left.path, left.density) == ("mdb002", "", "D")
     assert (right.path, right.bytes, right.lesions) == ("pgm/mdb001.pgm", 2, "10,24,5")
+
+
+def test_names_of_any_case(tmp_path):
+    """As a disc of ISO 9660 has them."""
+    (tmp_path / "INFO.TXT").write_text("mdb001 G NORM\nmdb002 G NORM\n")
+    for name in ("MDB001.PGM", "mdb002.PGM", "mdb002 - Copy.PGM"):
+        (tmp_path / name).write_bytes(b"P5\n1 1\n255\n\0")
+    assert [image.path for image in mini_mias.read(tmp_path)] == ["MDB001.PGM", "mdb002.PGM"]

@@ -85,3 +85,27 @@ def test_what_is_no_such_folder(data, tmp_path):
     table.unlink()
     with pytest.raises(CallerError, match=r"holds no train.csv; give the folder of the competiti"):
         rsna.read(data)
+
+
+@pytest.mark.parametrize("suffix", [".DCM", ""])
+def test_suffixes_do_not_decide(suffix, data):
+    for path in list(data.rglob("*.dcm")):
+        path.rename(path.with_suffix(suffix))
+    found = [image.path for image in rsna.read(data) if image.path]
+    assert [path.rpartition("/")[2] for path in found] == [
+        f"462822612{suffix}",
+        f"1360338805{suffix}",
+    ]
+
+
+def test_copies_are_one_image_and_others_are_refused(data, write_dicom):
+    (original,) = data.rglob("462822612.dcm")
+    again = data / "again" / "train_images" / "10006" / "462822612.dcm"
+    again.parent.mkdir(parents=True)
+    again.write_bytes(original.read_bytes())
+    original.with_name("462822612 (1).dcm").write_bytes(original.read_bytes())
+    (first, *_) = rsna.read(data)
+    assert first.path == "again/train_images/10006/462822612.dcm"
+    write_dicom(again, IMAGE + 1)
+    with pytest.raises(CallerError, match=r"different files for 10006/462822612: again/.*; keep"):
+        rsna.read(data)

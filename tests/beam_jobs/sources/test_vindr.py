@@ -131,3 +131,10 @@ def test_missing_table(name, data):
     (data / "1.0.0" / name).unlink()
     with pytest.raises(CallerError, match=f"holds no {name}; give the folder of the release"):
         vindr.read(data)
+
+
+def test_suffixes_do_not_decide(data):
+    (path,) = data.rglob("i2.dicom")
+    path.with_name("i2 (1).dicom").write_bytes(path.read_bytes())
+    path.rename(path.with_name("i2.DICOM"))
+    assert [image.path for image in vindr.read(data) if image.path] == ["1.0.0/images/s1/i2.DICOM"]

@@ -211,13 +211,39 @@ def test_litert_takes_no_operations_of_tensorflow(exported):
 
 def test_nothing_is_written_over(run_dir, exported, tmp_path):
     again = export.Config(run=str(run_dir), formats=("onnx",))
-    with pytest.raises(CallerError, match=r"model.onnx is there already; remove it or give anoth"):
+    with pytest.raises(CallerError, match=r"model.onnx is there already; --overwrite to replace"):
         export.run(again)
-    (tmp_path / "export.json").write_text('{"model_sha256": "0"}')
+    (tmp_path / "export.json").write_text('{"model_sha256": "0", "formats": {}}')
     elsewhere = dataclasses.replace(again, output_dir=str(tmp_path))
     with pytest.raises(CallerError, match=r"export.json describes another model; give another --o"):
         export.run(elsewhere)
     assert [path.name for path in tmp_path.iterdir()] == ["export.json"]
+    (tmp_path / "model.onnx").write_text("somebody's")
+    with pytest.raises(CallerError, match=r"model.onnx is there already; remove it, or give anot"):
+        export.run(dataclasses.replace(elsewhere, overwrite=True))
+    assert (tmp_path / "model.onnx").read_text() == "somebody's"
+
+
+def test_overwrite_replaces_what_export_json_lists(run_dir, tmp_path):
+    """Of another model everything that it lists; what somebody put there stays."""
+    (tmp_path / "notes.txt").write_text("somebody's")
+    (tmp_path / "model.tflite").write_text("old")
+    (tmp_path / "saved_model").mkdir()
+    (tmp_path / "saved_model" / "old.pb").write_text("old")
+    entries = {"litert": {"file": "model.tflite"}, "saved_model": {"file": "saved_model"}}
+    (tmp_path / "export.json").write_text(json.dumps({"model_sha256": "0", "formats": entries}))
+    config = export.Config(
+        run=str(run_dir), output_dir=str(tmp_path), formats=("saved_model",), overwrite=True
+    )
+    for _ in range(2):  # then of the same model
+        assert export.run(config) == 0
+        assert not (tmp_path / "model.tflite").exists()
+        assert not (tmp_path / "saved_model" / "old.pb").exists()
+        assert (tmp_path / "saved_model" / "saved_model.pb").is_file()
+        assert list(json.loads((tmp_path / "export.json").read_text())["formats"]) == [
+            "saved_model"
+        ]
+    assert (tmp_path / "notes.txt").read_text() == "somebody's"
 
 
 @pytest.mark.parametrize(
