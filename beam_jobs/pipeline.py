@@ -30,7 +30,7 @@ from flags import interrupts
 from records import cores, memory
 from records.errors import CallerError
 
-_ANSWER_SECONDS = 20
+_RESPONSE_SECONDS = 20
 _BYTES_A_THREAD = 1 << 30
 """Room for ten copies as float32 of 27 million pixels, twice the largest detectors."""
 # why threads of this process stopped: Beam would print a page for each
@@ -219,7 +219,7 @@ def _check_job_server(endpoint: str | None) -> None:
         return
     host, _, port = endpoint.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+        socket.create_connection((host.strip("[]"), int(port)), _RESPONSE_SECONDS).close()
     except (OSError, ValueError, OverflowError) as error:
         raise CallerError(
             f"--job_endpoint={endpoint}: no job server responds ({error}); start it, or give the "

@@ -14,7 +14,7 @@ from beam_jobs.sources.source_row import SourceRow
 from records import schema
 
 BINS = 64
-_SHARES = np.arange(LEVELS) / schema.FULL_SCALE
+_FRACTIONS = np.arange(LEVELS) / schema.FULL_SCALE
 _CLASS_COLUMNS = tuple(schema.TITLES)
 _PIXEL_COLUMNS = ("split", "label", *_CLASS_COLUMNS)
 _SIZE_STEP = 1024
@@ -32,11 +32,11 @@ def measure(image: np.ndarray) -> dict[str, Any]:
         in each of 64 equal bins of grey.
     """
     counts = count_levels(image[:, :, 0])
-    mean = float(counts @ _SHARES) / image.size
+    mean = float(counts @ _FRACTIONS) / image.size
     present = counts > 0
     return {
         "mean": mean,
-        "deviation": math.sqrt(float(counts @ (_SHARES - mean) ** 2) / image.size),
+        "deviation": math.sqrt(float(counts @ (_FRACTIONS - mean) ** 2) / image.size),
         "darkest": int(present.argmax()),
         "brightest": LEVELS - 1 - int(present[::-1].argmax()),
         "histogram": (counts.reshape(BINS, -1).sum(axis=1) / image.size).round(6).tolist(),

@@ -24,7 +24,7 @@ from records.errors import CallerError
 Folder: TypeAlias = pathlib.Path | UPath
 """A file or a folder, wherever it lies."""
 
-_ANSWER_SECONDS = 20
+_RESPONSE_SECONDS = 20
 _BLOCK = 8 << 20  # bytes read or uploaded at a time; fsspec's 50 MB would be held for every shard
 _NEEDED = {
     "s3": "pip install s3fs",
@@ -106,7 +106,7 @@ def check_reachable(path: UPath) -> None:
     Raises:
         CallerError: it does not; gives the store's error, and what to install.
     """
-    problem = [f"no response within {_ANSWER_SECONDS} seconds"]
+    problem = [f"no response within {_RESPONSE_SECONDS} seconds"]
 
     def ask() -> None:
         try:
@@ -117,7 +117,7 @@ def check_reachable(path: UPath) -> None:
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
-    thread.join(_ANSWER_SECONDS)
+    thread.join(_RESPONSE_SECONDS)
     if problem:
         needed = _NEEDED.get(path.protocol, "fsspec's package for them")
         raise CallerError(

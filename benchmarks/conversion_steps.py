@@ -57,7 +57,7 @@ def report(files: Sequence[pathlib.Path], size: str) -> None:
     total = sum(medians.values())
     print(f"copying memory: {bandwidth / 1e9:.1f} GB/s read and written, one thread")
     print(f"an image takes {total:.0f} ms of one core at {size} paper:")
-    print("    step             ms   share   floor ms   times the floor")
+    print("    step             ms   part    floor ms   times the floor")
     for name, spent in medians.items():
         floor = 1e3 * statistics.mean(clock.touched[name]) / bandwidth
         print(f"    {name:13s} {spent:5.1f}   {spent / total:5.0%}", end="")

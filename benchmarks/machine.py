@@ -1,4 +1,4 @@
-"""What a figure was measured on; printed first by every benchmark."""
+"""The machine and versions of a measurement; printed first by every benchmark."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _SKIN = 0.25
 # nipple it took.
 _OPENING = 19
 _MARGIN = 9
-_LEAST_SHARE = 0.01
+_LEAST_FRACTION = 0.01
 # A strip of bright film (fogged edge, light beside the cassette) runs along the chest wall to the
 # image's edge: narrower than this fraction of the breast, at least so long (pixels of the small
 # copy, 5 % of the image), of one width but for these pixels, where tissue tapers or widens
@@ -83,8 +83,8 @@ def find(small: np.ndarray, *, cleaned: bool = False) -> np.ndarray:
     opening = _disc(_OPENING * side // SMALL_SIDE)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, opening, borderType=cv2.BORDER_CONSTANT)
     count, labels, sizes, _ = cv2.connectedComponentsWithStats(mask)
-    if count < 2 or sizes[1:, cv2.CC_STAT_AREA].max() < _LEAST_SHARE * mask.size:
-        raise UnusableImage("no_breast_found", f"nothing bright covers {_LEAST_SHARE:.0%} of it")
+    if count < 2 or sizes[1:, cv2.CC_STAT_AREA].max() < _LEAST_FRACTION * mask.size:
+        raise UnusableImage("no_breast_found", f"nothing bright covers {_LEAST_FRACTION:.0%} of it")
     largest = (labels == 1 + sizes[1:, cv2.CC_STAT_AREA].argmax()).astype(np.uint8)
     for flipped in (largest, largest[::-1]):
         _drop_strip(flipped)

@@ -25,7 +25,7 @@ _BLUR = 2.5
 _ANGLES = (12.0, 50.0)  # from the chest wall, degrees
 _LEAST_FALL = 0.025  # across the edge, fraction of the breast's brightness
 _FALLING = 0.9  # fraction of the edge that falls
-_LARGEST_SHARE = 0.3  # of the breast
+_LARGEST_FRACTION = 0.3  # of the breast
 _LEAST_BRIGHTNESS = 1.05  # of the muscle's median against that of the rest of the breast
 
 
@@ -81,7 +81,7 @@ def _find(small: np.ndarray, mask: np.ndarray) -> np.ndarray | None:
     corner &= columns >= left
     muscle = corner & mask
     rest = roots[mask & ~corner]
-    if muscle.sum() > _LARGEST_SHARE * mask.sum() or not rest.size:
+    if muscle.sum() > _LARGEST_FRACTION * mask.sum() or not rest.size:
         return None
     if np.median(roots[muscle]) < _LEAST_BRIGHTNESS * np.median(rest):
         return None

@@ -41,7 +41,7 @@ CHARTS = {
 }
 """Column of statistics.json's classes -> title of its chart."""
 
-_LOWEST_SHARE = 1e-5
+_LOWEST_FRACTION = 1e-5
 """Lower end of the histograms' logarithmic axis."""
 
 
@@ -180,7 +180,7 @@ def _draw_histograms(by_value: Mapping[str, Mapping[str, Any]]) -> list[tuple[st
         fractions = pixels["histogram"]
         step = 640 / len(fractions)
         heights = [
-            200 * (1 - math.log10(max(fraction, _LOWEST_SHARE) / _LOWEST_SHARE) / 5)
+            200 * (1 - math.log10(max(fraction, _LOWEST_FRACTION) / _LOWEST_FRACTION) / 5)
             for fraction in fractions
         ]
         outline = " ".join(f"V{height:.1f}h{step:.0f}" for height in heights)

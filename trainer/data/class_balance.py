@@ -44,13 +44,13 @@ def copies_of_epoch(
     wanted = _images_a_class(counts, sampling)
     import tensorflow as tf
 
-    bootstrap = tf.random.stateless_uniform(
+    shuffled = tf.random.stateless_uniform(
         [len(labels)], seed=tf.stack([tf.constant(seed, tf.int64), epoch])
     )
     copies = tf.zeros([len(labels)], tf.int64)
     for label, count in counts.items():
         members = tf.constant(np.flatnonzero(np.array(labels) == label))
-        ranks = tf.argsort(tf.argsort(tf.gather(bootstrap, members)))
+        ranks = tf.argsort(tf.argsort(tf.gather(shuffled, members)))
         times = wanted // count + tf.cast(ranks < wanted % count, tf.int64)
         copies = tf.tensor_scatter_nd_update(copies, members[:, tf.newaxis], times)
     return copies

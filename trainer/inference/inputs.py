@@ -84,7 +84,7 @@ def _expand(path: pathlib.Path) -> list[pathlib.Path]:
     if not stat.S_ISDIR(status.st_mode):
         return [path]
     found = (pathlib.Path(file) for file, _ in file_tree.walk(str(path)))
-    images = [file for file in found if not _is_answer(file, path) and _is_image(file)]
+    images = [file for file in found if not _is_prediction(file, path) and _is_image(file)]
     if not images:
         raise CallerError(
             f"{path} holds no image; wanted DICOM files, or others that end in "
@@ -93,7 +93,7 @@ def _expand(path: pathlib.Path) -> list[pathlib.Path]:
     return images
 
 
-def _is_answer(file: pathlib.Path, folder: pathlib.Path) -> bool:
+def _is_prediction(file: pathlib.Path, folder: pathlib.Path) -> bool:
     """Tells whether a file below a folder is a heat map of ours."""
     return OUTPUT in file.relative_to(folder).parent.parts
 

@@ -84,8 +84,8 @@ class Bootstrap:
 
     def sample(self, measure: Measure, patients: NDArray[np.str_]) -> dict[str, Floats]:
         """Computes metrics of every resample: name -> [resamples], NaN where not defined."""
-        bootstrap = resample(patients, resamples=self.resamples, seed=self.seed)
-        blocks = [measure(weights) for weights in bootstrap]
+        weights_of_resamples = resample(patients, resamples=self.resamples, seed=self.seed)
+        blocks = [measure(weights) for weights in weights_of_resamples]
         return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 

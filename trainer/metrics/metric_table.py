@@ -20,7 +20,7 @@ Chance = Callable[[Sequence[float]], float]
 """Class priors [K] -> value of a model that knows nothing."""
 
 KINDS = ("binary", "classes", "ordinal")
-"""Of targets, see `flags.catalogue.Target`: two classes, more, more in an order."""
+"""Of targets, see `flags.targets.Target`: two classes, more, more in an order."""
 SEVERAL = ("classes", "ordinal")
 
 

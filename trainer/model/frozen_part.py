@@ -58,8 +58,8 @@ def fingerprint(front: keras.Model, records: Records) -> str:
 
 def _is_constant(layer: keras.layers.Layer) -> bool:
     """Whether a layer makes the same of the same images, throughout the phase."""
-    bootstrap = any(variable.name == "seed_generator_state" for variable in layer.variables)
-    return not layer.variables or (not layer.trainable and not bootstrap)
+    random = any(variable.name == "seed_generator_state" for variable in layer.variables)
+    return not layer.variables or (not layer.trainable and not random)
 
 
 def _describe(layer: keras.layers.Layer) -> list[Any]:

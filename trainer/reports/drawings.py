@@ -166,12 +166,12 @@ def _reliability(
 ) -> Markup:
     """Draws a reliability diagram; `about` says what is predicted and what is counted."""
     bins = curves.reliability(truth, probabilities, patients)
-    told = "; ".join(
+    listed = "; ".join(
         f"{one.images} images at {percent(one.start)} to {percent(one.end)}: "
         f"{percent(one.fraction)}"
         for one in bins
     )
-    alt = f"{about[0].capitalize()} and the fraction of {about[1]}: {told}."
+    alt = f"{about[0].capitalize()} and the fraction of {about[1]}: {listed}."
     labels = about[0].removeprefix("the "), f"fraction of {about[1]}"
     return Markup(metric_plots.reliability(bins, name=name, labels=labels, alt=alt))
 

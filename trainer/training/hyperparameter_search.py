@@ -256,13 +256,13 @@ def _start(search: Search) -> Job | None:
 
 
 def _make_sampler(search: Search) -> optuna.samplers.BaseSampler:
-    """Makes the sampler of the next draw.
+    """Makes the sampler of the next trial.
 
     Its seed is that of the search and the number of draws before, so that a search resumed again
     draws what it would have drawn.
     """
-    bootstrap = sum("again" not in trial.user_attrs for trial in search.study.trials)
-    seed = int(np.random.SeedSequence([search.config.seed, bootstrap]).generate_state(1)[0])
+    suggested = sum("again" not in trial.user_attrs for trial in search.study.trials)
+    seed = int(np.random.SeedSequence([search.config.seed, suggested]).generate_state(1)[0])
     if search.sampler == "tpe":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.RandomSampler(seed=seed)
