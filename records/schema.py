@@ -6,7 +6,6 @@ for feature in FEATURES: print(feature.key, feature.kind, feature.doc)
 from __future__ import annotations
 
 import dataclasses
-import re
 from typing import Any, Literal
 
 from records.errors import CallerError
@@ -214,13 +213,6 @@ def fold_name(fold: int) -> str:
 def shard_name(dataset: str, split: str, index: int, count: int) -> str:
     """Names a shard as TFDS does: `cbis_ddsm-fold0.tfrecord-00000-of-00008`."""
     return f"{dataset}-{split}.tfrecord-{index:05d}-of-{count:05d}"
-
-
-def split_of_shard(name: str) -> str:
-    """Reads the split back from a name made by `shard_name`."""
-    match = re.fullmatch(r".+-([a-z0-9]+)\.tfrecord-\d{5}-of-\d{5}", name)
-    assert match is not None, name
-    return match[1]
 
 
 def check_schema_version(version: object, where: str) -> None:

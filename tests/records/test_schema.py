@@ -66,7 +66,6 @@ def test_label_of(pathology, label):
 )
 def test_shard_names(dataset, split, index, count, name):
     assert schema.shard_name(dataset, split, index, count) == name
-    assert schema.split_of_shard(name) == split
     assert schema.fold_name(3) == "fold3"
 
 
