@@ -43,6 +43,7 @@ def add(
     if config.head == "gap":
         hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     else:
+        assert config.head == "flatten", config.head
         count = math.prod(features.shape[1:])
         check_memory(config, count, units=(*units, len(bias))[0], available=memory.available())
         hidden = keras.layers.Flatten(name="flatten")(features)
