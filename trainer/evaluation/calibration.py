@@ -23,7 +23,6 @@ from typing import TypeVar
 
 import numpy as np
 from scipy import optimize, special
-from sklearn.isotonic import IsotonicRegression
 
 from trainer.evaluation import threshold as thresholds
 from trainer.evaluation.threshold import Threshold
@@ -216,6 +215,8 @@ def fit_isotonic(probabilities: Floats, labels: Labels) -> Isotonic:
     Returns:
         the corners of the curve.
     """
+    from sklearn.isotonic import IsotonicRegression  # slow; whoever only reads waits for nothing
+
     least = 1 / (len(labels) + 2)
     curve = IsotonicRegression(y_min=least, y_max=1 - least, out_of_bounds="clip")
     curve.fit(probabilities, labels)
