@@ -37,13 +37,17 @@ def run(beam_arguments: list[str]) -> int:
     config = ConversionConfig.from_flags(flags.FLAGS)
     # Beam waits until the flags are known to be good, and keeps its notes on optional clouds
     logging.disable(logging.WARNING)
-    from beam_jobs import conversion, pipeline, storage
+    from beam_jobs import pipeline
+
+    if unknown := pipeline.find_unknown(beam_arguments):
+        if not unknown[0].startswith("-"):
+            raise CallerError(command_line.describe_stray(unknown[0]))
+        raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
+    from beam_jobs import conversion, storage
     from beam_jobs.conversion_words import Terminal
 
     logging.disable(logging.NOTSET)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it raises says it all
-    if unknown := pipeline.find_unknown(beam_arguments):
-        raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
     try:
         made = conversion.convert(config, beam_arguments=beam_arguments, listener=Terminal(config))
     except storage.errors() as error:

@@ -37,6 +37,8 @@ _ELSEWHERE = {
     "amp fp16 dtype": ("precision",),
 }
 """What other programs call a flag -> what it is called here, where the program has it."""
+_WANTED = {"bool": "true or false", "int": "a whole number", "float": "a number"}
+"""Type of a flag, as absl names it -> what its value has to be."""
 
 
 def run(
@@ -83,7 +85,7 @@ def run(
             name = error.flagname
             end(unknown(name) if unknown else describe_unknown(name, flags.FLAGS))
         except flags.Error as error:
-            end(" ".join(str(error).split()))
+            end(_describe_wrong(error))
         if not pass_unknown and arguments is not None and len(rest) > 1 + arguments:
             end(describe_stray(rest[1 + arguments]))
         return list(rest)
@@ -148,6 +150,17 @@ def end(message: str) -> NoReturn:
 def describe_stray(argument: str) -> str:
     """Writes the line for an argument nobody takes."""
     return f"argument {argument!r} is not a flag; flags are written --name=value"
+
+
+def _describe_wrong(error: flags.Error) -> str:
+    """Writes the line for a flag of which absl can't take the value."""
+    line = " ".join(str(error).split())
+    if name := line.partition("Missing value for flag ")[2]:
+        return f"{name} has no value; flags are written --name=value"
+    given = line.partition(": ")[0].removeprefix("flag ")
+    name = given.partition("=")[0].removeprefix("--")
+    wanted = _WANTED.get(flags.FLAGS[name].flag_type()) if name in flags.FLAGS else None
+    return f"{given} is not {wanted}" if wanted else line
 
 
 def describe_unknown(argument: str, known: Iterable[str]) -> str:

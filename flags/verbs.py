@@ -83,13 +83,16 @@ class Verbs:
         """
         every = self.all()
         if flag == "mode":
-            return f"--mode is gone: {self._usage(value, every.get(value))}"
+            known = "" if value in every else f"; commands are {', '.join(every)}"
+            return f"--mode is gone: {self._usage(value, every.get(value))}{known}"
         owners = [
             other
             for other, module in every.items()
             if {flag, flag.removeprefix("no")} & set(fields.flags_of(module.Config))
         ]
         own = list(fields.flags_of(every[verb].Config))
+        if verb in owners:  # absl takes --noNAME for flags that are true or false alone
+            return f"unknown flag --{flag}; --{flag.removeprefix('no')} takes a value"
         if flag == "threshold":
             return (
                 "unknown flag --threshold; it is chosen on the validation images, see "
@@ -151,8 +154,12 @@ def run(verbs: Verbs, *, about: str) -> None:
 
 
 def _value_of(flag: str, words: list[str]) -> str:
-    values = (word.partition("=")[2] for word in words if word.lstrip("-").startswith(f"{flag}="))
-    return next(values, "")
+    """Returns the value of a flag, written --flag=value or --flag value; "" if there is none."""
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        name, equals, value = word.lstrip("-").partition("=")
+        if name == flag:
+            return value if equals else following
+    return ""
 
 
 def _summary(module: ModuleType) -> str:

@@ -295,7 +295,7 @@ def test_an_output_that_cannot_be_written_is_one_line(images, tmp_path):
         (["--dataset=mini_mias", "--split_policy=official"], ["--split_policy=patient"]),
         (["--dataset=cbis_ddsm", "--data_dir=/nowhere"], ["/nowhere is not a folder"]),
         (["--data_dir=/tmp"], ["without --dataset"]),
-        (["--folds=one"], ["--folds=one", "invalid literal"]),
+        (["--folds=one"], ["--folds=one", "whole number"]),
         (["--fold=3"], ["unknown flag --fold", "did you mean --folds?"]),
         (["--runer=DirectRunner"], ["unknown flag --runer"]),
         (["--runner=Nonsense"], ["--runner=Nonsense can't be used", "leave it out"]),
