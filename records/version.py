@@ -2,4 +2,5 @@
 
 NAME = "mammograms-to-models"
 VERSION = "0.1.0"
+NOTICE = "research use only, not for diagnosis"
 PROGRAM = f"{NAME} {VERSION}"

@@ -20,7 +20,7 @@ from flags import datasets, own_folder
 from flags.fields import flag
 from flags.finished_run import OfOneRun
 from flags.own_folder import Overwriting
-from records import user_paths
+from records import user_paths, version
 from records.printable import printable
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images
@@ -85,7 +85,7 @@ def run(config: Config) -> int:
         writes=(*FILES, f"{HEAT_MAPS}/[0-9]*.png"),
         overwrite=config.overwrite,
     ) as output_dir:
-        print(image_prediction.NOTICE)
+        print(version.NOTICE)
         warnings = finished.warnings
         for warning in warnings:
             print(f"warning: {warning}")

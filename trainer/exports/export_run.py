@@ -144,8 +144,9 @@ def _open_description(
             _remove(output / pathlib.Path(entry["file"]).name)
         found = {}
     if found:
-        return {**found, "about": about}
+        return {**found, "program": version.describe(), "about": about}
     return {
+        "program": version.describe(),
         "model_sha256": digest,
         "input": {"name": "pixels", "dtype": "uint16", "range": [0, 65535]},
         "output": {

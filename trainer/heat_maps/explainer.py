@@ -94,9 +94,9 @@ class Explainer:
             prediction = self._describe(outputs)
             truth = f"truly {image.truth}; " if image.truth else ""
             of = self.target.names[label] + " or more" * (self.target.kind == "ordinal")
-            title = f"{_file_name(image)}: {truth}{prediction}"
+            said = f"{truth}{prediction}"
             path = _picture(output_dir, number, image)
-            overlay.write(path, image.pixels, shown, title=title, of=of)
+            overlay.write(path, image.pixels, shown, name=_file_name(image), said=said, of=of)
             yield Drawn(image.name, path, prediction, "" if heat.any() else of)
 
     def draw_channels(

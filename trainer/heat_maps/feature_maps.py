@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from records.errors import CallerError
 from records.printable import printable
+from records.version import NOTICE
 from trainer.heat_maps import overlay
 from trainer.model.network import BASE_LAYER
 
@@ -83,4 +84,5 @@ def draw(path: pathlib.Path, values: NDArray[np.float32], *, title: str) -> None
         f", {dead} the same everywhere" if dead else ""
     )
     figure.suptitle(printable(f"{title}: {caption}"), fontsize=8, parse_math=False)
+    figure.supxlabel(NOTICE, fontsize=6)
     overlay.save(figure, path)

@@ -123,6 +123,11 @@ def default_labels(outputs: NDArray[np.floating], kind: str) -> list[int]:
     return np.maximum(called, 1).tolist()
 
 
+def explained_label(called: int, kind: str) -> int:
+    """Returns the class explained of an image that is called one, as `default_labels` does."""
+    return called if kind == "classes" else max(called, 1)
+
+
 def _scores(logits: tf.Tensor, kind: str, labels: Sequence[int]) -> tf.Tensor:
     """Takes the logit explained of each image, [images]."""
     explained = tf.constant(labels, tf.int64)

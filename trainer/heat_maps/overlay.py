@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import textwrap
 import warnings
 
 import cv2
@@ -14,32 +15,36 @@ from numpy.typing import NDArray
 
 from records import files
 from records.printable import printable
+from records.version import NOTICE
 from trainer.heat_maps.heat_map import Heat
 
 _LETTERS = 11  # of a title, an inch
-SIDE = 1000
+_NARROWEST = 5.0  # inches, so that titles of strips have room
+SIDE = 1200
 """Pixels; larger images are drawn smaller."""
 _COLOURS = (255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
 _OPACITY = 0.7  # of the strongest evidence over an image
 
 
 def write(
-    path: pathlib.Path, image: NDArray[np.uint16], heat: Heat, *, title: str, of: str
+    path: pathlib.Path, image: NDArray[np.uint16], heat: Heat, *, name: str, said: str, of: str
 ) -> None:
-    """Draws the image left, the image under its heat map right, and what the colours mean.
+    """Draws the image left, the image under its heat map right, what the colours mean, the notice.
 
     Args:
         path: of the PNG, which appears whole or not at all.
         image: [height, width] uint16.
         heat: [height, width], 0..1; a map that is all 0 is labelled so.
-        title: line above both; of a long one the end is shown.
+        name: of the image, the line above both; of a long one the end is shown.
+        said: what the network says of it, below its name.
         of: what the heat map shows evidence for.
     """
     small = shrink(image, SIDE)
     fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
     height, width = small.shape
     tall = 6.0
-    figure = Figure(figsize=(2 * tall * width / height + 1.4, tall + 0.6), layout="constrained")
+    wide = max(_NARROWEST, 2 * tall * width / height + 1.4)
+    figure = Figure(figsize=(wide, tall + 0.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(small, cmap="gray", vmin=0, vmax=255)
     right.imshow(blend(small, fitting))
@@ -51,11 +56,12 @@ def write(
         bar.set_label(f"evidence for {of}, within this image")
     else:
         right.set_title(f"no evidence for {of}", fontsize=10, parse_math=False)
-    room = int(_LETTERS * figure.get_figwidth())
-    title = printable(title)
-    shown = title if len(title) <= room else f"\u2026{title[1 - room :]}"
-    figure.suptitle(shown, fontsize=10, parse_math=False)
-    save(figure, path)
+    room = int(_LETTERS * wide)
+    name = printable(name)
+    shown = name if len(name) <= room else f"\u2026{name[1 - room :]}"
+    figure.suptitle("\n".join([shown, *textwrap.wrap(said, room)]), fontsize=10, parse_math=False)
+    figure.supxlabel(NOTICE, fontsize=9)
+    save(figure, path, dpi=200)
 
 
 def blend(image: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
@@ -109,8 +115,8 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
     return data.tobytes()
 
 
-def save(figure: Figure, path: pathlib.Path) -> None:
+def save(figure: Figure, path: pathlib.Path, *, dpi: int = 120) -> None:
     """Writes a figure as PNG so that no reader ever sees half of it."""
     with files.replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # the font has no emoji
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
+        figure.savefig(temporary, format="png", dpi=dpi, metadata={"Software": None})

@@ -16,13 +16,13 @@ import numpy as np
 
 from beam_jobs.imaging.image_kind import find_special
 from records import files
+from records.version import NOTICE
 from trainer.evaluation import calibration
 from trainer.metrics.called_class import THRESHOLD, called_class
 from trainer.metrics.predictions import ClassProbabilities, mean_probabilities
 
 Output = TypeVar("Output", bound=ClassProbabilities)
 _TRAINED_ON = "the network learned from this very image: how it predicts others can't be seen by it"
-NOTICE = "research use only, not for diagnosis"
 
 
 @dataclasses.dataclass(frozen=True)

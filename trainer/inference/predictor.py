@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity, Origin
 from beam_jobs.imaging.unusable import UnusableImage
@@ -28,8 +27,9 @@ from trainer.inference.exams import Exams, Place
 from trainer.inference.finished_model import FinishedRun
 from trainer.inference.image_prediction import ImagePrediction
 from trainer.inference.inputs import InputImage
+from trainer.metrics.called_class import called_class
+from trainer.metrics.predictions import ClassProbabilities
 
-_LARGEST_PICTURE = 1536
 _AHEAD = 2
 _UNKNOWN = ("view_unknown", "side_unknown")
 _LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
@@ -154,7 +154,7 @@ class Predictor:
         except CallerError as error:
             return dataclasses.replace(predicted, error=str(error))
         return dataclasses.replace(
-            predicted, prediction=prediction, heat_map=self._draw(image, number)
+            predicted, prediction=prediction, heat_map=self._draw(prepared, prediction, number)
         )
 
     def _compare_medium(self, medium: str) -> tuple[str, ...]:
@@ -163,14 +163,25 @@ class Predictor:
             return ()
         return (f"it is {_MEDIA[medium]} by its header, they are {_TRAINED[trained]}",)
 
-    def _draw(self, image: PreparedImage, number: int) -> str:
+    def _draw(self, prepared: Prepared, prediction: ClassProbabilities, number: int) -> str:
         """Draws what speaks for the class explained; returns the file, "" if none is wanted."""
-        if self._folder is None:
+        image = prepared.image
+        if self._folder is None or image is None:
             return ""
-        heats = [mapper.draw(image.record[np.newaxis])[0] for mapper in self._mappers]
-        picture = draw_over(image, np.mean(heats, axis=0, dtype=np.float32))
+        target, formatter = self._finished.target, self._finished.formatter
+        called = called_class(prediction, ordinal=formatter.ordinal)
+        label = heat_map.explained_label(called, target.kind)
+        heats = [mapper.draw(image.record[np.newaxis], [label])[0] for mapper in self._mappers]
+        heat = np.mean(heats, axis=0, dtype=np.float32)
         path = self._folder / f"{number:04d}.png"
-        path.write_bytes(overlay.encode(picture))
+        overlay.write(
+            path,
+            image.pixels,
+            np.clip(overlay.warp_to_image(heat, image.matrix, image.pixels.shape), 0, 1),
+            name=prepared.given.path.name,  # folders may be named after people
+            said=formatter.sentence(prediction),
+            of=target.names[label] + " or more" * formatter.ordinal,
+        )
         return f"{self._folder.name}/{path.name}"
 
 
@@ -210,21 +221,3 @@ def _ahead(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def draw_over(image: PreparedImage, heat: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Lays a record's heat map over its image, shrunk to at most 1536 pixels a side.
-
-    Args:
-        image: with its way from the record.
-        heat: [h, w] of the record, 0..1.
-
-    Returns:
-        [height, width, 3] uint8, red, green, blue.
-    """
-    small = overlay.shrink(image.pixels, _LARGEST_PICTURE)
-    # pixel centres: column c of the image lies at (c + 0.5) * scale - 0.5 of the picture
-    y, x = np.divide(small.shape, image.pixels.shape)
-    shrink = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
-    laid_out = overlay.warp_to_image(heat, shrink @ image.matrix, small.shape)
-    return overlay.blend(small, np.clip(laid_out, 0, 1))

@@ -53,8 +53,10 @@ def draw(
     }
     if models and stored:
         images = np.stack(list(stored.values()))[..., np.newaxis]
+        called = {image.image_id: image.called for image in chosen}
+        labels = [heat_map.explained_label(called[name], data.target.kind) for name in stored]
         maps = [
-            heat_map.HeatMapper(model, data.target.kind, method=METHOD).draw(images)
+            heat_map.HeatMapper(model, data.target.kind, method=METHOD).draw(images, labels)
             for model in models
         ]
         for (name, image), heat in zip(stored.items(), np.mean(maps, axis=0), strict=True):

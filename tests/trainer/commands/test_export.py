@@ -118,6 +118,7 @@ def test_what_is_said_of_the_files_is_so(run_dir, exported):
     described = json.loads((folder / "export.json").read_text())
     model = (run_dir / "model.keras").read_bytes()
     assert described["model_sha256"] == hashlib.sha256(model).hexdigest()
+    assert described["program"] == version.describe()
     assert described["input"]["shape"] == [None, SIZE.height, SIZE.width, 1]
     assert list(described["formats"]) == list(ALL)
     for one in described["formats"].values():

@@ -10,6 +10,7 @@ import subprocess
 
 import cv2
 import keras
+import matplotlib.text
 import numpy as np
 import pydicom
 import pytest
@@ -20,6 +21,7 @@ from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from tests import make
 from trainer.commands import predict, train
+from trainer.heat_maps import overlay
 from trainer.inference import finished_model, inputs, predictor
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[3])}
@@ -233,21 +235,39 @@ def test_an_image_it_learned_from_is_named(run, images, answers, tmp_path):
     assert not any(image["trained_on"] for image in answers[0]["images"])
 
 
-def test_a_heat_map_lies_on_the_image(answers, run):
-    """Shrunk to 1536 rows, and otherwise the image where the network saw nothing."""
+def test_a_heat_map_lies_beside_its_image(answers):
+    """Left the image as it is, right the same under the heat map."""
     told, output_dir = answers
     pictures = sorted(path.name for path in (output_dir / "heat_maps").iterdir())
     assert pictures == [f"{n:04d}.png" for n in range(1, len(told["images"]) + 1)]
     for image in told["images"]:
         picture = cv2.imread(str(output_dir / image["heat_map"]))
-        height, width = image["height"], image["width"]
-        assert picture.shape == (1536, round(width * 1536 / height), 3)
         pixels = pydicom.dcmread(image["image"]).pixel_array.astype(np.float32)
-        small = cv2.resize(pixels, picture.shape[1::-1], interpolation=cv2.INTER_AREA)
-        grey = picture.min(axis=2) == picture.max(axis=2)
-        if grey.mean() > 0.1:
-            shown = np.abs(np.corrcoef(picture[:, :, 0][grey], small[grey])[0, 1])
-            assert shown > 0.99  # faint colours may round to grey
+        row = (picture[len(picture) // 2] < 250).any(axis=1)
+        first, *_ = edges = np.flatnonzero(np.diff(row.astype(int), prepend=0, append=0))
+        column = (picture[:, first + 2] < 250).any(axis=1)
+        top, bottom = np.flatnonzero(np.diff(column.astype(int), prepend=0, append=0))[:2]
+        assert bottom - top > 1000
+        left = picture[top:bottom, edges[0] : edges[1]]
+        small = cv2.resize(pixels, left.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert (np.ptp(left, axis=2) == 0).all()
+        assert np.abs(np.corrcoef(left[:, :, 0].ravel(), small.ravel())[0, 1]) > 0.99
+
+
+def test_a_heat_map_names_image_prediction_and_use(run, images, tmp_path, monkeypatch):
+    said = {}
+
+    def spy(figure, path, **_):
+        said[path.name] = [one.get_text() for one in figure.findobj(matplotlib.text.Text)]
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(overlay, "save", spy)
+    (image,) = ask(run, tmp_path, next(images.rglob("*.dcm")))["images"]
+    (texts,) = said.values()
+    title = next(text for text in texts if pathlib.Path(image["image"]).name in text)
+    assert f"probability of malignant {image['probability']:.3f}" in " ".join(title.split())
+    assert "research use only, not for diagnosis" in texts
+    assert {"none", "most"} <= set(texts) or any("no evidence for" in text for text in texts)
 
 
 def test_heat_maps_can_be_left_out_and_old_ones_go(run, images, tmp_path):
