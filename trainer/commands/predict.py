@@ -103,7 +103,8 @@ def run(config: Config) -> int:
         ):
             found.append(predicted)
             _print(predicted, f"[{len(found)}/{len(images)}]", finished)
-        about = {"run": str(directory), **finished.describe(), "warnings": warnings}
+        about = {"program": version.describe(), "run": str(directory), **finished.describe()}
+        about["warnings"] = warnings
         image_prediction.write(output_dir, found, finished.formatter, about, config.special_views)
     return _sum_up(found, finished, output_dir, config.special_views)
 

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from records import files
+from records import files, version
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.exports import metadata, model_card

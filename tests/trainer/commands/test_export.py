@@ -17,6 +17,7 @@ import pytest
 import tensorflow as tf
 
 from flags.training_config import TrainingConfig
+from records import version
 from records.errors import CallerError
 from records.image_size import ImageSize
 from tests import make
