@@ -246,7 +246,8 @@ def test_a_heat_map_lies_beside_its_image(answers):
         row = (picture[len(picture) // 2] < 250).any(axis=1)
         first, *_ = edges = np.flatnonzero(np.diff(row.astype(int), prepend=0, append=0))
         column = (picture[:, first + 2] < 250).any(axis=1)
-        top, bottom = np.flatnonzero(np.diff(column.astype(int), prepend=0, append=0))[:2]
+        ends = np.flatnonzero(np.diff(column.astype(int), prepend=0, append=0)).reshape(-1, 2)
+        top, bottom = max(ends, key=lambda pair: pair[1] - pair[0])  # the title is above
         assert bottom - top > 1000
         left = picture[top:bottom, edges[0] : edges[1]]
         small = cv2.resize(pixels, left.shape[1::-1], interpolation=cv2.INTER_AREA)
