@@ -166,7 +166,7 @@ def store():
 
 
 def names_in(client) -> dict[str, bytes]:
-    listed = client.list_objects_v2(Bucket="images", Prefix="out/").get("Contents", [])
+    listed = client.list_objects_v2(Bucket="images", Prefix="out [1]/").get("Contents", [])
     return {
         entry["Key"]: client.get_object(Bucket="images", Key=entry["Key"])["Body"].read()
         for entry in listed
@@ -193,10 +193,10 @@ def test_a_store_gives_images_and_takes_records(look_alike, store, tmp_path):
     convert(look_alike, tmp_path, *how)
     records = tmp_path / "cbis_ddsm" / "96x64" / "plain"
 
-    arguments = ("s3://images/in", "s3://images/out", *how, f"--s3_endpoint_url={url}")
+    arguments = ("s3://images/in", "s3://images/out [1]", *how, f"--s3_endpoint_url={url}")
     assert "12 images in" in convert(*arguments)
     found = names_in(client)
-    prefix = "out/cbis_ddsm/96x64/plain/"
+    prefix = "out [1]/cbis_ddsm/96x64/plain/"
     assert {
         key.removeprefix(prefix): data
         for key, data in found.items()
