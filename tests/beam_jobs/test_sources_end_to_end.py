@@ -90,11 +90,12 @@ def test_a_table_of_ones_own(tmp_path, write_dicom):
 def test_bad_rows_in_one_line(tmp_path):
     data = tmp_path / "data"
     data.mkdir()
-    (data / "list.csv").write_text("path,patient_id,pathology\na,1,x\nb,1,y\nc,1,benign\n")
+    (data / "list.csv").write_text("path,patient_id,pathology\na,1,x\nb,1,z\nc,1,benign\n")
     done = convert("table", data, tmp_path / "out")
     assert done.returncode == 2
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert "list.csv line 2: pathology 'x' is not one of" in line
+    assert "--values=pathology:x=...,pathology:z=... " in line  # y is yes
     assert line.endswith("; and 1 more: line 3")
 
 
