@@ -1,6 +1,6 @@
 """Draws heat maps of a run's model, on your own images or on those it was evaluated on.
 
-  python -m trainer explain --run=RUN IMAGE...        on the images as they are
+  python -m trainer explain --run=RUN IMAGE_OR_FOLDER...
   python -m trainer explain --run=RUN                 the 12 it was most wrong about
   python -m trainer explain --run=RUN --data_dir=DIR  the same on the images as they are
   python -m trainer explain --run=RUN --layer=NAME    the channels of a layer
@@ -8,7 +8,8 @@
   python -m trainer explain --run=RUN --pointing --data_dir=DIR
 
 A cross-validation or an ensemble explains images by the mean of its networks.
-Heat maps show the evidence for the class that the model gives an image.
+Heat maps show the evidence for the second of two classes (malignant), whatever an image is
+called; of more, for the class it is called. Folders are searched to the bottom.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flags import own_folder
@@ -44,7 +45,7 @@ SPLITS = {"test": "those it was evaluated on", "validation": "those that chose i
 
 @dataclasses.dataclass(frozen=True)
 class Config(Overwriting, RecordsFolder, OfOneRun):
-    """What to draw of which images; `arguments` are files of images of one's own."""
+    """What to draw of which images; `arguments` are images of one's own, or folders."""
 
     arguments: tuple[str, ...] = ()
     output_dir: str | None = flag(
@@ -99,16 +100,17 @@ def run(config: Config) -> int:
             lesions are not to be had.
     """
     from trainer.data import run_folder
+    from trainer.inference import inputs
 
     directory = pathlib.Path(config.run)
     networks = _networks_of(config, directory)  # before TensorFlow is imported
-    _check_arguments(config.arguments)
+    files = [str(image.path) for image in inputs.find(config.arguments)] if config.arguments else []
     from trainer.heat_maps.explainer import Explainer
     from trainer.inference import finished_model
 
     target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
     explainer = Explainer(networks, target, method=config.method)
-    images = _Images(config, directory, networks[0])
+    images = _Images(config, files, directory, networks[0])
     with own_folder.take(
         config.output_dir,
         directory / "heat_maps",
@@ -122,11 +124,6 @@ def run(config: Config) -> int:
         else:
             _draw(config, explainer, images, output_dir)
     return int(images.unusable > 0)
-
-
-def _check_arguments(arguments: Iterable[str]) -> None:
-    if gone := next((one for one in arguments if not pathlib.Path(one).exists()), None):
-        raise CallerError(f"{gone} is not there; give images")
 
 
 def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
@@ -158,8 +155,15 @@ def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
 class _Images:
     """The images looked at; those that can't be used are named on stderr and counted."""
 
-    def __init__(self, config: Config, directory: pathlib.Path, network: pathlib.Path) -> None:
+    def __init__(
+        self,
+        config: Config,
+        files: Sequence[str],
+        directory: pathlib.Path,
+        network: pathlib.Path,
+    ) -> None:
         self._config = config
+        self._files = files
         self._network = network
         self._directory = directory
         self.unusable = 0
@@ -175,8 +179,8 @@ class _Images:
         from trainer.heat_maps import explained_images
 
         config = self._config
-        if config.arguments:
-            return explained_images.of_files(config.arguments, self.preparation, self.refuse)
+        if self._files:
+            return explained_images.of_files(self._files, self.preparation, self.refuse)
         evaluated = explained_images.open_evaluated(
             self._network, config.split, dataset_dir=config.dataset_dir
         )
