@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from records.image_size import ImageSize
 from records.manifest import Manifest
+
+_ALWAYS = {"always": True}
+"""Metadata of a field that run.json states also where it has its default."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,10 +33,10 @@ class Preparation:
     recipe: str
     size: ImageSize
     max_pixels: int
-    window: str = "none"
-    frame: int | None = None
-    decoder: str = "auto"
-    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    window: str = dataclasses.field(default="none", metadata=_ALWAYS)
+    frame: int | None = dataclasses.field(default=None, metadata=_ALWAYS)
+    decoder: str = dataclasses.field(default="auto", metadata=_ALWAYS)
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict, metadata=_ALWAYS)
 
     @classmethod
     def from_manifest(cls, manifest: Manifest) -> Preparation:
@@ -47,13 +49,3 @@ class Preparation:
             versions=manifest.job.versions,
             **{key: settings[key] for key in ("window", "frame", "decoder") if key in settings},
         )
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Preparation:
-        """Takes back what `to_json` made."""
-        return cls(**{**content, "size": ImageSize.parse(content["size"])})
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns every field, as run.json has it."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {**fields, "size": str(self.size), "versions": dict(self.versions)}

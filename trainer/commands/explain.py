@@ -108,7 +108,7 @@ def run(config: Config) -> int:
     from trainer.heat_maps.explainer import Explainer
     from trainer.inference import finished_model
 
-    target = finished_model.target_of(run_folder.read_json(directory / "run.json"))
+    target = finished_model.target_of(run_folder.read_description(directory))
     explainer = Explainer(networks, target, method=config.method)
     images = _Images(config, files, directory, networks[0])
     with own_folder.take(

@@ -6,7 +6,6 @@ import collections
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from absl import logging
 
@@ -17,6 +16,7 @@ from records import schema
 from records.errors import CallerError
 from trainer.data import class_balance, run_folder
 from trainer.data.records_folder import Records, find_directory, open_records, values_of
+from trainer.data.run_json import SplitCounts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,19 +57,19 @@ class Split:
         """Images of an epoch, repeated ones as often as they stand in it."""
         return class_balance.epoch_size(self.labels, self.sampling)
 
-    def describe(self, names: Sequence[str]) -> dict[str, Any]:
+    def describe(self, names: Sequence[str]) -> SplitCounts:
         """Counts images, patients and labels."""
         counts = collections.Counter(self.labels)
-        return {
-            "folds": list(self.parts),
-            "images": len(self.images),
-            "patients": len({image["patient_id"] for image in self.images}),
-            "labels": {name: counts[label] for label, name in enumerate(names)},
-            "left_out": self.left_out,
-            "filtered": self.filtered,
-            "damaged": self.lost,
-            "epoch": self.epoch_size,
-        }
+        return SplitCounts(
+            folds=self.parts,
+            images=len(self.images),
+            patients=len({image["patient_id"] for image in self.images}),
+            labels={name: counts[label] for label, name in enumerate(names)},
+            left_out=self.left_out,
+            filtered=self.filtered,
+            damaged=self.lost,
+            epoch=self.epoch_size,
+        )
 
 
 @dataclasses.dataclass(frozen=True)

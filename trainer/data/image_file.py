@@ -76,16 +76,16 @@ def read_preparation(directory: pathlib.Path) -> Preparation:
 
 def _find_preparation(directory: pathlib.Path) -> Preparation:
     """Takes it from run.json; of a run that lacks it, from its records if they are there."""
-    path = directory / "run.json"
+    path = directory / run_folder.RUN
     if not path.is_file():
         raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
-    description = run_folder.read_json(path)
-    if "preparation" in description:
-        return Preparation.from_json(description["preparation"])
-    records = pathlib.Path(description.get("dataset_dir", ""))
+    description = run_folder.read_description(directory)
+    if description.preparation is not None:
+        return description.preparation
+    records = pathlib.Path(description.dataset_dir)
     if (records / folder.MANIFEST).is_file():
         manifest = folder.read_manifest(records)
-        if manifest.data_fingerprint == description.get("data_fingerprint"):
+        if manifest.data_fingerprint == description.data_fingerprint:
             return Preparation.from_manifest(manifest)
     raise CallerError(
         f"{path} does not say how its images were prepared, and {records / folder.MANIFEST} is not "

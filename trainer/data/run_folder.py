@@ -7,6 +7,7 @@ run.json     what was trained on what, for the report
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from flags.fields import defaults
 from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
+from trainer.data.run_json import RunDescription
 from trainer.metrics import typed_json
 from trainer.metrics.metrics_json import Metrics
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:  # it brings TensorFlow, which pages and cards do without
     from trainer.data.records_folder import Records
 
 DEFAULT_ROOT = pathlib.Path("runs")
+RUN = "run.json"
 METRICS = "metrics.json"
 _CSV = ("predictions.csv", "validation_predictions.csv")
 EVALUATION = (*_CSV, METRICS, "calibration.json")
@@ -34,6 +37,7 @@ EVALUATION = (*_CSV, METRICS, "calibration.json")
 TRAIN = "train"
 """Kind of a run of one network, as config.json names it; others are made of several such."""
 _LOCK = ".lock"
+_REMEDY = "name another run folder"
 
 
 def check_finished(run_dir: pathlib.Path) -> None:
@@ -146,17 +150,16 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
     return TrainingConfig(**content), fingerprint
 
 
-def members_of(directory: pathlib.Path, description: dict[str, Any]) -> list[pathlib.Path]:
+def members_of(directory: pathlib.Path, description: RunDescription) -> list[pathlib.Path]:
     """Lists the run folders of one network each that a run consists of.
 
     Args:
         directory: folder of a run, a cross-validation or an ensemble.
         description: its run.json.
     """
-    if "members" in description:
-        return [directory / member for member in description["members"]]
-    folds = [directory / fold["run"] for fold in description.get("folds", [])]
-    return folds or [directory]
+    if description.members is not None:
+        return [directory / member for member in description.members]
+    return [directory / fold.run for fold in description.folds or ()] or [directory]
 
 
 def check_folders(directories: Sequence[str]) -> None:
@@ -176,9 +179,9 @@ def members_finished(directory: pathlib.Path) -> list[pathlib.Path]:
     Raises:
         CallerError: the folder holds no run, or one that is not finished.
     """
-    if not (directory / "run.json").is_file():
-        raise CallerError(f"--run={directory} holds no run.json; give the folder of a finished run")
-    members = members_of(directory, read_json(directory / "run.json"))
+    if not (directory / RUN).is_file():
+        raise CallerError(f"--run={directory} holds no {RUN}; give the folder of a finished run")
+    members = members_of(directory, read_description(directory))
     for member in members:
         if not (member / "model.keras").is_file():
             raise CallerError(
@@ -188,21 +191,37 @@ def members_finished(directory: pathlib.Path) -> list[pathlib.Path]:
     return members
 
 
-def write_description(directory: pathlib.Path, description: dict[str, Any]) -> None:
-    """Writes run.json.
+def begin_description(directory: pathlib.Path, description: RunDescription) -> None:
+    """Writes run.json of a run that begins, or resumes: what was found out before stays.
 
     Raises:
         CallerError: the run began from other weights than can be had now.
     """
-    path = directory / "run.json"
-    earlier = read_json(path) if path.is_file() else {}
-    began = earlier.get("weights", description["weights"])
-    if began != description["weights"]:
-        raise CallerError(
-            f"{directory} began with {began} weights, now they are {description['weights']}; "
-            "give those again with --weights, or another --run_dir"
-        )
-    files.write_json(path, {**earlier, **description})
+    if (directory / RUN).is_file():
+        earlier = read_description(directory)
+        if earlier.weights != description.weights:
+            raise CallerError(
+                f"{directory} began with {earlier.weights} weights, now they are "
+                f"{description.weights}; give those again with --weights, or another --run_dir"
+            )
+        stated = {key: value for key, value in vars(description).items() if value is not None}
+        description = dataclasses.replace(earlier, **stated)
+    write_description(directory, description)
+
+
+def read_description(directory: pathlib.Path) -> RunDescription:
+    """Reads run.json of a run folder.
+
+    Raises:
+        CallerError: there is no such file, or it is damaged or lacks something.
+    """
+    path = directory / RUN
+    return typed_json.from_json(RunDescription, read_json(path), path=path, remedy=_REMEDY)
+
+
+def write_description(directory: pathlib.Path, description: RunDescription) -> None:
+    """Writes run.json."""
+    files.write_json(directory / RUN, typed_json.to_json(description))
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -212,9 +231,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
         CallerError: there is no such file, or it is damaged.
     """
     return files.read_json(
-        path,
-        remedy="name another run folder",
-        remedy_if_missing="name the folder of a finished run",
+        path, remedy=_REMEDY, remedy_if_missing="name the folder of a finished run"
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from records.errors import CallerError
 from trainer.data import run_folder
+from trainer.data.run_json import RunDescription
 from trainer.evaluation import published
 from trainer.evaluation.published import Published
 from trainer.metrics import metric_table, predictions, scoring
@@ -43,7 +44,7 @@ class ComparedRun:
     name: str
     directory: pathlib.Path
     scores: Metrics
-    run: dict[str, Any]
+    run: RunDescription
     images: dict[str, Prediction]
     experiment: Published | None
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -52,29 +53,23 @@ class ComparedRun:
     @property
     def question(self) -> str:
         """Classes that the model tells apart, in words."""
-        return f"{self.run['target']} ({' or '.join(self.run['label_names'])})"
+        return f"{self.run.target} ({' or '.join(self.run.label_names)})"
 
     @property
     def measures(self) -> tuple[str, ...]:
         """Names of the metrics that are compared."""
-        return metric_table.compared(
-            metric_table.kind_of(self.run["label_names"], ordinal=self.ordinal)
-        )
-
-    @property
-    def ordinal(self) -> bool:
-        """Whether each class is above the one before."""
-        return bool(self.run.get("kind") == "ordinal")
+        kind = metric_table.kind_of(self.run.label_names, ordinal=self.run.ordinal)
+        return metric_table.compared(kind)
 
     @property
     def minutes(self) -> float:
         """All phases and the evaluation; 0 where it is not known."""
-        return sum(self.run.get("minutes", {}).values())
+        return sum((self.run.minutes or {}).values())
 
     def evaluated(self, image_ids: Sequence[str]) -> PredictionArrays:
         """Makes columns of some images, in that order."""
         images = [self.images[image_id] for image_id in image_ids]
-        columns = PredictionArrays.of(images, self.run["label_names"], ordinal=self.ordinal)
+        columns = PredictionArrays.of(images, self.run.label_names, ordinal=self.run.ordinal)
         if not self.at_chosen:
             return columns
         return dataclasses.replace(columns, threshold=np.array([one.threshold for one in images]))
@@ -143,14 +138,9 @@ def read(
     images = predictions.read(directory / "predictions.csv")
     if not images:
         raise CallerError(f"{directory}/predictions.csv holds no image; evaluate the run again")
-    scores, run = run_folder.read_metrics(directory), run_folder.read_json(directory / "run.json")
+    scores, run = run_folder.read_metrics(directory), run_folder.read_description(directory)
     config_file = directory / "config.json"
     config = run_folder.read_json(config_file) if config_file.is_file() else {}
-    missing = {"target", "label_names", "policies"} - run.keys()
-    if missing:
-        raise CallerError(
-            f"{directory}/run.json lacks {', '.join(sorted(missing))}; evaluate the run again"
-        )
     experiment = (
         published.beside(flagfile, config, run)
         if flagfile
@@ -188,7 +178,7 @@ def _names(directories: Sequence[pathlib.Path]) -> list[str]:
 
 def _check(run: ComparedRun) -> None:
     """Refuses scores that are not those of the predictions, and labels that are no class."""
-    classes = len(run.run["label_names"])
+    classes = len(run.run.label_names)
     for image in run.images.values():
         if len(image.probabilities) != classes:
             raise CallerError(

@@ -13,15 +13,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from flags import datasets, targets, tta_config
 from flags.training_config import TrainingConfig, one_run
-from records import files, schema
+from records import schema
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.data.dataset import Split, drop_unused_grades, form_splits, select
 from trainer.data.records_folder import Records, find_directory, open_records
+from trainer.data.run_json import FoldDescription, RunDescription, mean_speed, mean_weights
 from trainer.evaluation import calibration
 from trainer.evaluation.calibration import Calibration
 from trainer.metrics import compute, predictions, typed_json
@@ -33,7 +32,6 @@ MIN_FOLDS = 3
 """One is evaluated, one validates, one trains."""
 POOLED = "out-of-fold"
 """Name of the images of all folds, each with the prediction of the run that never saw it."""
-_OF_A_FOLD = ("throughput", "dead_units")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,8 +137,9 @@ def pool(directory: pathlib.Path, runs: Sequence[pathlib.Path], folds: Folds) ->
     )
     over_folds = summarise([run_folder.read_metrics(run) for run in runs])
     run_folder.write_metrics(directory, dataclasses.replace(scores, over_folds=over_folds))
-    one_class = {"predicts_one_class": scores.predicts_one_class}
-    files.write_json(directory / "run.json", {**_describe(runs, folds.pooled, names), **one_class})
+    described = _describe(runs, folds.pooled, names)
+    described = dataclasses.replace(described, predicts_one_class=scores.predicts_one_class)
+    run_folder.write_description(directory, described)
     return predicted
 
 
@@ -155,27 +154,29 @@ def _check_images(directory: pathlib.Path, predicted: Sequence[Prediction], pool
         )
 
 
-def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> dict[str, Any]:
+def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str]) -> RunDescription:
     """Describes the run: run.json of the first fold, with what differs in the others."""
-    described = [run_folder.read_json(run / "run.json") for run in runs]
-    minutes = [sum(run["minutes"].values()) for run in described]
-    return {
-        **{key: value for key, value in described[0].items() if key not in _OF_A_FOLD},
-        "splits": {POOLED: pooled.describe(names)},
-        "class_weights": np.mean([run["class_weights"] for run in described], axis=0).tolist(),
-        "minutes": {"all folds": round(sum(minutes), 3)},
-        "images_per_second": float(np.mean([run["images_per_second"] for run in described])),
-        "folds": [
-            {
-                "run": run.name,
-                "minutes": spent,
-                "splits": description["splits"],
-                "metrics": typed_json.to_json(run_folder.read_metrics(run)),
-                "calibration": _without_curve(calibration.read(run)),
-            }
-            for run, description, spent in zip(runs, described, minutes, strict=True)
-        ],
-    }
+    described = [run_folder.read_description(run) for run in runs]
+    minutes = [sum((of_run.minutes or {}).values()) for of_run in described]
+    return dataclasses.replace(
+        described[0],
+        throughput=None,
+        dead_units=None,
+        splits={POOLED: pooled.describe(names)},
+        class_weights=mean_weights(described),
+        minutes={"all folds": round(sum(minutes), 3)},
+        images_per_second=mean_speed(described),
+        folds=tuple(
+            FoldDescription(
+                run=run.name,
+                minutes=spent,
+                splits=of_run.splits,
+                metrics=typed_json.to_json(run_folder.read_metrics(run)),
+                calibration=_without_curve(calibration.read(run)),
+            )
+            for run, of_run, spent in zip(runs, described, minutes, strict=True)
+        ),
+    )
 
 
 def _without_curve(fitted: Calibration | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from records import files
 from trainer.data import input_pipeline, run_folder
 from trainer.data.dataset import Data, Split
 from trainer.data.records_folder import Place
+from trainer.data.run_json import RunDescription
 from trainer.evaluation import calibration, test_time_augmentation
 from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.intervals import Floats
@@ -67,8 +68,7 @@ def evaluate(
         for split in (data.validation, data.test)
     )
     seconds = time.monotonic() - start
-    described = run_folder.read_json(directory / "run.json")
-    described |= _sum_up_time(directory, described, seconds)
+    described = _sum_up_time(directory, run_folder.read_description(directory), seconds)
     write(directory, predicted.images, validated.images, data, described, tta=views)
     return predicted
 
@@ -78,7 +78,7 @@ def write(
     predicted: Sequence[Prediction],
     validated: Sequence[Prediction],
     data: Data,
-    described: dict[str, Any],
+    described: RunDescription,
     *,
     tta: str,
     if_not_validated: str = calibration.NO_IMAGES,
@@ -90,7 +90,7 @@ def write(
         predicted: the images evaluated.
         validated: images that neither trained nor evaluate it, empty if there are none.
         data: where they come from.
-        described: content of run.json.
+        described: content of run.json, but for what is found here.
         tta: how the images were seen.
         if_not_validated: why there are none that neither train nor evaluate.
     """
@@ -110,28 +110,29 @@ def write(
         ordinal=data.target.kind == "ordinal",
     )
     run_folder.write_metrics(directory, scores)
-    results = {
-        "predicts_one_class": scores.predicts_one_class,
-        "test_time_augmentation": tta,
-    }
-    files.write_json(directory / "run.json", {**described, **results})
+    described = dataclasses.replace(
+        described, predicts_one_class=scores.predicts_one_class, test_time_augmentation=tta
+    )
+    run_folder.write_description(directory, described)
 
 
 def _sum_up_time(
-    directory: pathlib.Path, description: dict[str, Any], seconds: float
-) -> dict[str, Any]:
-    """Returns minutes of each phase and of evaluation, and images/s of the fastest epoch."""
+    directory: pathlib.Path, description: RunDescription, seconds: float
+) -> RunDescription:
+    """Adds minutes of each phase and of evaluation, and images/s of the fastest epoch."""
     epochs: dict[str, list[float]] = {}
     for row in checkpoints.read_history(directory / "history.csv"):
         epochs.setdefault(f"phase{row['phase']}", []).append(float(row["seconds"]))
     fastest = min(second for phase in epochs.values() for second in phase)
-    return {
-        "minutes": {
+    learned = description.splits["train"]
+    return dataclasses.replace(
+        description,
+        minutes={
             **{phase: round(sum(spent) / 60, 3) for phase, spent in epochs.items()},
             "evaluation": round(seconds / 60, 3),
         },
-        "images_per_second": round(description["splits"]["train"]["epoch"] / fastest, 2),
-    }
+        images_per_second=round((learned.epoch or learned.images) / fastest, 2),
+    )
 
 
 def predict(

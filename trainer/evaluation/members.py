@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from flags import tta_config
 from flags.training_config import TrainingConfig
@@ -18,6 +17,7 @@ from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.data.dataset import Data, form_splits, select
 from trainer.data.records_folder import find_directory, open_records
+from trainer.data.run_json import RunDescription
 from trainer.training import initial_weights
 
 
@@ -35,7 +35,7 @@ class Member:
     directory: pathlib.Path
     config: TrainingConfig
     fingerprint: str
-    described: dict[str, Any]
+    described: RunDescription
 
 
 def read_members(folders: Iterable[str]) -> list[Member]:
@@ -58,8 +58,8 @@ def read_members(folders: Iterable[str]) -> list[Member]:
     for member in members[1:]:
         for what, own, others in (
             ("records", member.fingerprint[:12], first.fingerprint[:12]),
-            ("target", member.described["target"], first.described["target"]),
-            ("classes", member.described["label_names"], first.described["label_names"]),
+            ("target", member.described.target, first.described.target),
+            ("classes", *(list(one.described.label_names) for one in (member, first))),
             ("where", member.config.where, first.config.where),
         ):
             if own != others:
@@ -132,7 +132,7 @@ def _runs_of(folder: pathlib.Path) -> list[pathlib.Path]:
     return run_folder.members_of(folder, _read_description(folder))
 
 
-def _read_description(folder: pathlib.Path) -> dict[str, Any]:
+def _read_description(folder: pathlib.Path) -> RunDescription:
     """Reads run.json of a finished run.
 
     Raises:
@@ -143,4 +143,4 @@ def _read_description(folder: pathlib.Path) -> dict[str, Any]:
             f"{folder} is not finished: it has no metrics.json; give the command that began it "
             "again"
         )
-    return run_folder.read_json(folder / "run.json")
+    return run_folder.read_description(folder)

@@ -17,12 +17,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from absl import logging
 
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.data.dataset import Data, Split, select
+from trainer.data.run_json import RunDescription, mean_speed, mean_weights
 from trainer.evaluation import evaluate_model
 from trainer.evaluation.evaluate_model import Predicted
 from trainer.evaluation.members import Member, share_validation
@@ -32,9 +32,8 @@ KIND = "ensemble"
 NOT_SHARED = (
     "the members validate on different images, so on each of them some other member was trained"
 )
-_COMMON = ("versions", "devices")
-"""Of run.json: taken from the first member although another may differ."""
-_OF_A_MEMBER = ("throughput", "dead_units", "splits", "minutes", "images_per_second")
+_MAY_DIFFER = ("preparation", "kind", "absent_classes", "sampling", "damaged_records", "chain")
+"""Of run.json: stated if all members have it alike."""
 
 
 def average(of_members: Sequence[Predicted]) -> Predicted:
@@ -52,27 +51,35 @@ def average(of_members: Sequence[Predicted]) -> Predicted:
 
 def describe(
     directory: pathlib.Path, members: Sequence[Member], data: Data, minutes: float
-) -> dict[str, Any]:
-    """Describes the members: run.json, with what is the same in all or can be summed."""
+) -> RunDescription:
+    """Describes the members: run.json, with what is the same in all or can be summed.
+
+    Of versions and devices it has the first member's, although another's may differ.
+    """
     assert data.test is not None
     runs = [member.described for member in members]
-    training = {part for one in runs for part in one["splits"]["train"]["folds"]}
+    training = {part for one in runs for part in one.splits["train"].folds}
     learned = select(data.records, "train", sorted(training), data.target)
     splits = [learned, *[data.validation] * share_validation(members), data.test]
-    spent = sum(sum(one["minutes"].values()) for one in runs)
-    return {
-        **{key: value for key, value in _same(runs).items() if key not in _OF_A_MEMBER},
-        **{key: runs[0][key] for key in _COMMON},
-        "members": [os.path.relpath(member.directory, directory) for member in members],
-        "weights": _join(one["weights"] for one in runs),
-        "weights_warning": _join(one["weights_warning"] or "" for one in runs) or None,
-        "seed": _join(one["seed"] for one in runs),
-        "parameters": sum(one["parameters"] for one in runs),
-        "class_weights": np.mean([one["class_weights"] for one in runs], axis=0).tolist(),
-        "splits": {split.name: split.describe(data.target.names) for split in splits},
-        "minutes": {"all members": round(spent, 3), "evaluation": round(minutes, 3)},
-        "images_per_second": float(np.mean([one["images_per_second"] for one in runs])),
-    }
+    spent = sum(sum((one.minutes or {}).values()) for one in runs)
+    alike = _same([vars(one) for one in runs])
+    stated: dict[str, Any] = {key: alike.get(key) for key in _MAY_DIFFER}
+    return dataclasses.replace(
+        runs[0],
+        **stated,
+        throughput=None,
+        dead_units=None,
+        dataset_dir=str(data.records.directory),
+        members=tuple(os.path.relpath(member.directory, directory) for member in members),
+        weights=_join(one.weights for one in runs),
+        weights_warning=_join(one.weights_warning or "" for one in runs) or None,
+        seed=_join(one.seed for one in runs),
+        parameters=sum(one.parameters for one in runs),
+        class_weights=mean_weights(runs),
+        splits={split.name: split.describe(data.target.names) for split in splits},
+        minutes={"all members": round(spent, 3), "evaluation": round(minutes, 3)},
+        images_per_second=mean_speed(runs),
+    )
 
 
 def open_folder(

@@ -63,9 +63,9 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
         CallerError: they have other targets, label images differently, or have no image in common.
     """
     for what, one, two in (
-        ("data set", baseline.run.get("dataset"), other.run.get("dataset")),
+        ("data set", baseline.run.dataset, other.run.dataset),
         ("question", baseline.question, other.question),
-        ("label policy", *(r.run["policies"].get("label_policy") for r in (baseline, other))),
+        ("label policy", *(r.run.policies.get("label_policy") for r in (baseline, other))),
     ):
         if one != two:
             raise CallerError(

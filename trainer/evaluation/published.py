@@ -18,6 +18,7 @@ from flags.fields import flags_of
 from flags.training_config import TrainingConfig
 from records import user_text
 from records.errors import CallerError
+from trainer.data.run_json import RunDescription
 
 FLAGFILES = pathlib.Path(flags.__file__).with_name("experiments")
 SOURCES = {
@@ -53,7 +54,7 @@ class Published:
 
 
 def of_run(
-    directory: pathlib.Path, config: dict[str, Any], run: dict[str, Any]
+    directory: pathlib.Path, config: dict[str, Any], run: RunDescription
 ) -> Published | None:
     """Finds the experiment of a run.
 
@@ -73,7 +74,7 @@ def of_run(
         for path in (one.removeprefix("--flagfile=") for one in given if "--flagfile=" in one):
             if pathlib.Path(path).is_file():
                 return beside(pathlib.Path(path), config, run)
-    if not config or "members" in run:
+    if not config or run.members:
         return None
     files = [path for path in sorted(FLAGFILES.glob("*.flags")) if is_experiment(path)]
     found = [beside(path, config, run) for path in files]
@@ -82,7 +83,7 @@ def of_run(
     return next(iter(named or (same if len(same) == 1 else [])), None)
 
 
-def beside(flagfile: pathlib.Path, config: dict[str, Any], run: dict[str, Any]) -> Published:
+def beside(flagfile: pathlib.Path, config: dict[str, Any], run: RunDescription) -> Published:
     """Reads a flagfile, and in what a run with config.json and run.json differs from it."""
     return dataclasses.replace(read(flagfile), notes=tuple(_differences(flagfile, config, run)))
 
@@ -116,7 +117,7 @@ def is_experiment(flagfile: pathlib.Path) -> bool:
 
 
 def _differences(
-    flagfile: pathlib.Path, config: dict[str, Any], run: dict[str, Any]
+    flagfile: pathlib.Path, config: dict[str, Any], run: RunDescription
 ) -> Iterable[str]:
     """Names in what a run is not the experiment of the flagfile."""
     lines = user_text.read(flagfile).splitlines()
@@ -133,15 +134,15 @@ def _differences(
         # run.json names the target really taken
         if name != "target" and not meanings[name].repeat and pair[0] != pair[1]:
             yield f"other {name}"
-    data = [run.get(name) for name in ("dataset", "size", "recipe")]
+    data = (run.dataset, run.size, run.recipe)
     stated = pathlib.PurePath(given.get("dataset_dir", "")).parts[-3:]
     for name, value, wanted in zip(("data", "size", "recipe"), data, stated, strict=False):
         if value != wanted:
             yield f"other {name}"
     question = expected.target or datasets.DATASETS["cbis_ddsm"].target
-    if run.get("target") != question:
+    if run.target != question:
         yield "other target"
-    if run.get("policies") != POLICIES:
+    if run.policies != POLICIES:
         yield _ANOTHER_SPLIT
 
 

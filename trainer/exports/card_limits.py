@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from flags import tta_config
+from trainer.data.run_json import RunDescription
 from trainer.metrics.metrics_json import Metrics
 
 _SCREENED = ("pathology", "cancer")
 
 
-def list_limits(run: dict[str, Any], scores: Metrics | None) -> list[str]:
+def list_limits(run: RunDescription, scores: Metrics | None) -> list[str]:
     """Writes a sentence for each limit that the files of a run show.
 
     Args:
@@ -22,30 +22,30 @@ def list_limits(run: dict[str, Any], scores: Metrics | None) -> list[str]:
     ]
 
 
-def _of_data(run: dict[str, Any]) -> list[str]:
-    learned = run["splits"]["train"]
+def _of_data(run: RunDescription) -> list[str]:
+    learned = run.splits["train"]
     found = [
-        f"It learned from {learned['images']} images of {learned['patients']} patients of one "
-        f"source, {run['dataset_title']}. Other devices, image instead of digital or the reverse, "
+        f"It learned from {learned.images} images of {learned.patients} patients of one "
+        f"source, {run.dataset_title}. Other devices, image instead of digital or the reverse, "
         "and other populations are untested.",
-        f"It takes whole images of {run['size']} (height x width), prepared by recipe "
-        f"`{run['recipe']}`. Images prepared otherwise give numbers that mean nothing.",
+        f"It takes whole images of {run.size} (height x width), prepared by recipe "
+        f"`{run.recipe}`. Images prepared otherwise give numbers that mean nothing.",
     ]
-    if run.get("synthetic"):
+    if run.synthetic:
         found.insert(
             0,
             "**Its images are synthetic phantoms.** Scores say that the program works, and nothing "
             "about mammograms.",
         )
-    if run.get("weights_warning"):
-        found.append(f"{run['weights_warning']}.")
-    if run.get("where"):
-        found.append(f"Only images with `{run['where']}` were learned from and evaluated.")
-    if run.get("absent_classes"):
-        found.append(f"No image was {' or '.join(run['absent_classes'])}; it never predicts that.")
-    if run.get("damaged_records"):
-        found.append(f"{len(run['damaged_records'])} damaged records were left out.")
-    if run["policies"]["split_policy"] == "image":
+    if run.weights_warning:
+        found.append(f"{run.weights_warning}.")
+    if run.where:
+        found.append(f"Only images with `{run.where}` were learned from and evaluated.")
+    if run.absent_classes:
+        found.append(f"No image was {' or '.join(run.absent_classes)}; it never predicts that.")
+    if run.damaged_records:
+        found.append(f"{len(run.damaged_records)} damaged records were left out.")
+    if run.policies.get("split_policy") == "image":
         found.append(
             "Folds were drawn by image: patients of the validation images were trained on, so "
             "early "
@@ -54,13 +54,13 @@ def _of_data(run: dict[str, Any]) -> list[str]:
     return found
 
 
-def _of_scores(run: dict[str, Any], scores: Metrics) -> list[str]:
+def _of_scores(run: RunDescription, scores: Metrics) -> list[str]:
     found = [
         f"It was evaluated on {scores.images} images of {scores.patients} patients; an "
         "interval covers the choice of these patients, not another hospital."
     ]
-    tta = run.get("test_time_augmentation", "none")
-    if tta != "none":
+    tta = run.test_time_augmentation or tta_config.NONE
+    if tta != tta_config.NONE:
         found.append(
             f"Its scores are those of several views of each image, averaged (`--tta={tta}`); "
             "exported files see an image once, as it is."
@@ -73,7 +73,7 @@ def _of_scores(run: dict[str, Any], scores: Metrics) -> list[str]:
             f"accuracy and "
             "calibration hold at that fraction alone."
         )
-        if run["target"] in _SCREENED:
+        if run.target in _SCREENED:
             sentence += (
                 " Screening finds about 5 cancers in 1,000 examinations (Lehman et al., Radiology "
                 "283:49-58, 2017)."

@@ -21,6 +21,7 @@ from flags.fields import flags_of
 from flags.training_config import TrainingConfig
 from records import files
 from trainer.data import run_folder
+from trainer.data.run_json import RunDescription
 from trainer.evaluation import calibration
 from trainer.exports import card_limits, card_scores
 
@@ -44,7 +45,7 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file of the run is damaged.
     """
-    config, run = read(run_dir / "config.json"), read(run_dir / "run.json")
+    config, run = read(run_dir / "config.json"), run_folder.read_description(run_dir)
     evaluated = (run_dir / run_folder.METRICS).is_file()
     scores = run_folder.read_metrics(run_dir) if evaluated else None
     environment = jinja2.Environment(
@@ -82,39 +83,38 @@ def read(path: pathlib.Path) -> dict[str, Any]:
         return {}
 
 
-def meaning_of_output(run: dict[str, Any]) -> str:
+def meaning_of_output(run: RunDescription) -> str:
     """Describes the outputs of a network for an image, by kind of target."""
-    names = run["label_names"]
-    if run["kind"] == "classes":
+    names = run.label_names
+    if run.kind == "classes":
         return f"the probabilities of {', '.join(names)}, which add up to 1"
-    if run["kind"] == "ordinal":
+    if run.ordinal:
         return "the probabilities that the grade is " + ", ".join(f"above {n}" for n in names[:-1])
     return f"the probability of {names[1]}; what is left to 1 is {names[0]}"
 
 
-def _policies(run: dict[str, Any]) -> list[tuple[str, str, str]]:
+def _policies(run: RunDescription) -> list[tuple[str, str, str]]:
     """Lists what each policy is about, its name, and what it means."""
     known = {
         "label_policy": ("Labels", datasets.LABEL_POLICIES),
         "split_policy": ("Split", datasets.SPLIT_POLICIES),
         "leak_policy": ("Patients in both official sets", datasets.LEAK_POLICIES),
     }
-    chosen = run.get("policies", {})
-    return [(known[key][0], name, known[key][1][name]) for key, name in chosen.items()]
+    return [(known[key][0], name, known[key][1][name]) for key, name in run.policies.items()]
 
 
-def _splits(run: dict[str, Any]) -> str:
+def _splits(run: RunDescription) -> str:
     """Tabulates who trained, validated and evaluated."""
-    names = run["label_names"]
+    names = run.label_names
     rows = [
         (
-            f"{name} ({', '.join(split['folds'])})",
-            split["images"],
-            split["patients"],
-            *(split["labels"][label] for label in names),
-            split["left_out"] + split.get("filtered", 0) + split.get("damaged", 0),
+            f"{name} ({', '.join(split.folds)})",
+            split.images,
+            split.patients,
+            *(split.labels[label] for label in names),
+            split.left_out + split.filtered + split.damaged,
         )
-        for name, split in run["splits"].items()
+        for name, split in run.splits.items()
     ]
     return card_scores.tabulate(("split", "images", "patients", *names, "left out"), rows)
 

@@ -23,6 +23,7 @@ from flags.targets import Target
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, run_folder, training_statistics
+from trainer.data.run_json import RunDescription
 from trainer.data.training_statistics import Finding
 from trainer.evaluation import calibration, discrimination, test_time_augmentation
 from trainer.evaluation.calibration import Calibration
@@ -66,7 +67,7 @@ class FinishedRun:
     """
 
     directory: pathlib.Path
-    description: dict[str, Any]
+    description: RunDescription
     preparation: Preparation
     target: Target
     networks: tuple[Network, ...]
@@ -83,7 +84,7 @@ class FinishedRun:
             "auc": auc.value,
             "auc_low": auc.low,
             "auc_high": auc.high,
-            "evaluated": f"{discrimination.describe(self.scores)} of {self.description['dataset']}",
+            "evaluated": f"{discrimination.describe(self.scores)} of {self.description.dataset}",
         }
 
     @property
@@ -94,7 +95,7 @@ class FinishedRun:
     @property
     def medium(self) -> str:
         """What its training images are: film, digital, or "" if not known."""
-        return datasets.DATASETS[self.description["dataset"]].medium
+        return datasets.DATASETS[self.description.dataset].medium
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -103,7 +104,7 @@ class FinishedRun:
         uncalibrated = {_why_uncalibrated(one) for one in learned} - {None}
         unknown = {_why_unknown(network.known) for network in self.networks}
         warnings = discrimination.warn(self.scores) if self.scores else [_NOT_EVALUATED]
-        if self.description["synthetic"]:
+        if self.description.synthetic:
             warnings.append(_SYNTHETIC)
         if uncalibrated:
             reasons = "; ".join(sorted(map(str, uncalibrated)))
@@ -117,7 +118,7 @@ class FinishedRun:
         """Returns its entry of predictions.json."""
         keys = ("dataset", "synthetic", "size", "recipe", "data_fingerprint", "target")
         return {
-            **{key: self.description[key] for key in keys},
+            **{key: getattr(self.description, key) for key in keys},
             "classes": list(self.target.names),
             "networks": len(self.networks),
             "evaluation": self.evaluation,
@@ -145,7 +146,7 @@ class FinishedRun:
         )
 
     def _predict(self, network: Network, record: NDArray[np.uint16]) -> ClassProbabilities:
-        names = self.description.get("test_time_augmentation", tta_config.NONE)
+        names = self.description.test_time_augmentation or tta_config.NONE
         outputs = [
             network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
             for view in test_time_augmentation.views(names, self.preparation.size)
@@ -177,7 +178,7 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
     """
     members = run_folder.members_finished(directory)
     preparation = image_file.read_preparation(directory)
-    description = run_folder.read_json(directory / "run.json")
+    description = run_folder.read_description(directory)
     return FinishedRun(
         directory,
         description,
@@ -195,14 +196,11 @@ def _read_metrics(directory: pathlib.Path) -> Metrics | None:
     return run_folder.read_metrics(directory)
 
 
-def target_of(description: dict[str, Any]) -> Target:
+def target_of(description: RunDescription) -> Target:
     """Reads the target of a run, without the grades none of its images has, from its run.json."""
-    target = targets.TARGETS[description["target"]]
-    return dataclasses.replace(
-        target,
-        names=tuple(description["label_names"]),
-        kind=description.get("kind", target.kind),
-    )
+    target = targets.TARGETS[description.target]
+    kind: Any = description.kind or target.kind
+    return dataclasses.replace(target, names=description.label_names, kind=kind)
 
 
 def _why_uncalibrated(fitted: Calibration | None) -> str | None:

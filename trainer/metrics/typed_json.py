@@ -5,10 +5,12 @@ files.write_json(path, to_json(fitted))
 
 Fields with a default may be absent, and are left out where they have it unless they are ALWAYS
 written; those of an `inline` mapping stand beside the others. Keys that are no field are ignored.
+An image size is its text.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import types
 import typing
@@ -16,7 +18,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from records import files
+from records.errors import CallerError
 from records.files import AnyPath, DamagedFile
+from records.image_size import ImageSize
 
 Typed = TypeVar("Typed")
 ALWAYS = {"always": True}
@@ -85,6 +89,9 @@ def _convert(hint: Any, value: Any, *, path: AnyPath, remedy: str, key: str) -> 
                 name: _convert(inner[1], part, path=path, remedy=remedy, key=f"{start}{name}")
                 for name, part in value.items()
             }
+        if kind is ImageSize and isinstance(value, str):
+            with contextlib.suppress(CallerError):
+                return ImageSize.parse(value)
         if _fits(value, kind):
             return value
     raise DamagedFile(path, f"has {value!r} as {key}, wanted {_name(hint)}", remedy)
@@ -103,6 +110,8 @@ def to_json(made: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, ImageSize):
+        return str(value)
     if dataclasses.is_dataclass(value):
         return to_json(value)
     if isinstance(value, tuple | list):

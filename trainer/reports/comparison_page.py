@@ -101,7 +101,7 @@ def assemble(
         "resamples": str(paired_comparison.bootstrap_for(baseline, comparable))
         if baseline
         else None,
-        "synthetic": any(run.run.get("synthetic") for run in runs),
+        "synthetic": any(run.run.synthetic for run in runs),
         "runs": [_describe(run, directory) for run in runs],
         "unfinished": [
             {"name": one.name, "published": _published(one), "error": error}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import jinja2
 import numpy as np
@@ -20,6 +19,7 @@ from flags.targets import TARGETS
 from records import files
 from records.errors import CallerError
 from trainer.data import run_folder
+from trainer.data.run_json import FoldDescription, RunDescription
 from trainer.evaluation import calibration
 from trainer.metrics import compute, metric_table, multiclass, over_folds, predictions, typed_json
 from trainer.metrics.called_class import THRESHOLD, called_classes
@@ -42,7 +42,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file is missing, lacks a value, or does not belong to the others.
     """
-    run = run_folder.read_json(run_dir / "run.json")
+    run = run_folder.read_description(run_dir)
     images = predictions.read(run_dir / "predictions.csv")
     splits = {image.split for image in images}
     if len(splits) != 1:
@@ -50,12 +50,11 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
             f"{run_dir / 'predictions.csv'} holds images of {len(splits)} splits, wanted one; "
             "evaluate the run again"
         )
-    ordinal = run.get("kind") == "ordinal"
     scores = compute.score(
-        images, split=splits.pop() or "test", label_names=run["label_names"], ordinal=ordinal
+        images, split=splits.pop() or "test", label_names=run.label_names, ordinal=run.ordinal
     )
-    if "folds" in run:
-        over_folds = _rescore_folds(run_dir, run, images, ordinal=ordinal)
+    if run.folds:
+        over_folds = _rescore_folds(run_dir, run, run.folds, images)
         scores = dataclasses.replace(scores, over_folds=over_folds)
     with files.keeping(run_dir, run_folder.EVALUATION):
         run_folder.write_metrics(run_dir, scores)
@@ -63,34 +62,39 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
 
 
 def _rescore_folds(
-    run_dir: pathlib.Path, run: dict[str, Any], images: Sequence[Prediction], *, ordinal: bool
+    run_dir: pathlib.Path,
+    run: RunDescription,
+    folds: Sequence[FoldDescription],
+    images: Sequence[Prediction],
 ) -> dict[str, OverFolds]:
     """Does the same for the folds that are there; puts their scores and images into the whole.
 
     Returns:
         metrics.json's "over_folds".
     """
-    folders = {fold["run"]: run_dir / fold["run"] for fold in run["folds"]}
-    there = [name for name, folder in folders.items() if (folder / "predictions.csv").is_file()]
-    for fold in run["folds"]:
-        if fold["run"] in there:
-            rescore(folders[fold["run"]])
-            rescored = run_folder.read_metrics(folders[fold["run"]])
-            fold["metrics"] = typed_json.to_json(rescored)
-    if len(there) == len(folders):
-        gallery.gather(run_dir, list(folders.values()), images, ordinal=ordinal)
-    files.write_json(run_dir / "run.json", run)
-    return over_folds.summarise(_metrics_of_folds(run_dir, run))
+    folders = [run_dir / fold.run for fold in folds]
+    there = [folder for folder in folders if (folder / "predictions.csv").is_file()]
+    rescored = {}
+    for folder in there:
+        rescore(folder)
+        rescored[folder.name] = typed_json.to_json(run_folder.read_metrics(folder))
+    folds = [
+        dataclasses.replace(fold, metrics=rescored.get(fold.run, fold.metrics)) for fold in folds
+    ]
+    if there == folders:
+        gallery.gather(run_dir, folders, images, ordinal=run.ordinal)
+    run_folder.write_description(run_dir, dataclasses.replace(run, folds=tuple(folds)))
+    return over_folds.summarise(_metrics_of_folds(run_dir, folds))
 
 
-def _metrics_of_folds(run_dir: pathlib.Path, run: dict[str, Any]) -> list[Metrics]:
+def _metrics_of_folds(run_dir: pathlib.Path, folds: Sequence[FoldDescription]) -> list[Metrics]:
     """Reads what run.json holds of the metrics of each fold of a cross-validation."""
     remedy = "give the command that began it again"
     return [
         typed_json.from_json(
-            Metrics, fold["metrics"], path=run_dir / "run.json", remedy=remedy, within="metrics."
+            Metrics, fold.metrics, path=run_dir / run_folder.RUN, remedy=remedy, within="metrics."
         )
-        for fold in run.get("folds", [])
+        for fold in folds
     ]
 
 
@@ -109,21 +113,19 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file is missing, lacks a value, or does not belong to the others.
     """
-    scores, run = (
-        run_folder.read_metrics(run_dir, "calibration_error"),
-        run_folder.read_json(run_dir / "run.json"),
-    )
+    scores = run_folder.read_metrics(run_dir, "calibration_error")
+    run = run_folder.read_description(run_dir)
     images = predictions.read(run_dir / "predictions.csv")
     try:
-        names = run["label_names"]
+        names = run.label_names
         mine = [image for image in images if image.split in ("", scores.split)]
         _check_same_images(run_dir, scores, mine)
-        trained_here = not {"folds", "members"} & set(run)
+        trained_here = not (run.folds or run.members)
         text = template.read(TEMPLATE).render(
             run=run,
             config=run_folder.read_json(run_dir / "config.json"),
             metrics=scores,
-            metrics_of_folds=_metrics_of_folds(run_dir, run),
+            metrics_of_folds=_metrics_of_folds(run_dir, run.folds or ()),
             names=names,
             bases=BASES,
             datasets=datasets,

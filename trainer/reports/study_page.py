@@ -42,7 +42,7 @@ def write(
     best = study.best_trial
     page = template.read("study.html.j2").render(
         directory=directory.name,
-        run=run_folder.read_json(directory / "trials" / best.user_attrs["folder"] / "run.json"),
+        run=run_folder.read_description(directory / "trials" / best.user_attrs["folder"]),
         config=run_folder.read_json(directory / "config.json"),
         monitor=monitor,
         better="lower" if minimize else "higher",

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from absl import logging
 
+from trainer.data.run_json import RunDescription
+
 _INDENT = 11
 _EVERY_SECONDS = 1.0
 
@@ -60,7 +62,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def beginning(description: dict[str, Any], directory: os.PathLike[str], *, base: str) -> list[str]:
+def beginning(description: RunDescription, directory: os.PathLike[str], *, base: str) -> list[str]:
     """Writes the six lines: question, images, what is left out, weights, network, output.
 
     Args:
@@ -68,23 +70,26 @@ def beginning(description: dict[str, Any], directory: os.PathLike[str], *, base:
         directory: of the run.
         base: what the network is built on.
     """
-    splits = description["splits"]
+    splits = description.splits
     images = "; ".join(
-        f"{name} {split['images']} of {split['patients']} patients ("
-        + ", ".join(f"{count} {label}" for label, count in split["labels"].items())
+        f"{name} {split.images} of {split.patients} patients ("
+        + ", ".join(f"{count} {label}" for label, count in split.labels.items())
         + ")"
         for name, split in splits.items()
     )
-    reasons = {"without a label": "left_out", "not --where": "filtered", "damaged": "damaged"}
-    counts = {why: sum(split[key] for split in splits.values()) for why, key in reasons.items()}
+    counts = {
+        "without a label": sum(split.left_out for split in splits.values()),
+        "not --where": sum(split.filtered for split in splits.values()),
+        "damaged": sum(split.damaged for split in splits.values()),
+    }
     left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
-    names = description["label_names"]
+    names = description.label_names
     lines = {
-        "question": f"{', '.join(names[:-1])} or {names[-1]}? (--target={description['target']})",
-        "images": f"{images}; {description['dataset']} {description['size']}",
+        "question": f"{', '.join(names[:-1])} or {names[-1]}? (--target={description.target})",
+        "images": f"{images}; {description.dataset} {description.size}",
         "left out": left_out or "no image of these splits",
-        "weights": description["weights"],
-        "network": f"{base}, {description['parameters']:,} parameters",
+        "weights": description.weights,
+        "network": f"{base}, {description.parameters:,} parameters",
         "output": os.fspath(directory),
     }
     width = shutil.get_terminal_size((100, 24)).columns

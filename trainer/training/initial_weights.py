@@ -11,7 +11,6 @@ import itertools
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 
@@ -65,9 +64,9 @@ def read_chain(run: pathlib.Path) -> list[str]:
         raise CallerError(
             f"--init_from={run} holds no model.keras; give the folder of a finished run"
         )
-    description: dict[str, Any] = run_folder.read_json(run / "run.json")
-    own = f"{description['dataset']} {description['target']}"
-    return [*(description.get("chain") or [description["weights"]]), own]
+    description = run_folder.read_description(run)
+    own = f"{description.dataset} {description.target}"
+    return [*(description.chain or [description.weights]), own]
 
 
 def check_apart(config: TrainingConfig, *, dataset: str, evaluated: Sequence[str]) -> None:
@@ -84,12 +83,12 @@ def check_apart(config: TrainingConfig, *, dataset: str, evaluated: Sequence[str
         CallerError: one did.
     """
     source = config.init_from
-    while source is not None and (pathlib.Path(source) / "run.json").is_file():
+    while source is not None and (pathlib.Path(source) / run_folder.RUN).is_file():
         run = pathlib.Path(source)
-        description = run_folder.read_json(run / "run.json")
-        if description["dataset"] == dataset:
-            splits = description["splits"]
-            learned = {*splits["train"]["folds"], *splits["validation"]["folds"]}
+        description = run_folder.read_description(run)
+        if description.dataset == dataset:
+            splits = description.splits
+            learned = {*splits["train"].folds, *splits["validation"].folds}
             if seen := sorted(learned.intersection(evaluated)):
                 raise CallerError(
                     f"--init_from={config.init_from}: {run} learned from {', '.join(seen)} of "

@@ -94,7 +94,7 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
     if chief:
         run_folder.open_run(run.directory, content)
         description = run_description.describe_run(run)
-        run_folder.write_description(run.directory, description)
+        run_folder.begin_description(run.directory, description)
         lines = announcement.beginning(description, run.directory, base=run.config.base)
         logging.info("%s", "\n".join(lines))
         if skips_phase1(run.config, run.weights):
@@ -103,10 +103,10 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
     for number in (1, 2):
         phases.train_phase(run, number)
     if chief:
-        ended = run_description.describe_end(run)
-        path = run.directory / "run.json"
-        files.write_json(path, {**run_folder.read_json(path), **ended})
-        tensorboard.write_dead_units(ended["dead_units"], run.tensorboard)
+        begun = run_folder.read_description(run.directory)
+        ended = run_description.describe_end(run, begun)
+        run_folder.write_description(run.directory, ended)
+        tensorboard.write_dead_units(ended.dead_units or {}, run.tensorboard)
         training_statistics.write(run.directory, run.data.train, run.data.records.size)
         _save_model(run.model, run.directory / "model.keras")
         feature_cache.discard(run.directory)

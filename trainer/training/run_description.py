@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import platform
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,68 +13,65 @@ import tensorflow as tf
 from flags import datasets, targets
 from records.preprocessing import Preparation
 from trainer.data import class_balance
+from trainer.data.run_json import RunDescription
 from trainer.training import initial_weights, phases, throughput
 from trainer.training.run import Run, skips_phase1
 
 PHASE1_SKIPPED = "phase 1 is skipped: features of a frozen random base are noise"
 
 
-def describe_run(run: Run) -> dict[str, Any]:
+def describe_run(run: Run) -> RunDescription:
     """Describes what is trained on what."""
     manifest = run.data.records.manifest
     described = datasets.DATASETS[run.data.records.dataset]
     names = run.data.target.names
     salvage = run.data.records.salvage
-    return {
-        "dataset": run.data.records.dataset,
-        "dataset_title": described.title,
-        "licence": described.licence,
-        "citation": described.citation,
-        "synthetic": run.data.records.dataset == "phantom",
-        "dataset_dir": str(run.data.records.directory),
-        "size": str(manifest.size),
-        "recipe": manifest.recipe,
-        "preparation": Preparation.from_manifest(manifest).to_json(),
-        "data_fingerprint": manifest.data_fingerprint,
-        "policies": manifest.policies,
-        "target": run.data.target_name,
-        "label_names": list(names),
-        "kind": run.data.target.kind,
-        "absent_classes": [
-            name
-            for name in targets.TARGETS[run.data.target_name].names
-            if name not in run.data.target.names
-        ],
-        "where": run.config.where,
-        "sampling": run.config.sampling,
-        "damaged_records": list(salvage.damaged) if salvage else [],
-        "splits": {
-            split.name: split.describe(names)
-            for split in (run.data.train, run.data.validation, run.data.test)
-            if split is not None
-        },
-        "weights": run.weights.name,
-        "weights_warning": _warn(run),
-        **_describe_chain(run),
-        "parameters": run.model.count_params(),
-        "class_weights": list(run.class_weights),
-        "versions": {
+    source = run.config.init_from
+    of_target = targets.TARGETS[run.data.target_name].names
+    splits = (run.data.train, run.data.validation, run.data.test)
+    return RunDescription(
+        dataset=run.data.records.dataset,
+        dataset_title=described.title,
+        licence=described.licence,
+        citation=described.citation,
+        synthetic=run.data.records.dataset == "phantom",
+        dataset_dir=str(run.data.records.directory),
+        size=str(manifest.size),
+        recipe=manifest.recipe,
+        preparation=Preparation.from_manifest(manifest),
+        data_fingerprint=manifest.data_fingerprint,
+        policies=manifest.policies,
+        target=run.data.target_name,
+        label_names=names,
+        kind=run.data.target.kind,
+        absent_classes=tuple(name for name in of_target if name not in names),
+        where=run.config.where,
+        sampling=run.config.sampling,
+        damaged_records=tuple(salvage.damaged) if salvage else (),
+        splits={split.name: split.describe(names) for split in splits if split is not None},
+        weights=run.weights.name,
+        weights_warning=_warn(run),
+        chain=tuple(initial_weights.read_chain(pathlib.Path(source))) if source else None,
+        parameters=run.model.count_params(),
+        class_weights=run.class_weights,
+        versions={
             "python": platform.python_version(),
             "tensorflow": tf.__version__,
             "keras": keras.__version__,
         },
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "seed": run.config.seed,
-    }
+        devices=tuple(device.name for device in tf.config.list_logical_devices()),
+        seed=run.config.seed,
+    )
 
 
-def describe_end(run: Run) -> dict[str, Any]:
-    """Describes what is known when both phases are over: throughput, and dead units by layer."""
+def describe_end(run: Run, description: RunDescription) -> RunDescription:
+    """Adds what is known when both phases are over: throughput, and dead units by layer."""
     images = class_balance.epoch_size(run.data.train.labels, run.config.sampling)
-    return {
-        "throughput": throughput.measure(run.directory / "history.csv", images=images),
-        "dead_units": dead_units(run.model, phases.validation_batches(run)),
-    }
+    return dataclasses.replace(
+        description,
+        throughput=throughput.measure(run.directory / "history.csv", images=images),
+        dead_units=dead_units(run.model, phases.validation_batches(run)),
+    )
 
 
 def dead_units(model: keras.Model, batches: tf.data.Dataset) -> dict[str, float]:
@@ -106,10 +103,3 @@ def _warn(run: Run) -> str | None:
     if skips_phase1(run.config, run.weights):
         found.append(PHASE1_SKIPPED)
     return "; ".join(found) or None
-
-
-def _describe_chain(run: Run) -> dict[str, Any]:
-    """Lists what the weights were trained on before, where another run gave them."""
-    if run.config.init_from is None:
-        return {}
-    return {"chain": initial_weights.read_chain(pathlib.Path(run.config.init_from))}

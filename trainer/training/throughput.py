@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from trainer.data.run_json import Throughput
 from trainer.training import checkpoints
 
 
@@ -65,7 +66,7 @@ class InputClock(keras.callbacks.Callback):
         logs["waiting_seconds"] = round(self._waited, 4)
 
 
-def measure(history: pathlib.Path, *, images: int) -> dict[str, float | None]:
+def measure(history: pathlib.Path, *, images: int) -> Throughput:
     """Sums up what training cost, of all epochs but the first of each phase if there are others.
 
     The first compiles the step and fills the shuffle buffer.
@@ -75,8 +76,7 @@ def measure(history: pathlib.Path, *, images: int) -> dict[str, float | None]:
         images: of an epoch.
 
     Returns:
-        images a second; percent of training spent waiting for batches, None if not measured; and
-        the largest memory this process had, GB.
+        with the largest memory this process had.
     """
     rows = checkpoints.read_history(history)
     firsts = {row["phase"]: row["epoch"] for row in reversed(rows)}
@@ -85,20 +85,18 @@ def measure(history: pathlib.Path, *, images: int) -> dict[str, float | None]:
     waited = [float(row["waiting_seconds"] or "nan") for row in steady]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes there, KiB here
-    return {
-        "images_per_second": round(images * len(steady) / seconds, 2),
-        "waiting_percent": None
-        if np.isnan(waited).any()
-        else round(100 * sum(waited) / seconds, 2),
-        "peak_memory_gb": round(peak * unit / 1e9, 3),
-    }
+    return Throughput(
+        images_per_second=round(images * len(steady) / seconds, 2),
+        waiting_percent=None if np.isnan(waited).any() else round(100 * sum(waited) / seconds, 2),
+        peak_memory_gb=round(peak * unit / 1e9, 3),
+    )
 
 
-def describe(throughput: dict[str, float | None]) -> str:
+def describe(throughput: Throughput) -> str:
     """Formats the throughput of a run as one line."""
-    waiting = throughput["waiting_percent"]
+    waiting = throughput.waiting_percent
     return (
-        f"training: {throughput['images_per_second']} images/s, "
+        f"training: {throughput.images_per_second} images/s, "
         + (f"{waiting} % of it" if waiting is not None else "not measured how much of it")
-        + f" waiting for data, {throughput['peak_memory_gb']} GB of memory"
+        + f" waiting for data, {throughput.peak_memory_gb} GB of memory"
     )

@@ -1,0 +1,131 @@
+"""Content of run.json as frozen dataclasses: what was trained on what, for the report.
+
+run = run_folder.read_description(directory)
+run.label_names, run.splits["train"].patients, run.throughput
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from records.preprocessing import Preparation
+from trainer.metrics import typed_json
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SplitCounts:
+    """Images of a split.
+
+    Attributes:
+        folds: parts of the data set that it is made of.
+        images: how many are learned from or evaluated.
+        patients: whose they are.
+        labels: images of each class.
+        left_out: those without a label for the target.
+        filtered: those that do not meet --where.
+        damaged: those whose records are damaged.
+        epoch: images of an epoch, repeated ones as often as they stand in it.
+    """
+
+    folds: tuple[str, ...]
+    images: int
+    patients: int
+    labels: dict[str, int]
+    left_out: int
+    filtered: int = dataclasses.field(default=0, metadata=typed_json.ALWAYS)
+    damaged: int = dataclasses.field(default=0, metadata=typed_json.ALWAYS)
+    epoch: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Throughput:
+    """What training cost: images/s, percent of it spent waiting (None: not measured), GB."""
+
+    images_per_second: float
+    waiting_percent: float | None
+    peak_memory_gb: float
+
+
+@dataclasses.dataclass(frozen=True)
+class FoldDescription:
+    """A fold of a cross-validation.
+
+    Attributes:
+        run: name of its folder.
+        minutes: it took.
+        splits: its own.
+        metrics: its metrics.json; of an earlier version until they are scored again.
+        calibration: its calibration.json without the curve.
+    """
+
+    run: str
+    minutes: float
+    splits: dict[str, SplitCounts]
+    metrics: dict[str, Any]
+    calibration: dict[str, Any] | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunDescription:
+    """All of run.json: of a run of one network, a cross-validation or an ensemble.
+
+    None is what was not stated: by an earlier version, at that stage, or by the members of an
+    ensemble alike. `folds` are those of a cross-validation, `members` paths of an ensemble's.
+    """
+
+    dataset: str
+    dataset_title: str
+    licence: str
+    citation: str
+    synthetic: bool
+    dataset_dir: str
+    size: str
+    recipe: str
+    preparation: Preparation | None = None
+    data_fingerprint: str
+    policies: dict[str, str]
+    target: str
+    label_names: tuple[str, ...]
+    kind: str | None = None
+    absent_classes: tuple[str, ...] | None = None
+    where: str | None = None
+    sampling: str | None = None
+    damaged_records: tuple[str, ...] | None = None
+    splits: dict[str, SplitCounts]
+    weights: str
+    weights_warning: str | None = dataclasses.field(default=None, metadata=typed_json.ALWAYS)
+    chain: tuple[str, ...] | None = None
+    parameters: int
+    class_weights: tuple[float, ...]
+    versions: dict[str, str]
+    devices: tuple[str, ...]
+    seed: int | str
+    throughput: Throughput | None = None
+    dead_units: dict[str, float] | None = None
+    minutes: dict[str, float] | None = None
+    images_per_second: float | None = None
+    predicts_one_class: bool | None = None
+    test_time_augmentation: str | None = None
+    folds: tuple[FoldDescription, ...] | None = None
+    members: tuple[str, ...] | None = None
+
+    @property
+    def ordinal(self) -> bool:
+        """Whether each class is above the one before."""
+        return self.kind == "ordinal"
+
+
+def mean_weights(runs: Sequence[RunDescription]) -> tuple[float, ...]:
+    """Averages the class weights of several runs."""
+    return tuple(np.mean([run.class_weights for run in runs], axis=0).tolist())
+
+
+def mean_speed(runs: Sequence[RunDescription]) -> float | None:
+    """Averages the images/s of several runs, None if one was not measured."""
+    speeds = [run.images_per_second for run in runs]
+    known = [speed for speed in speeds if speed is not None]
+    return float(np.mean(known)) if len(known) == len(speeds) else None
