@@ -30,6 +30,8 @@ from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
 from records.image_size import ImageSize
+from trainer.data import run_folder
+from trainer.data.run_json import RunDescription
 from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
 
@@ -386,6 +388,46 @@ def predicted(
     ]
 
 
+def described(**changes: object) -> RunDescription:
+    """All of run.json of a trained network, with changes as JSON has them."""
+    split = {"images": 94, "patients": 34, "labels": {"benign": 54, "malignant": 40}, "left_out": 0}
+    content = {
+        "dataset": "cbis_ddsm",
+        "dataset_title": "CBIS-DDSM",
+        "licence": "CC BY 3.0",
+        "citation": "Lee et al., Scientific Data 4:170177, 2017, https://doi.org/10.1038/sdata.2017.177",
+        "synthetic": False,
+        "dataset_dir": "data/tfrecords/cbis_ddsm/512x512/plain",
+        "size": "512x512",
+        "recipe": "plain",
+        "data_fingerprint": "9f2c",
+        "policies": OURS,
+        "target": "pathology",
+        "label_names": ["benign", "malignant"],
+        "splits": {
+            "train": {**split, "folds": ["fold1"]},
+            "validation": {**split, "folds": ["fold0"]},
+            "test": {**split, "folds": ["test"]},
+        },
+        "weights": "ImageNet",
+        "weights_warning": None,
+        "parameters": 1082529,
+        "class_weights": [0.8625, 1.18966],
+        "versions": {"python": "3.11.7", "tensorflow": "2.17.1", "keras": "3.15.0"},
+        "devices": ["/device:CPU:0"],
+        "seed": 111,
+        "minutes": {"phase1": 2.0, "phase2": 1.25, "evaluation": 0.25},
+        "images_per_second": 42.7,
+        **changes,
+    }
+    return typed_json.from_json(RunDescription, content, path=pathlib.Path("run.json"), remedy="")
+
+
+def write_described(directory: pathlib.Path, **changes: object) -> None:
+    """Writes run.json of `described`."""
+    run_folder.write_description(directory, described(**changes))
+
+
 def write_run(
     directory: pathlib.Path,
     given: list[Prediction],
@@ -398,18 +440,8 @@ def write_run(
     directory.mkdir(parents=True)
     predictions.write(directory / "predictions.csv", given)
     scores = typed_json.to_json(compute.score(given, split="test", label_names=names, resamples=50))
-    description = {
-        "synthetic": False,
-        "dataset": "cbis_ddsm",
-        "size": "512x512",
-        "recipe": "plain",
-        "target": "pathology",
-        "label_names": list(names),
-        "policies": OURS,
-        "minutes": {"phase1": 2.0, "phase2": 1.25, "evaluation": 0.25},
-        **run,
-    }
-    for name, content in (("metrics", scores), ("run", description), ("config", config)):
+    write_described(directory, **{"label_names": list(names), **run})
+    for name, content in (("metrics", scores), ("config", config)):
         if content is not None:
             (directory / f"{name}.json").write_text(json.dumps(content))
     (directory / "report.html").write_text("report")

@@ -229,7 +229,7 @@ def test_inbreast_has_grades_and_no_pathology(tmp_path, write_dicom):
     assert {image["pathology"] for image in found.images} == {""}
     target = targets.TARGETS[datasets.DATASETS["inbreast"].target]
     split = dataset.select(found, "train", ["fold0", "fold1"], target)
-    assert split.describe(target.names)["labels"].keys() == {"BI-RADS 1-3", "BI-RADS 4-6"}
+    assert split.describe(target.names).labels.keys() == {"BI-RADS 1-3", "BI-RADS 4-6"}
     assert split.left_out == 0
     assert all(
         label == (image["assessment"] in ("4a", "5"))

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from flags.training_config import TrainingConfig
+from tests import make
 from trainer.heat_maps import overlay
 from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
@@ -22,22 +23,8 @@ from trainer.reports.gallery import Picture
 
 NAMES = ("benign", "malignant")
 RUN = {
-    "dataset": "cbis_ddsm",
-    "dataset_title": "CBIS-DDSM",
-    "licence": "CC BY 3.0",
-    "citation": "Lee et al., Scientific Data 4:170177, 2017, https://doi.org/10.1038/sdata.2017.177",
     "synthetic": True,
-    "dataset_dir": "data/tfrecords/cbis_ddsm/512x320/paper",
-    "size": "512x320",
-    "recipe": "paper",
-    "data_fingerprint": "9f2c" * 16,
-    "policies": {
-        "label_policy": "any_malignant",
-        "split_policy": "image",
-        "leak_policy": "drop_from_train",
-    },
-    "target": "pathology",
-    "label_names": list(NAMES),
+    "policies": make.PAPER,
     "splits": {
         name: {
             "folds": [name],
@@ -50,14 +37,7 @@ RUN = {
     },
     "weights": "a_file_of_weights_with_a_very_long_name_0.35_224.weights.h5",
     "weights_warning": "No ImageNet weights could be had.",
-    "parameters": 2914369,
-    "class_weights": [0.9, 1.1],
-    "minutes": {"phase1": 31.4, "phase2": 88.25, "evaluation": 0.6},
-    "images_per_second": 42.7,
     "throughput": {"images_per_second": 40.1, "waiting_percent": 3.2, "peak_memory_gb": 1.2},
-    "versions": {"python": "3.11.7"},
-    "devices": ["/device:CPU:0"],
-    "seed": 111,
 }
 HISTORY = """phase,epoch,loss,accuracy,auc,val_loss,val_accuracy,val_auc
 1,1,0.7,0.5,0.5,0.7,0.5,0.5
@@ -151,7 +131,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     )
     (run_dir / "metrics.json").write_text(json.dumps(scores))
     (run_dir / "config.json").write_text(json.dumps(TrainingConfig().to_json()))
-    (run_dir / "run.json").write_text(json.dumps(RUN))
+    make.write_described(run_dir, **RUN)
     (run_dir / "history.csv").write_text(HISTORY)
     predictions.write(run_dir / "predictions.csv", images)
     shown = gallery.choose(images, ordinal=False)

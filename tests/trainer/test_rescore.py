@@ -14,6 +14,7 @@ import pytest
 
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
+from tests import make
 from trainer.heat_maps import overlay
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction, two_classes
@@ -25,36 +26,9 @@ NAMES = ["benign", "malignant"]
 PNG = overlay.encode(np.zeros((8, 6), np.uint8))
 
 
-def describe(images: int) -> dict[str, Any]:
-    split = {"folds": ["a"], "images": images, "patients": images, "left_out": 0}
-    split["labels"] = {"benign": images // 2, "malignant": images // 2}
-    return {
-        "dataset_title": "CBIS-DDSM",
-        "licence": "CC BY 3.0",
-        "citation": "Lee et al. 2017",
-        "synthetic": False,
-        "dataset_dir": "records",
-        "size": "64x48",
-        "recipe": "plain",
-        "data_fingerprint": "9f",
-        "policies": {
-            "label_policy": "any_malignant",
-            "split_policy": "patient",
-            "leak_policy": "fail",
-        },
-        "target": "pathology",
-        "label_names": NAMES,
-        "splits": {"train": split, "validation": split},
-        "weights": "random",
-        "weights_warning": None,
-        "parameters": 5,
-        "class_weights": [1.0, 1.0],
-        "minutes": {"phase1": 1.0},
-        "images_per_second": 2.0,
-        "versions": {},
-        "devices": [],
-        "seed": 1,
-    }
+def split_of(images: int) -> dict[str, Any]:
+    labels = {"benign": images // 2, "malignant": images // 2}
+    return {"folds": ["a"], "images": images, "patients": images, "left_out": 0, "labels": labels}
 
 
 def make_images(split: str, start: int, count: int = 60) -> list[Prediction]:
@@ -75,7 +49,8 @@ def write_run(run_dir: pathlib.Path, images: list[Prediction], **described: Any)
     """Writes a run as it was before there was a metrics.json with all that is in it now."""
     run_dir.mkdir()
     (run_dir / "config.json").write_text(json.dumps(TrainingConfig().to_json()))
-    (run_dir / "run.json").write_text(json.dumps(describe(len(images)) | described))
+    split = split_of(len(images))
+    make.write_described(run_dir, **{"splits": {"train": split, "validation": split}, **described})
     (run_dir / "history.csv").write_text(
         "phase,epoch,loss,accuracy,auc,val_loss,val_accuracy,val_auc\n1,1,1,1,1,1,1,1\n"
     )
@@ -147,7 +122,7 @@ def folds(tmp_path: pathlib.Path) -> pathlib.Path:
         {
             "run": f"fold{number}",
             "minutes": 1.0,
-            "splits": describe(60)["splits"],
+            "splits": {"train": split_of(60), "validation": split_of(60)},
             "metrics": {"auc": {"value": 0.1}, "images": 60},
         }
         for number in range(3)

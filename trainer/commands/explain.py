@@ -136,13 +136,13 @@ def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
 
     if not (directory / "config.json").is_file():
         run_folder.read_config(directory)  # refuses
-    path = directory / "run.json"
-    description = run_folder.read_json(path) if path.is_file() else {}
-    networks = run_folder.members_of(directory, description)
+    described = (directory / run_folder.RUN).is_file()
+    description = run_folder.read_description(directory) if described else None
+    networks = run_folder.members_of(directory, description) if description else [directory]
     for network in networks:
         run_folder.read_config(network)
     single = next((name for name in ("sanity", "pointing", "layer") if getattr(config, name)), "")
-    own = "" if config.arguments or "folds" not in description else "the images of --split"
+    own = "" if config.arguments or not (description and description.folds) else "the images of --split"
     if len(networks) > 1 and (single or own):
         what = f"--{single}" if single else own
         raise CallerError(

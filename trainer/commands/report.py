@@ -25,7 +25,7 @@ def run(config: Config) -> int:
     from trainer.data import run_folder
 
     directory = pathlib.Path(config.run)
-    run_folder.read_json(directory / "run.json")  # before slow libraries are imported
+    run_folder.read_description(directory)  # before slow libraries are imported
     from trainer.reports import report_page
 
     print(f"report: {report_page.rescore(directory).resolve()}")

@@ -23,7 +23,7 @@ def list_limits(run: RunDescription, scores: Metrics | None) -> list[str]:
 
 
 def _of_data(run: RunDescription) -> list[str]:
-    learned = run.splits["train"]
+    learned = run.splits.get("train") or next(iter(run.splits.values()))  # else of all folds
     found = [
         f"It learned from {learned.images} images of {learned.patients} patients of one "
         f"source, {run.dataset_title}. Other devices, image instead of digital or the reverse, "

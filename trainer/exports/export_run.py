@@ -117,7 +117,7 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def _networks_of(source: pathlib.Path) -> list[pathlib.Path]:
-    return run_folder.members_of(source, model_card.read(source / "run.json"))
+    return run_folder.members_of(source, run_folder.read_description(source))
 
 
 def _open_description(

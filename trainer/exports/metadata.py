@@ -13,6 +13,7 @@ from typing import Any
 from records import files
 from trainer.data import run_folder
 from trainer.exports import model_card
+from trainer.metrics import typed_json
 
 NOTICE = "Research use only, not for diagnosis. model_card.md says what it was trained on."
 _OF_THE_RUN = (
@@ -36,15 +37,16 @@ def describe(source: pathlib.Path) -> dict[str, Any]:
     Args:
         source: folder of a finished run, a cross-validation or an ensemble.
     """
-    run = model_card.read(source / "run.json")
-    folders = dict.fromkeys((source, *run_folder.members_of(source, run)))
+    run = run_folder.read_description(source)
+    stated, members = typed_json.to_json(run), run_folder.members_of(source, run)
+    folders = dict.fromkeys((source, *members))
     fitted = [content for one in folders if (content := model_card.read(one / "calibration.json"))]
     return {
         "notice": NOTICE,
-        **{key: run[key] for key in _OF_THE_RUN if key in run},
-        "classes": run["label_names"],
+        **{key: stated[key] for key in _OF_THE_RUN if key in stated},
+        "classes": stated["label_names"],
         "output": model_card.meaning_of_output(run),
-        "networks": len(run_folder.members_of(source, run)),
+        "networks": len(members),
         "calibration": fitted,
         "thresholds": [content["threshold"] for content in fitted],
     }

@@ -221,6 +221,8 @@ def of_training(path: pathlib.Path) -> list[Markup]:
 
 def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> Floats:
     """Reads a column [epochs] of history.csv, NaN where it is empty."""
+    if name not in rows[0]:
+        raise CallerError(f"{path} lacks column {name!r}; give the command that began the run again")
     try:
         return np.array([float(row[name] or "nan") for row in rows])
     except (ValueError, TypeError) as error:  # TypeError: the row is too short

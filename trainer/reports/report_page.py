@@ -134,9 +134,9 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             findings=findings.describe(scores, names) if mine else [],
             curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
             images=gallery.read(run_dir),
-            official=run["dataset"] not in datasets.DATASETS
-            or run["dataset"] == "table"
-            or datasets.DATASETS[run["dataset"]].official_split,
+            official=run.dataset not in datasets.DATASETS
+            or run.dataset == "table"
+            or datasets.DATASETS[run.dataset].official_split,
             picture=lambda name: gallery.data_uri(run_dir / gallery.FOLDER / name),
             several=len(names) > 2,
             kind=scores.kind,
@@ -144,7 +144,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             drawings=drawings.of_scores(scores, mine, names),
             **_commonest(scores, names),
         )
-    except (KeyError, jinja2.UndefinedError) as error:
+    except jinja2.UndefinedError as error:
         raise CallerError(
             f"the files of {run_dir} lack a value the report needs: {error}; "
             f"write them anew with python -m trainer evaluate --run={run_dir}"

@@ -57,7 +57,9 @@ def runs(records_dir, tmp_path_factory):
         own = {"test_fold": fold, "fold": fold + 1}
         edited(root / name, root / "folds" / f"fold{fold}", "config.json", **own)
     write(root / "folds" / "config.json", {"kind": "cross_validate"})
-    write(root / "folds" / "run.json", {"folds": [{"run": "fold0"}, {"run": "fold1"}]})
+    fold = {"minutes": 1.0, "splits": {}, "metrics": {}}
+    folds = [{**fold, "run": "fold0"}, {**fold, "run": "fold1"}]
+    make.write_described(root / "folds", folds=folds)
     write(root / "folds" / "metrics.json", {})
     return root
 

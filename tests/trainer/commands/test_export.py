@@ -267,8 +267,8 @@ def test_a_callers_mistake_is_one_line(run_dir, tmp_path, arguments, words):
     for name, kind in (("unfinished", "train"), ("folds", "cross_validate")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"kind": kind}))
-        content = {"folds": [{"run": "fold0"}]} if name == "folds" else {}
-        (tmp_path / name / "run.json").write_text(json.dumps(content))
+        fold = {"run": "fold0", "minutes": 1.0, "splits": {}, "metrics": {}}
+        make.write_described(tmp_path / name, folds=[fold] if name == "folds" else None)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{")
     (tmp_path / "a_file").write_text("")

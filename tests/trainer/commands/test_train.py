@@ -21,6 +21,7 @@ from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError, OutOfTime
 from records.image_size import ImageSize
+from tests import make
 from trainer.commands import train
 from trainer.metrics import predictions
 from trainer.model import network
@@ -260,7 +261,7 @@ def test_a_loss_that_is_no_number_stops_the_run(records_dir, tmp_path):
     )
     model.get_layer("probability").bias.assign([np.nan])
     model.save(source / "model.keras")
-    (source / "run.json").write_text('{"weights": "random", "dataset": "x", "target": "y"}')
+    make.write_described(source, dataset="x", target="y")
     (source / "config.json").write_text('{"init_from": null}')
     given = config(records_dir, tmp_path / "run", init_from=str(source))
     with pytest.raises(

@@ -6,6 +6,7 @@ from flags import targets
 from records.errors import CallerError
 from tests import make
 from trainer.data import dataset, records_folder
+from trainer.metrics import typed_json
 
 TARGET = targets.TARGETS["pathology"]
 
@@ -20,7 +21,7 @@ def test_counts_agree_with_the_tables(records_dir, listed):
     split = dataset.select(opened, "test", ["test"], TARGET)
     rows = [row for row in listed.values() if row["split"] == "test"]
     assert len(split.images) == len(rows) == 18
-    assert split.describe(TARGET.names) == {
+    assert typed_json.to_json(split.describe(TARGET.names)) == {
         "folds": ["test"],
         "images": 18,
         "patients": len({row["patient_id"] for row in rows}),

@@ -19,6 +19,7 @@ from records.image_size import ImageSize
 from records.preprocessing import Preparation
 from tests import make
 from trainer.data import image_file
+from trainer.metrics import typed_json
 
 RECIPES = ("paper", "best_practice", "clean,crop,orient:left:by=side,resize:crop,clahe,minmax")
 
@@ -154,12 +155,12 @@ def test_a_image_that_is_not_there(tmp_path):
 def test_the_run_says_how_its_images_were_prepared(made_records, tmp_path, caplog):
     manifest = folder.read_manifest(made_records.directory)
     preparation = Preparation.from_manifest(manifest)
-    run = {"preparation": preparation.to_json()}
-    (tmp_path / "run.json").write_text(json.dumps(run))
+    stated = typed_json.to_json(preparation)
+    make.write_described(tmp_path, preparation=stated)
     assert image_file.read_preparation(tmp_path) == preparation
     assert not caplog.records
-    run["preparation"]["versions"]["numpy"] = "0.1"
-    (tmp_path / "run.json").write_text(json.dumps(run))
+    stated["versions"] = {**stated["versions"], "numpy": "0.1"}
+    make.write_described(tmp_path, preparation=stated)
     assert image_file.read_preparation(tmp_path).recipe == "resize:pad"
     assert "numpy 0.1 prepared the images" in caplog.text
 
@@ -170,9 +171,9 @@ def test_an_older_run_takes_it_from_its_records(made_records, tmp_path):
         "dataset_dir": str(made_records.directory),
         "data_fingerprint": manifest.data_fingerprint,
     }
-    (tmp_path / "run.json").write_text(json.dumps(run))
+    make.write_described(tmp_path, **run)
     assert image_file.read_preparation(tmp_path) == Preparation.from_manifest(manifest)
-    (tmp_path / "run.json").write_text(json.dumps({**run, "data_fingerprint": "another"}))
+    make.write_described(tmp_path, **{**run, "data_fingerprint": "another"})
     with pytest.raises(CallerError, match="does not say how its images were prepared"):
         image_file.read_preparation(tmp_path)
 

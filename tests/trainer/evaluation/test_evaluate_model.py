@@ -19,6 +19,7 @@ from sklearn.metrics import log_loss
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
+from tests import make
 from trainer.commands import evaluate as evaluate_command
 from trainer.commands import train
 from trainer.data import dataset, input_pipeline, records_folder, run_folder
@@ -103,7 +104,7 @@ def data(records_dir):
 
 def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
     validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
-    evaluate_model.write(tmp_path, predicted, validated, data, {"seed": 3}, tta="flip")
+    evaluate_model.write(tmp_path, predicted, validated, data, make.described(seed=3), tta="flip")
     labels = [image.label for image in validated]
     logits = special.logit([image.probability for image in validated])
     best = optimize.minimize_scalar(
@@ -133,17 +134,17 @@ def test_what_was_learned_is_written_beside_every_image(data, tmp_path):
 
 def test_the_evaluated_images_teach_nothing(data, tmp_path):
     validated, predicted = made_up(data.validation, seed=1), made_up(data.test, seed=2)
-    evaluate_model.write(tmp_path, predicted, validated, data, {}, tta="none")
+    evaluate_model.write(tmp_path, predicted, validated, data, make.described(), tta="none")
     learned = (tmp_path / "calibration.json").read_bytes()
     swapped = [dataclasses.replace(image, label=1 - image.label) for image in predicted]
-    evaluate_model.write(tmp_path, swapped, validated, data, {}, tta="none")
+    evaluate_model.write(tmp_path, swapped, validated, data, make.described(), tta="none")
     assert (tmp_path / "calibration.json").read_bytes() == learned
 
 
 def test_without_validation_images_nothing_is_calibrated(data, tmp_path):
     predicted = made_up(data.test, seed=2)
     evaluate_model.write(
-        tmp_path, predicted, [], data, {}, tta="none", if_not_validated="none shared"
+        tmp_path, predicted, [], data, make.described(), tta="none", if_not_validated="none shared"
     )
     fitted = read(tmp_path / "calibration.json")
     assert fitted["not_defined_because"] == "none shared"

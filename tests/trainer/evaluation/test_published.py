@@ -8,10 +8,8 @@ import pytest
 from flags.fields import from_flags
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
-from tests.make import OURS, PAPER
+from tests.make import OURS, PAPER, described
 from trainer.evaluation import published
-
-RECORDS = {"dataset": "cbis_ddsm", "size": "512x512", "recipe": "plain", "target": "pathology"}
 
 
 @pytest.fixture
@@ -30,7 +28,7 @@ def config_of(parse_flags):
 def of_run(directory: str, config: dict, **run: object):
     policies = run.pop("policies", PAPER)
     path = pathlib.Path(directory)
-    return published.of_run(path, config, {**RECORDS, "policies": policies, **run})
+    return published.of_run(path, config, described(policies=policies, **run))
 
 
 @pytest.mark.parametrize(

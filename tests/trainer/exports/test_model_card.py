@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from records.errors import CallerError
+from tests import make
 from trainer.exports import card_scores, model_card
 
 
@@ -20,11 +21,6 @@ def figure(value, low=None, high=None):
 
 SPLIT = {"images": 138, "patients": 59, "left_out": 3, "filtered": 0, "damaged": 1, "epoch": 138}
 RUN = {
-    "dataset": "cbis_ddsm",
-    "dataset_title": "CBIS-DDSM",
-    "licence": "CC BY 3.0",
-    "citation": "Lee et al. 2017",
-    "synthetic": False,
     "size": "512x384",
     "recipe": "paper",
     "data_fingerprint": "f9ee5d",
@@ -33,18 +29,11 @@ RUN = {
         "split_policy": "official",
         "leak_policy": "drop_from_train",
     },
-    "target": "pathology",
-    "label_names": ["benign", "malignant"],
     "kind": "binary",
     "splits": {
         "train": {**SPLIT, "folds": ["fold1"], "labels": {"benign": 80, "malignant": 58}},
         "test": {**SPLIT, "folds": ["test"], "labels": {"benign": 54, "malignant": 40}},
     },
-    "weights": "ImageNet",
-    "parameters": 1082529,
-    "class_weights": [0.8625, 1.18966],
-    "versions": {"keras": "3.15.1"},
-    "seed": 111,
 }
 SCORES = {
     "split": "test",
@@ -94,7 +83,8 @@ def write_run(tmp_path):
     """`write_run(**contents of files)` -> the text of the run's card."""
 
     def write(**files) -> str:
-        files = {"config": {"kind": "train", "base": "vgg19", "head": "gap"}, "run": RUN, **files}
+        files = {"config": {"kind": "train", "base": "vgg19", "head": "gap"}, **files}
+        make.write_described(tmp_path, **files.pop("run", RUN))
         for name, content in files.items():
             (tmp_path / f"{name}.json").write_text(json.dumps(content))
         (tmp_path / "model.keras").write_bytes(b"")
@@ -129,7 +119,7 @@ def test_numbers_stand_where_they_belong(write_run):
     assert "Calibration: temperature, fitted on 48 validation images of 20 patients" in text
     assert "| Brier score | 0.210 (0.180 to 0.250) | 0.170 (0.140 to 0.200) |" in text
     assert "43 % of the evaluated images are malignant" in text
-    for said in ("CC BY 3.0", "Lee et al. 2017", "f9ee5d", "1,082,529", "0.8625, 1.1897", "0.575"):
+    for said in ("CC BY 3.0", "Lee et al.", "f9ee5d", "1,082,529", "0.8625, 1.1897", "0.575"):
         assert said in text
     assert "Research use only, not for diagnosis" in text
     assert (
@@ -183,7 +173,7 @@ def test_what_must_be_warned_of(write_run):
         "synthetic": True,
         "weights_warning": "this run starts from RANDOM weights",
         "absent_classes": ["D"],
-        "damaged_records": [{}, {}],
+        "damaged_records": ["a", "b"],
         "where": "view == 'CC'",
         "test_time_augmentation": "flip",
         "policies": {**RUN["policies"], "split_policy": "image"},
@@ -210,7 +200,7 @@ def test_what_must_be_warned_of(write_run):
         assert warning in text
     fine = {**SCORES, "subgroups": EVALUATED["subgroups"]}
     quiet = write_run(metrics=fine).split("## Limits")[1].split("## How to run")[0]
-    for warning in ("phantom", "includes", "one answer", "damaged", "not measured"):
+    for warning in ("phantom", "includes", "one class for", "damaged", "not measured"):
         assert warning not in quiet
 
 
@@ -240,7 +230,8 @@ def test_no_folder_of_the_machine_is_told(write_run):
 
 def test_the_preparation_in_full(write_run):
     steps = "resize:pad,gaussian:kernel=11:sigma=0.5,hist_eq:whole,minmax"
-    text = write_run(run={**RUN, "preparation": {"recipe": steps}})
+    preparation = {"recipe": steps, "size": "512x384", "max_pixels": 10**6}
+    text = write_run(run={**RUN, "preparation": preparation})
     assert f"recipe `paper`, in full `{steps}`" in text
     assert "shape [images, 512, 384, 1], 0 black to 65535 white" in text
 

@@ -11,12 +11,14 @@ from flags import targets
 from records.errors import CallerError
 from records.image_size import ImageSize
 from records.preprocessing import Preparation
+from tests import make
 from trainer.data import run_folder, training_statistics
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.threshold import Threshold
 from trainer.inference.finished_model import FinishedRun, Network
 
 SIZE = ImageSize(6, 4)
+FOLD = {"minutes": 1.0, "splits": {}, "metrics": {}}
 RECORD = np.random.default_rng(0).integers(0, 65536, (6, 4, 1), np.uint16)
 LEFT = RECORD[:, :2].mean() / 65535
 RIGHT = RECORD[:, 2:].mean() / 65535
@@ -37,7 +39,7 @@ def calibrated(temperature: float, threshold: float | None) -> Calibration:
 def run_of(*networks: Network, calibration: Calibration | None = None, **described) -> FinishedRun:
     return FinishedRun(
         pathlib.Path("run"),
-        {"dataset": "mini_mias", "synthetic": False, **described},
+        make.described(**{"dataset": "mini_mias", **described}),
         Preparation("resize:pad", SIZE, 10**6),
         targets.TARGETS["pathology"],
         networks,
@@ -107,7 +109,7 @@ def test_three_classes():
     )
     run = FinishedRun(
         pathlib.Path("run"),
-        {},
+        make.described(),
         Preparation("resize:pad", SIZE, 10**6),
         targets.TARGETS["three_class"],
         (Network(keras.Model(pixels, fractions), None, None),),
@@ -128,13 +130,16 @@ def test_three_classes():
     ("description", "wanted"),
     [
         ({}, ["runs/x"]),
-        ({"folds": [{"run": "fold0"}, {"run": "fold1"}]}, ["runs/x/fold0", "runs/x/fold1"]),
+        (
+            {"folds": [{**FOLD, "run": "fold0"}, {**FOLD, "run": "fold1"}]},
+            ["runs/x/fold0", "runs/x/fold1"],
+        ),
         ({"members": ["../a", "../b"]}, ["runs/x/../a", "runs/x/../b"]),
     ],
     ids=["a network", "a cross-validation", "an ensemble"],
 )
 def test_runs_of_one_network_each(description, wanted):
-    found = run_folder.members_of(pathlib.Path("runs/x"), description)
+    found = run_folder.members_of(pathlib.Path("runs/x"), make.described(**description))
     assert [member.as_posix() for member in found] == wanted
 
 

@@ -18,6 +18,7 @@ import pytest
 from flags.training_config import TrainingConfig
 from records import version
 from records.errors import CallerError
+from tests import make
 from trainer.heat_maps import overlay
 from trainer.metrics import compute, metric_table, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
@@ -39,38 +40,26 @@ def split(folds: list[str], benign: int, malignant: int, patients: int) -> dict[
     }
 
 
-RUN: dict[str, Any] = {
-    "dataset": "cbis_ddsm",
-    "dataset_title": "CBIS-DDSM",
-    "licence": "CC BY 3.0",
-    "citation": "Lee et al., Scientific Data 4:170177, 2017, https://doi.org/10.1038/sdata.2017.177",
-    "synthetic": False,
-    "dataset_dir": "data/tfrecords/cbis_ddsm/512x320/paper",
-    "size": "512x320",
-    "recipe": "paper",
-    "data_fingerprint": "9f2c" * 16,
-    "policies": {
-        "label_policy": "any_malignant",
-        "split_policy": "official",
-        "leak_policy": "drop_from_train",
-    },
-    "target": "pathology",
-    "label_names": list(NAMES),
-    "splits": {
-        "train": split(["fold1", "fold2", "fold3", "fold4"], 1023, 811, 977),
-        "validation": split(["fold0"], 254, 203, 245),
-        "test": split(["test"], 87, 63, 75),
-    },
-    "weights": "ImageNet (mobilenet_v2.weights.h5)",
-    "weights_warning": None,
-    "parameters": 2914369,
-    "class_weights": [0.896, 1.131],
-    "minutes": {"phase1": 31.4, "phase2": 88.25, "evaluation": 0.6},
-    "images_per_second": 42.7,
-    "versions": {"python": "3.11.7", "tensorflow": "2.17.1", "keras": "3.15.0"},
-    "devices": ["/device:CPU:0"],
-    "seed": 111,
-}
+RUN: dict[str, Any] = typed_json.to_json(
+    make.described(
+        size="512x320",
+        recipe="paper",
+        policies={
+            "label_policy": "any_malignant",
+            "split_policy": "official",
+            "leak_policy": "drop_from_train",
+        },
+        splits={
+            "train": split(["fold1", "fold2", "fold3", "fold4"], 1023, 811, 977),
+            "validation": split(["fold0"], 254, 203, 245),
+            "test": split(["test"], 87, 63, 75),
+        },
+        weights="ImageNet (mobilenet_v2.weights.h5)",
+        parameters=2914369,
+        class_weights=[0.896, 1.131],
+        minutes={"phase1": 31.4, "phase2": 88.25, "evaluation": 0.6},
+    )
+)
 
 
 SPLITS: dict[str, Any] = RUN["splits"]
@@ -501,14 +490,14 @@ def test_refuses_a_run_without(make_run: Callable[..., pathlib.Path], name: str)
     [
         ("run.json", "{", "run.json is damaged"),
         ("run.json", "[]", "run.json holds list, wanted an object"),
-        ("run.json", json.dumps({k: v for k, v in RUN.items() if k != "seed"}), "seed"),
+        ("run.json", json.dumps({k: v for k, v in RUN.items() if k != "seed"}), "lacks seed"),
         (
             "metrics.json",
             json.dumps({"split": "test", "images": 1}),
             r"metrics.json lacks patients; write it anew with python -m trainer report --run=",
         ),
         ("history.csv", f"{HISTORY}\n1,1,low,1,1,1,1,1,1,1\n", "column 'loss', is not all numbers"),
-        ("history.csv", "phase,epoch\n1,1\n", "lack a value the report needs: 'loss'"),
+        ("history.csv", "phase,epoch\n1,1\n", "history.csv lacks column 'loss'; give"),
     ],
     ids=["damaged", "list", "no seed", "metrics lack a key", "text for number", "no loss"],
 )

@@ -10,6 +10,7 @@ import pytest
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
+from tests import make
 from trainer.model import network
 from trainer.training import initial_weights
 
@@ -26,8 +27,7 @@ def source(tmp_path_factory) -> pathlib.Path:
         if "seed" not in variable.name:
             variable.assign(np.full(variable.shape, 0.25, np.float32))
     model.save(run / "model.keras")
-    description = {"weights": "ImageNet", "dataset": "mini_mias", "target": "abnormal"}
-    (run / "run.json").write_text(json.dumps(description))
+    make.write_described(run, dataset="mini_mias", target="abnormal")
     return run
 
 
@@ -61,13 +61,8 @@ def test_parts(source, parts, base, head):
 def test_a_chain_grows(source, tmp_path):
     assert initial_weights.read_chain(source) == ["ImageNet", "mini_mias abnormal"]
     (tmp_path / "model.keras").touch()
-    description = {
-        "weights": "all of somewhere",
-        "chain": initial_weights.read_chain(source),
-        "dataset": "cbis_ddsm",
-        "target": "pathology",
-    }
-    (tmp_path / "run.json").write_text(json.dumps(description))
+    chain = initial_weights.read_chain(source)
+    make.write_described(tmp_path, weights="all of somewhere", chain=chain)
     assert initial_weights.read_chain(tmp_path) == [
         "ImageNet",
         "mini_mias abnormal",
@@ -77,8 +72,9 @@ def test_a_chain_grows(source, tmp_path):
 
 def write_run(folder: pathlib.Path, *, dataset: str, train: list[str], init_from=None) -> str:
     folder.mkdir()
-    splits = {"train": {"folds": train}, "validation": {"folds": ["fold0"]}}
-    (folder / "run.json").write_text(json.dumps({"dataset": dataset, "splits": splits}))
+    split = {"images": 1, "patients": 1, "labels": {}, "left_out": 0}
+    splits = {"train": {**split, "folds": train}, "validation": {**split, "folds": ["fold0"]}}
+    make.write_described(folder, dataset=dataset, splits=splits)
     (folder / "config.json").write_text(json.dumps({"init_from": init_from}))
     return str(folder)
 

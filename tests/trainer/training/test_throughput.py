@@ -70,9 +70,9 @@ HISTORY = """phase,epoch,training_seconds,waiting_seconds
 def test_throughput_leaves_out_the_first_epoch_of_each_phase(tmp_path):
     (tmp_path / "history.csv").write_text(HISTORY)
     measured = throughput.measure(tmp_path / "history.csv", images=100)
-    assert measured["images_per_second"] == 15  # 300 images in 20 s
-    assert measured["waiting_percent"] == 10
-    assert 0.05 < measured["peak_memory_gb"] < 100
+    assert measured.images_per_second == 15  # 300 images in 20 s
+    assert measured.waiting_percent == 10
+    assert 0.05 < measured.peak_memory_gb < 100
     line = throughput.describe(measured)
     assert line.startswith("training: 15.0 images/s, 10.0 % of it waiting for data, ")
 
@@ -80,6 +80,6 @@ def test_throughput_leaves_out_the_first_epoch_of_each_phase(tmp_path):
 def test_throughput_of_single_epochs_not_measured(tmp_path):
     (tmp_path / "history.csv").write_text("\n".join(HISTORY.splitlines()[:2]).replace("40", "nan"))
     measured = throughput.measure(tmp_path / "history.csv", images=100)
-    assert measured["images_per_second"] == 2
-    assert measured["waiting_percent"] is None
+    assert measured.images_per_second == 2
+    assert measured.waiting_percent is None
     assert "not measured how much of it waiting" in throughput.describe(measured)
