@@ -142,7 +142,11 @@ def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
     for network in networks:
         run_folder.read_config(network)
     single = next((name for name in ("sanity", "pointing", "layer") if getattr(config, name)), "")
-    own = "" if config.arguments or not (description and description.folds) else "the images of --split"
+    own = (
+        ""
+        if config.arguments or not (description and description.folds)
+        else "the images of --split"
+    )
     if len(networks) > 1 and (single or own):
         what = f"--{single}" if single else own
         raise CallerError(

@@ -22,7 +22,7 @@ from flags.training_config import TrainingConfig
 from records import files
 from records.errors import CallerError
 from trainer.data.run_json import RunDescription
-from trainer.metrics import typed_json
+from trainer.metrics import metric_table, typed_json
 from trainer.metrics.metrics_json import Metrics
 
 if TYPE_CHECKING:  # it brings TensorFlow, which pages and cards do without
@@ -235,12 +235,12 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
     )
 
 
-def read_metrics(directory: pathlib.Path, *needed: str) -> Metrics:
+def read_metrics(directory: pathlib.Path, *, whole: bool = False) -> Metrics:
     """Reads metrics.json of a run folder.
 
     Args:
         directory: the run folder.
-        needed: metrics that it must hold beside AUC and accuracy, which every version has.
+        whole: refuse one that lacks a metric beside AUC and accuracy, which every version has.
 
     Raises:
         CallerError: there is no such file, or it is damaged or lacks something.
@@ -248,7 +248,7 @@ def read_metrics(directory: pathlib.Path, *needed: str) -> Metrics:
     path = directory / METRICS
     remedy = f"write it anew with python -m trainer report --run={directory}"
     metrics = typed_json.from_json(Metrics, read_json(path), path=path, remedy=remedy)
-    for key in ("auc", "accuracy", *needed):
+    for key in metric_table.keys(metrics.kind) if whole else ("auc", "accuracy"):
         if key not in metrics:
             raise files.DamagedFile(path, f"lacks {key}", remedy)
     return metrics

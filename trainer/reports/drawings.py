@@ -193,7 +193,7 @@ def of_training(path: pathlib.Path) -> list[Markup]:
     changes = [
         (epochs[index] + epochs[index + 1]) / 2
         for index, (row, after) in enumerate(itertools.pairwise(rows))
-        if row["phase"] != after["phase"]
+        if row.get("phase") != after.get("phase")
     ]
     drawings = []
     for title, column in MEASURES.items():
@@ -222,7 +222,7 @@ def of_training(path: pathlib.Path) -> list[Markup]:
 def _column(path: pathlib.Path, rows: Sequence[dict[str, str]], name: str) -> Floats:
     """Reads a column [epochs] of history.csv, NaN where it is empty."""
     if name not in rows[0]:
-        raise CallerError(f"{path} lacks column {name!r}; give the command that began the run again")
+        raise CallerError(f"{path} lacks column {name!r}; train the run again")
     try:
         return np.array([float(row[name] or "nan") for row in rows])
     except (ValueError, TypeError) as error:  # TypeError: the row is too short

@@ -113,7 +113,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file is missing, lacks a value, or does not belong to the others.
     """
-    scores = run_folder.read_metrics(run_dir, "calibration_error")
+    scores = run_folder.read_metrics(run_dir, whole=True)
     run = run_folder.read_description(run_dir)
     images = predictions.read(run_dir / "predictions.csv")
     try:

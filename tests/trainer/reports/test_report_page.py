@@ -497,7 +497,7 @@ def test_refuses_a_run_without(make_run: Callable[..., pathlib.Path], name: str)
             r"metrics.json lacks patients; write it anew with python -m trainer report --run=",
         ),
         ("history.csv", f"{HISTORY}\n1,1,low,1,1,1,1,1,1,1\n", "column 'loss', is not all numbers"),
-        ("history.csv", "phase,epoch\n1,1\n", "history.csv lacks column 'loss'; give"),
+        ("history.csv", "phase,epoch\n1,1\n", "history.csv lacks column 'loss'; train"),
     ],
     ids=["damaged", "list", "no seed", "metrics lack a key", "text for number", "no loss"],
 )
