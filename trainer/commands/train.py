@@ -37,7 +37,7 @@ def run(config: TrainingConfig) -> int:
     from trainer.data import run_folder
 
     directory = train(config)
-    if measured := run_folder.read_json(directory / "run.json").get("throughput"):
+    if measured := run_folder.read_description(directory).throughput:
         from trainer.training import throughput  # which imports TensorFlow
 
         print(throughput.describe(measured))
