@@ -46,10 +46,10 @@ def check_finished(run_dir: pathlib.Path) -> None:
     Raises:
         CallerError: it does not.
     """
-    for name in ("config.json", "run.json"):
+    for name in ("config.json", RUN):
         if not (run_dir / name).is_file():
             raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
-    for one in members_of(run_dir, read_json(run_dir / "run.json")):
+    for one in members_of(run_dir, read_description(run_dir)):
         if not (one / "model.keras").is_file():
             raise CallerError(
                 f"--run={os.path.normpath(one)} holds no model.keras: its training is not "
