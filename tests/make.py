@@ -400,7 +400,7 @@ def described(**changes: object) -> RunDescription:
         "dataset_dir": "data/tfrecords/cbis_ddsm/512x512/plain",
         "size": "512x512",
         "recipe": "plain",
-        "data_fingerprint": "9f2c",
+        "data_fingerprint": "9f2c" * 16,
         "policies": OURS,
         "target": "pathology",
         "label_names": ["benign", "malignant"],

@@ -89,7 +89,7 @@ def whole(images, tmp_path_factory):
 NURSERY = """
     import os, signal, sys
     import beam_jobs.pipeline, beam_jobs.tfrecords
-    from beam_jobs import conversion_progress, manifest
+    from beam_jobs import conversion_progress, output_folder
     from beam_jobs.pages import preview
 
     arguments, times = sys.argv[1:], 0

@@ -49,6 +49,7 @@ def check_finished(run_dir: pathlib.Path) -> None:
     for name in ("config.json", RUN):
         if not (run_dir / name).is_file():
             raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
+        read_json(run_dir / name)
     for one in members_of(run_dir, read_description(run_dir)):
         if not (one / "model.keras").is_file():
             raise CallerError(

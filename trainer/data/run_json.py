@@ -10,8 +10,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from records.preprocessing import Preparation
 from trainer.metrics import typed_json
 
@@ -121,6 +119,8 @@ class RunDescription:
 
 def mean_weights(runs: Sequence[RunDescription]) -> tuple[float, ...]:
     """Averages the class weights of several runs."""
+    import numpy as np  # --help must not wait for it
+
     return tuple(np.mean([run.class_weights for run in runs], axis=0).tolist())
 
 
@@ -128,4 +128,6 @@ def mean_speed(runs: Sequence[RunDescription]) -> float | None:
     """Averages the images/s of several runs, None if one was not measured."""
     speeds = [run.images_per_second for run in runs]
     known = [speed for speed in speeds if speed is not None]
+    import numpy as np  # --help must not wait for it
+
     return float(np.mean(known)) if len(known) == len(speeds) else None

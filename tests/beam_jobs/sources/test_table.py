@@ -244,7 +244,7 @@ def test_which_table(write, tmp_path):
         read(folder)
     assert read(folder, name="two.csv")[2].patient_id == "p9"
     with pytest.raises(
-        CallerError, match=r"--table: .*three.csv can.t be read .No such file.*; give"
+        CallerError, match=r"--table: .*three.csv can.t be read .No such file.*; relative"
     ):
         read(folder, name="three.csv")
     for name in ("one.csv", "two.csv"):

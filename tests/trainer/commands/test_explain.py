@@ -20,6 +20,8 @@ from trainer.heat_maps import explained_images, feature_maps, overlay, sanity
 from trainer.heat_maps.heat_map import HeatMapper
 from trainer.metrics.predictions import Prediction
 
+FOLD = {"minutes": 1.0, "splits": {}, "metrics": {}}
+
 
 @pytest.fixture(scope="module")
 def run_dir(records_dir, tmp_path_factory) -> pathlib.Path:
@@ -78,7 +80,7 @@ def test_several_networks_explain_by_their_mean(run_dir, images_dir, tmp_path, c
     parts = (
         {"members": networks}
         if kind == "ensemble"
-        else {"folds": [{"run": network} for network in networks]}
+        else {"folds": [{"run": network, **FOLD} for network in networks]}
     )
     for name, change in (("config", {"kind": kind}), ("run", parts)):
         content = json.loads((folder / f"{name}.json").read_text())

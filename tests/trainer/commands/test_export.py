@@ -26,6 +26,8 @@ from trainer.commands import export, train
 from trainer.exports import check, formats
 from trainer.model import network
 
+FOLD = {"minutes": 1.0, "splits": {}, "metrics": {}}
+
 OPTIONS = {"base": "mobilenet", "alpha": 0.25, "weights": "random", "hidden": "8"}
 ALL = ("saved_model", "onnx", "litert")
 
@@ -184,7 +186,7 @@ def test_several_networks_are_written_as_their_mean(run_dir, test_images, tmp_pa
             "run.json",
             {"members": [str(run_dir), "../other"]}
             if kind == "ensemble"
-            else {"folds": [{"run": str(run_dir)}, {"run": "../other"}]},
+            else {"folds": [{"run": one, **FOLD} for one in (str(run_dir), "../other")]},
         ),
     ):
         content = json.loads((folder / name).read_text())
@@ -267,7 +269,7 @@ def test_a_callers_mistake_is_one_line(run_dir, tmp_path, arguments, words):
     for name, kind in (("unfinished", "train"), ("folds", "cross_validate")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "config.json").write_text(json.dumps({"kind": kind}))
-        fold = {"run": "fold0", "minutes": 1.0, "splits": {}, "metrics": {}}
+        fold = {"run": "fold0", **FOLD}
         make.write_described(tmp_path / name, folds=[fold] if name == "folds" else None)
     (tmp_path / "damaged").mkdir()
     (tmp_path / "damaged" / "config.json").write_text("{")

@@ -273,9 +273,11 @@ def test_a_heat_map_names_image_prediction_and_use(run, images, tmp_path, monkey
 
 def test_heat_maps_can_be_left_out_and_old_ones_go(run, images, tmp_path):
     image = next(images.rglob("*.dcm"))
-    assert ask(run, tmp_path, image)["images"][0]["heat_map"] == "heat_maps/0001.png"
-    assert ask(run, tmp_path, image, heat_maps=False)["images"][0]["heat_map"] == ""
-    assert not list((tmp_path / "heat_maps").iterdir())
+    out = tmp_path / "out"
+    assert ask(run, out, image)["images"][0]["heat_map"] == "heat_maps/0001.png"
+    again = ask(run, out, image, heat_maps=False, overwrite=True)
+    assert again["images"][0]["heat_map"] == ""
+    assert not list(out.rglob("*.png"))
 
 
 def test_a_bad_image_does_not_stop_the_others(run, images, tmp_path, capsys):
@@ -316,7 +318,7 @@ def test_what_a_recipe_needs_must_be_told(run, tmp_path):
     assert "view_unknown" in told["images"][0]["error"]
     assert "--images" in told["images"][0]["error"]
     (tmp_path / "images.csv").write_text("path,exam,side,view\nimage.pgm,mine,left,CC\n")
-    told = ask(run, tmp_path / "out", images=str(tmp_path / "images.csv"), predict_unlike=True)
+    told = ask(run, tmp_path / "more", images=str(tmp_path / "images.csv"), predict_unlike=True)
     assert told["code"] == 0
     assert told["breasts"][0]["exam"] == 1
 
@@ -357,7 +359,7 @@ def test_an_old_run_whose_records_are_there(run, images, tmp_path):
     image = next(images.rglob("*.dcm"))
     (now,) = ask(run, tmp_path / "out", image)["images"]
     old = undo(run, tmp_path / "old")
-    told = ask(old, tmp_path / "out", image)
+    told = ask(old, tmp_path / "old_out", image)
     assert told["images"][0]["probability"] == now["probability"]
     assert told["images"][0]["distance"] == pytest.approx(now["distance"])
     assert (told["images"][0]["threshold"], told["images"][0]["calibrated"]) == (0.5, None)
@@ -525,7 +527,7 @@ def test_real_images_are_predicted_as_their_records(cbis_images, run, tmp_path):
             ).reshape(64, 48, 1)
     assert len(images) == 4
     model = keras.models.load_model(run / "model.keras", compile=False)
-    told = ask(run, tmp_path / "predictions", folder)
+    told = ask(run, tmp_path / "predictions", folder, predict_unlike=True)
     assert all(image["unlike"] for image in told["images"])
     finished = finished_model.open_run(run)
     one_by_one = predictor.Predictor(finished, None)

@@ -76,7 +76,9 @@ def test_a_killed_trial_is_done_again_in_its_folder(begun, lines):
         rows = history(begun / "search", trial.user_attrs["folder"])
         assert len(rows) == 2
         assert trial.value == min(float(row["val_loss"]) for row in rows)
-        assert trial.intermediate_values == {n: float(r["val_loss"]) for n, r in enumerate(rows)}
+        assert trial.intermediate_values == {
+            int(row["epoch"]): float(row["val_loss"]) for row in rows
+        }
 
 
 @pytest.mark.slow

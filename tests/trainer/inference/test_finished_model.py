@@ -146,11 +146,15 @@ def test_runs_of_one_network_each(description, wanted):
 def test_warnings_say_what_is_not_known():
     reason = "there are no validation images"
     why = Calibration(0, 0, None, None, None, Threshold(None), not_defined_because=reason)
-    first, second, third = run_of(network(0.5, learned=why), synthetic=True).warnings
+    never, first, second, third = run_of(network(0.5, learned=why), synthetic=True).warnings
+    assert "never evaluated" in never
     assert first == "the network learned from synthetic phantoms: of real images it knows nothing"
     assert second == "probabilities are not calibrated: there are no validation images"
     assert third.startswith("images are not compared with the training images: nothing is known")
     few = network(0.5, learned=calibrated(1.0, 0.5), known={"cloud": {"not_defined_because": "2"}})
-    assert run_of(few).warnings == ("images are not compared with the training images: 2",)
+    assert run_of(few).warnings == (
+        never,
+        "images are not compared with the training images: 2",
+    )
     whole = network(0.5, learned=calibrated(1.0, 0.5), known={"cloud": {"limit": 4.5}})
-    assert run_of(whole, few).warnings == ()
+    assert run_of(whole, few).warnings == (never,)
