@@ -26,7 +26,9 @@ from benchmarks import conversion_steps, images, machine, peak_memory, published
 
 IMAGES = flags.DEFINE_integer("images", 208, "Images in one conversion.")
 MANY = flags.DEFINE_integer("many", 2000, "Images in the largest conversion, for its memory.")
-OTHERS = flags.DEFINE_integer("others", 64, "Images for TFDS's builder and the published path.")
+OTHERS = flags.DEFINE_integer(
+    "others", 64, "Images for TFDS's builder and the published path.", lower_bound=1
+)
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of pool and Beam, one after the other.")
 IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files to repeat.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
