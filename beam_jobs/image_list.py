@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from beam_jobs import copies, header_policies, splits, storage
 from beam_jobs.pseudonyms import Pseudonyms
-from beam_jobs.sources import listing
+from beam_jobs.sources import registry
 from beam_jobs.sources.source_options import SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
@@ -38,7 +38,7 @@ def list_images(
         CallerError: the folder or its tables are not those of the data set.
     """
     data_dir = storage.folder(config.data_dir)
-    images = listing.SOURCES[config.dataset](
+    images = registry.SOURCES[config.dataset](
         data_dir,
         SourceOptions(
             label_policy=config.label_policy,

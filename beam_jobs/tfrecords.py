@@ -44,7 +44,7 @@ def run(beam_arguments: list[str]) -> int:
             raise CallerError(command_line.describe_stray(unknown[0]))
         raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
     from beam_jobs import conversion, storage
-    from beam_jobs.conversion_words import Terminal
+    from beam_jobs.conversion_messages import Terminal
 
     logging.disable(logging.NOTSET)
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it raises says it all

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from beam_jobs.sources import csv_rows, data_files, parquet_rows, table_headers, table_rows
+from beam_jobs.sources import csv_rows, data_files, parquet_rows, table_join, table_rows
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
-from beam_jobs.sources.table_header import FINDING_SIDE, map_columns
+from beam_jobs.sources.table_mapping import FINDING_SIDE, map_columns
 from beam_jobs.sources.table_rows import Row
 from beam_jobs.storage import Folder
 from records import schema
@@ -63,7 +63,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     by_path = {file.path: file for file in found}
     rows = table_rows.parse(path, records, mapped, options)
     if by_header:
-        rows = table_headers.join(path, rows, data_dir=data_dir, files=found, options=options)
+        rows = table_join.join(path, rows, data_dir=data_dir, files=found, options=options)
     else:
         table_rows.find_paths(
             path, rows, by_path, data_dir=str(data_dir), prefix=options.path_prefix

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from beam_jobs.sources import csv_rows, table_cells
 from beam_jobs.sources.source_options import SourceOptions
-from beam_jobs.sources.table_header import FINDING_SIDE, LABELS
+from beam_jobs.sources.table_mapping import FINDING_SIDE, LABELS
 from beam_jobs.storage import Folder
 from records import user_paths
 from records.errors import CallerError

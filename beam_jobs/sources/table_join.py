@@ -1,4 +1,4 @@
-"""Rows of a table without file names, joined to DICOM files by what their headers say.
+"""--match=header: rows of a table without file names -> DICOM files, by what their headers say.
 
 A row fits the files of its patient (or accession number) that agree in date, side and view as far
 as the row states them.

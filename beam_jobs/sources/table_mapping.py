@@ -1,4 +1,4 @@
-"""Which column of a table of one's own is what: by --columns, its own name, or a well-known one."""
+"""Columns of a table of one's own -> keys of flags.table_columns: by --columns or by known names."""
 
 from __future__ import annotations
 
