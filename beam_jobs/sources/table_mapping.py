@@ -1,4 +1,4 @@
-"""Columns of a table of one's own -> keys of flags.table_columns: by --columns or by known names."""
+"""Columns of a table of one's own -> keys of flags.table_columns, by --columns or known names."""
 
 from __future__ import annotations
 
