@@ -7,7 +7,6 @@ import shutil
 import sys
 import textwrap
 import time
-from typing import Any
 
 import keras
 from absl import logging
@@ -30,15 +29,15 @@ class EpochLines(keras.callbacks.Callback):
         self._last = last
         self._said = 0.0
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._start, self._done = time.monotonic(), 0
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the epoch."""
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Counts steps, on a terminal."""
         now = time.monotonic()
         if sys.stderr.isatty() and now - self._said >= _EVERY_SECONDS:
@@ -46,7 +45,7 @@ class EpochLines(keras.callbacks.Callback):
             line = f"epoch {self._epoch + 1}/{self._last} step {batch + 1}/{self.params['steps']}"
             print(line, end="\r", file=sys.stderr, flush=True)
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Says how the epoch ended."""
         self._done += 1
         left = (time.monotonic() - self._start) / self._done * (self._last - epoch - 1)

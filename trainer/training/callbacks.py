@@ -25,15 +25,15 @@ class StopAtNaN(keras.callbacks.Callback):
         self._phase = phase
         self._kept = kept
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the epoch."""
         self._epoch = epoch
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the mean loss of the epoch so far."""
         self._check((logs or {}).get("loss", 0.0), f"step {batch + 1}")
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Looks at the loss of the validation images."""
         self._check((logs or {}).get("val_loss", 0.0), "validation")
 
@@ -64,7 +64,7 @@ class Deadline(keras.callbacks.Callback):
         self._end = time.monotonic() + (seconds or float("inf"))
         self.over = False
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Ends training where the time is up."""
         self.over = strategy.any_worker(self._devices, here=time.monotonic() >= self._end)
         if self.over:

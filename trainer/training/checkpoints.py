@@ -13,7 +13,6 @@ import dataclasses
 import pathlib
 import re
 import time
-from typing import Any
 
 import keras
 import numpy as np
@@ -70,7 +69,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._values = dict(values)
         self._whole = whole
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the epoch's file, then removes those that are neither newest nor best."""
         assert logs is not None
         self._values[epoch] = float(logs[self._monitor.name])
@@ -105,7 +104,7 @@ class Reseed(keras.callbacks.Callback):
         super().__init__()
         self._seed = seed
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Sets the state of each random layer."""
         states = [v for v in self.model.variables if v.name == "seed_generator_state"]
         for number, state in enumerate(states):
@@ -120,11 +119,11 @@ class Stamp(keras.callbacks.Callback):
         super().__init__()
         self._phase = phase
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._start = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds to the logs that the callbacks after this one see."""
         assert logs is not None
         logs["phase"] = self._phase
@@ -134,7 +133,7 @@ class Stamp(keras.callbacks.Callback):
 class History(keras.callbacks.CSVLogger):
     """Writes history.csv, where people count epochs from 1."""
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes the row of an epoch."""
         super().on_epoch_end(epoch + 1, logs)
 
@@ -158,7 +157,7 @@ class Replay(keras.callbacks.Callback):
         self._stopping = stopping
         self._plateau = plateau
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Sets what both would know had they seen them; the learning rate itself is saved."""
         if not self._values:
             return

@@ -75,13 +75,13 @@ class WarmUp(keras.callbacks.Callback):
         super().__init__()
         self._rate, self._start, self._epochs, self._batches = rate, start, epochs, batches
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the epoch; ends the warm-up."""
         self._before = (epoch - self._start) * self._batches
         if epoch == self._start + self._epochs:
             self.model.optimizer.learning_rate = self._rate
 
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Sets the rate of a batch."""
         step, steps = self._before + batch + 1, self._epochs * self._batches
         if step <= steps:

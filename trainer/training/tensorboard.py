@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import cv2
 import keras
@@ -30,7 +29,7 @@ class WeightHistograms(keras.callbacks.Callback):
         super().__init__()
         self._writer = tf.summary.create_file_writer(str(folder))
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Writes them; of a large array, values at equal distances."""
         with self._writer.as_default(epoch):
             for weight in self.model.trainable_weights:

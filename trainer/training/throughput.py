@@ -50,16 +50,16 @@ class InputClock(keras.callbacks.Callback):
         model.make_train_function = make_train_function
         self._waited = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Starts the clocks."""
         self._waited *= 0  # which leaves "not a number": not measured
         self._start = self._end = time.monotonic()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Notes the end of a step; the last one counts, validation is not training."""
         self._end = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Adds to the logs that the callbacks after this one see."""
         assert logs is not None
         logs["training_seconds"] = round(self._end - self._start, 4)
