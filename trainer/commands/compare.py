@@ -80,6 +80,6 @@ def run(config: Config) -> int:
         f"each beside it less {runs[0].name}; * more than noise: "
         f"p below {paired_comparison.ALPHA} after Holm"
     )
-    print(*content["sentences"], sep="\n")
+    print(*content.sentences, sep="\n")
     print(f"comparison: {(directory / 'comparison.html').resolve()}")
     return 0

@@ -5,17 +5,17 @@ comparisons = compare(baseline, [other, third])
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from records.errors import CallerError
 from trainer.evaluation.compared_run import ComparedRun, called_of
-from trainer.metrics import intervals, significance, typed_json
+from trainer.evaluation.comparison_json import Comparison, DeLong, Difference, McNemar
+from trainer.metrics import intervals, significance
 from trainer.metrics.intervals import Bootstrap, Floats
-from trainer.metrics.metrics_json import undefined
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.significance import MIN_IMAGES
 
@@ -25,7 +25,7 @@ RESAMPLES_PER_TEST = 200
 """Of so many the smallest p, 2 / (resamples + 1), times the number of tests is below 0.01."""
 
 
-def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[str, Any]]:
+def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[Comparison]:
     """Compares each run with the baseline, metric by metric; adjusts all p values together.
 
     Of each metric there is the difference, run less baseline, with its 95 % interval over
@@ -33,20 +33,21 @@ def compare(baseline: ComparedRun, others: Sequence[ComparedRun]) -> list[dict[s
     AUC the larger of it and that of McNemar's or DeLong's test, which take the images of one
     patient for independent. Metrics and p values that are not defined say why.
 
-    Returns:
-        for each of `others` what comparison.json holds of it.
-
     Raises:
         CallerError: two runs can't be compared: names them and why.
     """
     bootstrap = bootstrap_for(baseline, others)
     known: dict[tuple[str, ...], dict[str, Floats]] = {}
     comparisons = [_compare(baseline, other, bootstrap, known) for other in others]
-    metrics = [one for made in comparisons for one in made["metrics"].values()]
-    tested = [metric for metric in metrics if metric["p"] is not None]
-    adjusted = significance.holm([metric["p"] for metric in tested])
-    for metric, p in zip(tested, adjusted, strict=True):
-        metric.update(p_holm=p, more_than_noise=p < ALPHA)
+    tested = [
+        (metrics, name, p)
+        for metrics in (one.metrics for one in comparisons)
+        for name, metric in metrics.items()
+        if (p := metric.p) is not None
+    ]
+    adjusted = significance.holm([p for *_, p in tested])
+    for (metrics, name, _), p in zip(tested, adjusted, strict=True):
+        metrics[name] = dataclasses.replace(metrics[name], p_holm=p, more_than_noise=p < ALPHA)
     return comparisons
 
 
@@ -100,7 +101,7 @@ def _compare(
     other: ComparedRun,
     bootstrap: Bootstrap,
     known: dict[tuple[str, ...], dict[str, Floats]],
-) -> dict[str, Any]:
+) -> Comparison:
     """Compares two runs; p values are not adjusted yet.
 
     Args:
@@ -120,16 +121,16 @@ def _compare(
     resampled = bootstrap.sample(lambda weights: other.measure(two, weights), one.patients)
     samples = {name: resampled[name] - known[key][name] for name in resampled}
     mcnemar, delong = _mcnemar(one, two), _delong(one, two)
-    by_image = {"accuracy": mcnemar["p"], "auc": delong.get("p")}
+    by_image: dict[str, float | None] = {"accuracy": mcnemar.p, "auc": delong.p}
     if one.kind == "binary":  # recall is the accuracy on images of class 1
         positive = one.labels == 1
-        by_image["recall"] = _mcnemar(one.take(positive), two.take(positive))["p"]
-    return {
-        "run": other.name,
-        "images": len(common),
-        "patients": patients,
-        "same_images": len(common) == len(baseline.images) == len(other.images),
-        "metrics": {
+        by_image["recall"] = _mcnemar(one.take(positive), two.take(positive)).p
+    return Comparison(
+        run=other.name,
+        images=len(common),
+        patients=patients,
+        same_images=len(common) == len(baseline.images) == len(other.images),
+        metrics={
             name: _metric(
                 name,
                 [float(before[name][0]), float(after[name][0])],
@@ -139,14 +140,14 @@ def _compare(
             )
             for name in baseline.measures
         },
-        "mcnemar": mcnemar,
-        "delong": delong,
-    }
+        mcnemar=mcnemar,
+        delong=delong,
+    )
 
 
 def _metric(
     name: str, values: list[float], samples: Floats, *, by_image: float | None, patients: int
-) -> dict[str, Any]:
+) -> Difference:
     """Puts a difference together: values of both, interval, p by patient, by image, and the larger.
 
     Args:
@@ -157,48 +158,39 @@ def _metric(
         patients: whose images they are.
     """
     one, two = (None if math.isnan(value) else value for value in values)
-    pair = {"baseline": one, "run": two}
     if one is None or two is None:
         who = "both" if one is two else "the baseline" if one is None else "the run"
         reason = f"{name} is not defined for {who} on these images"
-        return {**pair, **typed_json.to_json(undefined(reason)), "p": None}
+        return Difference(None, not_defined_because=reason, baseline=one, run=two)
     metric = intervals.metric(two - one, samples, patients=patients)
+    difference = Difference(**vars(metric), baseline=one, run=two)
     if metric.low is None:
-        return {**pair, **typed_json.to_json(metric), "p": None}
+        return difference
     by_patient = significance.bootstrap_p(samples[~np.isnan(samples)])
     p = by_patient if by_image is None else max(by_patient, by_image)
-    tested = {"p_by_patient": by_patient, "p_by_image": by_image, "p": p}
-    return {**pair, **typed_json.to_json(metric), **tested}
+    return dataclasses.replace(difference, p=p, p_by_patient=by_patient, p_by_image=by_image)
 
 
-def _mcnemar(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
+def _mcnemar(baseline: PredictionArrays, other: PredictionArrays) -> McNemar:
     """Counts images by who calls them right, and tests whether either does so more often."""
     one, two = (called_of(images) == images.labels for images in (baseline, other))
-    counts = {
-        "both_right": int((one & two).sum()),
-        "baseline_alone": int((one & ~two).sum()),
-        "run_alone": int((~one & two).sum()),
-        "both_wrong": int((~one & ~two).sum()),
-    }
-    p = significance.mcnemar(first_alone=counts["baseline_alone"], second_alone=counts["run_alone"])
-    return {**counts, "p": p}
+    masks = (one & two, one & ~two, ~one & two, ~one & ~two)
+    both, first, second, neither = (int(mask.sum()) for mask in masks)
+    p = significance.mcnemar(first_alone=first, second_alone=second)
+    return McNemar(both, first, second, neither, p)
 
 
-def _delong(baseline: PredictionArrays, other: PredictionArrays) -> dict[str, Any]:
+def _delong(baseline: PredictionArrays, other: PredictionArrays) -> DeLong:
     """Tests the difference of the areas, or gives the reason why not."""
     if baseline.kind != "binary":
-        return {"not_defined_because": "DeLong's test is of two classes"}
+        return DeLong(not_defined_because="DeLong's test is of two classes")
     labels = baseline.labels
     if min(np.bincount(labels, minlength=2)) < MIN_IMAGES:
-        return {"not_defined_because": f"a class has fewer than {MIN_IMAGES} images"}
+        return DeLong(not_defined_because=f"a class has fewer than {MIN_IMAGES} images")
     scores = (images.probabilities[:, 1] for images in (baseline, other))
     difference, error, p = significance.delong_difference(labels, *scores)
-    metric = {
-        "difference": difference,
-        "standard_error": error,
-        "low": difference - 1.96 * error,
-        "high": difference + 1.96 * error,
-    }
+    low, high = difference - 1.96 * error, difference + 1.96 * error
     if math.isnan(p):
-        return {**metric, "p_not_defined_because": "the areas do not vary from image to image"}
-    return {**metric, "p": p}
+        reason = "the areas do not vary from image to image"
+        return DeLong(difference, error, low, high, p_not_defined_because=reason)
+    return DeLong(difference, error, low, high, p)

@@ -19,6 +19,7 @@ from flags.training_config import TrainingConfig
 from records import user_text
 from records.errors import CallerError
 from trainer.data.run_json import RunDescription
+from trainer.metrics import typed_json
 
 FLAGFILES = pathlib.Path(flags.__file__).with_name("experiments")
 SOURCES = {
@@ -39,18 +40,18 @@ class Published:
     """An experiment as its flagfile states it.
 
     Attributes:
-        name: that of the flagfile.
+        experiment: name of the flagfile.
         about: first sentence of its head comment.
         accuracy: as published, in percent; None if none is.
         source: where, a key of SOURCES, or "".
         notes: in what the run beside it is not the published experiment.
     """
 
-    name: str
+    experiment: str
     about: str
     accuracy: float | None
     source: str
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = dataclasses.field(default=(), metadata=typed_json.ALWAYS)
 
 
 def of_run(
@@ -79,7 +80,7 @@ def of_run(
     files = [path for path in sorted(FLAGFILES.glob("*.flags")) if is_experiment(path)]
     found = [beside(path, config, run) for path in files]
     same = [one for one in found if not set(one.notes) - {_ANOTHER_SPLIT}]
-    named = [one for one in same if one.name == directory.name]
+    named = [one for one in same if one.experiment == directory.name]
     return next(iter(named or (same if len(same) == 1 else [])), None)
 
 

@@ -18,6 +18,13 @@ from records import files
 from records.errors import CallerError
 from trainer.evaluation import paired_comparison, published
 from trainer.evaluation.compared_run import ComparedRun, called_of
+from trainer.evaluation.comparison_json import (
+    Agreement,
+    ComparedRuns,
+    RunEntry,
+    SameImages,
+    Unfinished,
+)
 from trainer.evaluation.published import Published
 from trainer.metrics import typed_json
 from trainer.metrics.called_class import THRESHOLD
@@ -39,7 +46,7 @@ def write(
     runs: Sequence[ComparedRun],
     *,
     unfinished: Sequence[tuple[Published, str]] = (),
-) -> dict[str, Any]:
+) -> ComparedRuns:
     """Writes comparison.html and comparison.json; runs that can't be compared are listed apart.
 
     Args:
@@ -55,7 +62,7 @@ def write(
     """
     content = assemble(directory, runs, unfinished)
     page = template.read("comparison.html.j2").render(
-        **content,
+        **vars(content),
         panels=comparison_panels.draw(content),
         heading=comparison_words.heading,
         sources=published.SOURCES,
@@ -66,7 +73,7 @@ def write(
     )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        files.write_json(directory / "comparison.json", content)
+        files.write_json(directory / "comparison.json", typed_json.to_json(content))
         files.write_text(directory / "comparison.html", page)
     except OSError as error:
         raise CallerError(
@@ -79,7 +86,7 @@ def assemble(
     directory: pathlib.Path,
     runs: Sequence[ComparedRun],
     unfinished: Sequence[tuple[Published, str]],
-) -> dict[str, Any]:
+) -> ComparedRuns:
     """Makes the content of comparison.json; all that the page shows."""
     baseline = runs[0] if runs else None
     comparable, apart = [], {}
@@ -90,29 +97,23 @@ def assemble(
         except CallerError as error:
             apart[other.name] = str(error)
     comparisons = paired_comparison.compare(baseline, comparable) if baseline else []
-    name = baseline.name if baseline else None
-    return {
-        "baseline": name,
-        "question": baseline.question if baseline else None,
-        "measures": list(baseline.measures) if baseline else [],
-        "threshold": CHOSEN if baseline and baseline.at_chosen else str(THRESHOLD),
-        "flags": differing_flags(runs),
-        "method": METHOD,
-        "resamples": str(paired_comparison.bootstrap_for(baseline, comparable))
-        if baseline
-        else None,
-        "synthetic": any(run.run.synthetic for run in runs),
-        "runs": [_describe(run, directory) for run in runs],
-        "unfinished": [
-            {"name": one.name, "published": _published(one), "error": error}
-            for one, error in unfinished
-        ],
-        "comparisons": comparisons,
-        "sentences": comparison_words.sum_up(comparisons, str(name)),
-        "not_compared": apart,
-        "same_images": group_by_images(runs),
-        "agreement": agree([baseline, *comparable]) if baseline else None,
-    }
+    return ComparedRuns(
+        baseline=baseline.name if baseline else None,
+        question=baseline.question if baseline else None,
+        measures=baseline.measures if baseline else (),
+        threshold=CHOSEN if baseline and baseline.at_chosen else str(THRESHOLD),
+        flags=differing_flags(runs),
+        method=METHOD,
+        resamples=str(paired_comparison.bootstrap_for(baseline, comparable)) if baseline else None,
+        synthetic=any(run.run.synthetic for run in runs),
+        runs=[_describe(run, directory) for run in runs],
+        unfinished=[Unfinished(one.experiment, one, error) for one, error in unfinished],
+        comparisons=comparisons,
+        sentences=comparison_words.sum_up(comparisons, baseline.name if baseline else ""),
+        not_compared=apart,
+        same_images=group_by_images(runs),
+        agreement=agree([baseline, *comparable]) if baseline else None,
+    )
 
 
 def differing_flags(runs: Sequence[ComparedRun]) -> dict[str, list[Any]]:
@@ -124,21 +125,20 @@ def differing_flags(runs: Sequence[ComparedRun]) -> dict[str, list[Any]]:
     return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
 
 
-def group_by_images(runs: Sequence[ComparedRun]) -> list[dict[str, Any]]:
+def group_by_images(runs: Sequence[ComparedRun]) -> list[SameImages]:
     """Groups runs evaluated on the very same images with the same labels."""
     groups: dict[frozenset[tuple[str, int]], list[str]] = {}
     for run in runs:
         key = frozenset((image.image_id, image.label) for image in run.images.values())
         groups.setdefault(key, []).append(run.name)
-    return [{"images": len(images), "runs": names} for images, names in groups.items()]
+    return [SameImages(len(images), names) for images, names in groups.items()]
 
 
-def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
+def agree(runs: Sequence[ComparedRun]) -> Agreement | None:
     """Counts, among the images all runs were evaluated on, who calls them right.
 
     Returns:
-        "images", "all_right", "all_wrong" and "divided"; None below two runs, or where no image is
-        common to all.
+        None below two runs, or where no image is common to all.
     """
     common = sorted(set.intersection(*(set(run.images) for run in runs)))
     if len(runs) < 2 or not common:
@@ -146,33 +146,19 @@ def agree(runs: Sequence[ComparedRun]) -> dict[str, int] | None:
     images = [run.evaluated(common) for run in runs]
     votes = np.sum([called_of(one) == one.labels for one in images], axis=0)
     right, wrong = int((votes == len(runs)).sum()), int((votes == 0).sum())
-    counts = {"images": len(common), "all_right": right, "all_wrong": wrong}
-    return {**counts, "divided": len(common) - right - wrong}
+    return Agreement(len(common), right, wrong, len(common) - right - wrong)
 
 
-def _describe(run: ComparedRun, directory: pathlib.Path) -> dict[str, Any]:
-    """What comparison.json holds of a run."""
+def _describe(run: ComparedRun, directory: pathlib.Path) -> RunEntry:
     page = run.directory / "report.html"
-    return {
-        "name": run.name,
-        "directory": str(run.directory),
-        "report": os.path.relpath(page.resolve(), directory.resolve()) if page.is_file() else None,
-        "images": len(run.images),
-        "patients": len({image.patient_id for image in run.images.values()}),
-        "minutes": run.minutes or None,
-        "majority_baseline": run.scores.majority_baseline,
-        "scores": {name: typed_json.to_json(run.decided(name)) for name in run.measures},
-        "published": _published(run.experiment),
-    }
-
-
-def _published(experiment: Published | None) -> dict[str, Any] | None:
-    if experiment is None:
-        return None
-    return {
-        "experiment": experiment.name,
-        "about": experiment.about,
-        "accuracy": experiment.accuracy,
-        "source": experiment.source,
-        "notes": list(experiment.notes),
-    }
+    return RunEntry(
+        name=run.name,
+        directory=str(run.directory),
+        report=os.path.relpath(page.resolve(), directory.resolve()) if page.is_file() else None,
+        images=len(run.images),
+        patients=len({image.patient_id for image in run.images.values()}),
+        minutes=run.minutes or None,
+        majority_baseline=run.scores.majority_baseline,
+        scores={name: run.decided(name) for name in run.measures},
+        published=run.experiment,
+    )

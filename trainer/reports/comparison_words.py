@@ -6,8 +6,8 @@ lines = [*table(content), *content["sentences"]]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from trainer.evaluation.comparison_json import ComparedRuns, Comparison, Difference
 from trainer.evaluation.paired_comparison import ALPHA
 from trainer.metrics.metric_table import BY_KEY
 
@@ -22,18 +22,18 @@ def heading(measure: str) -> str:
     return BY_KEY[measure].heading
 
 
-def describe(comparison: dict[str, Any], baseline: str) -> str:
+def describe(comparison: Comparison, baseline: str) -> str:
     """Writes which differences of a run from the baseline are more than noise, and which unknown.
 
     Args:
         comparison: one of `paired_comparison.compare`.
         baseline: its name.
     """
-    metrics = comparison["metrics"]
-    tested = {name: metric for name, metric in metrics.items() if metric["p"] is not None}
-    sure = [name for name, metric in tested.items() if metric["more_than_noise"]]
-    alone = [name for name in tested if name not in sure and tested[name]["p"] < ALPHA]
-    same = [name for name in tested if tested[name]["low"] == tested[name]["high"] == 0]
+    metrics = comparison.metrics
+    tested = {name: p for name, metric in metrics.items() if (p := metric.p) is not None}
+    sure = [name for name in tested if metrics[name].more_than_noise]
+    alone = [name for name, p in tested.items() if name not in sure and p < ALPHA]
+    same = [name for name in tested if metrics[name].interval == (0, 0)]
     open_ = [name for name in tested if name not in (*sure, *alone, *same)]
     unknown = [name for name in metrics if name not in tested]
     clauses = []
@@ -50,7 +50,7 @@ def describe(comparison: dict[str, Any], baseline: str) -> str:
         )
     if open_:
         shown = "auc" if "auc" in open_ else open_[0]
-        low, high = (signed(metrics[shown][end]) for end in ("low", "high"))
+        low, high = map(signed, metrics[shown].interval or ())
         clauses.append(
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
             f"{title(shown)} anything from {low} to {high} fits these images"
@@ -59,7 +59,7 @@ def describe(comparison: dict[str, Any], baseline: str) -> str:
         clauses.append(f"the same in nearly every resample: {_list(same)}")
     if unknown:
         clauses.append(f"nothing is known of {_list(unknown)}")
-    return f"{comparison['run']} against {baseline}, {_images(comparison)}: {'; '.join(clauses)}."
+    return f"{comparison.run} against {baseline}, {_images(comparison)}: {'; '.join(clauses)}."
 
 
 def signed(difference: float) -> str:
@@ -67,15 +67,15 @@ def signed(difference: float) -> str:
     return f"{round(difference, 3) + 0.0:+.3f}"
 
 
-def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
+def sum_up(comparisons: Sequence[Comparison], baseline: str) -> list[str]:
     """Writes it for each run; of several, first which differ at all."""
     sentences = [describe(one, baseline) for one in comparisons]
     if len(comparisons) < 2:
         return sentences
     differ = [
-        one["run"]
+        one.run
         for one in comparisons
-        if any(metric.get("more_than_noise") for metric in one["metrics"].values())
+        if any(metric.more_than_noise for metric in one.metrics.values())
     ]
     which = f": {', '.join(differ)}" if differ else ""
     first = (
@@ -86,16 +86,16 @@ def sum_up(comparisons: Sequence[dict[str, Any]], baseline: str) -> list[str]:
     return [first, *sentences]
 
 
-def table(content: dict[str, Any]) -> list[str]:
+def table(content: ComparedRuns) -> list[str]:
     """Lays runs and metrics out as lines of text; an asterisk marks what is more than noise."""
-    differences = {one["run"]: one["metrics"] for one in content["comparisons"]}
-    rows = [["", "images", *map(title, content["measures"])]]
-    for run in content["runs"]:
+    differences = {one.run: one.metrics for one in content.comparisons}
+    rows = [["", "images", *map(title, content.measures)]]
+    for run in content.runs:
         cells = [
-            _cell(run["scores"][name]["value"], differences.get(run["name"], {}).get(name))
-            for name in content["measures"]
+            _cell(run.scores[name].value, differences.get(run.name, {}).get(name))
+            for name in content.measures
         ]
-        rows.append([run["name"], str(run["images"]), *cells])
+        rows.append([run.name, str(run.images), *cells])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -103,27 +103,25 @@ def table(content: dict[str, Any]) -> list[str]:
     ]
 
 
-def _cell(value: float | None, difference: dict[str, Any] | None) -> str:
+def _cell(value: float | None, difference: Difference | None) -> str:
     text = "-" if value is None else f"{value:.3f}"
-    if difference is None or difference["value"] is None:
+    if difference is None or difference.value is None:
         return text
-    return f"{text} {signed(difference['value'])}{'*' if difference.get('more_than_noise') else ''}"
+    return f"{text} {signed(difference.value)}{'*' if difference.more_than_noise else ''}"
 
 
-def _differences(names: list[str], metrics: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{title(name)} {signed(metrics[name]['value'])} "
-        f"(95 % {signed(metrics[name]['low'])} to {signed(metrics[name]['high'])})"
-        for name in names
-    )
+def _differences(names: list[str], metrics: dict[str, Difference]) -> str:
+    parts = []
+    for name in names:
+        value, low, high = (signed(getattr(metrics[name], key)) for key in ("value", "low", "high"))
+        parts.append(f"{title(name)} {value} (95 % {low} to {high})")
+    return ", ".join(parts)
 
 
-def _images(comparison: dict[str, Any]) -> str:
-    same = "the same" if comparison["same_images"] else "the only common"
-    images, patients = (
-        f"{comparison[what]} {what if comparison[what] != 1 else what[:-1]}"
-        for what in ("images", "patients")
-    )
+def _images(comparison: Comparison) -> str:
+    same = "the same" if comparison.same_images else "the only common"
+    counts = {"image": comparison.images, "patient": comparison.patients}
+    images, patients = (f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
     return f"{same} {images} of {patients}"
 
 

@@ -15,6 +15,7 @@ from tests import make
 from tests.make import PAPER, predicted, write_run
 from trainer.commands import compare, experiments
 from trainer.evaluation import compared_run, published
+from trainer.evaluation.comparison_json import Comparison, DeLong, Difference, McNemar
 from trainer.reports import comparison_page, comparison_words
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -192,10 +193,11 @@ def test_words_say_what_is_more_than_noise_and_what_is_not_said(runs):
 
 
 def test_words_of_what_counts_only_alone():
-    figure = {"value": 0.1, "low": 0.02, "high": 0.18, "p": 0.02, "more_than_noise": False}
-    made = {"run": "b", "images": 1, "patients": 1, "same_images": False}
+    auc = Difference(0.1, 0.02, 0.18, baseline=0.6, run=0.7, p=0.02, more_than_noise=False)
+    metrics = {"auc": auc, "f1": Difference(None, baseline=None, run=None)}
+    made = Comparison("b", 1, 1, False, metrics, McNemar(0, 0, 0, 1, p=1.0), DeLong())
     assert comparison_words.signed(-0.0004) == "+0.000"
-    said = comparison_words.describe({**made, "metrics": {"auc": figure, "f1": {"p": None}}}, "a")
+    said = comparison_words.describe(made, "a")
     assert said == (
         "b against a, the only common 1 image of 1 patient: no difference is more than noise; "
         "AUC +0.100 (95 % +0.020 to +0.180) might count if no other test had been made, not among "
@@ -297,9 +299,9 @@ def test_the_page_puts_figures_beside_the_published_ones(flagfiles, tmp_path):
     assert "is 1.9 points" in page  # sqrt(0.65 * 0.35 / 641)
     assert "<strong>c</strong>: the same" not in page
     assert "MobileNetV2 with &lt;weights&gt;): --dataset_dir=x is not a folder" in page
-    (apart,) = content["not_compared"].values()
+    (apart,) = content.not_compared.values()
     assert apart.startswith("g and c can't be compared: their data set is inbreast and cbis_ddsm")
-    assert content["comparisons"] == []
+    assert content.comparisons == []
 
 
 def test_a_page_without_a_finished_run(flagfiles, tmp_path):

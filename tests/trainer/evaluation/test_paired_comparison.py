@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 from records.errors import CallerError
 from tests.make import predicted, write_run
 from trainer.evaluation import compared_run, paired_comparison
+from trainer.evaluation.comparison_json import DeLong
 
 
 def random_answers(seed: int, images: int = 60, strength: float = 0.2) -> list[float]:
@@ -54,12 +55,12 @@ def test_differences_are_those_of_scikit_learn(two):
     (made,) = paired_comparison.compare(two[0], two[1:])
     labels, one, _ = columns(two[0])
     _, other, _ = columns(two[1])
-    assert set(made["metrics"]) == set(BY_SCIKIT_LEARN)
+    assert set(made.metrics) == set(BY_SCIKIT_LEARN)
     for name, score in BY_SCIKIT_LEARN.items():
-        metric = made["metrics"][name]
+        metric = made.metrics[name]
         expected = (score(labels, one), score(labels, other))
-        assert (metric["baseline"], metric["run"]) == pytest.approx(expected, rel=0, abs=1e-9)
-        assert metric["value"] == pytest.approx(expected[1] - expected[0], rel=0, abs=1e-9)
+        assert (metric.baseline, metric.run) == pytest.approx(expected, rel=0, abs=1e-9)
+        assert metric.value == pytest.approx(expected[1] - expected[0], rel=0, abs=1e-9)
 
 
 def test_intervals_and_p_draw_patients_for_both_runs_alike(two):
@@ -83,44 +84,44 @@ def test_intervals_and_p_draw_patients_for_both_runs_alike(two):
         differences["accuracy"].append(right[1] - right[0])
     for name in ("recall", "precision", "accuracy"):
         values = np.array(differences[name])
-        metric = made["metrics"][name]
+        metric = made.metrics[name]
         low, high = np.percentile(values, [2.5, 97.5])
-        assert (metric["low"], metric["high"]) == pytest.approx((low, high), rel=0, abs=1e-9)
+        assert (metric.low, metric.high) == pytest.approx((low, high), rel=0, abs=1e-9)
         below, above = sum(value <= 0 for value in values), sum(value >= 0 for value in values)
         expected = min(1, 2 * (1 + min(below, above)) / 2001)
-        assert metric["p_by_patient"] == pytest.approx(expected, rel=0, abs=1e-9)
+        assert metric.p_by_patient == pytest.approx(expected, rel=0, abs=1e-9)
 
 
 def test_p_is_the_larger_of_the_two_tests(two):
     (made,) = paired_comparison.compare(two[0], two[1:])
     right = [(columns(run)[1] > 0.5) == columns(run)[0] for run in two]
     alone = [int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())]
-    assert [made["mcnemar"]["baseline_alone"], made["mcnemar"]["run_alone"]] == alone
+    assert [made.mcnemar.baseline_alone, made.mcnemar.run_alone] == alone
     expected = stats.binomtest(alone[0], sum(alone)).pvalue
-    assert made["mcnemar"]["p"] == pytest.approx(expected, rel=0, abs=1e-9)
+    assert made.mcnemar.p == pytest.approx(expected, rel=0, abs=1e-9)
     for name, test in (("accuracy", "mcnemar"), ("auc", "delong")):
-        metric = made["metrics"][name]
-        assert metric["p_by_image"] == made[test]["p"]
-        assert metric["p"] == max(metric["p_by_image"], metric["p_by_patient"])
+        metric = made.metrics[name]
+        assert metric.p_by_image == getattr(made, test).p
+        assert metric.p == max(metric.p_by_image, metric.p_by_patient)
     for name in ("precision", "f1"):
-        assert made["metrics"][name]["p"] == made["metrics"][name]["p_by_patient"]
+        assert made.metrics[name].p == made.metrics[name].p_by_patient
     found = [one & (columns(two[0])[0] == 1) for one in right]
     expected = stats.binomtest((found[0] & ~found[1]).sum(), (found[0] ^ found[1]).sum()).pvalue
-    assert made["metrics"]["recall"]["p_by_image"] == pytest.approx(expected, rel=0, abs=1e-9)
-    counts = sum(made["mcnemar"][key] for key in ("both_right", "both_wrong"))
-    assert counts + sum(alone) == made["images"] == 60
+    assert made.metrics["recall"].p_by_image == pytest.approx(expected, rel=0, abs=1e-9)
+    counts = made.mcnemar.both_right + made.mcnemar.both_wrong
+    assert counts + sum(alone) == made.images == 60
 
 
 def test_all_p_values_are_adjusted_together(make):
     runs = [make(name, predicted(random_answers(seed))) for seed, name in enumerate("abcd")]
     made = paired_comparison.compare(runs[0], runs[1:])
-    metrics = [metric for one in made for metric in one["metrics"].values()]
+    metrics = [metric for one in made for metric in one.metrics.values()]
     assert len(metrics) == 15
-    smallest = min(metrics, key=lambda metric: metric["p"])
-    assert smallest["p_holm"] == pytest.approx(min(1, 15 * smallest["p"]))
+    smallest = min(metrics, key=lambda metric: metric.p)
+    assert smallest.p_holm == pytest.approx(min(1, 15 * smallest.p))
     for metric in metrics:
-        assert metric["p_holm"] >= metric["p"]
-        assert metric["more_than_noise"] == (metric["p_holm"] < 0.05)
+        assert metric.p_holm >= metric.p
+        assert metric.more_than_noise == (metric.p_holm < 0.05)
 
 
 def test_a_real_difference_is_more_than_noise(make):
@@ -128,9 +129,9 @@ def test_a_real_difference_is_more_than_noise(make):
     runs = [make("chance", predicted(random_answers(1, 200, strength=0.0)))]
     runs.append(make("good", predicted(random_answers(2, 200, strength=0.8))))
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    assert made["metrics"]["accuracy"]["more_than_noise"]
-    assert made["metrics"]["auc"]["more_than_noise"]
-    assert made["metrics"]["auc"]["low"] > 0.2
+    assert made.metrics["accuracy"].more_than_noise
+    assert made.metrics["auc"].more_than_noise
+    assert made.metrics["auc"].low > 0.2
 
 
 def test_many_tests_do_not_drown_the_smallest_p(make):
@@ -145,19 +146,19 @@ def test_swapped_runs_differ_the_other_way(two):
         paired_comparison.compare(two[0], two[1:]),
         paired_comparison.compare(two[1], two[:1]),
     )
-    for name, metric in one["metrics"].items():
-        swapped = other["metrics"][name]
-        assert swapped["value"] == pytest.approx(-metric["value"], abs=1e-12)
-        assert (swapped["low"], swapped["high"]) == pytest.approx((-metric["high"], -metric["low"]))
-        assert swapped["p"] == pytest.approx(metric["p"], abs=1e-9)
+    for name, metric in one.metrics.items():
+        swapped = other.metrics[name]
+        assert swapped.value == pytest.approx(-metric.value, abs=1e-12)
+        assert (swapped.low, swapped.high) == pytest.approx((-metric.high, -metric.low))
+        assert swapped.p == pytest.approx(metric.p, abs=1e-9)
 
 
 def test_a_run_does_not_differ_from_itself(two):
     twin = dataclasses.replace(two[0], name="twin")
     (made,) = paired_comparison.compare(two[0], [twin])
-    for metric in made["metrics"].values():
-        assert (metric["value"], metric["low"], metric["high"]) == (0, 0, 0)
-        assert (metric["p"], metric["p_holm"], metric["more_than_noise"]) == (1, 1, False)
+    for metric in made.metrics.values():
+        assert (metric.value, metric.low, metric.high) == (0, 0, 0)
+        assert (metric.p, metric.p_holm, metric.more_than_noise) == (1, 1, False)
 
 
 def test_only_common_images_count(make):
@@ -165,10 +166,10 @@ def test_only_common_images_count(make):
     one = make("one", predicted(random_answers(0)))
     two = make("two", predicted(random_answers(1), first=20)[::-1])
     (made,) = paired_comparison.compare(one, [two])
-    assert (made["images"], made["patients"], made["same_images"]) == (40, 20, False)
+    assert (made.images, made.patients, made.same_images) == (40, 20, False)
     common = [f"image{number}" for number in range(20, 60)]
     right = np.mean([(one.images[f].probability > 0.5) == one.images[f].label for f in common])
-    assert made["metrics"]["accuracy"]["baseline"] == pytest.approx(right)
+    assert made.metrics["accuracy"].baseline == pytest.approx(right)
 
 
 def test_more_than_two_classes(make):
@@ -186,44 +187,42 @@ def test_more_than_two_classes(make):
     expected = [
         sk.f1_score(labels, fraction.argmax(axis=1), average="macro") for fraction in fractions
     ]
-    metric = made["metrics"]["macro_f1"]
-    assert (metric["baseline"], metric["run"]) == pytest.approx(expected, rel=0, abs=1e-9)
+    metric = made.metrics["macro_f1"]
+    assert (metric.baseline, metric.run) == pytest.approx(expected, rel=0, abs=1e-9)
     areas = [sk.roc_auc_score(labels, fraction, multi_class="ovr") for fraction in fractions]
-    found = made["metrics"]["auc"]
-    assert found["value"] == pytest.approx(areas[1] - areas[0], rel=0, abs=1e-9)
-    assert found["p_by_image"] is None
-    assert made["delong"] == {"not_defined_because": "DeLong's test is of two classes"}
+    found = made.metrics["auc"]
+    assert found.value == pytest.approx(areas[1] - areas[0], rel=0, abs=1e-9)
+    assert found.p_by_image is None
+    assert made.delong == DeLong(not_defined_because="DeLong's test is of two classes")
     right = [fraction.argmax(axis=1) == labels for fraction in fractions]
-    assert made["mcnemar"]["both_right"] == (right[0] & right[1]).sum()
+    assert made.mcnemar.both_right == (right[0] & right[1]).sum()
 
 
 def test_one_class_has_no_order(make):
     runs = [make(n, predicted(random_answers(s), labels=[0] * 60)) for s, n in enumerate("ab")]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    assert made["metrics"]["auc"]["value"] is None
-    assert made["metrics"]["auc"]["not_defined_because"] == (
+    assert made.metrics["auc"].value is None
+    assert made.metrics["auc"].not_defined_because == (
         "auc is not defined for both on these images"
     )
-    assert made["delong"] == {"not_defined_because": "a class has fewer than 2 images"}
-    assert made["metrics"]["accuracy"]["p_holm"] >= made["metrics"]["accuracy"]["p"] > 0
+    assert made.delong == DeLong(not_defined_because="a class has fewer than 2 images")
+    assert made.metrics["accuracy"].p_holm >= made.metrics["accuracy"].p > 0
 
 
 def test_one_image_says_nothing(make):
     runs = [make(name, predicted([answer])) for name, answer in (("a", 0.2), ("b", 0.9))]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    accuracy = made["metrics"]["accuracy"]
-    assert (accuracy["value"], accuracy["low"], accuracy["p"]) == (-1, None, None)
-    assert accuracy["interval_not_defined_because"] == "all images are of one patient"
+    accuracy = made.metrics["accuracy"]
+    assert (accuracy.value, accuracy.low, accuracy.p) == (-1, None, None)
+    assert accuracy.interval_not_defined_because == "all images are of one patient"
 
 
 def test_precision_of_a_run_that_calls_nothing(make):
     runs = [make("a", predicted(random_answers(0))), make("never", predicted([0.1] * 60))]
     (made,) = paired_comparison.compare(runs[0], runs[1:])
-    precision = made["metrics"]["precision"]
-    assert (
-        precision["not_defined_because"] == "precision is not defined for the run on these images"
-    )
-    assert not any(isinstance(v, float) and math.isnan(v) for v in precision.values())
+    precision = made.metrics["precision"]
+    assert precision.not_defined_because == "precision is not defined for the run on these images"
+    assert not any(isinstance(v, float) and math.isnan(v) for v in vars(precision).values())
 
 
 @pytest.mark.parametrize(

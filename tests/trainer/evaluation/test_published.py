@@ -44,7 +44,7 @@ def test_metrics(tmp_path, line, expected):
     path.write_text(f"# Experiment X (source): first thing. More.\n{line}\n--dropout=0.2\n")
     found = published.read(path)
     assert (found.accuracy, found.source) == expected
-    assert (found.name, found.about) == ("x", "first thing")
+    assert (found.experiment, found.about) == ("x", "first thing")
 
 
 def test_a_metric_that_is_none_is_refused(tmp_path):
@@ -59,7 +59,7 @@ def test_a_run_is_known_by_its_configuration(config_of, name):
     found = of_run("runs/mine", config_of(name, "--seed=5", "--run_dir=runs/mine"))
     assert found == published.read(published.FLAGFILES / f"{name}.flags")
     elsewhere = of_run("runs/mine", config_of(name), policies=OURS)
-    assert elsewhere.name == name
+    assert elsewhere.experiment == name
     assert elsewhere.notes == ("another split",)
 
 
@@ -92,7 +92,7 @@ def test_a_run_of_the_experiments_says_so_and_what_it_does_otherwise(config_of, 
     (tmp_path / "h.command").write_text(f"--flagfile={flagfile} --run_dir=h --phase1_epochs=5")
     config = config_of("h", "--phase1_epochs=5")
     found = of_run(str(tmp_path / "h"), config, dataset="phantom", policies=OURS)
-    assert (found.name, found.accuracy, found.source) == ("h", 67.40, "S")
+    assert (found.experiment, found.accuracy, found.source) == ("h", 67.40, "S")
     assert found.notes == ("other phase1_epochs", "other data", "another split")
 
 
@@ -110,4 +110,4 @@ def test_every_experiment_is_known_by_its_own_file(config_of):
         *_, size, recipe = pathlib.PurePath(config_of(path.stem)["dataset_dir"]).parts
         found = of_run(f"runs/{path.stem}", config_of(path.stem), size=size, recipe=recipe)
         assert found is not None
-        assert (found.name, found.notes) == (path.stem, ())
+        assert (found.experiment, found.notes) == (path.stem, ())
