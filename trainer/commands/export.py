@@ -61,13 +61,12 @@ def run(config: Config) -> int:
         output.mkdir(parents=True, exist_ok=True)
         exported = export_run.export(source, output, wanted, overwrite=config.overwrite)
         for entry in exported:
-            checked = entry["checked_on"]
+            on = entry.checked_on
             print(
-                f"{output / entry['file']}: {entry['bytes'] / 1e6:.1f} MB, "
-                f"{entry['milliseconds_a_image']:.1f} ms an image (Keras "
-                f"{checked['keras_milliseconds_a_image']:.1f}), at most "
-                f"{entry['largest_difference']:.1g} from model.keras on {checked['images']} "
-                f"{checked['source']}"
+                f"{output / entry.file}: {entry.bytes / 1e6:.1f} MB, "
+                f"{entry.milliseconds_a_image:.1f} ms an image (Keras "
+                f"{on.keras_milliseconds_a_image:.1f}), at most "
+                f"{entry.largest_difference:.1g} from model.keras on {on.images} {on.source}"
             )
         card = model_card.write(source, output)
     except OSError as error:

@@ -10,7 +10,6 @@ import dataclasses
 import pathlib
 import statistics
 import time
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +20,7 @@ from records.errors import CallerError
 from records.image_size import ImageSize
 from records.schema import FULL_SCALE
 from trainer.data import dataset, input_pipeline
+from trainer.exports.export_json import Checked, CheckedOn
 from trainer.exports.formats import Floats, Pixels, Predict
 
 TOLERANCE = 1e-4
@@ -66,11 +66,8 @@ def open_reference(run_dir: pathlib.Path, network: pathlib.Path) -> Reference:
     return Reference(model, images, source, expected, milliseconds)
 
 
-def check(predict: Predict, reference: Reference, *, what: str) -> dict[str, Any]:
+def check(predict: Predict, reference: Reference, *, what: str) -> Checked:
     """Compares an exported model with its reference, and measures its time.
-
-    Returns:
-        for export.json: the largest difference, milliseconds an image, and what was compared.
 
     Raises:
         CallerError: it gives other probabilities, or none.
@@ -86,15 +83,10 @@ def check(predict: Predict, reference: Reference, *, what: str) -> dict[str, Any
             f"{TOLERANCE:g} is allowed ({len(images)} {reference.source}), so it was not kept; "
             "leave this format out of --formats"
         )
-    return {
-        "largest_difference": largest,
-        "milliseconds_a_image": round(milliseconds, 3),
-        "checked_on": {
-            "images": len(images),
-            "source": reference.source,
-            "keras_milliseconds_a_image": round(reference.milliseconds, 3),
-        },
-    }
+    on = CheckedOn(len(images), reference.source, round(reference.milliseconds, 3))
+    return Checked(
+        largest_difference=largest, milliseconds_a_image=round(milliseconds, 3), checked_on=on
+    )
 
 
 def make_up_images(size: ImageSize) -> Pixels:

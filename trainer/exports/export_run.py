@@ -9,18 +9,22 @@ Nothing here needs TensorFlow until a network is to be written.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from records import files, version
 from records.errors import CallerError
+from records.schema import FULL_SCALE
 from trainer.data import run_folder
-from trainer.exports import metadata, model_card
+from trainer.exports import export_json, metadata
+from trainer.exports.export_json import Export, ExportedFile, Metadata, Port
+from trainer.metrics import typed_json
 
 if TYPE_CHECKING:
     from trainer.exports.check import Reference
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
 
 def export(
     source: pathlib.Path, output: pathlib.Path, wanted: Sequence[str], *, overwrite: bool = False
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[ExportedFile]:
     """Writes, checks and describes each format in turn; what is done stays if a later one fails.
 
     Args:
@@ -53,8 +57,8 @@ def export(
 
     for name in wanted:
         path = output / formats.FORMATS[name].file
-        if path.exists() and not (overwrite and name in described["formats"]):
-            hint = "--overwrite to replace it" if name in described["formats"] else "remove it"
+        if path.exists() and not (overwrite and name in described.formats):
+            hint = "--overwrite to replace it" if name in described.formats else "remove it"
             raise CallerError(f"{path} is there already; {hint}, or give another --output_dir")
         formats.check_packages(name)
     networks = _networks_of(source)
@@ -64,12 +68,15 @@ def export(
             model = pathlib.Path(scratch) / "model.keras"
             metadata.average(networks, model)
         reference = check.open_reference(networks[0], model)
-        described["input"]["shape"] = list(reference.model.input_shape)
-        described["output"]["shape"] = list(reference.model.output_shape)
+        described = dataclasses.replace(
+            described,
+            input=dataclasses.replace(described.input, shape=reference.model.input_shape),
+            output=dataclasses.replace(described.output, shape=reference.model.output_shape),
+        )
         for name in wanted:
             entry = _write_format(name, model, output, reference, about)
-            described["formats"][name] = entry
-            files.write_json(output / model_card.EXPORT, described)
+            described.formats[name] = entry
+            files.write_json(output / export_json.FILE, typed_json.to_json(described))
             yield entry
 
 
@@ -78,8 +85,8 @@ def _write_format(
     model: pathlib.Path,
     output: pathlib.Path,
     reference: Reference,
-    about: dict[str, Any],
-) -> dict[str, Any]:
+    about: Metadata,
+) -> ExportedFile:
     """Writes one format under its name if it passes the check; returns its entry of export.json."""
     from trainer.exports import check, formats
 
@@ -88,19 +95,19 @@ def _write_format(
     try:
         formats.write(name, model, temporary)
         kind.describe(temporary, about)
-        measured = check.check(kind.open(temporary), reference, what=kind.file)
+        checked = check.check(kind.open(temporary), reference, what=kind.file)
         parts = sorted(p for p in (temporary, *temporary.rglob("*")) if p.is_file())
-        entry = {
-            "file": kind.file,
-            "bytes": sum(part.stat().st_size for part in parts),
-            "sha256": {
+        entry = ExportedFile(
+            file=kind.file,
+            bytes=sum(part.stat().st_size for part in parts),
+            sha256={
                 str(pathlib.Path(kind.file, part.relative_to(temporary))): _digest(part)
                 for part in parts
             },
-            **kind.notes,
-            **measured,
-            "versions": kind.versions,
-        }
+            opset=kind.opset,
+            versions=kind.versions,
+            **vars(checked),
+        )
         _remove(output / kind.file)  # the one that --overwrite replaces
         temporary.rename(output / kind.file)
     finally:
@@ -121,8 +128,8 @@ def _networks_of(source: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _open_description(
-    source: pathlib.Path, output: pathlib.Path, about: dict[str, Any], *, overwrite: bool
-) -> dict[str, Any]:
+    source: pathlib.Path, output: pathlib.Path, about: Metadata, *, overwrite: bool
+) -> Export:
     """Reads export.json, or begins it; what it lists of another model is removed if overwritten.
 
     Raises:
@@ -132,31 +139,24 @@ def _open_description(
     digest = digests[0]
     if len(digests) > 1:
         digest = hashlib.sha256("".join(digests).encode()).hexdigest()
-    path = output / model_card.EXPORT
-    found = model_card.read(path)
-    if found and found["model_sha256"] != digest:
+    found = export_json.read(output)
+    if found and found.model_sha256 != digest:
         if not overwrite:
             raise CallerError(
-                f"{path} describes another model; give another --output_dir, or --overwrite to "
-                "replace its files"
+                f"{output / export_json.FILE} describes another model; give another --output_dir, "
+                "or --overwrite to replace its files"
             )
-        for entry in found["formats"].values():
-            _remove(output / pathlib.Path(entry["file"]).name)
-        found = {}
-    if found:
-        return {**found, "program": version.describe(), "about": about}
-    return {
-        "program": version.describe(),
-        "model_sha256": digest,
-        "input": {"name": "pixels", "dtype": "uint16", "range": [0, 65535]},
-        "output": {
-            "name": "probability",
-            "dtype": "float32",
-            "meaning": about["output"],
-        },
-        "about": about,
-        "formats": {},
-    }
+        for entry in found.formats.values():
+            _remove(output / pathlib.Path(entry.file).name)
+        found = None
+    return Export(
+        program=version.describe(),
+        model_sha256=digest,
+        input=Port(name="pixels", dtype="uint16", shape=(), range=(0, FULL_SCALE)),
+        output=Port(name="probability", dtype="float32", shape=(), meaning=about.output),
+        about=about,
+        formats=dict(found.formats) if found else {},
+    )
 
 
 def _digest(path: pathlib.Path) -> str:

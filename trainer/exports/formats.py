@@ -27,8 +27,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from records import cores
+from records import cores, files
 from records.errors import CallerError
+from trainer.exports.export_json import Metadata
+from trainer.metrics import typed_json
 
 Pixels = NDArray[np.uint16]
 Floats = NDArray[np.float32]
@@ -50,21 +52,19 @@ class Format:
         file: name in the folder of an export.
         write: writes a network to a path.
         open: loads what was written, by a runtime that knows nothing of Keras.
-        describe: puts into what was written what is known of it, and `read` reads that back.
-        read: the same content.
+        describe: puts into what was written what its users need.
         packages: distributions it takes beside TensorFlow; what is imported has the same name.
         largest: bytes a file can hold, None if it may be any number.
-        notes: what else to say of it.
+        opset: that of ONNX.
     """
 
     file: str
     write: Callable[[keras.Model, pathlib.Path], None]
     open: Callable[[pathlib.Path], Predict]
-    describe: Callable[[pathlib.Path, dict[str, Any]], None]
-    read: Callable[[pathlib.Path], dict[str, Any]]
+    describe: Callable[[pathlib.Path, Metadata], None]
     packages: tuple[str, ...] = ()
     largest: int | None = None
-    notes: dict[str, Any] = dataclasses.field(default_factory=dict)
+    opset: int | None = None
 
     @property
     def versions(self) -> dict[str, str]:
@@ -168,45 +168,29 @@ def _open_onnx(path: pathlib.Path) -> Predict:
     return lambda pixels: session.run(["probability"], {"pixels": pixels})[0]
 
 
-def _describe_saved_model(path: pathlib.Path, about: dict[str, Any]) -> None:
+def _describe_saved_model(path: pathlib.Path, about: Metadata) -> None:
     """Writes assets.extra/metadata.json: the place that loaders leave alone."""
     folder = path / "assets.extra"
     folder.mkdir()
-    (folder / METADATA).write_text(json.dumps(about, indent=1), "utf-8")
+    files.write_json(folder / METADATA, typed_json.to_json(about))
 
 
-def _read_saved_model(path: pathlib.Path) -> dict[str, Any]:
-    return dict(json.loads((path / "assets.extra" / METADATA).read_text("utf-8")))
-
-
-def _describe_onnx(path: pathlib.Path, about: dict[str, Any]) -> None:
+def _describe_onnx(path: pathlib.Path, about: Metadata) -> None:
     """Sets metadata_props, text by key: what is not text as JSON."""
     import onnx
 
     model = onnx.load(str(path))
-    model.doc_string = about["notice"]
-    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in about.items()})
+    model.doc_string = about.notice
+    content = typed_json.to_json(about)
+    onnx.helper.set_model_props(model, {key: json.dumps(value) for key, value in content.items()})
     onnx.save(model, str(path))
 
 
-def _read_onnx(path: pathlib.Path) -> dict[str, Any]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    found = session.get_modelmeta().custom_metadata_map
-    return {key: json.loads(value) for key, value in found.items()}
-
-
-def _describe_litert(path: pathlib.Path, about: dict[str, Any]) -> None:
+def _describe_litert(path: pathlib.Path, about: Metadata) -> None:
     """Appends a zip of metadata.json, as TensorFlow Lite's associated files are kept."""
     with zipfile.ZipFile(path, "a") as archive:
         # a fixed date: the same bytes for the same network
-        archive.writestr(zipfile.ZipInfo(METADATA), json.dumps(about, indent=1))
-
-
-def _read_litert(path: pathlib.Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        return dict(json.loads(archive.read(METADATA)))
+        archive.writestr(zipfile.ZipInfo(METADATA), json.dumps(typed_json.to_json(about)))
 
 
 def _write_litert(model: keras.Model, path: pathlib.Path) -> None:
@@ -236,24 +220,21 @@ FORMATS = {
         _write_saved_model,
         _open_saved_model,
         _describe_saved_model,
-        _read_saved_model,
     ),
     "onnx": Format(
         "model.onnx",
         _write_onnx,
         _open_onnx,
         _describe_onnx,
-        _read_onnx,
         packages=("tf2onnx", "onnx", "onnxruntime"),
         largest=_LARGEST,
-        notes={"opset": OPSET},
+        opset=OPSET,
     ),
     "litert": Format(
         "model.tflite",
         _write_litert,
         _open_litert,
         _describe_litert,
-        _read_litert,
         largest=_LARGEST,
     ),
 }

@@ -8,48 +8,42 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 from records import files
 from trainer.data import run_folder
+from trainer.evaluation import calibration
 from trainer.exports import model_card
-from trainer.metrics import typed_json
+from trainer.exports.export_json import Metadata
 
 NOTICE = "Research use only, not for diagnosis. model_card.md says what it was trained on."
-_OF_THE_RUN = (
-    "dataset",
-    "synthetic",
-    "size",
-    "recipe",
-    "preparation",
-    "data_fingerprint",
-    "target",
-    "kind",
-)
 
 
-def describe(source: pathlib.Path) -> dict[str, Any]:
-    """Says what who uses the network needs to know beside its weights.
-
-    Calibration is that of the average where there is one, else of each network; outputs are not
-    calibrated, so that they are those of model.keras.
+def describe(source: pathlib.Path) -> Metadata:
+    """Describes a network to its users.
 
     Args:
         source: folder of a finished run, a cross-validation or an ensemble.
     """
     run = run_folder.read_description(source)
-    stated, members = typed_json.to_json(run), run_folder.members_of(source, run)
-    folders = dict.fromkeys((source, *members))
-    fitted = [content for one in folders if (content := model_card.read(one / "calibration.json"))]
-    return {
-        "notice": NOTICE,
-        **{key: stated[key] for key in _OF_THE_RUN if key in stated},
-        "classes": stated["label_names"],
-        "output": model_card.meaning_of_output(run),
-        "networks": len(members),
-        "calibration": fitted,
-        "thresholds": [content["threshold"] for content in fitted],
-    }
+    members = run_folder.members_of(source, run)
+    found = (calibration.read(one) for one in dict.fromkeys((source, *members)))
+    fitted = tuple(one for one in found if one is not None)
+    return Metadata(
+        notice=NOTICE,
+        dataset=run.dataset,
+        synthetic=run.synthetic,
+        size=run.size,
+        recipe=run.recipe,
+        preparation=run.preparation,
+        data_fingerprint=run.data_fingerprint,
+        target=run.target,
+        kind=run.kind,
+        classes=run.label_names,
+        output=model_card.meaning_of_output(run),
+        networks=len(members),
+        calibration=fitted,
+        thresholds=tuple(one.threshold for one in fitted),
+    )
 
 
 def average(members: Sequence[pathlib.Path], path: pathlib.Path) -> None:

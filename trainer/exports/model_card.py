@@ -23,13 +23,10 @@ from records import files
 from trainer.data import run_folder
 from trainer.data.run_json import RunDescription
 from trainer.evaluation import calibration
-from trainer.exports import card_limits, card_scores
+from trainer.exports import card_limits, card_scores, export_json
 
 TEMPLATE = "model_card.md.j2"
 CARD = "model_card.md"
-EXPORT = "export.json"
-"""What the verb export wrote, beside the card."""
-# flags that say where things lie, not what is learned
 
 
 class _NotMeasured(jinja2.ChainableUndefined):
@@ -45,7 +42,9 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     Raises:
         CallerError: a file of the run is damaged.
     """
-    config, run = read(run_dir / "config.json"), run_folder.read_description(run_dir)
+    path = run_dir / "config.json"
+    config = run_folder.read_json(path) if path.is_file() else {}
+    run = run_folder.read_description(run_dir)
     evaluated = (run_dir / run_folder.METRICS).is_file()
     scores = run_folder.read_metrics(run_dir) if evaluated else None
     environment = jinja2.Environment(
@@ -56,7 +55,7 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
         run=run,
         config=config,
         scores=scores,
-        export=read(output_dir / EXPORT),
+        export=export_json.read(output_dir),
         meaning=meaning_of_output(run),
         policies=_policies(run),
         splits=_splits(run),
@@ -69,18 +68,6 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     with files.keeping(output_dir, (CARD,)):  # somebody may have written on
         files.write_text(output_dir / CARD, card)
     return output_dir / CARD
-
-
-def read(path: pathlib.Path) -> dict[str, Any]:
-    """Reads a JSON object; {} if there is no such file.
-
-    Raises:
-        CallerError: the file is damaged.
-    """
-    try:
-        return files.read_json(path, remedy="remove it, or write it anew")
-    except files.MissingFile:
-        return {}
 
 
 def meaning_of_output(run: RunDescription) -> str:

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import sys
 import zipfile
+from collections.abc import Collection
 
 import keras
 import numpy as np
@@ -213,11 +214,18 @@ def test_litert_takes_no_operations_of_tensorflow(exported):
     assert not [name for name in names if name.startswith("Flex")]
 
 
+def describe_another(folder: pathlib.Path, copy: pathlib.Path, formats: Collection[str]) -> None:
+    """Writes the export.json of a folder elsewhere, as that of another model and some formats."""
+    content = json.loads((folder / "export.json").read_text())
+    content["formats"] = {name: content["formats"][name] for name in formats}
+    (copy / "export.json").write_text(json.dumps({**content, "model_sha256": "0"}))
+
+
 def test_nothing_is_written_over(run_dir, exported, tmp_path):
     again = export.Config(run=str(run_dir), formats=("onnx",))
     with pytest.raises(CallerError, match=r"model.onnx is there already; --overwrite to replace"):
         export.run(again)
-    (tmp_path / "export.json").write_text('{"model_sha256": "0", "formats": {}}')
+    describe_another(exported[0], tmp_path, ())
     elsewhere = dataclasses.replace(again, output_dir=str(tmp_path))
     with pytest.raises(CallerError, match=r"export.json describes another model; give another --o"):
         export.run(elsewhere)
@@ -228,14 +236,13 @@ def test_nothing_is_written_over(run_dir, exported, tmp_path):
     assert (tmp_path / "model.onnx").read_text() == "somebody's"
 
 
-def test_overwrite_replaces_what_export_json_lists(run_dir, tmp_path):
+def test_overwrite_replaces_what_export_json_lists(run_dir, exported, tmp_path):
     """Of another model everything that it lists; what somebody put there stays."""
     (tmp_path / "notes.txt").write_text("somebody's")
     (tmp_path / "model.tflite").write_text("old")
     (tmp_path / "saved_model").mkdir()
     (tmp_path / "saved_model" / "old.pb").write_text("old")
-    entries = {"litert": {"file": "model.tflite"}, "saved_model": {"file": "saved_model"}}
-    (tmp_path / "export.json").write_text(json.dumps({"model_sha256": "0", "formats": entries}))
+    describe_another(exported[0], tmp_path, ("litert", "saved_model"))
     config = export.Config(
         run=str(run_dir), output_dir=str(tmp_path), formats=("saved_model",), overwrite=True
     )
@@ -346,7 +353,7 @@ def test_how_much_may_differ(by, kept):
 
     if kept:
         entry = check.check(answer, reference(expected), what="model.onnx")
-        assert entry["largest_difference"] == pytest.approx(by)
+        assert entry.largest_difference == pytest.approx(by)
     else:
         with pytest.raises(CallerError, match=r"model.onnx gives other probabilities than model.k"):
             check.check(answer, reference(expected), what="model.onnx")
