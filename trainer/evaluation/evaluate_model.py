@@ -142,7 +142,7 @@ def predict(
     target, size = data.target, data.records.size
     views = test_time_augmentation.views(tta, size)
     outputs: list[list[Floats]] = []
-    rows: list[tuple[int, dict[str, Any]]] = []
+    rows: list[tuple[int, dict[str, str]]] = []
     places: dict[str, Place] = {}
     for pixels, labels, metadata, shards, numbers in input_pipeline.described_batches(
         split, target, size, batch_size=batch_size
