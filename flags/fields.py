@@ -16,7 +16,7 @@ import math
 import os
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
 from absl import flags
@@ -113,6 +113,8 @@ class Flags:
 
 
 Config = TypeVar("Config", bound=Flags)
+_MANY = 12
+"""Names that an error message lists although one of them is near."""
 
 
 def flags_of(config: type[Flags]) -> dict[str, Flag]:
@@ -132,11 +134,12 @@ def define(config: type[Flags], values: flags.FlagValues = flags.FLAGS) -> None:
     values_of = defaults(config)
     for name, one in flags_of(config).items():
         make: Callable[..., Any] = _KINDS.get(_kind_of(types_of[name]), flags.DEFINE_string)
-        default = None if one.chosen else values_of[name]
         if one.repeated:
             make = flags.DEFINE_multi_string
-        elif isinstance(default, list):
+        elif isinstance(values_of[name], list):
             make = flags.DEFINE_list
+        # of an empty default the help would show ''
+        default = None if one.chosen or values_of[name] in ("", []) else values_of[name]
         make(one.name or name, default, help_of(one), flag_values=values)
 
 
@@ -149,11 +152,12 @@ def read(config: type[Flags], values: flags.FlagValues) -> dict[str, Any]:
     given = {}
     for name, one in flags_of(config).items():
         value = values[one.name or name].value
-        if isinstance(value, list):
-            value = tuple(value)
-        if one.place:
-            value = expand_home(value)
-        given[name] = one.parse(value) if one.parse and value is not None else value
+        if value is None:
+            given[name] = None if one.chosen else getattr(config, name)
+            continue
+        value = tuple(value) if isinstance(value, list) else value
+        value = expand_home(value) if one.place else value
+        given[name] = one.parse(value) if one.parse else value
     return given
 
 
@@ -200,17 +204,22 @@ def closest(name: str, known: Iterable[str], *, lead: str = "") -> str:
     return f"; did you mean {lead}{close[0]}?" if close else ""
 
 
+def not_one_of(value: str, known: Collection[str]) -> str:
+    """Writes what a value should have been: the nearest of many names, else all of them."""
+    if len(known) > _MANY and (near := difflib.get_close_matches(value, known)):
+        return f"is not known; did you mean {' or '.join(near)}? --help lists all {len(known)}"
+    return f"is not one of {', '.join(known)}{closest(value, known)}"
+
+
 def check_name(name: str, value: str, known: Iterable[str]) -> None:
     """Refuses a flag value that is none of the known names.
 
     Raises:
-        CallerError: lists the names, and the closest one.
+        CallerError: names the closest one, or all.
     """
     known = list(known)
     if value not in known:
-        raise CallerError(
-            f"--{name}={value} is not one of {', '.join(known)}{closest(value, known)}"
-        )
+        raise CallerError(f"--{name}={value} {not_one_of(value, known)}")
 
 
 def as_json(value: Any) -> Any:
@@ -248,8 +257,10 @@ def _check_value(name: str, value: Any, one: Flag) -> None:
         if one.choices and not (one.other and one.other(chosen)):
             known = list(one.choices)
             if chosen not in (known[:-1] if one.other else known):
-                remedy = remedy or closest(chosen, known)
-                raise CallerError(f"--{name}={chosen} is not one of {', '.join(known)}{remedy}")
+                wanted = f"is not one of {', '.join(known)}{remedy}"
+                raise CallerError(
+                    f"--{name}={chosen} {wanted if remedy else not_one_of(chosen, known)}"
+                )
     given = [
         (f"{text} {bound:g}", holds)
         for text, bound, holds in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 
 from flags.fields import Flags, flag
 from records.errors import CallerError
@@ -15,11 +16,9 @@ class OfOneRun(Flags):
     run: str = flag("", "Folder of the finished run.", place=True)
 
     def check(self) -> None:
-        """Checks that a run is named.
-
-        Raises:
-            CallerError: none is.
-        """
+        """Checks that a run is named, and is there: at once, before any slow library is imported."""
         super().check()
         if not self.run:
             raise CallerError("--run=RUN is missing, the folder of a finished run")
+        if not pathlib.Path(self.run).is_dir():
+            raise CallerError(f"--run={self.run} is not a folder; give that of a finished run")

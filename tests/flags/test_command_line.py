@@ -88,7 +88,12 @@ def test_tensorflow_waits_for_folders_that_are_there(line, tmp_path):
     [
         ("trainer", "--bas=vgg19", "unknown flag --bas; did you mean --base?"),
         ("trainer", "--zzz", "unknown flag --zzz; --help lists them"),
-        ("trainer", "--base=vgg", "--base=vgg is not one of mobilenetv2, vgg19,"),
+        (
+            "trainer",
+            "--base=vgg",
+            "--base=vgg is not known; did you mean vgg19 or vgg16? --help lists all 4",
+        ),
+        ("trainer", "--base=resnet5", "--base=resnet5 is not known; did you mean resnet50 or res"),
         ("trainer", "--batch_size=0", "batch_size"),
         ("trainer", "--batch_size=two", "batch_size"),
         ("trainer", "vgg19", "'vgg19' is no command of python -m trainer; commands are train, "),

@@ -171,6 +171,18 @@ def test_none_passes_and_remedies_are_told():
         Few(size=0)
 
 
+def test_an_empty_default_is_not_shown(parse_flags):
+    @dataclasses.dataclass(frozen=True)
+    class Empty(Flags):
+        run: str = flag("", "Run.")
+        columns: tuple[str, ...] = flag((), "Columns.")
+
+    values = parse_flags(Empty)
+    assert "default" not in values.get_help()
+    assert from_flags(Empty, values) == Empty()
+    assert from_flags(Empty, parse_flags(Empty, "--run=a", "--columns=b")) == Empty("a", ("b",))
+
+
 def test_lists_and_flags_by_another_name(parse_flags):
     @dataclasses.dataclass(frozen=True)
     class Lists(Flags):

@@ -93,6 +93,7 @@ def test_verbs_load_nothing_slow():
         ("--dropout=abc", "--dropout=abc is not a number"),
         ("--dropout", "--dropout has no value; flags are written --name=value"),
         ("report --run=x y", "argument 'y' is not a flag; flags are written --name=value"),
+        ("predict --run=/nope x.png", "--run=/nope is not a folder; give that of a finished run"),
         ("predict", "--run=RUN is missing, the folder of a finished run"),
         ("compare a", "compare needs two or more folders of finished runs: python -m trainer com"),
         ("ensemble a", "ensemble needs folders of finished runs, or of a cross-validation, and"),
@@ -101,8 +102,8 @@ def test_verbs_load_nothing_slow():
         ("cross_validate --strategy=multi_worker", "--strategy=multi_worker trains one run on s"),
         ("tune", "tune needs --space, a file that names what to search; see docs/training.md"),
         ("export --run=a --formats=onxn", "--formats=onxn is not one of saved_model, onnx, litert"),
-        ("explain --run=a --sanity --layer=x", "--sanity and --layer are two questions; ask one"),
-        ("explain --run=a --pointing", "--pointing needs --data_dir, the folder of the images"),
+        ("explain --run=. --sanity --layer=x", "--sanity and --layer are two questions; ask one"),
+        ("explain --run=. --pointing", "--pointing needs --data_dir, the folder of the images"),
         ("experiments --only=zz", "--only=zz is not one of "),
     ],
 )

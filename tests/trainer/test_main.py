@@ -24,7 +24,7 @@ def run_trainer(*arguments: object, cwd: pathlib.Path) -> subprocess.CompletedPr
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--base=mobilenet2"], ["--base=mobilenet2", "did you mean mobilenetv2?"]),
+        (["--base=mobilenet2"], ["--base=mobilenet2", "did you mean mobilenetv2 or "]),
         (["--head=pool"], ["--head=pool is not one of gap, flatten"]),
         (["--strategy=mirror"], ["--strategy=mirror is not one of default, mirrored"]),
         (["--monitor=val_auk"], ["--monitor=val_auk is not one of", "did you mean val_auc?"]),
@@ -77,7 +77,7 @@ def test_another_schema_version(records_dir, tmp_path):
 
 
 def test_a_run_folder_that_is_not_there():
-    with pytest.raises(CallerError, match=r"nowhere holds no config.json; give the fold"):
+    with pytest.raises(CallerError, match=r"--run=nowhere is not a folder; give that"):
         evaluate.run(evaluate.Config(run="nowhere"))
 
 

@@ -52,7 +52,7 @@ def run(config: Config) -> int:
     from trainer.data import run_folder
 
     source = pathlib.Path(config.run)
-    run_folder.check_finished(source)
+    run_folder.members_finished(source)
     from trainer.exports import export_run, model_card  # with TensorFlow
 
     output = pathlib.Path(config.output_dir or source / "export")

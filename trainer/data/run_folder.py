@@ -40,24 +40,6 @@ _LOCK = ".lock"
 _REMEDY = "name another run folder"
 
 
-def check_finished(run_dir: pathlib.Path) -> None:
-    """Makes sure that a folder holds a finished run, a cross-validation or an ensemble.
-
-    Raises:
-        CallerError: it does not.
-    """
-    for name in ("config.json", RUN):
-        if not (run_dir / name).is_file():
-            raise CallerError(f"--run={run_dir} holds no {name}; give the folder of a finished run")
-        read_json(run_dir / name)
-    for one in members_of(run_dir, read_description(run_dir)):
-        if not (one / "model.keras").is_file():
-            raise CallerError(
-                f"--run={os.path.normpath(one)} holds no model.keras: its training is not "
-                "finished; give the command that began it again"
-            )
-
-
 def check_run(
     config: TrainingConfig, records: Records, target: str, *, kind: str = TRAIN
 ) -> tuple[pathlib.Path, dict[str, Any]]:
@@ -180,14 +162,18 @@ def members_finished(directory: pathlib.Path) -> list[pathlib.Path]:
     Raises:
         CallerError: the folder holds no run, or one that is not finished.
     """
-    if not (directory / RUN).is_file():
-        raise CallerError(f"--run={directory} holds no {RUN}; give the folder of a finished run")
+    for name in ("config.json", RUN):
+        if not (directory / name).is_file():
+            raise CallerError(
+                f"--run={directory} holds no {name}; give the folder of a finished run"
+            )
+        read_json(directory / name)
     members = members_of(directory, read_description(directory))
     for member in members:
         if not (member / "model.keras").is_file():
             raise CallerError(
-                f"--run={directory}: {member} holds no model.keras, its training is not finished; "
-                "give the command that began it again"
+                f"--run={os.path.normpath(member)} holds no model.keras: its training is not "
+                "finished; give the command that began it again"
             )
     return members
 

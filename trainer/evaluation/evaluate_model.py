@@ -10,7 +10,6 @@ import dataclasses
 import pathlib
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 

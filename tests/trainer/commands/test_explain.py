@@ -200,7 +200,7 @@ def test_pointing_without_images_or_places(run_dir, records_dir, tmp_path):
 )
 def test_questions_that_make_no_sense(options, message):
     with pytest.raises(CallerError, match=message):
-        explain.Config(run="runs/a", **options)
+        explain.Config(run=".", **options)
 
 
 def test_no_such_run(tmp_path):

@@ -263,7 +263,7 @@ def test_overwrite_replaces_what_export_json_lists(run_dir, exported, tmp_path):
         (["--run=RUN", "--formats=onx"], ["--formats=onx is not one of", "did you mean onnx?"]),
         (["--run=RUN", "--formats="], ["--formats= is not one of saved_model, onnx, litert"]),
         (["--run=RUN", "onnx"], ["'onnx' is not a flag"]),
-        (["--run=nowhere"], ["--run=nowhere holds no config.json; give the folder of a finished"]),
+        (["--run=nowhere"], ["--run=nowhere is not a folder; give that of a finished run"]),
         (["--run=unfinished"], ["--run=unfinished holds no model.keras"]),
         (["--run=folds"], ["--run=folds/fold0 holds no model.keras", "command that began it"]),
         (["--run=damaged"], ["config.json is damaged"]),

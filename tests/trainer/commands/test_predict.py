@@ -486,12 +486,10 @@ def test_from_the_command_line(run, images, tmp_path):
     ("arguments", "words"),
     [
         (["image.dcm"], "--run=RUN is missing, the folder of a finished run"),
-        (["--run=nowhere"], "predict needs images: "),
-        (
-            ["--run=nowhere", "image.dcm"],
-            "image.dcm is not there; give images or folders of images",
-        ),
-        (["--run=nowhere", "."], "--run=nowhere holds no run.json; give the folder of a finished"),
+        (["--run=."], "predict needs images: "),
+        (["--run=.", "image.dcm"], "image.dcm is not there; give images or folders of images"),
+        (["--run=nowhere", "image.dcm"], "--run=nowhere is not a folder; give that of a finished"),
+        (["--run=.", "."], "--run=. holds no config.json; give the folder of a finished run"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
