@@ -16,7 +16,7 @@ class OfOneRun(Flags):
     run: str = flag("", "Folder of the finished run.", place=True)
 
     def check(self) -> None:
-        """Checks that a run is named, and is there: at once, before any slow library is imported."""
+        """Checks that a run is named, and there: before any slow library is imported."""
         super().check()
         if not self.run:
             raise CallerError("--run=RUN is missing, the folder of a finished run")

@@ -91,7 +91,7 @@ def test_tensorflow_waits_for_folders_that_are_there(line, tmp_path):
         (
             "trainer",
             "--base=vgg",
-            "--base=vgg is not known; did you mean vgg19 or vgg16? --help lists all 4",
+            "--base=vgg is not known; did you mean vgg19 or vgg16? -",
         ),
         ("trainer", "--base=resnet5", "--base=resnet5 is not known; did you mean resnet50 or res"),
         ("trainer", "--batch_size=0", "batch_size"),
