@@ -72,13 +72,7 @@ def run(
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS[name])
 
     def parse(given: Sequence[str]) -> list[str]:
-        if "--version" in given[1:]:
-            print(version.PROGRAM)
-            sys.exit(0)
-        if set(_HELP).intersection(given):
-            print(about() if about else (sys.modules["__main__"].__doc__ or "").strip())
-            print(flags.FLAGS.main_module_help().partition(":\n")[2])  # without the path
-            sys.exit(0)
+        _answer_questions(given, about)
         try:
             rest = flags.FLAGS(expand_flagfiles(given), known_only=pass_unknown)
         except flags.UnrecognizedFlagError as error:
@@ -90,23 +84,37 @@ def run(
             end(describe_stray(rest[1 + arguments]))
         return list(rest)
 
-    def main(given: list[str]) -> int:
-        try:
-            return program(given[1:])
-        except CallerError as error:
-            end(str(error))
-        except OSError as error:
-            if error.strerror is None or isinstance(error, BrokenPipeError):
-                raise
-            place = f"{error.filename}: " if error.filename else ""
-            end(f"{place}{error.strerror}; mend that, then give the same command again")
-        except OutOfTime as stop:
-            print(stop)
-            return 0
-        except KeyboardInterrupt:
-            interrupts.leave()  # threads of Beam and TensorFlow may still be at work
+    given = list(argv) if argv is not None else None
+    app.run(lambda rest: _exit_code(program, rest[1:]), given, flags_parser=parse)
 
-    app.run(main, list(argv) if argv is not None else None, flags_parser=parse)
+
+def _answer_questions(given: Sequence[str], about: Callable[[], str] | None) -> None:
+    """Prints what --version or --help ask for, and exits."""
+    if "--version" in given[1:]:
+        print(version.PROGRAM)
+        sys.exit(0)
+    if set(_HELP).intersection(given):
+        print(about() if about else (sys.modules["__main__"].__doc__ or "").strip())
+        print(flags.FLAGS.main_module_help().partition(":\n")[2])  # without the path
+        sys.exit(0)
+
+
+def _exit_code(program: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Runs the program; a caller's mistake, or the machine's, is one line."""
+    try:
+        return program(arguments)
+    except CallerError as error:
+        end(str(error))
+    except OSError as error:
+        if error.strerror is None or isinstance(error, BrokenPipeError):
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        end(f"{place}{error.strerror}; mend that, then give the same command again")
+    except OutOfTime as stop:
+        print(stop)
+        return 0
+    except KeyboardInterrupt:
+        interrupts.leave()  # threads of Beam and TensorFlow may still be at work
 
 
 def expand_flagfiles(given: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:

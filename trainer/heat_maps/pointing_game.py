@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
@@ -23,6 +23,7 @@ from trainer.data import image_file
 from trainer.heat_maps import lesions
 from trainer.heat_maps.explained_images import TestedImages
 from trainer.heat_maps.heat_map import Heat, HeatMapper
+from trainer.heat_maps.lesions import Places
 from trainer.metrics import intervals, typed_json
 from trainer.metrics.metrics_json import MetricValue, undefined
 
@@ -196,23 +197,7 @@ def play(
         CallerError: no place of a lesion is known, or the images are not there.
     """
     places = lesions.read(evaluated.records.directory)
-    rows = [
-        (row, label)
-        for row, label in zip(evaluated.split.images, evaluated.split.labels, strict=True)
-        if row["image_id"] in places
-    ]
-    if not rows:
-        raise CallerError(
-            f"{evaluated.records.directory} knows no place of a lesion on its "
-            f"{evaluated.split.name} "
-            "images; mini_mias, phantom, cbis_ddsm, vindr_mammo and a table may, if converted by "
-            "this version"
-        )
-    if not any((data_dir / row["path"]).is_file() for row, _ in rows):
-        raise CallerError(
-            f"--data_dir={data_dir} does not hold {rows[0][0]['path']}; give the folder the images "
-            "were converted from"
-        )
+    rows = _find_images(evaluated, places, data_dir)
     plays = []
     for row, label in rows:
         try:
@@ -229,6 +214,26 @@ def play(
         )
         report(len(plays), len(rows))
     return score(plays, evaluated.target.names)
+
+
+def _find_images(
+    evaluated: TestedImages, places: Mapping[str, Places], data_dir: pathlib.Path
+) -> list[tuple[dict[str, str], int]]:
+    """Lists the images with a lesion whose place is known: row of sources.csv, class."""
+    images = zip(evaluated.split.images, evaluated.split.labels, strict=True)
+    rows = [(row, label) for row, label in images if row["image_id"] in places]
+    if not rows:
+        raise CallerError(
+            f"{evaluated.records.directory} knows no place of a lesion on its "
+            f"{evaluated.split.name} images; mini_mias, phantom, cbis_ddsm, vindr_mammo and a "
+            "table may, if converted by this version"
+        )
+    if not any((data_dir / row["path"]).is_file() for row, _ in rows):
+        raise CallerError(
+            f"--data_dir={data_dir} does not hold {rows[0][0]['path']}; give the folder the images "
+            "were converted from"
+        )
+    return rows
 
 
 def describe(game: Game, method: str) -> str:

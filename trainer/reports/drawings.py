@@ -15,7 +15,7 @@ from records.errors import CallerError
 from trainer.metrics import curves
 from trainer.metrics.called_class import THRESHOLD
 from trainer.metrics.intervals import Floats
-from trainer.metrics.metrics_json import Metrics, MetricValue
+from trainer.metrics.metrics_json import Metrics
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction
 from trainer.reports import metric_plots, svg
@@ -43,63 +43,46 @@ def _of_two_classes(
     scores: Metrics, images: Sequence[Prediction], names: Sequence[str]
 ) -> Drawings:
     evaluated = PredictionArrays.of(images, names)
-    labels, probabilities, patients = (
-        evaluated.labels,
-        evaluated.probabilities[:, 1],
-        evaluated.patients,
+    labels, probabilities = evaluated.labels, evaluated.probabilities[:, 1]
+    histogram = svg.histogram(
+        labels,
+        probabilities,
+        names=names,
+        threshold=THRESHOLD if scores.threshold is None else scores.threshold,
+        alt=f"Histograms of the probability of {names[1]}: {(labels == 0).sum()} images "
+        f"that are {names[0]}, {(labels == 1).sum()} that are {names[1]}.",
     )
-    drawn: Drawings = {
-        "histogram": Markup(
-            svg.histogram(
-                labels,
-                probabilities,
-                names=names,
-                threshold=THRESHOLD if scores.threshold is None else scores.threshold,
-                alt=f"Histograms of the probability of {names[1]}: {(labels == 0).sum()} images "
-                f"that are {names[0]}, {(labels == 1).sum()} that are {names[1]}.",
-            )
-        )
-    }
+    drawn: Drawings = {"histogram": Markup(histogram)}
     about = f"the probability of {names[1]}", f"images that are {names[1]}"
     if scores["calibration_error"].value is not None:
         columns = {"reliability": probabilities, "calibrated": _calibrated(images)}
         for name, column in columns.items():
             if column is not None:
-                drawn[name] = _reliability(name, labels == 1, column, patients, about)
-    auc = scores["auc"].value
-    if auc is None:
-        return drawn
-    points = _points(scores)
-    drawn["roc"] = Markup(
-        metric_plots.roc(
-            labels,
-            probabilities,
-            patients,
-            points={
-                name: (1 - specificity, recall)
-                for name, at in points.items()
-                if (specificity := at["specificity"].value) is not None
-                if (recall := at["recall"].value) is not None
-            },
-            alt=f"ROC curve of {len(images)} images, area {auc:.3f}, with its 95 % band.",
-        )
+                drawn[name] = _reliability(name, labels == 1, column, evaluated.patients, about)
+    return drawn if scores["auc"].value is None else drawn | _curves(scores, evaluated)
+
+
+def _curves(scores: Metrics, evaluated: PredictionArrays) -> Drawings:
+    """Draws ROC and precision-recall curve of two classes, with the thresholds on them."""
+    labels, positive = evaluated.labels, evaluated.names[1]
+    columns = labels, evaluated.probabilities[:, 1], evaluated.patients
+    false_alarms = {
+        name: (1 - specificity, recall)
+        for name, (specificity, recall) in _points(scores, "specificity", "recall").items()
+    }
+    roc = metric_plots.roc(
+        *columns,
+        points=false_alarms,
+        alt=f"ROC curve of {len(labels)} images, area {scores['auc'].value:.3f}, with its 95 % "
+        "band.",
     )
-    drawn["precision_recall"] = Markup(
-        metric_plots.precision_recall(
-            labels,
-            probabilities,
-            patients,
-            points={
-                name: (recall, precision)
-                for name, at in points.items()
-                if (precision := at["precision"].value) is not None
-                if (recall := at["recall"].value) is not None
-            },
-            alt=f"Precision over recall of {len(images)} images, with its 95 % band; "
-            f"{percent(float(labels.mean()))} of the images are {names[1]}.",
-        )
+    precision_recall = metric_plots.precision_recall(
+        *columns,
+        points=_points(scores, "recall", "precision"),
+        alt=f"Precision over recall of {len(labels)} images, with its 95 % band; "
+        f"{percent(float(labels.mean()))} of the images are {positive}.",
     )
-    return drawn
+    return {"roc": Markup(roc), "precision_recall": Markup(precision_recall)}
 
 
 def _calibrated(images: Sequence[Prediction]) -> Floats | None:
@@ -108,13 +91,17 @@ def _calibrated(images: Sequence[Prediction]) -> Floats | None:
     return np.array(given, np.float64) if len(given) == len(images) else None
 
 
-def _points(scores: Metrics) -> dict[str, dict[str, MetricValue]]:
-    """Names what thresholds are marked on the curves, with their scores."""
-    points = {f"threshold {scores.threshold:g}": scores.metrics}
+def _points(scores: Metrics, across: str, up: str) -> dict[str, tuple[float, float]]:
+    """Places the thresholds on a curve, by two metrics, where both are defined."""
+    metrics = {f"threshold {scores.threshold:g}": scores.metrics}
     chosen = scores.chosen_threshold
     if chosen and chosen.thresholds:
-        points[f"chosen {name_thresholds(chosen.thresholds)}"] = chosen.metrics
-    return points
+        metrics[f"chosen {name_thresholds(chosen.thresholds)}"] = chosen.metrics
+    return {
+        name: (x, y)
+        for name, at in metrics.items()
+        if (x := at[across].value) is not None and (y := at[up].value) is not None
+    }
 
 
 def _of_classes(scores: Metrics, images: Sequence[Prediction], names: Sequence[str]) -> Drawings:
