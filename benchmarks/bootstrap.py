@@ -19,8 +19,7 @@ from sklearn import metrics as reference
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks import machine
-from trainer.metrics import binary, compute, metric_table
-from trainer.metrics.called_class import called_classes
+from trainer.metrics import compute, metric_table, scoring
 from trainer.metrics.intervals import Bootstrap
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Prediction, two_classes
@@ -42,9 +41,8 @@ def main(_: list[str]) -> None:
         PredictionArrays.of(predictions, ("benign", "malignant")),
         Bootstrap(RESAMPLES.value),
     )
-    called = called_classes(images.probabilities)
     ours = _clock(
-        lambda: binary.score(images, bootstrap, names=NAMES, called=called),
+        lambda: scoring.score(images, bootstrap, names=NAMES, threshold=0.5),
         ROUNDS.value,
     )
     loop = _clock(lambda: _loop(images, LOOP.value), 1) * RESAMPLES.value / LOOP.value

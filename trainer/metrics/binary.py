@@ -1,7 +1,4 @@
-"""Metrics of two classes: labels, classes called and probabilities -> metrics with intervals.
-
-metrics = score(images, Bootstrap(), names=table.keys("binary"), called=called)
-"""
+"""Metrics of two classes: labels, classes called and probabilities -> metrics of each resample."""
 
 from __future__ import annotations
 
@@ -10,51 +7,22 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.metrics import calibration_error, probability_metrics, ranking
-from trainer.metrics.intervals import Bootstrap, Floats, ratio
-from trainer.metrics.metrics_json import MetricValue
+from trainer.metrics import probability_metrics, ranking
+from trainer.metrics.intervals import Floats, ratio
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels
 
-_OF_ANY_CLASS = ("accuracy", "brier", "log_loss")
+OF_ANY_CLASS = ("accuracy", "brier", "log_loss")
+"""Metrics that are defined although a class has no image."""
 
 
-def score(
-    evaluated: PredictionArrays,
-    bootstrap: Bootstrap,
-    *,
-    names: Sequence[str],
-    called: Labels,
-) -> dict[str, MetricValue]:
-    """Computes metrics and intervals.
-
-    Args:
-        evaluated: images, breasts or patients.
-        bootstrap: how patients are resampled.
-        names: of `table.keys("binary")`.
-        called: [n], the class each is called.
-    """
-    labels, probabilities = evaluated.labels, evaluated.probabilities[:, 1]
-    resampled = [name for name in names if name != "calibration_error"]
-
-    def why(name: str) -> str:
-        lack = evaluated.lack()
-        if lack and (len(labels) == 0 or name not in _OF_ANY_CLASS):
-            return lack
-        if name == "precision":
-            return f"the model calls no {evaluated.unit} {evaluated.names[1]}"
-        if name == "mcc":
-            return f"the model calls every {evaluated.unit} {evaluated.names[called[0]]}"
-        return probability_metrics.reason(probabilities)
-
-    metrics = bootstrap.score(
-        lambda weights: measure(evaluated, weights, names=resampled, called=called),
-        evaluated.patients,
-        why=why,
-    )
-    if "calibration_error" in names:
-        metrics["calibration_error"] = calibration_error.score(evaluated, bootstrap)
-    return {name: metrics[name] for name in names}
+def reason(name: str, evaluated: PredictionArrays, called: Labels) -> str:
+    """Explains why a metric is not defined although both classes have images."""
+    if name == "precision":
+        return f"the model calls no {evaluated.unit} {evaluated.names[1]}"
+    if name == "mcc":
+        return f"the model calls every {evaluated.unit} {evaluated.names[called[0]]}"
+    return probability_metrics.reason(evaluated.probabilities[:, 1])
 
 
 def measure(
@@ -65,7 +33,7 @@ def measure(
     Args:
         evaluated: [n] images, breasts or patients.
         weights: [rows, n], how often each counts; whole numbers.
-        names: of `table.keys("binary")`, but for calibration_error.
+        names: of `metric_table.keys("binary")`, but for calibration_error.
         called: [n], the class each is called.
 
     Returns:

@@ -1,6 +1,7 @@
-"""Metrics of more than two classes: labels, classes called, probabilities -> with intervals.
+"""Metrics of more than two classes: labels, classes called, probabilities -> of each resample.
 
-metrics = score(images, Bootstrap(), names=table.keys("ordinal"), called=called)
+What is one class against the rest is the mean over the classes; with the macro metrics and
+`balanced_accuracy`, the mean recall, it is defined only where every class has images.
 """
 
 from __future__ import annotations
@@ -9,53 +10,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from trainer.metrics import calibration_error, probability_metrics, ranking
-from trainer.metrics.intervals import Bootstrap, Floats, ratio
-from trainer.metrics.metrics_json import MetricValue
+from trainer.metrics import probability_metrics, ranking
+from trainer.metrics.intervals import Floats, ratio
 from trainer.metrics.prediction_arrays import PredictionArrays
 from trainer.metrics.predictions import Labels
 
 _ONE_AGAINST_THE_REST = tuple(ranking.METRICS)
-_OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
+OF_ANY_CLASS = ("accuracy", "kappa", "mcc", "brier", "log_loss")
+"""Metrics that are defined although a class has no image."""
 
 
-def score(
-    evaluated: PredictionArrays, bootstrap: Bootstrap, *, names: Sequence[str], called: Labels
-) -> dict[str, MetricValue]:
-    """Computes metrics and intervals.
-
-    What is one class against the rest is the mean over the classes; with the macro metrics and
-    `balanced_accuracy`, the mean recall, it is defined only where every class has images.
-
-    Args:
-        evaluated: images, breasts or patients.
-        bootstrap: how patients are resampled.
-        names: of `table.keys("ordinal")`.
-        called: [n], the class each is called.
-    """
-    resampled = [name for name in names if name != "calibration_error"]
-
-    def why(name: str) -> str:
-        lack = evaluated.lack()
-        if lack and (len(evaluated.labels) == 0 or name not in _OF_ANY_CLASS):
-            return lack
-        if name == "kappa":
-            return f"all {evaluated.unit}s are of one class and called that"
-        if name == "mcc":
-            return f"all {evaluated.unit}s are of one class, or are called one"
-        if name == "macro_precision":
-            never = [one for label, one in enumerate(evaluated.names) if label not in called]
-            return f"the model calls no {evaluated.unit} {' or '.join(never)}"
-        raise AssertionError(name)
-
-    metrics = bootstrap.score(
-        lambda weights: measure(evaluated, weights, names=resampled, called=called),
-        evaluated.patients,
-        why=why,
-    )
-    if "calibration_error" in names:
-        metrics["calibration_error"] = calibration_error.score(evaluated, bootstrap)
-    return {name: metrics[name] for name in names}
+def reason(name: str, evaluated: PredictionArrays, called: Labels) -> str:
+    """Explains why a metric is not defined although every class has images."""
+    if name == "kappa":
+        return f"all {evaluated.unit}s are of one class and called that"
+    if name == "mcc":
+        return f"all {evaluated.unit}s are of one class, or are called one"
+    assert name == "macro_precision", name
+    never = [one for label, one in enumerate(evaluated.names) if label not in called]
+    return f"the model calls no {evaluated.unit} {' or '.join(never)}"
 
 
 def confusion_matrix(labels: Labels, called: Labels, classes: int) -> Labels:
@@ -68,17 +41,7 @@ def confusion_matrix(labels: Labels, called: Labels, classes: int) -> Labels:
 def measure(
     evaluated: PredictionArrays, weights: Floats, *, names: Sequence[str], called: Labels
 ) -> dict[str, Floats]:
-    """Computes metrics for every row of weights.
-
-    Args:
-        evaluated: [n] images, breasts or patients.
-        weights: [rows, n], how often each counts; whole numbers.
-        names: of `table.keys("ordinal")`, but for calibration_error.
-        called: [n], the class each is called.
-
-    Returns:
-        For each name [rows], NaN where it is not defined.
-    """
+    """Computes metrics for every row of weights, as `binary.measure`."""
     labels, probabilities = evaluated.labels, evaluated.probabilities
     images, classes = probabilities.shape
     kind = np.zeros((images, classes * classes))

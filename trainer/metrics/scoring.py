@@ -1,13 +1,13 @@
 """Metrics of images, breasts or patients; the one place where two classes and more part.
 
-metrics = score(images, Bootstrap(), names=table.keys(images.kind), threshold=0.5)
+metrics = score(images, Bootstrap(), names=metric_table.keys(images.kind), threshold=0.5)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trainer.metrics import binary, multiclass
+from trainer.metrics import binary, calibration_error, multiclass
 from trainer.metrics.called_class import called_classes
 from trainer.metrics.intervals import Bootstrap, Floats
 from trainer.metrics.metrics_json import MetricValue
@@ -28,11 +28,27 @@ def score(
     Args:
         evaluated: [n] images, breasts or patients.
         bootstrap: how patients are resampled.
-        names: of `table.keys(evaluated.kind)`.
+        names: of `metric_table.keys(evaluated.kind)`.
         threshold: probability above which label 1 is called, or that of each [n]; of two classes.
     """
     called = called_classes(evaluated.probabilities, threshold=threshold, ordinal=evaluated.ordinal)
-    return _MODULES[evaluated.kind].score(evaluated, bootstrap, names=names, called=called)
+    module = _MODULES[evaluated.kind]
+    resampled = [name for name in names if name != "calibration_error"]
+
+    def why(name: str) -> str:
+        lack = evaluated.lack()
+        if lack and (len(called) == 0 or name not in module.OF_ANY_CLASS):
+            return lack
+        return module.reason(name, evaluated, called)
+
+    metrics = bootstrap.score(
+        lambda weights: module.measure(evaluated, weights, names=resampled, called=called),
+        evaluated.patients,
+        why=why,
+    )
+    if "calibration_error" in names:
+        metrics["calibration_error"] = calibration_error.score(evaluated, bootstrap)
+    return {name: metrics[name] for name in names}
 
 
 def measure(

@@ -163,17 +163,16 @@ def test_a_class_never_called_has_no_precision():
 def test_two_classes_scored_as_several_have_the_usual_brier_score_and_log_loss():
     rng = np.random.default_rng(3)
     labels, raw = rng.integers(2, size=60), rng.random(60)
-    bootstrap = intervals.Bootstrap(resamples=20)
     columns = [np.stack([1 - raw, raw], axis=1), np.array([f"p{n}" for n in range(60)])]
-    found = multiclass.score(
+    found = multiclass.measure(
         PredictionArrays(labels, *columns, NAMES[:2]),
-        bootstrap,
+        np.ones((1, 60)),
         names=["brier", "log_loss", "mcc"],
         called=called_classes(columns[0]),
     )
-    assert found["brier"].value == pytest.approx(reference.brier_score_loss(labels, raw))
-    assert found["log_loss"].value == pytest.approx(reference.log_loss(labels, raw))
-    assert found["mcc"].value == pytest.approx(reference.matthews_corrcoef(labels, raw > 0.5))
+    assert found["brier"] == pytest.approx(reference.brier_score_loss(labels, raw))
+    assert found["log_loss"] == pytest.approx(reference.log_loss(labels, raw))
+    assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(labels, raw > 0.5))
 
 
 def test_calibrated_probabilities_and_no_threshold():
