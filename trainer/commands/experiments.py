@@ -10,13 +10,14 @@ one that fails is named and the others go on. Exit code 1 if any failed.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import pathlib
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from flags import fields
+from flags import command_line, fields
 from flags.fields import Flags, flag
 from records import user_text
 from records.errors import CallerError
@@ -59,16 +60,20 @@ def run(config: Config) -> int:
     folder, root = pathlib.Path(config.flagfiles), pathlib.Path(config.runs)
     flagfiles = {path.stem: path for path in sorted(folder.glob("*.flags"))}
     names = choose(flagfiles, config.only.split())
+    given = {name: [*flags_of(name, flagfiles, root), *config.passed_on] for name in names}
+    if not any(_is_finished(root / name) for name in names):
+        check_records(given.values())
     errors: dict[str, str] = {}
     for name in names:
         print(f"experiment {name}", flush=True)
-        error = run_one(root / name, [*flags_of(name, flagfiles, root), *config.passed_on])
+        error = run_one(root / name, given[name])
         if error is not None:
             errors[name] = error
     shown = [name for name in flagfiles if name in names or _is_finished(root / name)]
     _compare(root, {name: flagfiles[name] for name in shown}, errors)
-    for name, error in errors.items():
-        print(f"failed: {name}: {error}", file=sys.stderr)
+    for error in dict.fromkeys(errors.values()):
+        failed = [name for name in errors if errors[name] == error]
+        print(f"failed: {', '.join(failed)}: {error}", file=sys.stderr)
     return 1 if errors else 0
 
 
@@ -104,6 +109,29 @@ def flags_of(name: str, flagfiles: Mapping[str, pathlib.Path], root: pathlib.Pat
     source = source_of(flagfiles[name], flagfiles)
     begins = [f"--init_from={root / source}"] if source else []
     return [f"--flagfile={flagfiles[name]}", f"--run_dir={root / name}", *begins]
+
+
+def check_records(given: Iterable[Sequence[str]]) -> None:
+    """Makes sure, before any run begins, that one of them has the records its flags name.
+
+    Raises:
+        CallerError: none has: names the folders.
+    """
+    missing: list[str] = []
+    for flags in given:
+        words = [*command_line.expand_flagfiles(flags), ""]
+        folder = ""
+        for word, following in itertools.pairwise(words):
+            name, equals, value = word.partition("=")
+            if name == "--dataset_dir":
+                folder = value if equals else following
+        if not folder or pathlib.Path(folder).expanduser().is_dir():
+            return
+        missing.append(folder)
+    raise CallerError(
+        f"no experiment has its records; missing: {', '.join(dict.fromkeys(missing))}; make them "
+        "with 'make tfrecords', or give --dataset_dir"
+    )
 
 
 def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:

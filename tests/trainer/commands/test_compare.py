@@ -338,6 +338,17 @@ def test_runs_do_not_fraction_a_folder(tmp_path):
     assert run.stderr.startswith("error: --run_dir: every experiment has a folder of its own; --ru")
 
 
+def test_experiments_without_records_are_one_line(flagfiles, tmp_path):
+    """Whatever their number, and before the first begins."""
+    given = (f"--flagfiles={tmp_path / 'flags'}", "--runs=mine")
+    done = start("experiments", *given, cwd=tmp_path)
+    make.one_line(done, "missing: data/tfrecords/cbis_ddsm/512x512/plain; make them with 'make tf")
+    assert done.stdout == ""
+    assert not (tmp_path / "mine").exists()
+    done = start("experiments", *given, "--dataset_dir", "elsewhere", cwd=tmp_path)
+    make.one_line(done, "missing: elsewhere; make them")
+
+
 def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path):
     """The one named baseline, wherever it stands among them; else the first."""
     root, given = tmp_path / "runs", [f"--flagfiles={tmp_path / 'flags'}", "--only=g"]
