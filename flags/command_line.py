@@ -118,7 +118,7 @@ def _exit_code(program: Callable[[list[str]], int], arguments: list[str]) -> int
 
 
 def expand_flagfiles(given: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
-    """Puts the flags of --flagfile=FILE in its place, as absl does, in any encoding.
+    """Replaces --flagfile=FILE by the flags in it, as absl does, in any encoding.
 
     Args:
         given: words of a command line.

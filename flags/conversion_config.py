@@ -221,11 +221,7 @@ class ConversionConfig(Flags):
     )
 
     def check(self) -> None:
-        """Checks recipes, and what the data set demands of policies and table.
-
-        Raises:
-            CallerError: a recipe is none, or two flags contradict each other.
-        """
+        """Checks recipes, and what the data set demands of policies and table."""
         super().check()
         for text in self.recipes:
             recipe_spec.parse(text)

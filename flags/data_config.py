@@ -111,11 +111,7 @@ class Data(Damage, RecordsFolder):
     )
 
     def check(self) -> None:
-        """Checks what target, folds and caches demand of each other.
-
-        Raises:
-            CallerError: a text can't be read, or a value contradicts another.
-        """
+        """Checks what target, folds and caches demand of each other."""
         super().check()
         condition.parse(self.where)
         weights = fixed_class_weights(self)

@@ -158,8 +158,5 @@ LEAK_POLICIES = {
     "fail": "the job stops and names them",
 }
 
-SPECIAL_VIEWS = {
-    "exclude": "left out, and counted",
-    "keep": "treated like all others",
-}
+SPECIAL_VIEWS = {"exclude": "left out, and counted", "keep": "treated like all others"}
 """What becomes of images that are no standard views by their headers."""

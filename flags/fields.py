@@ -193,13 +193,7 @@ def describe(lead: str, names: Mapping[str, str]) -> str:
 
 
 def closest(name: str, known: Iterable[str], *, lead: str = "") -> str:
-    """Writes "; did you mean NAME?" for the nearest known name, "" where none is near.
-
-    Args:
-        name: the unknown one.
-        known: those there are.
-        lead: what is written before the name.
-    """
+    """Writes "; did you mean NAME?" for the nearest known name, "" where none is near."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {lead}{close[0]}?" if close else ""
 

@@ -59,7 +59,7 @@ def install() -> None:
 
 
 def interrupted() -> bool:
-    """Tells whether one of the signals came."""
+    """Whether one of the signals came."""
     return _came.is_set()
 
 
@@ -84,15 +84,15 @@ def _raise(*_: object) -> None:
 
 
 def _stop() -> None:
-    """Says the line, lets nobody say more on stderr, and ends the children; the first time."""
+    """Prints LINE, closes stderr to all others and ends the children; the first time."""
     with _lock:
         if _came.is_set():
             return
         _came.set()
         with contextlib.suppress(OSError):  # stderr may be closed
-            said = os.dup(2)
+            stderr = os.dup(2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # Beam and Python would add a page each
-            os.write(said, ("\n" * os.isatty(said) + LINE + "\n").encode())
+            os.write(stderr, ("\n" * os.isatty(stderr) + LINE + "\n").encode())
         _end_children(but=_TRACKER)
 
 
@@ -125,11 +125,7 @@ def _leave_if_interrupted() -> None:
 
 
 def _end_children(*, but: str | None = None) -> None:
-    """Kills all processes that this one began, and those that they began.
-
-    Args:
-        but: word of the command of those that are spared.
-    """
+    """Kills all processes that this one began, and theirs, but those whose command has a word."""
     processes = _list_processes()
     found, new = set[int](), {os.getpid()}
     while new:
@@ -146,10 +142,10 @@ def _list_processes() -> dict[int, tuple[int, str]]:
     listed: dict[int, tuple[int, str]] = {}
     table = pathlib.Path("/proc")
     if not (table / "self/stat").is_file():  # not Linux
-        said = subprocess.run(
+        done = subprocess.run(
             ["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True, check=False
         )
-        for line in said.stdout.splitlines():
+        for line in done.stdout.splitlines():
             pid, parent, command = line.split(None, 2)
             listed[int(pid)] = int(parent), command
         return listed

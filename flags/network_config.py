@@ -97,11 +97,7 @@ class Network(Flags):
     )
 
     def check(self) -> None:
-        """Refuses what no network can be built from.
-
-        Raises:
-            CallerError: one line saying which flag, and what would do.
-        """
+        """Refuses what no network can be built from."""
         super().check()
         widths = ALPHAS.get(self.base, (1.0,))
         if self.alpha not in widths and self.base not in ALPHAS:

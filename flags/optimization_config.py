@@ -17,12 +17,7 @@ OPTIMIZERS = {
 }
 MOMENTUM = ("sgd", "rmsprop")
 """Optimizers that take --momentum."""
-MONITORS = {
-    "val_loss": "min",
-    "val_auc": "max",
-    "val_pr_auc": "max",
-    "val_accuracy": "max",
-}
+MONITORS = {"val_loss": "min", "val_auc": "max", "val_pr_auc": "max", "val_accuracy": "max"}
 """Columns of history.csv that may decide, and whether less or more of them is better."""
 PRECISIONS = {
     "float32": "32 bits throughout",
@@ -51,9 +46,7 @@ class Optimization(Flags):
     phase1_learning_rate: float = flag(1e-3, "Learning rate of phase 1.", above=0, below=1)
     phase2_learning_rate: float = flag(1e-5, "Learning rate of phase 2.", above=0, below=1)
     phase1_patience: int = flag(
-        10,
-        "Epochs without a better --monitor that end phase 1; half of them cut the rate.",
-        low=1,
+        10, "Epochs without a better --monitor that end phase 1; half of them cut the rate.", low=1
     )
     phase2_patience: int = flag(5, "The same for phase 2.", low=1)
     optimizer: str = flag("adam", "What makes the steps", choices=OPTIMIZERS)
@@ -66,9 +59,7 @@ class Optimization(Flags):
     )
     schedule: str = flag("constant", decay.describe())
     warmup_epochs: int = flag(
-        0,
-        "Epochs at the start of each phase in which the rate rises batch by batch from 0.",
-        low=0,
+        0, "Epochs at the start of each phase in which the rate rises batch by batch from 0.", low=0
     )
     plateau: bool = flag(
         True, "Cut the rate to a tenth after half the patience without a better --monitor."
@@ -106,11 +97,7 @@ class Optimization(Flags):
     )
 
     def check(self) -> None:
-        """Checks what optimizer, phases and devices demand of each other.
-
-        Raises:
-            CallerError: a text can't be read, or a value contradicts another.
-        """
+        """Checks what optimizer, phases and devices demand of each other."""
         super().check()
         decay.parse(self.schedule)
         profiled(self)

@@ -138,11 +138,7 @@ def _readable(step: Step) -> str:
 
 
 def parse_step(part: str, text: str) -> Step:
-    """Reads one step.
-
-    Args:
-        part: the step, without blanks.
-        text: the recipe it stands in, for the message.
+    """Reads one step of a recipe; see `flags.spec.Language.read_one`.
 
     Raises:
         CallerError: one line saying what is wrong with it and what would do.

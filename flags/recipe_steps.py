@@ -71,9 +71,7 @@ STEPS = {
         "draws pixels to the local mean, the more the closer the local variance is to the noise",
         "Wiener filter, Lee 1980; " + _ABDELHAFIZ,
         "noise",
-        parameters={
-            "kernel": Parameter(5, 3, 101, "width of the surroundings, pixels", odd=True),
-        },
+        parameters={"kernel": Parameter(5, 3, 101, "width of the surroundings, pixels", odd=True)},
     ),
     "unsharp": Kind(
         "adds what a Gaussian takes away",

@@ -57,7 +57,7 @@ def parse_values(texts: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
             )
         fields.check_name("values", key, COLUMNS)
         if (key, found) in triples:
-            raise CallerError(f"--values says twice what {key}:{found} means; keep one")
+            raise CallerError(f"--values has {key}:{found} twice; keep one")
         triples[key, found] = meant
     return tuple((key, found, meant) for (key, found), meant in triples.items())
 

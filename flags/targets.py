@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A question put to every image; images with none of its values are left out and counted.
+    """A classification target; images with none of its values are left out and counted.
 
     Attributes:
         column: key of the record column.
@@ -65,11 +65,8 @@ TARGETS = {
     ),
     "abnormality": Target(
         "abnormality",
-        (
-            ("mass", "circumscribed mass", "spiculated mass", "ill-defined mass"),
-            ("calcification",),
-        ),
+        (("mass", "circumscribed mass", "spiculated mass", "ill-defined mass"), ("calcification",)),
         ("mass", "calcification"),
     ),
 }
-"""Question -> how it is read off a record; of an ordinal one, grades no image has are dropped."""
+"""Name -> target; of an ordinal one, grades that no image has are dropped."""

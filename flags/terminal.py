@@ -52,7 +52,7 @@ def prepare() -> None:
 
 
 def _open_if_closed(number: int) -> None:
-    """Gives a closed stream (`>&-`) to nobody; else the next file opened would get what it says."""
+    """Opens a closed stream (`>&-`) on /dev/null; else the next file opened got its output."""
     try:
         os.fstat(number)
     except OSError:

@@ -37,11 +37,7 @@ class TrainingConfig(TestTimeAugmentation, Transfer, Optimization, Network, Data
     """One training run, complete and valid."""
 
     def check(self) -> None:
-        """Checks what the parts demand of each other.
-
-        Raises:
-            CallerError: two flags contradict each other.
-        """
+        """Checks what the parts demand of each other."""
         super().check()
         if self.unfreeze_from is not None and self.phase2_epochs == 0:
             raise CallerError(
@@ -51,10 +47,6 @@ class TrainingConfig(TestTimeAugmentation, Transfer, Optimization, Network, Data
 
 def one_run(config: TrainingConfig, **changes: Any) -> TrainingConfig:
     """Makes the configuration of one run out of that of a verb that begins many.
-
-    Args:
-        config: of the verb; its own flags are left out.
-        changes: what the run has otherwise.
 
     Raises:
         CallerError: the changes contradict each other or the rest.

@@ -31,11 +31,7 @@ class Transfer(Flags):
     )
 
     def check(self) -> None:
-        """Checks that a part is taken from a run, and how far phase 2 unfreezes.
-
-        Raises:
-            CallerError: a run is missing, or the fraction is none.
-        """
+        """Checks that a part is taken from a run, and how far phase 2 unfreezes."""
         super().check()
         if self.init_parts != "all" and self.init_from is None:
             raise CallerError(

@@ -113,12 +113,7 @@ class Verbs:
 
 
 def run(verbs: Verbs, *, about: str) -> None:
-    """Runs the verb that the first word of the command line names, and exits with its code.
-
-    Args:
-        verbs: of the program.
-        about: the program, above the list of its verbs in --help.
-    """
+    """Runs the verb that the first word of the command line names, and exits with its code."""
     program, *words = sys.argv
     named = bool(words) and not words[0].startswith("-")
     verb = words.pop(0) if named else verbs.default

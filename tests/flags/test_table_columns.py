@@ -47,7 +47,7 @@ def test_values():
         (["1=malignant"], r"'1=malignant' is not key:found=meant, such as pathology:1=malignant"),
         (["pathology:1"], r"'pathology:1' is not key:found=meant"),
         (["label:1=benign"], "--values=label is not one of"),
-        (["side:L=left", "side:L=right"], "says twice what side:L means"),
+        (["side:L=left", "side:L=right"], "--values has side:L twice; keep one"),
     ],
 )
 def test_bad_values(texts, message):

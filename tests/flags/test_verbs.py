@@ -102,7 +102,7 @@ def test_verbs_load_nothing_slow():
         ("cross_validate --strategy=multi_worker", "--strategy=multi_worker trains one run on s"),
         ("tune", "tune needs --space, a file that names what to search; see docs/training.md"),
         ("export --run=a --formats=onxn", "--formats=onxn is not one of saved_model, onnx, litert"),
-        ("explain --run=. --sanity --layer=x", "--sanity and --layer are two questions; ask one"),
+        ("explain --run=. --sanity --layer=x", "--sanity and --layer do not go together; give"),
         ("explain --run=. --pointing", "--pointing needs --data_dir, the folder of the images"),
         ("experiments --only=zz", "--only=zz is not one of "),
     ],

@@ -37,11 +37,7 @@ class Config(Overwriting):
     threshold: str = flag("0.5", "Above which an image is called class 1", choices=THRESHOLDS)
 
     def check(self) -> None:
-        """Checks that there is something to compare.
-
-        Raises:
-            CallerError: fewer than two runs are named.
-        """
+        """Checks that there is something to compare."""
         super().check()
         if len(self.arguments) < 2:
             raise CallerError(

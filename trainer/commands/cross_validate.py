@@ -25,11 +25,7 @@ class Config(TrainingConfig):
     """Flags of the run of every fold, all but which fold that is."""
 
     def check(self) -> None:
-        """Checks that no fold is chosen, since all are evaluated in turn.
-
-        Raises:
-            CallerError: one is, or the runs are to be trained by several machines.
-        """
+        """Checks that no fold is chosen, since all are evaluated in turn."""
         super().check()
         if self.fold != 0 or self.test_fold is not None:
             raise CallerError(

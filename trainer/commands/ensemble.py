@@ -27,11 +27,7 @@ class Config(TestTimeAugmentation, RecordsFolder):
     output_dir: str | None = flag(None, "Folder of the ensemble.", place=True)
 
     def check(self) -> None:
-        """Checks that there are runs, and a folder to write to.
-
-        Raises:
-            CallerError: something is missing.
-        """
+        """Checks that there are runs, and a folder to write to."""
         super().check()
         if not (self.arguments and self.output_dir):
             raise CallerError(

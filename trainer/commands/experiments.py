@@ -39,11 +39,7 @@ class Config(Flags):
     runs: str = flag("runs/experiments", "Folder of their runs and of the comparison.", place=True)
 
     def check(self) -> None:
-        """Checks that every run gets a folder of its own.
-
-        Raises:
-            CallerError: they would.
-        """
+        """Checks that every run gets a folder of its own."""
         super().check()
         if any(argument.lstrip("-").startswith("run_dir") for argument in self.passed_on):
             raise CallerError(

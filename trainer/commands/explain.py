@@ -73,15 +73,11 @@ class Config(Overwriting, RecordsFolder, OfOneRun):
     )
 
     def check(self) -> None:
-        """Checks that one thing is wanted, and that its images are known.
-
-        Raises:
-            CallerError: flags contradict each other.
-        """
+        """Checks that one thing is wanted, and that its images are known."""
         super().check()
         wanted = [name for name in ("sanity", "pointing", "layer") if getattr(self, name)]
         if len(wanted) > 1:
-            raise CallerError(f"--{' and --'.join(wanted)} are two questions; ask one at a time")
+            raise CallerError(f"--{' and --'.join(wanted)} do not go together; give one at a time")
         if self.pointing and self.data_dir is None:
             raise CallerError(
                 "--pointing needs --data_dir, the folder of the images the records were made from"

@@ -33,11 +33,7 @@ class Config(Search, TrainingConfig):
     """A search, and the flags of every trial that it does not vary."""
 
     def check(self) -> None:
-        """Checks that there is something to search, on validation images.
-
-        Raises:
-            CallerError: there is not.
-        """
+        """Checks that there is something to search, on validation images."""
         super().check()
         if self.space is None:
             raise CallerError(

@@ -108,9 +108,7 @@ class Salvage:
 
 
 def salvage(
-    directory: pathlib.Path,
-    shards: Mapping[str, ShardEntry],
-    images: Iterable[Mapping[str, str]],
+    directory: pathlib.Path, shards: Mapping[str, ShardEntry], images: Iterable[Mapping[str, str]]
 ) -> Salvage:
     """Reads every byte of all shards; copies the sound records of damaged ones to a new folder.
 

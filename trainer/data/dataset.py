@@ -91,9 +91,7 @@ def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
         CallerError: there are no such records, or a split lacks a class.
     """
     records = open_records(
-        find_directory(config.dataset_dir),
-        condition=config.where,
-        skip_damaged=config.skip_damaged,
+        find_directory(config.dataset_dir), condition=config.where, skip_damaged=config.skip_damaged
     )
     return form_splits(records, config, with_test=with_test)
 
@@ -107,14 +105,8 @@ def open_again(
 ) -> tuple[TrainingConfig, Data]:
     """Opens the very records and splits that a finished run learned from.
 
-    Args:
-        directory: the run folder.
-        dataset_dir: folder of the records if they have moved.
-        skip_damaged: leave damaged records out even if the run did not.
-        with_test: as in `open_data`.
-
-    Returns:
-        the run's configuration, with these changes, and its data.
+    The configuration returned has these changes: `dataset_dir` if the records have moved, and
+    `skip_damaged` to leave damaged ones out even if the run did not.
 
     Raises:
         CallerError: the run is not finished, or its records are not there or are others now.

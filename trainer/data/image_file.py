@@ -58,7 +58,7 @@ def read_preparation(directory: pathlib.Path) -> Preparation:
     """Reads how the images of a run were prepared; warns where libraries differ by now.
 
     Raises:
-        CallerError: the folder holds no run, or one that does not say it.
+        CallerError: the folder holds no run, or one whose preparation is not stated.
     """
     preparation = _find_preparation(directory)
     for name, then in preparation.versions.items():
@@ -88,8 +88,8 @@ def _find_preparation(directory: pathlib.Path) -> Preparation:
         if manifest.data_fingerprint == description.data_fingerprint:
             return Preparation.from_manifest(manifest)
     raise CallerError(
-        f"{path} does not say how its images were prepared, and {records / folder.MANIFEST} is not "
-        "of the records it learned from; train again"
+        f"{path} does not state how its images were prepared, and {records / folder.MANIFEST} "
+        "is not of the records it learned from; train again"
     )
 
 
@@ -144,11 +144,11 @@ def _check_known(preparation: Preparation, *, view: str, side: str) -> None:
     for step in language.parse(preparation.recipe):
         if step.name == "pectoral" and not view:
             raise UnusableImage(
-                "view_unknown", "the recipe's pectoral needs the view, the header does not say it"
+                "view_unknown", "the recipe's pectoral needs the view, the header does not state it"
             )
         if ("by", "side") in step.parameters and not side:
             raise UnusableImage(
-                "side_unknown", "the recipe's orient needs the side, the header does not say it"
+                "side_unknown", "the recipe's orient needs the side, the header does not state it"
             )
 
 

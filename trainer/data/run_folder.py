@@ -45,12 +45,6 @@ def check_run(
 ) -> tuple[pathlib.Path, dict[str, Any]]:
     """Names the run folder, and makes sure that it is free or holds this very run.
 
-    Args:
-        config: every flag.
-        records: what it learns from.
-        target: what it learns.
-        kind: of run: train, cross_validate or tune.
-
     Returns:
         the folder, and the content of its config.json.
 
@@ -134,12 +128,7 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
 
 
 def members_of(directory: pathlib.Path, description: RunDescription) -> list[pathlib.Path]:
-    """Lists the run folders of one network each that a run consists of.
-
-    Args:
-        directory: folder of a run, a cross-validation or an ensemble.
-        description: its run.json.
-    """
+    """Lists the run folders of one network each that a run consists of."""
     if description.members is not None:
         return [directory / member for member in description.members]
     return [directory / fold.run for fold in description.folds or ()] or [directory]
@@ -223,11 +212,7 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 def read_metrics(directory: pathlib.Path, *, whole: bool = False) -> Metrics:
-    """Reads metrics.json of a run folder.
-
-    Args:
-        directory: the run folder.
-        whole: refuse one that lacks a metric beside AUC and accuracy, which every version has.
+    """Reads metrics.json of a run folder; `whole` refuses one that lacks any metric.
 
     Raises:
         CallerError: there is no such file, or it is damaged or lacks something.

@@ -127,12 +127,7 @@ def read(directory: pathlib.Path) -> Calibration | None:
 
 
 def apply(content: Calibration, predicted: Sequence[Output]) -> list[Output]:
-    """Adds calibrated probabilities and the threshold to predictions, where they are defined.
-
-    Args:
-        content: what `fit` returned.
-        predicted: of the same network, seen the same way.
-    """
+    """Adds calibrated probabilities and the threshold to predictions, where they are defined."""
     if not predicted:
         return []
     threshold = content.threshold.value

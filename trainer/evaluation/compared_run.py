@@ -92,11 +92,7 @@ def called_of(images: PredictionArrays) -> Labels:
 
 
 def read_all(directories: Sequence[pathlib.Path], *, at_chosen: bool = False) -> list[ComparedRun]:
-    """Reads finished runs.
-
-    Args:
-        directories: their folders.
-        at_chosen: whether images are called at the thresholds chosen on validation images.
+    """Reads finished runs, their images called at 0.5, or at the thresholds each run chose.
 
     Raises:
         CallerError: a folder is named twice, one can't be read, or has no such threshold.
@@ -119,11 +115,6 @@ def read(
     directory: pathlib.Path, *, name: str, flagfile: pathlib.Path | None = None
 ) -> ComparedRun:
     """Reads a finished run.
-
-    Args:
-        directory: its folder.
-        name: how to call it.
-        flagfile: that of its experiment, if it is known.
 
     Raises:
         CallerError: a file is missing or damaged, or they are not of one evaluation.

@@ -113,14 +113,6 @@ def is_finished(config: TrainingConfig) -> bool:
 def pool(directory: pathlib.Path, runs: Sequence[pathlib.Path], folds: Folds) -> list[Prediction]:
     """Scores the predictions of all folds together: predictions.csv, metrics.json, run.json.
 
-    Args:
-        directory: where to.
-        runs: the finished run of each fold.
-        folds: with the images of all.
-
-    Returns:
-        the predictions.
-
     Raises:
         CallerError: an image was not evaluated, or twice.
     """
@@ -149,8 +141,8 @@ def _check_images(directory: pathlib.Path, predicted: Sequence[Prediction], pool
     if evaluated != sorted(image["image_id"] for image in pooled.images):
         raise CallerError(
             f"{directory}: its folds evaluated {len(evaluated)} images, now "
-            f"{len(pooled.images)} can be "
-            "read; records were damaged or restored in between, give another --run_dir"
+            f"{len(pooled.images)} can be read; records were damaged or restored in between, give "
+            "another --run_dir"
         )
 
 

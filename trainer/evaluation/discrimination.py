@@ -19,11 +19,7 @@ def describe(scores: Metrics) -> str:
 
 
 def warn(scores: Metrics) -> list[str]:
-    """Lists what must be read before any of a run's predictions: that they are no better than none.
-
-    Args:
-        scores: content of metrics.json.
-    """
+    """Lists warnings to read before any prediction of a run: that it is no better than chance."""
     found = []
     if scores.predicts_one_class:
         counts = [sum(column) for column in zip(*scores.confusion_matrix, strict=True)]

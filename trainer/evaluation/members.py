@@ -106,7 +106,7 @@ def open_data(members: Sequence[Member], dataset_dir: str | None) -> Data:
 
 
 def views_of(members: Sequence[Member], given: str | None) -> str:
-    """Takes the views of --tta, or those of all members.
+    """Chooses the views of test-time augmentation: those of --tta, or of all members.
 
     Raises:
         CallerError: the members differ.
@@ -114,7 +114,7 @@ def views_of(members: Sequence[Member], given: str | None) -> str:
     views = sorted({given or member.config.tta or tta_config.NONE for member in members})
     if len(views) > 1:
         raise CallerError(
-            f"the members were trained with --tta={' and '.join(views)}; say which with --tta"
+            f"the members were trained with --tta={' and '.join(views)}; choose with --tta"
         )
     return views[0]
 

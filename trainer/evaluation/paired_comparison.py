@@ -90,8 +90,7 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
             raise CallerError(
                 f"{other.name} and {baseline.name} can't be compared: they name another {what} on "
                 f"{len(differing)} of their {len(common)} common images, "
-                f"first on {differing[0]!r}; "
-                "evaluate both on records of one conversion"
+                f"first on {differing[0]!r}; evaluate both on records of one conversion"
             )
     return common
 
@@ -102,14 +101,7 @@ def _compare(
     bootstrap: Bootstrap,
     known: dict[tuple[str, ...], dict[str, Floats]],
 ) -> Comparison:
-    """Compares two runs; p values are not adjusted yet.
-
-    Args:
-        baseline: one of them.
-        other: the other.
-        bootstrap: how patients are resampled.
-        known: images -> the baseline's metrics in every resample, filled here.
-    """
+    """Compares two runs, p not adjusted yet; `known` keeps resampled metrics of the baseline."""
     common = common_images(baseline, other)
     one, two = baseline.evaluated(common), other.evaluated(common)
     patients = len(np.unique(one.patients))

@@ -63,11 +63,6 @@ def of_run(
     names the flagfile. Of any other run the configuration has to be that of the flagfile, on
     records of the same data set, size and recipe; where several files say the same, the folder's
     name decides.
-
-    Args:
-        directory: the run folder.
-        config: its config.json; empty if it has none.
-        run: its run.json.
     """
     command = directory.with_name(f"{directory.name}.command")
     if command.is_file():

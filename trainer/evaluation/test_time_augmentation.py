@@ -65,7 +65,7 @@ def average(outputs: Sequence[Sequence[Floats]], target: Target) -> Floats:
 
     Args:
         outputs: what `predict` returned, of each batch.
-        target: the question.
+        target: what the network predicts.
 
     Returns:
         mean probability of each class over the views, [images, K].

@@ -48,8 +48,7 @@ def _of_data(run: RunDescription) -> list[str]:
     if run.policies.get("split_policy") == "image":
         found.append(
             "Folds were drawn by image: patients of the validation images were trained on, so "
-            "early "
-            "stopping saw them, and so would a score of these images."
+            "early stopping saw them, and so would a score of these images."
         )
     return found
 
@@ -70,8 +69,7 @@ def _of_scores(run: RunDescription, scores: Metrics) -> list[str]:
         fraction = scores.labels[names[1]] / images
         sentence = (
             f"{100 * fraction:.0f} % of the evaluated images are {names[1]}; precision, "
-            f"accuracy and "
-            "calibration hold at that fraction alone."
+            "accuracy and calibration hold at that fraction alone."
         )
         if run.target in _SCREENED:
             sentence += (

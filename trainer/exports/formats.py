@@ -216,10 +216,7 @@ def _shorten(text: object) -> str:
 
 FORMATS = {
     "saved_model": Format(
-        "saved_model",
-        _write_saved_model,
-        _open_saved_model,
-        _describe_saved_model,
+        "saved_model", _write_saved_model, _open_saved_model, _describe_saved_model
     ),
     "onnx": Format(
         "model.onnx",
@@ -231,11 +228,7 @@ FORMATS = {
         opset=OPSET,
     ),
     "litert": Format(
-        "model.tflite",
-        _write_litert,
-        _open_litert,
-        _describe_litert,
-        largest=_LARGEST,
+        "model.tflite", _write_litert, _open_litert, _describe_litert, largest=_LARGEST
     ),
 }
 

@@ -19,11 +19,7 @@ NOTICE = "Research use only, not for diagnosis. model_card.md says what it was t
 
 
 def describe(source: pathlib.Path) -> Metadata:
-    """Describes a network to its users.
-
-    Args:
-        source: folder of a finished run, a cross-validation or an ensemble.
-    """
+    """Describes the network of a run, a cross-validation or an ensemble to its users."""
     run = run_folder.read_description(source)
     members = run_folder.members_of(source, run)
     found = (calibration.read(one) for one in dict.fromkeys((source, *members)))
@@ -47,12 +43,7 @@ def describe(source: pathlib.Path) -> Metadata:
 
 
 def average(members: Sequence[pathlib.Path], path: pathlib.Path) -> None:
-    """Writes one network whose outputs are the mean of several: model.keras.
-
-    Args:
-        members: run folders of one network each.
-        path: of the network.
-    """
+    """Writes one network whose outputs are the mean of several: model.keras."""
     import keras
 
     models = [keras.models.load_model(one / "model.keras", compile=False) for one in members]

@@ -56,15 +56,7 @@ def read(records: pathlib.Path) -> dict[str, Places]:
 
 
 def draw(places: Places, shape: tuple[int, ...], data_dir: pathlib.Path) -> NDArray[np.bool_]:
-    """Draws the lesions of an image.
-
-    Args:
-        places: of the image.
-        shape: its height and width.
-        data_dir: folder of the data set, for outlines.
-
-    Returns:
-        [height, width] bool, true on a lesion.
+    """Draws the lesions of an image of a shape: [height, width] bool, true on a lesion.
 
     Raises:
         UnusableImage: an outline can't be read or is not as large as the image.

@@ -180,18 +180,9 @@ def play(
 ) -> Game:
     """Plays the game on every image of a split with a lesion whose place is known.
 
+    `bad` is called with images that can't be used, `report` with (images played, images in all).
+
     Explained is the class of the image; of one of the lowest class, the second.
-
-    Args:
-        mapper: of the network.
-        evaluated: the images.
-        preparation: how they became records.
-        data_dir: folder of the images, as the conversion had it.
-        bad: called with images that can't be used.
-        report: called with (images played, images in all).
-
-    Returns:
-        the game summed up.
 
     Raises:
         CallerError: no place of a lesion is known, or the images are not there.
@@ -244,7 +235,7 @@ def describe(game: Game, method: str) -> str:
         lines.append(_line(f"all but {names[0]}", game.rates))
     return (
         f"pointing game, {method}, {100 * TOLERANCE:g} % tolerance: how "
-        f"often a map is strongest on a lesion ({names[0]} images are asked about {names[1]})\n"
+        f"often a map is strongest on a lesion (of {names[0]} images the map for {names[1]})\n"
         + "\n".join(lines)
     )
 

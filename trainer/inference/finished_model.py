@@ -125,7 +125,7 @@ class FinishedRun:
         }
 
     def trained_on(self, record: NDArray[np.uint16]) -> bool:
-        """Says whether one of its networks learned from these very pixels."""
+        """Whether one of its networks learned from these very pixels."""
         digest = training_statistics.digest(record)
         return any(digest in (one.known or {}).get("digests", ()) for one in self.networks)
 
@@ -173,8 +173,8 @@ def open_run(directory: pathlib.Path) -> FinishedRun:
     """Loads the networks of a run folder, a cross-validation's or an ensemble's.
 
     Raises:
-        CallerError: the folder holds no run, one that is not finished, or one that does not say how
-            its images were prepared.
+        CallerError: the folder holds no run, one that is not finished, or one that does not state
+            how its images were prepared.
     """
     members = run_folder.members_finished(directory)
     preparation = image_file.read_preparation(directory)

@@ -43,10 +43,7 @@ class InputImage:
 
 
 def find(
-    arguments: Sequence[str],
-    *,
-    table: str | None = None,
-    prefix: user_paths.Prefix | None = None,
+    arguments: Sequence[str], *, table: str | None = None, prefix: user_paths.Prefix | None = None
 ) -> list[InputImage]:
     """Lists images: those of the arguments in order, each once, or those of the table alone.
 
@@ -94,12 +91,12 @@ def _expand(path: pathlib.Path) -> list[pathlib.Path]:
 
 
 def _is_prediction(file: pathlib.Path, folder: pathlib.Path) -> bool:
-    """Tells whether a file below a folder is a heat map of ours."""
+    """Whether a file below a folder is a heat map of ours."""
     return OUTPUT in file.relative_to(folder).parent.parts
 
 
 def _is_image(path: pathlib.Path) -> bool:
-    """Tells images from other files by how they begin, and by their names what should be one."""
+    """Whether a file is an image by its first bytes, or should be one by its name."""
     try:
         with path.open("rb") as file:
             begins = file.read(_MAGIC_AT + len(_MAGIC))

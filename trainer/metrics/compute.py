@@ -87,8 +87,7 @@ def check_split(predictions: Sequence[Prediction], split: str) -> None:
         if prediction.split not in ("", split):
             raise CallerError(
                 f"image {prediction.image_id!r} is of split {prediction.split!r}, wanted "
-                f"{split!r}; "
-                "score one split at a time"
+                f"{split!r}; score one split at a time"
             )
 
 
@@ -125,7 +124,7 @@ def _at_chosen_threshold(
 
 
 def _lacking(count: int, images: PredictionArrays, what: str) -> Scores:
-    """Gives the reason why something of the images is not defined."""
+    """Scores that are not defined, with the reason: images lack something."""
     if len(images.labels) == 0:
         return Scores(not_defined_because=str(images.lack()))
     return Scores(not_defined_because=f"{count} of {len(images.labels)} images have no {what}")

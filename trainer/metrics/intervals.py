@@ -125,10 +125,7 @@ def weights_by_score(
     negatives, positives = ordered * ~truth, ordered * truth
     if len(starts) == len(order):
         return negatives, positives
-    return (
-        np.add.reduceat(negatives, starts, axis=1),
-        np.add.reduceat(positives, starts, axis=1),
-    )
+    return (np.add.reduceat(negatives, starts, axis=1), np.add.reduceat(positives, starts, axis=1))
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:
@@ -137,7 +134,7 @@ def ratio(part: Floats, whole: Floats) -> Floats:
 
 
 def metric(value: float, samples: Floats, *, patients: int) -> MetricValue:
-    """Puts a value and its interval together, or gives the reason why there is no interval."""
+    """Pairs a value with its interval, or with the reason why there is none."""
     defined = samples[~np.isnan(samples)]
     missing = 1 - len(defined) / len(samples)
     if patients == 1:

@@ -36,12 +36,6 @@ def score(
     They have all metrics but those of calibration: such a mean, and more so a maximum, is not the
     probability that any image is positive.
 
-    Args:
-        predictions: the images.
-        images: the same as columns.
-        bootstrap: how patients are resampled.
-        threshold: probability above which label 1 is called.
-
     Returns:
         By unit; what is not defined says why.
     """
@@ -89,7 +83,7 @@ def note(evaluated: PredictionArrays, unit: str) -> str:
 def group(
     images: PredictionArrays, keys: Sequence[str], *, unit: str, how: str
 ) -> PredictionArrays:
-    """Puts images of one breast or patient together.
+    """Groups the images of each breast or patient.
 
     Two classes and grades: the highest label of its images. Classes without an order: those whose
     images agree.

@@ -127,11 +127,7 @@ TABLE = (
         brief=("binary",),
     ),
     Metric(
-        "f1",
-        "F1",
-        "decisions",
-        "harmonic mean of precision and sensitivity",
-        compared=("binary",),
+        "f1", "F1", "decisions", "harmonic mean of precision and sensitivity", compared=("binary",)
     ),
     Metric(
         "balanced_accuracy",

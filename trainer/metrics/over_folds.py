@@ -13,12 +13,9 @@ from trainer.metrics.metrics_json import Metrics, OverFolds
 
 
 def summarise(scores: Sequence[Metrics]) -> dict[str, OverFolds]:
-    """Takes mean and standard deviation of each metric over the folds where it is defined.
+    """Computes mean and standard deviation of each metric over the folds where it is defined.
 
     Left out are metrics that some fold does not have at all: it was scored by an earlier version.
-
-    Args:
-        scores: metrics.json of each fold.
 
     Returns:
         by name; the standard deviation is that of a sample (n - 1), None below two folds.

@@ -52,11 +52,7 @@ def score(
 
 
 def measure(
-    evaluated: PredictionArrays,
-    weights: Floats,
-    *,
-    names: Sequence[str],
-    threshold: float | Floats,
+    evaluated: PredictionArrays, weights: Floats, *, names: Sequence[str], threshold: float | Floats
 ) -> dict[str, Floats]:
     """Computes metrics for every row of weights [rows, n]: name -> [rows], NaN if not defined."""
     called = called_classes(evaluated.probabilities, threshold=threshold, ordinal=evaluated.ordinal)

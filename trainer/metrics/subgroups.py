@@ -34,12 +34,6 @@ def score(
 ) -> dict[str, tuple[Scores, ...]]:
     """Scores the images of each value of a column.
 
-    Args:
-        predictions: the images.
-        images: the same as columns.
-        bootstrap: how patients are resampled.
-        threshold: probability above which label 1 is called.
-
     Returns:
         By column; of fewer than MIN_PATIENTS patients no metric is defined.
     """

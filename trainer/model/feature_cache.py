@@ -97,13 +97,6 @@ def prepare(
 ) -> Features | None:
     """Cuts the network and makes the features of the splits that are not there yet.
 
-    Args:
-        config: the run's.
-        model: whole network, its base frozen.
-        records: where the images come from.
-        directory: run folder.
-        splits: training and validation images.
-
     Returns:
         None where phase 1 has to go the plain way; the log gives the reason.
 

@@ -117,7 +117,7 @@ def class_probabilities(outputs: Floats, target: Target) -> Floats:
 
     Args:
         outputs: [images, outputs of the network], 0..1.
-        target: the question.
+        target: what the network predicts.
 
     Returns:
         [images, K], rows add up to 1.

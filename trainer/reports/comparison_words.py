@@ -23,12 +23,7 @@ def heading(measure: str) -> str:
 
 
 def describe(comparison: Comparison, baseline: str) -> str:
-    """Writes which differences of a run from the baseline are more than noise, and which unknown.
-
-    Args:
-        comparison: one of `paired_comparison.compare`.
-        baseline: its name.
-    """
+    """Writes which differences of a run from the baseline are more than noise, which unknown."""
     metrics = comparison.metrics
     tested = {name: p for name, metric in metrics.items() if (p := metric.p) is not None}
     sure = [name for name in tested if metrics[name].more_than_noise]

@@ -33,12 +33,7 @@ class Finding:
 
 
 def describe(scores: Metrics, names: Sequence[str]) -> list[Finding]:
-    """Puts metrics.json into sentences.
-
-    Args:
-        scores: its content, for a split that has images.
-        names: of the classes.
-    """
+    """Puts metrics.json into sentences."""
     found = [_ranking(scores, names), _majority(scores, names)]
     if len(names) == 2:
         found.append(_decisions(scores, names))

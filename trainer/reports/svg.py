@@ -127,12 +127,7 @@ def curve(
         figure = Figure(figsize=(3.6, 3.2))
         axes = figure.subplots()
         axes.plot(
-            epochs,
-            training,
-            color=MUTED,
-            linestyle=(0, (3, 1.5)),
-            marker=marker,
-            label="training",
+            epochs, training, color=MUTED, linestyle=(0, (3, 1.5)), marker=marker, label="training"
         )
         axes.plot(epochs, validation, color=ACCENT, marker=marker, label="validation")
         for number, boundary in enumerate(boundaries, start=2):

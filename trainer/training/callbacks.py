@@ -26,15 +26,15 @@ class StopAtNaN(keras.callbacks.Callback):
         self._kept = kept
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the epoch."""
+        """Remembers the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the mean loss of the epoch so far."""
+        """Checks the mean loss of the epoch so far."""
         self._check((logs or {}).get("loss", 0.0), f"step {batch + 1}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Looks at the loss of the validation images."""
+        """Checks the loss of the validation images."""
         self._check((logs or {}).get("val_loss", 0.0), "validation")
 
     def _check(self, loss: Any, where: str) -> None:

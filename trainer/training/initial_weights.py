@@ -93,8 +93,7 @@ def check_apart(config: TrainingConfig, *, dataset: str, evaluated: Sequence[str
                 raise CallerError(
                     f"--init_from={config.init_from}: {run} learned from {', '.join(seen)} of "
                     f"{dataset}, which evaluates this run; take a run that never saw these "
-                    f"images, or "
-                    "evaluate others with --test_fold"
+                    "images, or evaluate others with --test_fold"
                 )
         source = run_folder.read_json(run / "config.json")["init_from"]
 
@@ -149,8 +148,8 @@ def _copy(config: TrainingConfig, source: keras.Model, model: keras.Model) -> No
             name = layer.name if layer is not None else getattr(other, "name", "")
             raise CallerError(
                 f"--init_from={config.init_from} does not fit: layer {name} has weights "
-                f"{_say(given)} there and {_say(wanted)} here; take a run of the same base, head, "
-                "input size and target, or --init_parts=head or base"
+                f"{_describe(given)} there and {_describe(wanted)} here; take a run of the same "
+                "base, head, input size and target, or --init_parts=head or base"
             )
         assert other is not None
         layer.set_weights(other.get_weights())
@@ -164,5 +163,5 @@ def _shapes(layer: keras.layers.Layer | None) -> list[tuple[int, ...]]:
     return [] if layer is None else [tuple(weight.shape) for weight in layer.weights]
 
 
-def _say(shapes: list[tuple[int, ...]]) -> str:
+def _describe(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join("x".join(map(str, shape)) for shape in shapes) or "none"

@@ -17,9 +17,9 @@ from trainer.data import class_balance, damage, run_folder, training_statistics
 from trainer.data.dataset import Data
 from trainer.model import augmentation, feature_cache
 from trainer.training import (
-    announcement,
     callbacks,
     initial_weights,
+    log_lines,
     phases,
     run_description,
     strategy,
@@ -95,7 +95,7 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
         run_folder.open_run(run.directory, content)
         description = run_description.describe_run(run)
         run_folder.begin_description(run.directory, description)
-        lines = announcement.beginning(description, run.directory, base=run.config.base)
+        lines = log_lines.beginning(description, run.directory, base=run.config.base)
         logging.info("%s", "\n".join(lines))
         if skips_phase1(run.config, run.weights):
             logging.warning("%s", run_description.PHASE1_SKIPPED)

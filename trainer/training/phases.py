@@ -18,10 +18,10 @@ from records.errors import CallerError, OutOfTime
 from trainer.data import input_pipeline
 from trainer.model import feature_cache, losses, network
 from trainer.training import (
-    announcement,
     callbacks,
     checkpoints,
     initial_weights,
+    log_lines,
     optimizers,
     strategy,
     tensorboard,
@@ -128,7 +128,7 @@ def fit(run: Run, phase: Phase, *, start: int, values: dict[int, float]) -> None
         validation_data=strategy.distribute(validation_batches(run, kept)),
         class_weight=dict(enumerate(run.class_weights)),
         shuffle=False,  # the pipeline has done it
-        verbose=0,  # `announcement.EpochLines` says it shorter
+        verbose=0,  # `log_lines.EpochLines` is shorter
         callbacks=_make_callbacks(run, phase, clock, start=start, values=values),
     )
 
@@ -176,7 +176,7 @@ def _make_callbacks(
             tensorboard.WeightHistograms(folder / "train"),
             checkpoints.History(run.history, append=True),
             checkpoints.Checkpoint(phase.folder, monitor, values, run.model),
-            announcement.EpochLines(monitor=monitor.name, last=start + phase.epochs),
+            log_lines.EpochLines(monitor=monitor.name, last=start + phase.epochs),
         ]
     return [*made, run.deadline]
 

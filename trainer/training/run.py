@@ -77,7 +77,7 @@ class Phase:
 
 
 def skips_phase1(config: TrainingConfig, weights: BaseWeights) -> bool:
-    """Says whether phase 1 would only fit a head to the noise that a frozen random base makes.
+    """Whether phase 1 would only fit a head to the noise that a frozen random base makes.
 
     Who gives both --weights=random and another --phase1_epochs than the default gets it.
     """

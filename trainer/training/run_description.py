@@ -98,7 +98,7 @@ def dead_units(model: keras.Model, batches: tf.data.Dataset) -> dict[str, float]
 
 
 def _warn(run: Run) -> str | None:
-    """Says what to know of the weights a run begins with; None if nothing."""
+    """Writes the warnings about the weights a run begins with; None if there are none."""
     found = [run.weights.warning] if run.weights.warning else []
     if skips_phase1(run.config, run.weights):
         found.append(PHASE1_SKIPPED)

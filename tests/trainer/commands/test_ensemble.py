@@ -166,7 +166,7 @@ def test_probabilities_of_classes_are_averaged_one_by_one():
         ("run.json", {"target": "abnormal"}, r"c has target abnormal, .*a has pathology; members"),
         ("config.json", {"where": "side == 'left'"}, r"c has where side == 'left', .*a has ; memb"),
         ("config.json", {"kind": "ensemble"}, r"c holds a whole ensemble; give the folder of one"),
-        ("config.json", {"tta": "flip"}, r"trained with --tta=flip and none; say which with"),
+        ("config.json", {"tta": "flip"}, r"trained with --tta=flip and none; choose with"),
     ],
     ids=["data", "target", "condition", "ensemble", "views"],
 )

@@ -195,7 +195,7 @@ def test_pointing_without_images_or_places(run_dir, records_dir, tmp_path):
     [
         ({"pointing": True}, "--pointing needs --data_dir"),
         ({"pointing": True, "data_dir": ".", "arguments": ("a.dcm",)}, "plays the images of"),
-        ({"sanity": True, "layer": "conv1"}, "--sanity and --layer are two questions"),
+        ({"sanity": True, "layer": "conv1"}, "--sanity and --layer do not go together"),
     ],
 )
 def test_questions_that_make_no_sense(options, message):

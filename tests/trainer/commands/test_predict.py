@@ -373,7 +373,7 @@ def test_an_old_run_whose_records_are_gone(run, images, tmp_path):
         (old / name).write_text(json.dumps({**content, "dataset_dir": str(tmp_path / "gone")}))
     image = next(images.rglob("*.dcm"))
     with pytest.raises(
-        CallerError, match=r"does not say how its images were prepared, and .*train"
+        CallerError, match=r"does not state how its images were prepared, and .*train"
     ):
         ask(old, tmp_path / "out", image)
     described = json.loads((old / "run.json").read_text())

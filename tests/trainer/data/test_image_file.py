@@ -174,7 +174,7 @@ def test_an_older_run_takes_it_from_its_records(made_records, tmp_path):
     make.write_described(tmp_path, **run)
     assert image_file.read_preparation(tmp_path) == Preparation.from_manifest(manifest)
     make.write_described(tmp_path, **{**run, "data_fingerprint": "another"})
-    with pytest.raises(CallerError, match="does not say how its images were prepared"):
+    with pytest.raises(CallerError, match="does not state how its images were prepared"):
         image_file.read_preparation(tmp_path)
 
 

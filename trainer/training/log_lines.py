@@ -1,4 +1,4 @@
-"""What training says of itself: six lines before it begins, a short line for each epoch."""
+"""Log lines of training: a summary before it begins, and a line for each epoch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVERY_SECONDS = 1.0
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Says a line after each epoch: loss, what decides, AUC, time left if no phase ends early.
+    """Logs a line after each epoch: loss, what decides, AUC, time left if no phase ends early.
 
     On a terminal it counts the steps of the epoch meanwhile. Stands after those that add to logs.
     """
@@ -27,26 +27,26 @@ class EpochLines(keras.callbacks.Callback):
         super().__init__()
         self._columns = list(dict.fromkeys(("loss", monitor, "val_auc")))
         self._last = last
-        self._said = 0.0
+        self._printed = 0.0
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Starts the clock."""
         self._start, self._done = time.monotonic(), 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the epoch."""
+        """Remembers the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         """Counts steps, on a terminal."""
         now = time.monotonic()
-        if sys.stderr.isatty() and now - self._said >= _EVERY_SECONDS:
-            self._said = now
+        if sys.stderr.isatty() and now - self._printed >= _EVERY_SECONDS:
+            self._printed = now
             line = f"epoch {self._epoch + 1}/{self._last} step {batch + 1}/{self.params['steps']}"
             print(line, end="\r", file=sys.stderr, flush=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Says how the epoch ended."""
+        """Logs the results of the epoch."""
         self._done += 1
         left = (time.monotonic() - self._start) / self._done * (self._last - epoch - 1)
         known = logs or {}
