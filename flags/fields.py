@@ -200,7 +200,7 @@ def closest(name: str, known: Iterable[str], *, lead: str = "") -> str:
 
 def not_one_of(value: str, known: Collection[str]) -> str:
     """Writes what a value should have been: the nearest of many names, else all of them."""
-    if len(known) > _MANY and (near := difflib.get_close_matches(value, known)):
+    if len(known) > _MANY and (near := difflib.get_close_matches(value.lower(), known, n=2)):
         return f"is not known; did you mean {' or '.join(near)}? --help lists all {len(known)}"
     return f"is not one of {', '.join(known)}{closest(value, known)}"
 
