@@ -63,7 +63,7 @@ def _report(folder: pathlib.Path, size: ImageSize) -> None:
     split = records.write(folder, size, images=IMAGES.value)
     model, _ = network.build(TrainingConfig(base=BASE.value, weights="random"), size)
     # phase 2: what phase 1 makes of a frozen base is kept (benchmarks/frozen_features.py)
-    network.unfreeze_base(model, pretrained=True)
+    network.unfreeze_base(model, batch_norm=False)
     model.compile(optimizer="adam", loss="binary_crossentropy")
     options = {"batch_size": BATCH.value, "seed": 0, "cache": False}
 

@@ -17,6 +17,10 @@ PRESETS = {
     # Jaamour et al. 2023, the published code: rotation within 20 degrees, horizontal flip, shear
     # 0.2, Gaussian noise of variance 0.01
     "paper": "flip,rotate:20,shear:0.2,noise:0.01",
+    # Petrini et al. 2022 and Petrini & Kim 2025, the released code: each flip as often as none,
+    # rotation within 25 degrees, zoom 0.8 to 1.2, shear within 12 degrees, a shift of grey levels
+    # by up to a fifth of full scale, reflected border
+    "petrini": "flip:both,rotate:25,scale:0.2,shear:0.2126,brightness:0.2,fill:reflect",
 }
 _FULL = "fraction of full scale"
 
@@ -38,8 +42,13 @@ CHANGES = {
     "brightness": _kind(0.1, 0.001, 1, f"adds up to this {_FULL}, or takes it away"),
     "contrast": _kind(0.1, 0.001, 1, "stretches about the mean by 1 - this to 1 + this"),
     "noise": _kind(0.01, 1e-6, 1, f"adds Gaussian noise of this variance, squared {_FULL}"),
+    "fill": Kind(
+        "geometry brings in the image mirrored at its border, not black", choices=("reflect",)
+    ),
 }
-"""Every change and the value it takes, in the order they are made."""
+"""Every change and the value it takes, in the order they are made; `fill` is how, not a change."""
+GEOMETRY = ("rotate", "translate", "scale", "shear")
+"""Changes that are one matrix, by which pixels are interpolated."""
 _LANGUAGE = Language("augment", "change", CHANGES, presets=PRESETS)
 
 
@@ -54,6 +63,10 @@ def parse(text: str) -> tuple[Spec, ...]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
         raise CallerError(f"--augment={''.join(text.split())} has {twice} twice; leave one out")
+    if "fill" in names and not set(names) & set(GEOMETRY):
+        raise CallerError(
+            f"--augment={text}: fill is about what {', '.join(GEOMETRY)} bring in; add one of them"
+        )
     return tuple(sorted(changes, key=lambda change: list(CHANGES).index(change.name)))
 
 

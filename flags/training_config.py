@@ -39,10 +39,39 @@ class TrainingConfig(TestTimeAugmentation, Transfer, Optimization, Network, Data
     def check(self) -> None:
         """Checks what the parts demand of each other."""
         super().check()
-        if self.unfreeze_from is not None and self.phase2_epochs == 0:
-            raise CallerError(
-                f"--unfreeze_from={self.unfreeze_from} is about phase 2, and --phase2_epochs=0"
-            )
+        for name in ("unfreeze_from", "base_batch_norm", "layer_decay"):
+            given = getattr(self, name)
+            if given != getattr(TrainingConfig, name) and self.phase2_epochs == 0:
+                raise CallerError(f"--{name}={given} is about phase 2, and --phase2_epochs=0")
+
+
+def _parse_seeds(texts: tuple[str, ...]) -> tuple[int, ...]:
+    """Reads --seeds.
+
+    Raises:
+        CallerError: they are not two or more different whole numbers.
+    """
+    wanted = "two or more different whole numbers, such as 1,2,3"
+    if not all(text.strip().isdecimal() for text in texts):
+        raise CallerError(f"--seeds={','.join(texts)} is not {wanted}")
+    seeds = tuple(map(int, texts))
+    if texts and len(set(seeds)) < max(2, len(seeds)):
+        raise CallerError(f"--seeds={','.join(texts)} is not {wanted}")
+    return seeds
+
+
+@dataclasses.dataclass(frozen=True)
+class Seeds(Flags):
+    """Seeds of several runs that are evaluated apart and together."""
+
+    seeds: tuple[int, ...] = flag(
+        (),
+        "Train once with each of these seeds instead of --seed, such as 1,2,3; evaluate each, and "
+        "the mean of their probabilities.",
+        parse=_parse_seeds,
+        searchable=False,
+        late=True,
+    )
 
 
 def one_run(config: TrainingConfig, **changes: Any) -> TrainingConfig:

@@ -1,4 +1,4 @@
-"""Flags of transfer learning: weights taken from another run, and layers phase 2 may change."""
+"""Flags of transfer learning: weights taken from another run, and what phase 2 does to the base."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ PARTS = {
     "head": "all but the base, which --weights gives (beta)",
     "base": "the base alone",
 }
+LEARNING_BATCH = 8
+"""Images from which on a batch normalises well enough to learn from."""
+BATCH_NORMS = {
+    "auto": f"learns from batches of {LEARNING_BATCH} images a device on, frozen below",
+    "frozen": "keeps the statistics and weights it came with",
+    "learn": "learns from batches of any size",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer(Flags):
-    """Weights taken from another run, and layers of the base that are fine-tuned."""
+    """Weights taken from another run, and how the base is fine-tuned."""
 
     init_from: str | None = flag(
         None,
@@ -28,6 +35,20 @@ class Transfer(Flags):
         None,
         "First layer of the base that phase 2 trains, or the fraction of its layers, counted from "
         "the end: 0.25 is the last quarter. Default: all.",
+    )
+    base_batch_norm: str = flag(
+        "auto",
+        "Batch normalisation of a pretrained base in phase 2",
+        choices=BATCH_NORMS,
+        late=True,
+    )
+    layer_decay: float = flag(
+        1.0,
+        "Learning rate of the base's first layer in phase 2, as a fraction of the head's; the "
+        "layers between lie in equal ratios, such as 0.1.",
+        above=0,
+        high=1,
+        late=True,
     )
 
     def check(self) -> None:

@@ -10,6 +10,8 @@ NONE = "none"
 VIEWS = {
     NONE: "the image as it is",
     "flip": "the image and its mirror image, probabilities averaged",
+    "translate": "the image and its eight moves by a fortieth of height, of width or of both, its "
+    "border mirrored",
     "dihedral": "all turns and mirror images that fit the frame: eight of a square, else four",
 }
 

@@ -48,7 +48,7 @@ def test_the_order_of_writing_means_nothing():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"^--augment is empty; give one of none, paper, or changes$"),
+        ("", r"^--augment is empty; give one of none, paper, petrini, or changes$"),
         ("papper", r"'papper' is neither a preset nor a change; did you mean paper\?"),
         ("flip,rotat:20", r"--augment=flip,rotat:20: 'rotat' is .* did you mean rotate\?"),
         ("flip,paper", r"'paper' is no change; changes are flip, rotate90,"),

@@ -9,19 +9,17 @@ The test split is left alone. Finished folds are kept; the same command resumes 
 from __future__ import annotations
 
 import dataclasses
-import gc
 import math
 import pathlib
 import time
+from collections.abc import Sequence
 
-from absl import logging
-
-from flags.training_config import TrainingConfig, check_one_machine
-from records.errors import CallerError, OutOfTime
+from flags.training_config import Seeds, TrainingConfig, check_one_machine
+from records.errors import CallerError
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(TrainingConfig):
+class Config(Seeds, TrainingConfig):
     """Flags of the run of every fold, all but which fold that is."""
 
     def check(self) -> None:
@@ -77,7 +75,7 @@ def cross_validate(config: Config) -> pathlib.Path:
     configs = cross_validation.configure_folds(config, folds.records, directory)
     run_folder.open_run(directory, content)
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
-    runs = [_run_fold(of_fold, len(configs), end) for of_fold in configs]
+    runs = [_run_fold(of_fold, config.seeds, end=end) for of_fold in configs]
     predicted = cross_validation.pool(directory, runs, folds)
     gallery.gather(directory, runs, predicted, ordinal=folds.target.kind == "ordinal")
     report_page.write(directory)
@@ -85,24 +83,14 @@ def cross_validate(config: Config) -> pathlib.Path:
     return directory
 
 
-def _run_fold(config: TrainingConfig, folds: int, end: float) -> pathlib.Path:
-    """Trains and evaluates one fold, unless it is finished; returns its run folder."""
-    import keras
-
+def _run_fold(config: TrainingConfig, seeds: Sequence[int], *, end: float) -> pathlib.Path:
+    """Trains and evaluates one fold, or one for each seed, unless it is finished."""
     from trainer.commands import train
     from trainer.evaluation import cross_validation
 
-    run = pathlib.Path(config.run_dir or "")
-    if cross_validation.is_finished(config):
-        logging.info("%s is finished", run)
-        return run
-    left = (end - time.monotonic()) / 60
-    if left <= 0:
-        raise OutOfTime(
-            f"--max_minutes={config.max_minutes:g} are over before {run}; give the same command "
-            "again to go on"
-        )
-    logging.info("%s, one of %d", run, folds)
-    keras.backend.clear_session()  # names of layers, as in a process of its own
-    gc.collect()
-    return train.train(dataclasses.replace(config, max_minutes=left if config.max_minutes else 0.0))
+    assert config.run_dir is not None
+    if not seeds:
+        train.train_until(config, end=end)
+    elif not cross_validation.is_finished(config):
+        train.train_seeds(config, seeds, end=end)
+    return pathlib.Path(config.run_dir)

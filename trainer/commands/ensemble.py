@@ -37,16 +37,28 @@ class Config(TestTimeAugmentation, RecordsFolder):
 
 
 def run(config: Config) -> int:
-    """Evaluates the runs named as one and writes the folder of the ensemble.
+    """Evaluates the runs named as one, and prints how well; returns the exit code.
+
+    Raises:
+        CallerError: as `average`.
+    """
+    from trainer.data import run_folder
+
+    run_folder.check_folders(config.arguments)  # before slow libraries are imported
+    from trainer.commands import summary
+
+    summary.print_scores(average(config))
+    return 0
+
+
+def average(config: Config) -> pathlib.Path:
+    """Evaluates the runs named as one and writes the folder of the ensemble, which it returns.
 
     Raises:
         CallerError: a folder holds no finished run, the members do not fit each other, or one of
             them learned from the images evaluated.
     """
     from trainer.data import damage, run_folder
-
-    run_folder.check_folders(config.arguments)  # before slow libraries are imported
-    from trainer.commands import summary
     from trainer.evaluation import evaluate_model, members, model_averaging
     from trainer.reports import gallery_pictures, report_page
 
@@ -78,5 +90,4 @@ def run(config: Config) -> int:
     models = (model_averaging.load(member) for member in runs)
     gallery_pictures.draw(directory, tested, data, models=models)
     report_page.write(directory)
-    summary.print_scores(directory)
-    return 0
+    return directory

@@ -3,28 +3,51 @@
   python -m trainer --base=mobilenetv2
   python -m trainer train --base=vgg19 --dataset_dir=DIR --run_dir=runs/vgg19
   python -m trainer --flagfile=flags/experiments/h.flags --dataset_dir=DIR
+  python -m trainer --seeds=1,2,3 --run_dir=runs/three
 
 The same command resumes an interrupted run.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import gc
+import math
 import os
 import pathlib
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from absl import logging
+
 from flags import network_config
-from flags.training_config import TrainingConfig
+from flags.training_config import Seeds, TrainingConfig, check_one_machine, one_run
 from records import cores, memory
-from records.errors import CallerError
+from records.errors import CallerError, OutOfTime
 
 if TYPE_CHECKING:
     from trainer.data.dataset import Data
 
-Config = TrainingConfig
+
+@dataclasses.dataclass(frozen=True)
+class Config(Seeds, TrainingConfig):
+    """Flags of a run, or of one for each seed."""
+
+    def check(self) -> None:
+        """Checks that several seeds have a folder and one machine.
+
+        Raises:
+            CallerError: they do not.
+        """
+        super().check()
+        if self.seeds:
+            check_one_machine(self)
+            if not self.run_dir:
+                raise CallerError("--seeds needs --run_dir, the folder of their mean and runs")
 
 
-def run(config: TrainingConfig) -> int:
+def run(config: Config) -> int:
     """Trains, evaluates, and prints how fast it went and how well; returns the exit code.
 
     Raises:
@@ -36,7 +59,13 @@ def run(config: TrainingConfig) -> int:
     from trainer.commands import summary
     from trainer.data import run_folder
 
-    directory = train(config)
+    if config.seeds:
+        end = time.monotonic() + (60 * config.max_minutes or math.inf)
+        directory = train_seeds(one_run(config), config.seeds, end=end)
+        for seed in config.seeds:
+            summary.print_scores(directory / f"seed{seed}")
+    else:
+        directory = train(one_run(config))
     if measured := run_folder.read_description(directory).throughput:
         from trainer.training import throughput  # which imports TensorFlow
 
@@ -86,6 +115,65 @@ def train(config: TrainingConfig, *, with_test: bool = True) -> pathlib.Path:
         evaluate_run(directory, data, batch_size=config.batch_size, tta=config.tta)
     strategy.wait_for_all(learned.devices)
     return directory
+
+
+def train_seeds(config: TrainingConfig, seeds: Sequence[int], *, end: float) -> pathlib.Path:
+    """Trains and evaluates once for each seed, then the mean; what is finished is kept.
+
+    Args:
+        config: of each, but for seed and folder.
+        seeds: theirs.
+        end: second of the monotonic clock from which on no other begins.
+
+    Returns:
+        the run folder: an ensemble, whose members seed1/, seed2/, ... lie in it.
+
+    Raises:
+        CallerError: as `train`, or the folder holds something else.
+        OutOfTime: as `train`.
+    """
+    from trainer.commands import ensemble
+    from trainer.evaluation import model_averaging
+
+    assert config.run_dir is not None
+    directory = pathlib.Path(config.run_dir)
+    members = [directory / f"seed{seed}" for seed in seeds]
+    model_averaging.check_folder(directory, members)
+    for seed, member in zip(seeds, members, strict=True):
+        train_until(one_run(config, seed=seed, run_dir=str(member)), end=end)
+    return ensemble.average(
+        ensemble.Config(
+            arguments=tuple(map(str, members)),
+            output_dir=str(directory),
+            dataset_dir=config.dataset_dir,
+            tta=config.tta,
+        )
+    )
+
+
+def train_until(config: TrainingConfig, *, end: float) -> None:
+    """Trains and evaluates one of many runs, unless it is finished.
+
+    Raises:
+        CallerError: as `train`.
+        OutOfTime: the time is over.
+    """
+    import keras
+
+    from trainer.evaluation import cross_validation
+
+    if cross_validation.is_finished(config):
+        logging.info("%s is finished", config.run_dir)
+        return
+    left = (end - time.monotonic()) / 60
+    if left <= 0:
+        raise OutOfTime(
+            f"--max_minutes are over before {config.run_dir}; give the same command again to go on"
+        )
+    logging.info("%s, one of many", config.run_dir)
+    keras.backend.clear_session()  # names of layers, as in a process of its own
+    gc.collect()
+    train(dataclasses.replace(config, max_minutes=0.0 if math.isinf(left) else left))
 
 
 def _check_files(config: TrainingConfig) -> None:

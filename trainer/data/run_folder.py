@@ -131,7 +131,9 @@ def members_of(directory: pathlib.Path, description: RunDescription) -> list[pat
     """Lists the run folders of one network each that a run consists of."""
     if description.members is not None:
         return [directory / member for member in description.members]
-    return [directory / fold.run for fold in description.folds or ()] or [directory]
+    folds = description.folds or ()
+    runs = [directory / fold.run / one for fold in folds for one in fold.members or ("",)]
+    return runs or [directory]
 
 
 def check_folders(directories: Sequence[str]) -> None:

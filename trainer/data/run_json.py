@@ -49,6 +49,23 @@ class Throughput:
 
 
 @dataclasses.dataclass(frozen=True)
+class BaseBatchNorm:
+    """Batch normalisation of the base in phase 2.
+
+    Attributes:
+        learns: whether it does, or keeps what it came with.
+        batch: images it normalises together, those of one device.
+        devices: how many there are.
+        momentum: of its moving statistics.
+    """
+
+    learns: bool
+    batch: int
+    devices: int = 1
+    momentum: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class FoldDescription:
     """A fold of a cross-validation.
 
@@ -58,6 +75,7 @@ class FoldDescription:
         splits: its own.
         metrics: its metrics.json; of an earlier version until they are scored again.
         calibration: its calibration.json without the curve.
+        members: paths of several networks' runs, relative to its own.
     """
 
     run: str
@@ -65,6 +83,7 @@ class FoldDescription:
     splits: dict[str, SplitCounts]
     metrics: dict[str, Any]
     calibration: dict[str, Any] | None = None
+    members: tuple[str, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +116,7 @@ class RunDescription:
     weights: str
     weights_warning: str | None = dataclasses.field(default=None, metadata=typed_json.ALWAYS)
     chain: tuple[str, ...] | None = None
+    base_batch_norm: BaseBatchNorm | None = None
     parameters: int
     class_weights: tuple[float, ...]
     versions: dict[str, str]

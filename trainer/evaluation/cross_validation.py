@@ -154,6 +154,7 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
         described[0],
         throughput=None,
         dead_units=None,
+        members=None,
         splits={POOLED: pooled.describe(names)},
         class_weights=mean_weights(described),
         minutes={"all folds": round(sum(minutes), 3)},
@@ -165,6 +166,7 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
                 splits=of_run.splits,
                 metrics=typed_json.to_json(run_folder.read_metrics(run)),
                 calibration=_without_curve(calibration.read(run)),
+                members=of_run.members,
             )
             for run, of_run, spent in zip(runs, described, minutes, strict=True)
         ),

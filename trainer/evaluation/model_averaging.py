@@ -82,6 +82,22 @@ def describe(
     )
 
 
+def check_folder(directory: pathlib.Path, members: Sequence[pathlib.Path]) -> None:
+    """Makes sure that a folder is free for an ensemble, or holds this one; members may lie in it.
+
+    Raises:
+        CallerError: it holds something else.
+    """
+    path = directory / "config.json"
+    paths = _list(members)
+    found = run_folder.read_json(path).get("members") if path.is_file() else None
+    if found != paths and directory.is_dir() and set(directory.iterdir()) - set(members):
+        raise CallerError(
+            f"{directory} holds something else than an ensemble of {paths}; give a folder of its "
+            "own"
+        )
+
+
 def open_folder(
     directory: pathlib.Path, members: Sequence[Member], data: Data, tta: str
 ) -> pathlib.Path:
@@ -90,7 +106,8 @@ def open_folder(
     Raises:
         CallerError: it holds something else, or can't be written.
     """
-    paths = [str(member.directory) for member in members]
+    paths = [member.directory for member in members]
+    check_folder(directory, paths)
     content = {
         **_same([member.config.to_json() for member in members]),
         "kind": KIND,
@@ -99,16 +116,9 @@ def open_folder(
         "base": _join(member.config.base for member in members),
         "target": data.target_name,
         "tta": tta,
-        "members": ", ".join(paths),
+        "members": _list(paths),
         "data_fingerprint": members[0].fingerprint,
     }
-    path = directory / "config.json"
-    found = run_folder.read_json(path).get("members") if path.is_file() else None
-    if directory.is_dir() and any(directory.iterdir()) and found != content["members"]:
-        raise CallerError(
-            f"--output_dir={directory} holds something else than an ensemble of "
-            f"{content['members']}; give a folder of its own"
-        )
     run_folder.open_run(directory, content)
     return directory
 
@@ -128,6 +138,10 @@ def load(member: Member) -> keras.Model:
     keras.backend.clear_session()
     gc.collect()
     return keras.models.load_model(member.directory / "model.keras", compile=False)
+
+
+def _list(paths: Iterable[pathlib.Path]) -> str:
+    return ", ".join(map(str, paths))
 
 
 def _same(contents: Sequence[dict[str, Any]]) -> dict[str, Any]:

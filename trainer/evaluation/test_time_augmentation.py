@@ -24,6 +24,8 @@ from trainer.model import losses
 View = Callable[[Any], Any]
 """Turns a batch [images, height, width, 1], an array or tensor, into one of the same shape."""
 _ROWS, _COLUMNS = 1, 2
+_MOVE = 1 / 40
+"""Petrini et al. 2022, the released code: moves by so much of the height and of the width."""
 
 
 def views(name: str, size: ImageSize) -> list[View]:
@@ -34,6 +36,10 @@ def views(name: str, size: ImageSize) -> list[View]:
             that of another rectangle four: those that keep its frame.
         size: of the images.
     """
+    if name == "translate":
+        down, right = (max(1, round(_MOVE * side)) for side in (size.height, size.width))
+        moves = itertools.product((0, -down, down), (0, -right, right))
+        return [functools.partial(_move, down=y, right=x) for y, x in moves]
     flips: dict[str, list[tuple[int, ...]]] = {
         tta_config.NONE: [()],
         "flip": [(), (_COLUMNS,)],
@@ -77,6 +83,13 @@ def average(outputs: Sequence[Sequence[Floats]], target: Target) -> Floats:
         ],
         axis=0,
     )
+
+
+def _move(images: Any, *, down: int, right: int) -> Any:
+    """Moves images by whole pixels; they are mirrored at the edge of their outermost pixels."""
+    y, x, (height, width) = abs(down), abs(right), images.shape[_ROWS:3]
+    padded = keras.ops.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
+    return padded[:, y - down : y - down + height, x - right : x - right + width]
 
 
 def _see(images: Any, *, flipped: tuple[int, ...], transposed: bool) -> Any:

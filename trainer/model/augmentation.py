@@ -19,7 +19,6 @@ from flags.spec import Value
 from flags.training_config import TrainingConfig
 
 LAYER = "augmentation"
-_WARPS = ("rotate", "translate", "scale", "shear")
 
 
 def layers(config: TrainingConfig) -> list[keras.layers.Layer]:
@@ -62,9 +61,10 @@ class Augmentation(keras.layers.Layer):
         self._amounts = {
             one.name: augmentation_spec.amount(one) for one in augmentation_spec.parse(changes)
         }
+        self._fill = "reflect" if "fill" in self._amounts else "constant"
         self._generator = keras.random.SeedGenerator(seed)
         # XLA has no kernel of ImageProjectiveTransformV3 (TensorFlow 2.17)
-        self.supports_jit = not self._amounts.keys() & set(_WARPS)
+        self.supports_jit = not self._amounts.keys() & set(augmentation_spec.GEOMETRY)
 
     def call(self, images: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Draws and makes the changes."""
@@ -75,9 +75,9 @@ class Augmentation(keras.layers.Layer):
             images = _flip_some(images, seed, ways=str(amounts["flip"]))
         if "rotate90" in amounts:
             images = _turn_some(images, seed)
-        warps = {name: float(amounts[name]) for name in _WARPS if name in amounts}
+        warps = {k: float(amounts[k]) for k in augmentation_spec.GEOMETRY if k in amounts}
         if warps:
-            images = warp(images, draw_matrices(seed, images, warps))
+            images = warp(images, draw_matrices(seed, images, warps), fill=self._fill)
         if "brightness" in amounts:
             images = brighten(images, _draw(seed, "brightness", images, amounts["brightness"]))
         if "contrast" in amounts:
@@ -116,17 +116,19 @@ def turn(images: tf.Tensor, quarters: tf.Tensor) -> tf.Tensor:
     return flip(images, quarters >= 2, axis=2)
 
 
-def warp(images: tf.Tensor, matrices: tf.Tensor) -> tf.Tensor:
-    """Moves pixels, with straight lines between them; black comes in from outside.
+def warp(images: tf.Tensor, matrices: tf.Tensor, *, fill: str = "constant") -> tf.Tensor:
+    """Moves pixels, with straight lines between them.
 
     Args:
         images: [batch, height, width, channels].
         matrices: [batch, 6]; the pixel at (x, y) of the result is the one at
             (m0 x + m1 y + m2, m3 x + m4 y + m5) of the image, counted in columns and rows.
+        fill: what comes in from outside: "constant", black, or "reflect", the image mirrored at
+            the edge of its outermost pixels.
     """
     projective = tf.pad(matrices, [[0, 0], [0, 2]])
     return keras.ops.image.affine_transform(
-        images, projective, fill_mode="constant", fill_value=0, data_format="channels_last"
+        images, projective, fill_mode=fill, fill_value=0, data_format="channels_last"
     )
 
 
@@ -175,7 +177,10 @@ def make_matrices(
 
 def draw_matrices(seed: tf.Tensor, images: tf.Tensor, amounts: dict[str, float]) -> tf.Tensor:
     """Draws a matrix for each image; a change that is not among the amounts is not made."""
-    drawn = {name: _draw(seed, name, images, amounts.get(name, 0.0)) for name in _WARPS}
+    drawn = {
+        name: _draw(seed, name, images, amounts.get(name, 0.0))
+        for name in augmentation_spec.GEOMETRY
+    }
     sideways = _draw(seed, "translate", images, amounts.get("translate", 0.0), second=1)
     return make_matrices(
         degrees=drawn["rotate"],

@@ -94,17 +94,22 @@ def freeze_base(model: keras.Model) -> None:
     model.get_layer(BASE_LAYER).trainable = False
 
 
-def unfreeze_base(model: keras.Model, *, pretrained: bool) -> None:
+def unfreeze_base(
+    model: keras.Model, *, batch_norm: bool = True, momentum: float | None = None
+) -> None:
     """Phase 2: every layer learns.
 
-    Batch normalisation of a pretrained base stays in inference mode: batches of two images would
-    ruin its statistics.
+    Args:
+        model: whole network.
+        batch_norm: whether the base's batch normalisation does, or stays in inference mode: batches
+            of two images would ruin its statistics.
+        momentum: of its moving statistics; None: as it is.
     """
     base = model.get_layer(BASE_LAYER)
     base.trainable = True
-    if pretrained:
-        for layer in backbones.batch_normalisations(base):
-            layer.trainable = False
+    for layer in backbones.batch_normalisations(base):
+        layer.trainable = batch_norm
+        layer.momentum = layer.momentum if momentum is None else momentum
 
 
 def _scale(image: keras.KerasTensor, config: Network) -> keras.KerasTensor:

@@ -1,4 +1,4 @@
-"""Initial weights of a run, from ImageNet or other runs, and the layers phase 2 trains.
+"""Initial weights of a run, from ImageNet or other runs.
 
 Jaamour et al. 2023 name degrees of transfer: alpha takes all weights of another run, beta those of
 its head on an ImageNet base, gamma the ImageNet base alone.
@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import pathlib
 from collections.abc import Sequence
 
 import keras
 
-from flags import transfer_config as parts
-from flags.fields import closest
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.data import run_folder
 from trainer.model import network
 from trainer.model.backbones import BaseWeights
+from trainer.training import fine_tuning
 
 
 def build(
@@ -50,7 +48,7 @@ def build(
         else:
             weights = BaseWeights(name, pretrained=True)
     if config.phase2_epochs:
-        first_trained(model, config)
+        fine_tuning.first_trained(model, config)
     return model, weights
 
 
@@ -96,35 +94,6 @@ def check_apart(config: TrainingConfig, *, dataset: str, evaluated: Sequence[str
                     "images, or evaluate others with --test_fold"
                 )
         source = run_folder.read_json(run / "config.json")["init_from"]
-
-
-def first_trained(model: keras.Model, config: TrainingConfig) -> int:
-    """Returns the index of the first layer of the base that phase 2 trains.
-
-    Raises:
-        CallerError: the base has no such layer.
-    """
-    if config.unfreeze_from is None:
-        return 0
-    layers = model.get_layer(network.BASE_LAYER).layers
-    fraction = parts.unfreeze_fraction(config)
-    if fraction is not None:
-        weighted = [index for index, layer in enumerate(layers) if layer.weights]
-        return weighted[-math.ceil(fraction * len(weighted))]
-    names = [layer.name for layer in layers]
-    if config.unfreeze_from not in names:
-        hint = closest(config.unfreeze_from, names) or f"; it has {names[1]} to {names[-1]}"
-        raise CallerError(
-            f"--unfreeze_from={config.unfreeze_from} is no layer of {config.base}{hint}"
-        )
-    return names.index(config.unfreeze_from)
-
-
-def unfreeze(model: keras.Model, config: TrainingConfig, *, pretrained: bool) -> None:
-    """Phase 2: the layers of the base from --unfreeze_from on learn, and all of the head."""
-    network.unfreeze_base(model, pretrained=pretrained)
-    for layer in model.get_layer(network.BASE_LAYER).layers[: first_trained(model, config)]:
-        layer.trainable = False
 
 
 def _copy(config: TrainingConfig, source: keras.Model, model: keras.Model) -> None:

@@ -13,11 +13,19 @@ from absl import logging
 
 from flags.training_config import TrainingConfig
 from records import files
-from trainer.data import class_balance, damage, run_folder, training_statistics
+from trainer.data import (
+    class_balance,
+    damage,
+    input_pipeline,
+    run_folder,
+    training_statistics,
+)
 from trainer.data.dataset import Data
 from trainer.model import augmentation, feature_cache
 from trainer.training import (
     callbacks,
+    chance,
+    fine_tuning,
     initial_weights,
     log_lines,
     phases,
@@ -60,20 +68,13 @@ def learn(config: TrainingConfig, data: Data) -> Learned:
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     devices = strategy.make(config.strategy)
-    deadline = callbacks.Deadline(60 * config.max_minutes, devices)
     if data.test is not None:
         name = data.records.dataset
         initial_weights.check_apart(config, dataset=name, evaluated=data.test.parts)
-    class_weights = class_balance.choose_class_weights(config, data.train.labels, data.target)
     directory, content = run_folder.check_run(config, data.records, data.target_name)
     strategy.wait_for_all(devices)
     if not (directory / "model.keras").is_file():
-        fractions = class_balance.weighted_fractions(config, data.train.labels, class_weights)
-        with devices.scope():
-            model, weights = initial_weights.build(
-                config, data.records.size, kind=data.target.kind, fractions=fractions
-            )
-        run = Run(config, data, directory, devices, model, weights, class_weights, deadline)
+        run = _make_run(config, data, directory, devices)
         chief = strategy.is_chief(devices)
         with (
             damage.named(data.records.directory, data.records.manifest.shards),
@@ -81,6 +82,31 @@ def learn(config: TrainingConfig, data: Data) -> Learned:
         ):
             _train_phases(run, content)
     return Learned(directory, data, devices)
+
+
+def _make_run(
+    config: TrainingConfig, data: Data, directory: pathlib.Path, devices: tf.distribute.Strategy
+) -> Run:
+    """Builds the network, and decides what does not stand in the configuration alone."""
+    deadline = callbacks.Deadline(60 * config.max_minutes, devices)
+    class_weights = class_balance.choose_class_weights(config, data.train.labels, data.target)
+    fractions = class_balance.weighted_fractions(config, data.train.labels, class_weights)
+    with devices.scope():
+        model, weights = initial_weights.build(
+            config, data.records.size, kind=data.target.kind, fractions=fractions
+        )
+    begun = (directory / run_folder.RUN).is_file()
+    batch_norm = fine_tuning.choose_batch_norm(
+        config,
+        model,
+        pretrained=weights.pretrained,
+        devices=devices.num_replicas_in_sync,
+        batches=input_pipeline.batches_in(data.train, config.batch_size),
+        begun=run_folder.read_description(directory) if begun else None,
+    )
+    return Run(
+        config, data, directory, devices, model, weights, batch_norm, class_weights, deadline
+    )
 
 
 def _train_phases(run: Run, content: dict[str, Any]) -> None:
@@ -103,6 +129,7 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
     for number in (1, 2):
         phases.train_phase(run, number)
     if chief:
+        chance.warn(run)
         begun = run_folder.read_description(run.directory)
         ended = run_description.describe_end(run, begun)
         run_folder.write_description(run.directory, ended)

@@ -7,6 +7,7 @@ them: the rate itself is saved with the optimizer.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,8 +20,32 @@ PLATEAU_FACTOR = 0.1
 """Jaamour et al. 2023, transfer learning: a tenth of the rate on a plateau."""
 
 
-def make(config: Optimization, *, rate: float) -> keras.optimizers.Optimizer:
-    """Makes the optimizer of a phase that begins with a learning rate."""
+def make(
+    config: Optimization,
+    *,
+    rate: float,
+    model: keras.Model,
+    slowed: Sequence[tuple[keras.Variable, float]] = (),
+) -> keras.optimizers.Optimizer:
+    """Makes the optimizer of a phase.
+
+    Weight decay spares biases and what normalisations learn: all variables of one axis.
+
+    Args:
+        config: which optimizer.
+        rate: learning rate it begins with.
+        model: what it trains.
+        slowed: variables that learn at another rate, and the rate's factor.
+    """
+    optimizer = _make(config, rate)
+    spared = [weight for weight in model.trainable_weights if len(weight.shape) < 2]
+    optimizer.exclude_from_weight_decay(var_list=spared)
+    if slowed:
+        _slow_down(optimizer, slowed)
+    return optimizer
+
+
+def _make(config: Optimization, rate: float) -> keras.optimizers.Optimizer:
     options: dict[str, Any] = {
         "learning_rate": rate,
         "gradient_accumulation_steps": config.accumulate if config.accumulate > 1 else None,
@@ -39,6 +64,27 @@ def make(config: Optimization, *, rate: float) -> keras.optimizers.Optimizer:
         case "adamw":
             return keras.optimizers.AdamW(**options)
     return keras.optimizers.Adam(**options)
+
+
+def _slow_down(
+    optimizer: keras.optimizers.Optimizer, slowed: Sequence[tuple[keras.Variable, float]]
+) -> None:
+    """Multiplies the rate of variables, that of their decay too.
+
+    Keras has one rate for all. The methods of this one optimizer are replaced, and not its class,
+    so that a model saved with it opens without this program.
+    """
+    factors = {optimizer._var_key(variable): factor for variable, factor in slowed}
+    step, decay = optimizer.update_step, optimizer.weight_decay
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        own = learning_rate * factors.get(optimizer._var_key(variable), 1.0)
+        if decay and optimizer._use_weight_decay(variable):
+            variable.assign_sub(variable * decay * own)
+        step(gradient, variable, own)
+
+    optimizer.update_step = update_step
+    optimizer._apply_weight_decay = lambda variables: None
 
 
 def fraction(schedule: Spec, epoch: int, *, epochs: int) -> float:

@@ -19,8 +19,9 @@ from trainer.data import input_pipeline
 from trainer.model import feature_cache, losses, network
 from trainer.training import (
     callbacks,
+    chance,
     checkpoints,
-    initial_weights,
+    fine_tuning,
     log_lines,
     optimizers,
     strategy,
@@ -44,11 +45,12 @@ def train_phase(run: Run, number: int) -> None:
         run.model.load_weights(phase.best_path)
         return
     compile_model(run, phase)
+    described = fine_tuning.describe(run.batch_norm, run.config.base_batch_norm)
     logging.info(
         "phase %d: at most %d epochs, %s, learning rate %g",
         number,
         phase.epochs,
-        "the base frozen" if number == 1 else "all layers",
+        "the base frozen" if number == 1 else f"all layers, {described}",
         phase.rate,
     )
     start, values = _resume(run, phase)
@@ -68,9 +70,11 @@ def compile_model(run: Run, phase: Phase) -> None:
     if phase.number == 1:
         network.freeze_base(run.model)
     else:
-        initial_weights.unfreeze(run.model, config, pretrained=run.weights.pretrained)
+        fine_tuning.unfreeze(run.model, config, run.batch_norm)
+    slowed = fine_tuning.rates(run.model, config.layer_decay)
     with run.devices.scope():
-        _set_up(run, run.model, optimizers.make(config, rate=phase.rate))
+        made = optimizers.make(config, rate=phase.rate, model=run.model, slowed=slowed)
+        _set_up(run, run.model, made)
     strategy.prepare(run.model, run.devices, next(iter(validation_batches(run))))
 
 
@@ -177,6 +181,7 @@ def _make_callbacks(
             checkpoints.History(run.history, append=True),
             checkpoints.Checkpoint(phase.folder, monitor, values, run.model),
             log_lines.EpochLines(monitor=monitor.name, last=start + phase.epochs),
+            chance.Watch(run, phase),
         ]
     return [*made, run.deadline]
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from flags import optimization_config
 from flags.training_config import TrainingConfig
 from trainer.data.dataset import Data
+from trainer.data.run_json import BaseBatchNorm
 from trainer.model.backbones import BaseWeights
 from trainer.training import callbacks, checkpoints
 
@@ -21,6 +22,7 @@ class Run:
 
     Attributes:
         devices: strategy the model was built under.
+        batch_norm: what phase 2 does with the base's batch normalisation, None if it has none.
         class_weights: weight of each class in the loss.
         deadline: when to stop.
     """
@@ -31,6 +33,7 @@ class Run:
     devices: tf.distribute.Strategy
     model: keras.Model
     weights: BaseWeights
+    batch_norm: BaseBatchNorm | None
     class_weights: tuple[float, ...]
     deadline: callbacks.Deadline
 

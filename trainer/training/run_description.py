@@ -52,6 +52,7 @@ def describe_run(run: Run) -> RunDescription:
         weights=run.weights.name,
         weights_warning=_warn(run),
         chain=tuple(initial_weights.read_chain(pathlib.Path(source))) if source else None,
+        base_batch_norm=run.batch_norm if run.config.phase2_epochs else None,
         parameters=run.model.count_params(),
         class_weights=run.class_weights,
         versions={

@@ -132,6 +132,26 @@ def test_undefined_figures_are_left_out_of_the_mean():
     assert over_folds.summarise(fold[1:2])["auc"] == OverFolds(None, None, 0)
 
 
+@pytest.mark.slow
+def test_a_fold_of_several_seeds_is_their_mean(finished, folds_dir, tmp_path):
+    given = config(folds_dir, tmp_path / "run", seeds=(111, 7))
+    run = cross_validate.cross_validate(given)
+    rows = {image.image_id: image for image in predictions.read(run / "predictions.csv")}
+    for fold in FOLDS:
+        alone, other = (
+            predictions.read(run / fold / name / "predictions.csv") for name in ("seed111", "seed7")
+        )
+        assert alone == predictions.read(finished / fold / "predictions.csv")
+        for one, two in zip(alone, other, strict=True):
+            mean = (one.probability + two.probability) / 2
+            assert rows[one.image_id].probability == pytest.approx(mean, abs=1e-6)
+    networks = run_folder.members_finished(run)
+    assert networks == [run / fold / name for fold in FOLDS for name in ("seed111", "seed7")]
+    kept = (run / "fold2" / "seed7" / "model.keras").stat()
+    cross_validate.cross_validate(given)
+    assert (run / "fold2" / "seed7" / "model.keras").stat() == kept
+
+
 def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir):
     kept = (finished / "fold0" / "model.keras").stat()
     pooled = (finished / "predictions.csv").read_bytes()

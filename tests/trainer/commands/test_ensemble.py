@@ -8,9 +8,11 @@ import shutil
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 
+from flags import fields
 from flags.training_config import TrainingConfig
-from records.errors import CallerError
+from records.errors import CallerError, OutOfTime
 from tests import make
 from trainer.commands import ensemble, train
 from trainer.evaluation import calibration, members, model_averaging
@@ -76,6 +78,19 @@ def both(runs):
     return average(runs / "ab", runs / "a", runs / "b")
 
 
+def seeds_of(runs: pathlib.Path, name: str, **options) -> train.Config:
+    """The command that trains the runs `a` and `b` at once."""
+    flags = read(runs / "a" / "config.json")
+    kept = {key: flags[key] for key in fields.flags_of(TrainingConfig)}
+    return train.Config(**{**kept, "run_dir": str(runs / name), "seeds": (1, 2), **options})
+
+
+@pytest.fixture(scope="module")
+def of_seeds(runs):
+    assert train.run(seeds_of(runs, "seeds")) == 0
+    return runs / "seeds"
+
+
 def probabilities_of(path: pathlib.Path) -> dict[str, float]:
     return {image.image_id: image.probability for image in predictions.read(path)}
 
@@ -87,6 +102,46 @@ def test_probabilities_are_the_mean_of_the_members(runs, both, name):
     assert list(found) == list(a) == list(b)
     assert found == pytest.approx({image: (a[image] + b[image]) / 2 for image in a}, abs=1e-12)
     assert a != b
+
+
+def test_seeds_are_trained_apart_and_evaluated_apart_and_together(runs, both, of_seeds, capsys):
+    """Each as a run of its own, and as an ensemble made by hand."""
+    for mine, alone in (("seed1", runs / "a"), ("seed2", runs / "b"), (".", both)):
+        for name in ("predictions.csv", "validation_predictions.csv", "metrics.json"):
+            assert (of_seeds / mine / name).read_bytes() == (alone / name).read_bytes()
+    run = read(of_seeds / "run.json")
+    assert run["members"] == ["seed1", "seed2"]
+    assert run["seed"] == "1; 2"
+    assert read(of_seeds / "seed2" / "config.json")["seed"] == 2
+    trained = (of_seeds / "seed1" / "model.keras").stat()
+    train.run(seeds_of(runs, "seeds"))  # nothing is trained again
+    assert (of_seeds / "seed1" / "model.keras").stat() == trained
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("report: ")]
+    places = [of_seeds / "seed1", of_seeds / "seed2", of_seeds]
+    assert said == [f"report: {(place / 'report.html').resolve()}" for place in places]
+
+
+def test_seeds_out_of_time(runs):
+    config = seeds_of(runs, "late", max_minutes=1e-9)
+    with pytest.raises(OutOfTime, match=r"seed2?1?; give the same command again|seed1 is not fin"):
+        train.run(config)
+    assert not (runs / "late" / "metrics.json").exists()
+
+
+@pytest.mark.parametrize("text", ["1", "1,1", "1,x", "-1,2"])
+def test_seeds_are_several_numbers(text):
+    values = absl_flags.FlagValues()
+    fields.define(train.Config, values)
+    values(["program", f"--seeds={text}"])
+    with pytest.raises(CallerError, match=f"--seeds={text} is not two or more different whole"):
+        fields.from_flags(train.Config, values)
+
+
+def test_seeds_need_a_folder_and_one_machine():
+    with pytest.raises(CallerError, match="--seeds needs --run_dir"):
+        train.Config(seeds=(1, 2))
+    with pytest.raises(CallerError, match="--strategy=multi_worker"):
+        train.Config(seeds=(1, 2), run_dir="runs/x", strategy="multi_worker")
 
 
 def test_calibration_and_threshold_are_those_of_the_mean(both):
@@ -215,8 +270,12 @@ def test_records_that_are_others_or_have_no_test_images(runs, records_dir, tmp_p
 
 
 def test_a_folder_that_holds_something_else(runs):
-    with pytest.raises(CallerError, match=r"--output_dir=.*a holds something else than an ensem"):
+    with pytest.raises(CallerError, match=r"a holds something else than an ensem"):
         average(runs / "a", runs / "a", runs / "b")
+    (runs / "stray").mkdir()
+    (runs / "stray" / "notes.txt").touch()
+    with pytest.raises(CallerError, match=r"stray holds something else than an ensemble of .*d1"):
+        train.run(seeds_of(runs, "stray"))
 
 
 def test_the_command_line_lacks_something():

@@ -189,12 +189,19 @@ def train_epoch_by_epoch(given: TrainingConfig) -> None:
     [
         {"schedule": "cosine", "warmup_epochs": 1, "ema": 0.9, "phase1_learning_rate": 0.01},
         {"optimizer": "rmsprop", "momentum": 0.5, "accumulate": 3, "monitor": "val_auc"},
+        {"base_batch_norm": "learn", "layer_decay": 0.3, "optimizer": "adamw", "ema": 0.9},
     ],
-    ids=["averaged", "accumulated"],
+    ids=["averaged", "accumulated", "fine-tuned"],
 )
 def test_a_run_out_of_time_goes_on_to_the_same_weights(records_dir, tmp_path, options):
     """32 images in batches of 8, so gradients are accumulated across epochs too."""
-    options = {**options, "phase1_epochs": 3, "phase2_epochs": 0}
+    fine_tuned = "base_batch_norm" in options
+    options = {**options, "phase1_epochs": 0 if fine_tuned else 3}
+    options["phase2_epochs"] = 3 - options["phase1_epochs"]
+    if fine_tuned:
+        options["weights"] = str(tmp_path / "base.weights.h5")
+        base = keras.applications.MobileNet((64, 48, 3), 0.25, include_top=False, weights=None)
+        base.save_weights(options["weights"])
     whole = train.train(config(records_dir, tmp_path / "whole", **options))
     parts = config(records_dir, tmp_path / "parts", **options)
     train_epoch_by_epoch(parts)
@@ -206,6 +213,9 @@ def test_a_run_out_of_time_goes_on_to_the_same_weights(records_dir, tmp_path, op
         for row, key in itertools.product(table, measured):
             del row[key]
     assert rows["whole"] == rows["parts"]
+    decided = json.loads((whole / "run.json").read_text()).get("base_batch_norm")
+    learns = {"learns": True, "batch": 8, "momentum": 0.9}  # 0.5 by the number of steps
+    assert decided == (learns if fine_tuned else None)
     if "ema" in options:
         assert_the_best_average_was_kept(whole, records_dir)
 

@@ -7,6 +7,7 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from flags import targets
 from records.image_size import ImageSize
@@ -41,6 +42,22 @@ def test_dihedral_views_are_all_turns_of_the_image_and_of_its_mirror_image(size,
     assert len(views) == len(wanted) == 2 * len(turns)
     assert {view.tobytes() for view in views} == wanted
     assert np.array_equal(views[0], images)
+
+
+@pytest.mark.parametrize(("size", "down", "right"), [((80, 120), 2, 3), ((30, 10), 1, 1)])
+def test_translated_views_are_scipys_shifts_with_a_mirrored_border(size, down, right):
+    """Nine moves by a fortieth of each side, whole pixels, the image itself first."""
+    images = np.random.default_rng(2).integers(0, 65536, (3, *size, 1), dtype=np.uint16)
+    views = [np.asarray(view(images)) for view in tta.views("translate", ImageSize(*size))]
+    wanted = {
+        scipy.ndimage.shift(images, (0, y, x, 0), order=0, mode="reflect").tobytes()
+        for y in (-down, 0, down)
+        for x in (-right, 0, right)
+    }
+    assert len(views) == len(wanted) == 9
+    assert {view.tobytes() for view in views} == wanted
+    assert np.array_equal(views[0], images)
+    assert {view.dtype for view in views} == {np.dtype(np.uint16)}
 
 
 @pytest.mark.parametrize("kind", ["binary", "classes", "ordinal"])

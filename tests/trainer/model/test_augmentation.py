@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 
+import cv2
 import keras
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ import scipy.ndimage
 import skimage.transform
 import tensorflow as tf
 
+from flags import augmentation_spec
 from flags.training_config import TrainingConfig
+from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.commands import train
 from trainer.model import augmentation, network
@@ -57,17 +60,51 @@ def test_turn_is_numpys_rot90(squares, images):
         np.testing.assert_array_equal(after, np.rot90(before, quarters))
 
 
-def test_warp_is_scipys_affine_transform(images):
+@pytest.mark.parametrize(
+    ("fill", "mode", "border"),
+    [
+        ("constant", "grid-constant", cv2.BORDER_CONSTANT),
+        ("reflect", "grid-mirror", cv2.BORDER_REFLECT),
+    ],
+)
+def test_warp_is_scipys_affine_transform_and_opencvs(images, fill, mode, border):
     matrices = np.array([[1, 0, 2], [0, 1, -1]]) + np.random.default_rng(2).uniform(
         -0.3, 0.3, (5, 2, 3)
     )
-    warped = augmentation.warp(images, matrices.reshape(5, 6).astype(np.float32))
+    warped = augmentation.warp(images, matrices.reshape(5, 6).astype(np.float32), fill=fill)
     for before, matrix, after in zip(images[..., 0], matrices, warped[..., 0], strict=True):
         rows_first = matrix[::-1][:, [1, 0, 2]]  # x, y -> row, column
         expected = scipy.ndimage.affine_transform(
-            before, rows_first[:, :2], rows_first[:, 2], order=1, mode="grid-constant"
+            before, rows_first[:, :2], rows_first[:, 2], order=1, mode=mode
         )
         np.testing.assert_allclose(after, expected, atol=2e-5)
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        theirs = cv2.warpAffine(before, matrix, (WIDTH, HEIGHT), flags=how, borderMode=border)
+        np.testing.assert_allclose(after, theirs, atol=0.05)  # it counts in 32nds of a pixel
+
+
+def test_fill_is_taken_from_the_flag_and_needs_geometry(images):
+    """A white image stays white where its border is mirrored; other draws do not change."""
+    white = np.ones_like(images)
+    mirrored = make_layer("rotate:90,translate:0.3,fill:reflect")(white, training=True)
+    np.testing.assert_allclose(mirrored, 1, atol=1e-6)
+    assert (make_layer("rotate:90,translate:0.3")(white, training=True).numpy() == 0).any()
+    with pytest.raises(CallerError, match=r"fill is about what rotate, translate, scale, shear"):
+        TrainingConfig(augment="flip,fill:reflect")
+
+
+def test_the_preset_of_petrini_goes_as_far_as_published(images):
+    """Shear of 12 degrees moves a row by this much of its distance."""
+    found = {str(one) for one in augmentation_spec.parse("petrini")}
+    assert found == {
+        "flip:both",
+        "rotate:25",
+        "scale:0.2",
+        f"shear:{np.tan(np.deg2rad(12)):.4f}",
+        "brightness:0.2",
+        "fill:reflect",
+    }
+    assert make_layer("petrini")(images, training=True).shape == images.shape
 
 
 def as_skimage(degrees, move, factor, shear) -> skimage.transform.AffineTransform:

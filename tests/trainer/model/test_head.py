@@ -135,9 +135,9 @@ def test_dropout_of_none_changes_nothing_in_training():
 )
 def test_memory_is_what_the_optimizer_holds(options, copies):
     config = TrainingConfig(**options)
-    weight = keras.Variable(np.ones((30, 5), np.float32))
-    optimizer = optimizers.make(config, rate=0.1)
-    optimizer.build([weight])
+    model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(5, use_bias=False)])
+    optimizer = optimizers.make(config, rate=0.1, model=model)
+    optimizer.build(model.trainable_variables)
     assert 2 + sum(variable.shape == (30, 5) for variable in optimizer.variables) == copies
     head.check_memory(config, 30, units=5, available=copies * 600)
     with pytest.raises(CallerError, match=r"30 features x 5 units need"):

@@ -121,32 +121,6 @@ def test_misfits_name_the_layer(source, changes, size, message):
         build(config, size)
 
 
-def test_unfreezing_from_a_layer():
-    config = TrainingConfig(**BASE, unfreeze_from="block_13_expand")
-    model, _ = build(config)
-    initial_weights.unfreeze(model, config, pretrained=True)
-    layers = model.get_layer(network.BASE_LAYER).layers
-    names = [layer.name for layer in layers]
-    first = names.index("block_13_expand")
-    for number, layer in enumerate(layers):
-        normalises = isinstance(layer, keras.layers.BatchNormalization)
-        assert layer.trainable == (number >= first and not normalises), layer.name
-    assert model.get_layer("dense_512").trainable
-
-
-@pytest.mark.parametrize(("fraction", "weighted"), [("1", 104), ("0.25", 26), ("0.001", 1)])
-def test_unfreezing_a_fraction(fraction, weighted):
-    """MobileNetV2 has 52 convolutions and 52 batch normalisations."""
-    config = TrainingConfig(**BASE, unfreeze_from=fraction)
-    model, _ = build(config)
-    layers = model.get_layer(network.BASE_LAYER).layers
-    assert sum(bool(layer.weights) for layer in layers) == 104
-    left = layers[initial_weights.first_trained(model, config) :]
-    assert sum(bool(layer.weights) for layer in left) == weighted
-    initial_weights.unfreeze(model, config, pretrained=False)
-    assert [layer.name for layer in layers if layer.trainable] == [layer.name for layer in left]
-
-
 def test_an_unknown_layer_is_refused_before_training():
     config = TrainingConfig(**BASE, unfreeze_from="block_13_expnd")
     with pytest.raises(

@@ -6,11 +6,14 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flags import schedule_spec
 from flags.training_config import TrainingConfig
+from records.image_size import ImageSize
+from trainer.model import network
 from trainer.training import optimizers
 
 IMAGES = np.random.default_rng(3).normal(size=(8, 3)).astype(np.float32)
@@ -25,7 +28,7 @@ def one_layer() -> keras.Model:
 
 def train(config, *, rate=0.01, batch=8, epochs=1, callbacks=()):
     model = one_layer()
-    model.compile(optimizers.make(config, rate=rate), "mse")
+    model.compile(optimizers.make(config, rate=rate, model=model), "mse")
     model.fit(
         IMAGES,
         TRUTH,
@@ -69,6 +72,53 @@ def test_adam_and_adamw():
     np.testing.assert_allclose(plain, adam(0), rtol=1e-4)
     decayed = train(TrainingConfig(optimizer="adamw", weight_decay=0.2), epochs=3)
     np.testing.assert_allclose(decayed.get_weights()[0], adam(0.2), rtol=1e-4)
+
+
+@pytest.mark.parametrize("base", ["mobilenetv2", "efficientnetb0", "resnet50", "convnexttiny"])
+def test_decay_spares_all_biases_and_norms(base):
+    """A gradient of 0 leaves decay alone at work. Scales of ConvNeXt's layers have no name."""
+    config = TrainingConfig(base=base, weights="random", optimizer="sgd", weight_decay=0.5)
+    model, _ = network.build(config, ImageSize(32, 32))
+    optimizer = optimizers.make(config, rate=1.0, model=model)
+    assert {"kernel", "bias", "beta", "gamma"} <= {one.name for one in model.trainable_weights}
+    for weight in model.trainable_weights:
+        weight.assign(keras.ops.ones_like(weight))
+    optimizer.build(model.trainable_weights)
+    optimizer.apply([keras.ops.zeros_like(weight) for weight in model.trainable_weights])
+    for weight in model.trainable_weights:
+        kept = 0.5 if "kernel" in weight.name else 1.0
+        assert np.all(keras.ops.convert_to_numpy(weight) == kept), weight.path
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_slowed_variables_learn_and_decay_at_their_own_rate(optimizer, tmp_path):
+    """As if each had an optimizer of its own, whose rate is that much lower."""
+    factors = [0.1, 0.1, 1.0, 1.0]
+
+    def two_layers():
+        keras.utils.set_random_seed(4)
+        return keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(4, "tanh"), keras.layers.Dense(1)]
+        )
+
+    config = TrainingConfig(optimizer=optimizer, weight_decay=0.3)
+    model, alone = two_layers(), two_layers()
+    slowed = list(zip(model.trainable_weights[:2], factors, strict=False))
+    model.compile(optimizers.make(config, rate=0.1, model=model, slowed=slowed), "mse")
+    made = [optimizers.make(config, rate=0.1 * by, model=alone) for by in factors]
+    for one, weight in zip(made, alone.trainable_weights, strict=True):
+        one.build([weight])
+    for _ in range(3):
+        model.train_on_batch(IMAGES, TRUTH)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((alone(IMAGES, training=True) - TRUTH) ** 2)
+        slopes = tape.gradient(loss, [weight.value for weight in alone.trainable_weights])
+        for one, slope in zip(made, slopes, strict=True):
+            one.apply([slope])
+    for mine, theirs in zip(model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    assert type(keras.models.load_model(tmp_path / "model.keras").optimizer) is type(made[0])
 
 
 @pytest.mark.parametrize(("given", "decay"), [(None, 0.004), (0.0, 0.0)])
@@ -126,7 +176,7 @@ def rates(config, *, epochs, start=0, between=()):
         config, rate=0.01, start=start, epochs=epochs, batches=2
     )
     model = one_layer()
-    model.compile(optimizers.make(config, rate=0.01), "mse")
+    model.compile(optimizers.make(config, rate=0.01, model=model), "mse")
     model.fit(
         IMAGES,
         TRUTH,
