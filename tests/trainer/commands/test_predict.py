@@ -391,7 +391,7 @@ def test_a_run_without_a_model_and_an_output_folder_that_is_a_file(run, images, 
     with pytest.raises(CallerError, match=r"^--output_dir=.*file can't be written: "):
         ask(copy, tmp_path / "file", image)
     (copy / "model.keras").unlink()
-    with pytest.raises(CallerError, match=r"^--run=.* holds no model.keras, its training is not"):
+    with pytest.raises(CallerError, match=r"^--run=.* holds no model.keras: its training is not"):
         ask(copy, tmp_path / "out", image)
     assert not (tmp_path / "out").exists()
 
