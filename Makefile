@@ -138,6 +138,7 @@ benchmarks: $(VENV)/.installed-dev ## measure conversion, decoders, input pipeli
 	$(BIN)/python -m benchmarks.input_rate
 	$(BIN)/python -m benchmarks.training_step
 	$(BIN)/python -m benchmarks.frozen_features
+	$(BIN)/python -m benchmarks.overfit
 	$(BIN)/python -m benchmarks.decoders
 	$(BIN)/python -m benchmarks.bootstrap
 
