@@ -108,7 +108,10 @@ def convert(
     outputs = _outputs(config)
     plans = {
         output: splits.summarise(
-            images, split_policy=config.split_policy, record_bytes=output.record_bytes
+            images,
+            split_policy=config.split_policy,
+            record_bytes=output.record_bytes,
+            unit=config.unit,
         )
         for output in outputs
     }
@@ -215,14 +218,16 @@ def _decode_options(config: ConversionConfig) -> decode.Options:
 
 
 def _outputs(config: ConversionConfig) -> list[Output]:
+    suffix = "" if config.unit == "image" else f"-{config.unit}"
     return [
         Output(
             storage.folder(config.output_dir)
             / config.dataset
             / str(size)
-            / recipe_spec.folder_name(text),
+            / (recipe_spec.folder_name(text) + suffix),
             size=size,
             recipe=text,
+            unit=config.unit,
         )
         for size in config.sizes
         for text in config.recipes

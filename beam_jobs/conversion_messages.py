@@ -54,6 +54,14 @@ class Terminal(Listener):
                 f"  {name:6} {split['images']:5} images of {split['patients']:4} patients: {labels}"
                 f" ({split['found']} found)"
             )
+        if units := plan.get("units"):
+            views = ", ".join(f"{count} of {view}" for view, count in units["views"].items())
+            print(f"  {units['listed']} records of {datasets.UNITS[config.unit]}: {views}")
+            if units["labels_disagree"]:
+                print(
+                    f"  {units['labels_disagree']} of them with views whose labels disagree: the "
+                    "worst counts"
+                )
         for reason, count in plan["excluded"].items():
             print(f"  {count} images left out by {reason}")
         if plan["leaked_patients"]:
@@ -66,8 +74,8 @@ class Terminal(Listener):
         if found := plan["discrepancies"]:
             counts = ", ".join(f"{count} {what}" for what, count in found.items())
             print(
-                f"warning: tables, headers or pixels disagree ({counts}); sources.csv will name "
-                "the images, in its column discrepancies",
+                f"warning: tables, headers, pixels or views disagree ({counts}); sources.csv will "
+                "name the images, in its column discrepancies",
                 file=sys.stderr,
             )
         if plan["missing"]:
@@ -81,7 +89,9 @@ class Terminal(Listener):
         """Prints the counts of an output, and where its pictures are."""
         totals = manifest.totals
         print(
-            f"{output.directory}: {totals.written} images in {len(manifest.shards)} shards, "
+            f"{output.directory}: {totals.written} images in "
+            + (f"{totals.records} records in " if manifest.views else "")
+            + f"{len(manifest.shards)} shards, "
             f"{totals.bytes / 1e6:,.0f} MB; {totals.rejected} rejected, "
             f"{totals.missing} missing, {totals.excluded} excluded"
         )

@@ -64,4 +64,5 @@ def _images_written(shard: Shard, output: Output, sizes: dict[str, int]) -> int:
         for name, size in sizes.items()
         if name.startswith(f"{shard.name}.") and name.endswith(".tmp")
     )
-    return min(max(started, default=0) // output.record_bytes, len(shard.images))
+    records = max(started, default=0) // output.record_bytes
+    return sum(len(unit.images) for unit in shard.units[:records])

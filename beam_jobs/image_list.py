@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from beam_jobs import copies, header_policies, splits, storage
+from beam_jobs import copies, header_policies, splits, storage, units
 from beam_jobs.pseudonyms import Pseudonyms
 from beam_jobs.sources import registry
 from beam_jobs.sources.source_options import SourceOptions
@@ -50,6 +50,7 @@ def list_images(
             match=config.match,
             path_prefix=config.path_prefix,
             hashed=pseudonyms is not None,
+            exams=config.unit != "image",
             note=note,
             max_pixels=config.max_pixels,
         ),
@@ -77,4 +78,5 @@ def list_images(
         special_views=config.special_views,
         any_modality=config.any_modality,
     )
+    images = units.assign(images, identities, unit=config.unit, by_study=patients)
     return [pseudonyms.rename(image) for image in images] if pseudonyms else images

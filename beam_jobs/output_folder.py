@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beam_jobs import statistics, storage
+from beam_jobs import statistics, storage, units
 from beam_jobs.pages import overview, preview
 from beam_jobs.shards import Output, Shard
 from beam_jobs.sources import source_row as image_table
@@ -49,7 +49,10 @@ def describe_job(
         key: tells which key their names are hashed with, "" if they are not.
     """
     rows = [
-        [image.image_id, bool(image.path), image.split, image.excluded, image.clinical()]
+        [
+            *(image.image_id, bool(image.path), image.split, image.excluded, image.clinical()),
+            *([image.unit_id] if output.unit != "image" else []),
+        ]
         for image in images
     ]
     return Job(
@@ -161,11 +164,12 @@ def close_output(
     files.write_json(directory / "statistics.json", summary)
     with files.replacing(directory / "preview.png") as path:
         preview.write(path, [image for image, _ in written], output, planned)
-    files.write_json(directory / "features.json", schema.features_json(output.size))
+    files.write_json(directory / "features.json", schema.features_json(output.size, output.unit))
     files.write_text(directory / schema.LABELS, schema.labels_text())
     manifest = _build_manifest(job, images, planned, ledgers, reasons)
     files.write_json(
-        directory / "dataset_info.json", describe_dataset(manifest.dataset, manifest.shards)
+        directory / "dataset_info.json",
+        describe_dataset(manifest.dataset, manifest.shards, manifest.unit),
     )
     with files.replacing(directory / "overview.html") as path:
         overview.write(
@@ -211,11 +215,14 @@ def _remove_records(output: Output) -> None:
 def _write_tables(
     output: Output, shown: Sequence[SourceRow], rejected: Sequence[Mapping[str, str]]
 ) -> None:
-    """Writes sources.csv, rejected.csv and, where the data set has them, lesions.csv."""
+    """Writes sources.csv, rejected.csv, and units.csv and lesions.csv where there are any."""
     by_id = {image.image_id: image for image in shown}
+    reasons = {row["image_id"]: row["reason"] for row in rejected}
     with files.replacing(output.directory / folder.SOURCES) as path:
-        reasons = {row["image_id"]: row["reason"] for row in rejected}
-        image_table.write_sources(path, shown, reasons)
+        image_table.write_sources(path, shown, reasons, unit=output.unit)
+    if output.unit != "image":
+        with files.replacing(output.directory / folder.UNITS) as path:
+            units.write(path, units.rows(units.form(shown, output.unit), reasons))
     if any(image.rois for image in shown):
         with files.replacing(output.directory / folder.LESIONS) as path:
             image_table.write_lesions(path, shown)
@@ -257,12 +264,13 @@ def _build_manifest(
     )
 
 
-def describe_dataset(dataset: str, entries: Mapping[str, ShardEntry]) -> dict[str, Any]:
+def describe_dataset(dataset: str, entries: Mapping[str, ShardEntry], unit: str) -> dict[str, Any]:
     """Builds TFDS's dataset_info.json; splits without a record are left out, as TFDS wants it.
 
     Args:
         dataset: name of the data set.
         entries: manifest.json's entry of each shard, in order.
+        unit: what one record holds, a key of `schema.VIEWS`.
     """
     described = datasets.DATASETS[dataset]
     by_split: dict[str, list[ShardEntry]] = {}
@@ -270,10 +278,13 @@ def describe_dataset(dataset: str, entries: Mapping[str, ShardEntry]) -> dict[st
         by_split.setdefault(entry.split, []).append(entry)
     names = sorted(s for s, members in by_split.items() if any(one.records for one in members))
     folds = "+".join(name for name in names if name != schema.TEST_SPLIT)
+    held = "" if unit == "image" else f", {datasets.UNITS[unit]} in one record"
     return {
         "name": dataset,
         "version": schema.SCHEMA_VERSION,
-        "description": described.title + (f"; its training images are {folds}" if folds else ""),
+        "description": described.title
+        + held
+        + (f"; its training images are {folds}" if folds else ""),
         "citation": described.citation,
         # without one TFDS names a page of its own catalogue
         "location": {"urls": [described.homepage]},

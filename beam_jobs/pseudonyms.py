@@ -41,6 +41,8 @@ class Pseudonyms:
             image,
             image_id=self.of(image.image_id),
             patient_id=self.of(image.patient_id),
+            exam=self.of(image.exam),
+            unit_id=self.of(image.unit_id),
             copies=";".join(self.of(copy) for copy in image.copies.split(";")),
             rois=tuple(
                 dataclasses.replace(

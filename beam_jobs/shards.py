@@ -1,4 +1,4 @@
-"""Shards: which images go into which, and writing one whole, once, for every output at a time.
+"""Shards: which records go into which, and writing one whole, once, for every output at a time.
 
 A shard is written to a temporary file, flushed to disk and renamed; then its ledger (what is in
 it, what was rejected, its SHA-256) in the same way. A shard is finished if it has both, so a job
@@ -21,6 +21,7 @@ from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
+from beam_jobs.units import Unit, form
 from records import example, files, folder, schema, tfrecord
 from records.image_size import ImageSize
 from records.manifest import Ledger
@@ -30,16 +31,22 @@ _PASSING = ("unreadable", "changed")
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """One folder of records: a size, and a recipe in the language of `flags.recipe_spec`."""
+    """One folder of records.
+
+    Attributes:
+        recipe: in the language of `flags.recipe_spec`.
+        unit: what one record holds, a key of `schema.VIEWS`; the same for all outputs of a job.
+    """
 
     directory: Folder
     size: ImageSize
     recipe: str
+    unit: str = "image"
 
     @property
     def record_bytes(self) -> int:
         """Bytes of pixels in one record."""
-        return 2 * self.size.height * self.size.width
+        return 2 * self.size.height * self.size.width * max(len(schema.VIEWS[self.unit]), 1)
 
     @property
     def work_folder(self) -> Folder:
@@ -53,14 +60,19 @@ class Output:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One element of the Beam job: images that are written together, and where to."""
+    """One element of the Beam job: records that are written together, and where to."""
 
     name: str
     split: str
-    images: tuple[SourceRow, ...]
+    units: tuple[Unit, ...]
     outputs: tuple[Output, ...]
     data_dir: Folder
     options: decode.Options
+
+    @property
+    def images(self) -> tuple[SourceRow, ...]:
+        """The images its records are made of."""
+        return tuple(image for unit in self.units for image in unit.images)
 
     @property
     def files_digest(self) -> str:
@@ -78,26 +90,27 @@ def plan(
     images_per_shard: int,
     options: decode.Options,
 ) -> list[Shard]:
-    """Distributes the images that have a file to shards, by a hash of their names."""
-    by_split: dict[str, list[SourceRow]] = {}
-    for image in images:
-        if image.split and image.path:
-            by_split.setdefault(image.split, []).append(image)
+    """Distributes the records of images that have a file to shards, by a hash of their names."""
+    by_split: dict[str, list[Unit]] = {}
+    for unit in form(images, outputs[0].unit):
+        if unit.row.split and unit.images:
+            by_split.setdefault(unit.row.split, []).append(unit)
+    units_per_shard = max(images_per_shard // max(len(schema.VIEWS[outputs[0].unit]), 1), 1)
     planned = []
     for split, members in sorted(by_split.items()):
         members.sort(
-            key=lambda image: hashlib.sha256(
-                image.image_id.encode("utf-8", "surrogateescape")
+            key=lambda unit: hashlib.sha256(
+                unit.row.image_id.encode("utf-8", "surrogateescape")
             ).digest()
         )
-        count = -(-len(members) // images_per_shard)
+        count = -(-len(members) // units_per_shard)
         for index in range(count):
             start, end = (len(members) * edge // count for edge in (index, index + 1))
             planned.append(
                 Shard(
                     name=schema.shard_name(dataset, split, index, count),
                     split=split,
-                    images=tuple(members[start:end]),
+                    units=tuple(members[start:end]),
                     outputs=tuple(outputs),
                     data_dir=data_dir,
                     options=options,
@@ -143,16 +156,19 @@ def write(shard: Shard) -> None:
     """
     with contextlib.ExitStack() as stack:
         writers = [stack.enter_context(_ShardWriter(output, shard)) for output in shard.outputs]
-        for image in shard.images:
-            try:
-                pixels = _read(shard, image)
-            except UnusableImage as unusable:
+        for unit in shard.units:
+            for image in unit.images:
+                try:
+                    pixels = _read(shard, image)
+                except UnusableImage as unusable:
+                    for writer in writers:
+                        writer.reject(image, unusable)
+                    continue
+                shared = recipe.Shared()
                 for writer in writers:
-                    writer.reject(image, unusable)
-                continue
-            shared = recipe.Shared()
+                    writer.add(image, pixels, shared)
             for writer in writers:
-                writer.add(image, pixels, shared)
+                writer.end_record(unit)
         for writer in writers:
             writer.finish()
 
@@ -188,7 +204,8 @@ class _ShardWriter:
         self._hash = hashlib.sha256()
         self._images: list[dict[str, Any]] = []
         self._rejected: list[dict[str, str]] = []
-        self._bytes = 0
+        self._views: dict[str, tuple[np.ndarray, tuple[int, int]]] = {}
+        self._records = self._bytes = 0
         self._finished = False
 
     def __enter__(self) -> _ShardWriter:
@@ -221,13 +238,28 @@ class _ShardWriter:
             self.reject(image, unusable)
             return
         height, width = pixels.shape
-        record = example.encode(image.clinical(), array, (height, width))
+        self._views[image.image_id] = array, (height, width)
+        native = {"original_height": height, "original_width": width}
+        self._images.append({"image_id": image.image_id, **native, **statistics.measure(array)})
+
+    def end_record(self, unit: Unit) -> None:
+        """Writes the record of the views added, if there are any."""
+        if not self._views:
+            return
+        if self._output.unit == "image":
+            record = example.encode(unit.row.clinical(), *self._views[unit.row.image_id])
+        else:
+            kept = unit.keep(self._views)
+            arrays, originals = zip(
+                *(self._views.get(name, (None, (0, 0))) for name in kept.image_ids), strict=True
+            )
+            record = example.encode_views(kept.row.clinical(), kept.image_ids, arrays, originals)
         for part in tfrecord.frame_record(record):
             self._file.write(part)
             self._hash.update(part)
             self._bytes += len(part)
-        native = {"original_height": height, "original_width": width}
-        self._images.append({"image_id": image.image_id, **native, **statistics.measure(array)})
+        self._records += 1
+        self._views = {}
 
     def finish(self) -> None:
         files.save(self._file)
@@ -236,7 +268,7 @@ class _ShardWriter:
         self._finished = True
         ledger = Ledger(
             files=self._shard.files_digest,
-            records=len(self._images),
+            records=self._records,
             bytes=self._bytes,
             sha256=self._hash.hexdigest(),
             images=tuple(self._images),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
+from beam_jobs import units
 from beam_jobs.sources.source_row import SourceRow
 from records import schema
 from records.errors import CallerError
@@ -156,7 +157,7 @@ def _draw_folds_by_image(
 
 
 def summarise(
-    images: Sequence[SourceRow], *, split_policy: str, record_bytes: int
+    images: Sequence[SourceRow], *, split_policy: str, record_bytes: int, unit: str = "image"
 ) -> dict[str, Any]:
     """Builds plan.json: counts of the images listed after the policies, and of the files found.
 
@@ -164,8 +165,10 @@ def summarise(
         images: images with splits assigned.
         split_policy: under `patient` the official sets play no part, so nobody leaks.
         record_bytes: size of one record on disk.
+        unit: what one record holds, a key of `schema.VIEWS`.
     """
     planned = [image for image in images if image.split]
+    formed = units.form(planned if unit == "image" else images, unit)
     found = [image for image in planned if image.path]
     by_split: dict[str, list[SourceRow]] = collections.defaultdict(list)
     for image in planned:
@@ -199,5 +202,6 @@ def summarise(
             }
             for name, members in sorted(by_split.items())
         },
-        "bytes_to_write": len(found) * record_bytes,
+        **({} if unit == "image" else {"units": units.summarise(formed)}),
+        "bytes_to_write": sum(bool(one.images) for one in formed) * record_bytes,
     }

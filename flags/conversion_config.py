@@ -95,6 +95,13 @@ class ConversionConfig(Flags):
     label_policy: str = flag(
         "any_malignant", "How images are named", choices=datasets.LABEL_POLICIES
     )
+    unit: str = flag(
+        "image",
+        "What one record holds",
+        choices=datasets.UNITS,
+        note="Records of several views go to <recipe>-breast or <recipe>-exam.",
+        late=True,
+    )
     split_policy: str = flag(
         "official",
         "Who is in test and in each fold",
@@ -232,6 +239,11 @@ class ConversionConfig(Flags):
             raise CallerError(
                 f"--split_policy=official: {self.dataset} has no official test set; {remedy}"
                 "use --split_policy=patient"
+            )
+        if self.unit != "image" and self.split_policy == "image":
+            raise CallerError(
+                f"--unit={self.unit} with --split_policy=image: views of one {self.unit} would "
+                "stand in several folds; use --split_policy=official or patient"
             )
         own = self.table or self.columns or self.values or self.path_prefix
         if self.dataset != "table" and (own or self.match != "path"):

@@ -143,6 +143,12 @@ LABEL_POLICIES = {
     "any_malignant": "an image is malignant if any of its lesions is; copies of a view are merged",
     "paper": "one image a series; series with benign and malignant lesions are left out",
 }
+UNITS = {
+    "image": "one image",
+    "breast": "CC and MLO of one breast",
+    "exam": "CC and MLO of both breasts at one examination",
+}
+"""What one record holds, `records.schema.VIEWS` says in which order."""
 MATCHES = {
     "path": "by its column path",
     "header": "by DICOM headers: patient or accession number, and date, side and view where stated",

@@ -17,8 +17,8 @@ COLUMNS = {
     "path": "file of the image, relative to --data_dir",
     **{feature.key: feature.table for feature in schema.FEATURES if feature.table},
     "split": "train or test; never taken unless named here",
-    "accession": "accession number, for --match=header",
-    "study_date": "date of the examination, for --match=header",
+    "accession": "accession number, for --match=header, and --unit to tell examinations apart",
+    "study_date": "date of the examination, for the same",
 }
 """What a column of the table may be, with what it may hold."""
 

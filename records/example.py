@@ -10,7 +10,8 @@ key that stands twice and fields unknown to Example, which the verification has 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -32,34 +33,85 @@ def encode(columns: Mapping[str, str | int], array: np.ndarray, original: tuple[
         array: [height, width, 1] uint16.
         original: (rows, columns) of the image before the recipe.
     """
-    assert array.dtype == np.uint16, array.dtype
-    pixels = np.ascontiguousarray(array.astype("<u2", copy=False))
-    values: dict[str, str | int | memoryview] = {
-        **columns,
-        "image": pixels.data.cast("B"),
-        "label": schema.label_of(str(columns["pathology"])),
-        "original_height": original[0],
-        "original_width": original[1],
-    }
-    features = [
-        part
-        for key in sorted(feature.key for feature in schema.FEATURES)
-        for part in _field(1, [*_field(1, [key.encode()]), *_field(2, _feature(values[key]))])
-    ]
-    return b"".join(_field(1, features))  # the one place where pixels are copied
+    height, width = original
+    return _serialize(
+        {
+            **columns,
+            "image": _Pixels([_raw(array)]),
+            "original_height": height,
+            "original_width": width,
+        }
+    )
+
+
+def encode_views(
+    columns: Mapping[str, str | int],
+    names: Sequence[str],
+    arrays: Sequence[np.ndarray | None],
+    originals: Sequence[tuple[int, int]],
+) -> bytes:
+    """Serializes one record of several views, the same bytes for the same input.
+
+    Args:
+        columns: as of `encode`, of the breast or examination.
+        names: ids of the images, "" where a view is absent.
+        arrays: [height, width, 1] uint16 each, None where a view is absent: zeros are written.
+        originals: (rows, columns) of each image before the recipe, (0, 0) where absent.
+    """
+    length = next(array.nbytes for array in arrays if array is not None)
+    nothing = memoryview(bytes(length))
+    return _serialize(
+        {
+            **columns,
+            "image": _Pixels([nothing if one is None else _raw(one) for one in arrays]),
+            "image_ids": list(names),
+            "original_height": [height for height, _ in originals],
+            "original_width": [width for _, width in originals],
+            "views_present": [int(one is not None) for one in arrays],
+        }
+    )
 
 
 _Part = bytes | memoryview
 
 
-def _feature(value: str | int | memoryview) -> list[_Part]:
+@dataclasses.dataclass(frozen=True)
+class _Pixels:
+    """One value of bytes that lies in several places."""
+
+    parts: list[_Part]
+
+
+_Column = str | int | _Pixels | list[str] | list[int]
+
+
+def _raw(array: np.ndarray) -> memoryview:
+    assert array.dtype == np.uint16, array.dtype
+    return np.ascontiguousarray(array.astype("<u2", copy=False)).data.cast("B")
+
+
+def _serialize(columns: Mapping[str, _Column]) -> bytes:
+    values = {**columns, "label": schema.label_of(str(columns["pathology"]))}
+    features = [
+        part
+        for key in sorted(values)
+        for part in _field(1, [*_field(1, [key.encode()]), *_field(2, _feature(values[key]))])
+    ]
+    return b"".join(_field(1, features))  # the one place where pixels are copied
+
+
+def _feature(value: _Column) -> list[_Part]:
     """Feature: bytes_list is field 1, int64_list field 3; each holds its values in field 1."""
-    if isinstance(value, int):
-        return _field(3, _field(1, [_varint(value)]))
-    return _field(
-        1,
-        _field(1, [value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value]),
-    )
+    if isinstance(value, _Pixels):
+        return _field(1, _field(1, value.parts))
+    texts: list[_Part] = []
+    numbers: list[_Part] = []
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, str):
+            texts += _field(1, [one.encode("utf-8", "surrogateescape")])
+        else:
+            numbers.append(_varint(one))
+    return _field(3, _field(1, numbers)) if numbers else _field(1, texts)
 
 
 def _field(number: int, content: list[_Part]) -> list[_Part]:

@@ -21,9 +21,12 @@ WORK_FOLDER = ".shards"
 JOB = "job.json"
 MANIFEST = "manifest.json"
 SOURCES = "sources.csv"
+UNITS = "units.csv"
+"""Where a record holds several views: a row a record, as readers of sources.csv want it."""
 REJECTED = "rejected.csv"
 LESIONS = "lesions.csv"
-"""The one file that only some data sets have."""
+OPTIONAL = (LESIONS, UNITS)
+"""Files that only some folders have."""
 FILES = (
     "dataset_info.json",
     "features.json",
@@ -36,6 +39,7 @@ FILES = (
     REJECTED,
     SOURCES,
     "statistics.json",
+    UNITS,
 )
 """What lies beside the shards of a finished folder."""
 REJECTED_HEADER = ("image_id", "path", "reason", "detail")
@@ -112,6 +116,17 @@ def read_table(path: pathlib.Path, header: Sequence[str]) -> tuple[dict[str, str
                 path, f"is damaged (row {number} has not {len(header)} cells)", _REMEDY
             )
     return rows
+
+
+def read_records(directory: pathlib.Path, manifest: Manifest) -> tuple[dict[str, str], ...]:
+    """Reads the row of each record, written or not: of units.csv, of images that of sources.csv.
+
+    Raises:
+        MissingFile, DamagedFile: as `read_table`.
+    """
+    if manifest.views:
+        return read_table(directory / UNITS, schema.UNITS_HEADER)
+    return read_table(directory / SOURCES, schema.SOURCES_HEADER)
 
 
 def open_finished(directory: pathlib.Path, *, check_bytes: bool = True) -> Manifest:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from records import schema
 from records.image_size import ImageSize
 
 _POLICIES = ("label_policy", "split_policy", "leak_policy")
@@ -185,6 +186,16 @@ class Manifest:
     def size(self) -> ImageSize:
         """Size of every image."""
         return self.job.size
+
+    @property
+    def unit(self) -> str:
+        """What one record holds, a key of `schema.VIEWS`."""
+        return str(self.job.settings.get("unit", "image"))
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The views of a record, in order; none where it is one image."""
+        return schema.VIEWS[self.unit]
 
     @property
     def recipe(self) -> str:

@@ -20,6 +20,12 @@ LABELS = "label.labels.txt"
 FULL_SCALE = 65535
 """Largest pixel value, white; 0 is black."""
 
+VIEWS: dict[str, tuple[str, ...]] = {
+    "image": (),
+    "breast": ("CC", "MLO"),
+    "exam": ("L-CC", "L-MLO", "R-CC", "R-MLO"),
+}
+"""Unit of a record -> the views it holds, in order; none where a record is one image."""
 
 Kind = Literal["image", "text", "integer", "class"]
 PATHOLOGIES = ("normal", "no cancer", "benign", "malignant")
@@ -43,6 +49,7 @@ class Feature:
         title: how statistics by its values are headed, "" where there are none; a column that has
             one goes into predictions.csv, and its values are subgroups of metrics.json.
         compared: whether its distribution is compared between two data sets.
+        per_view: whether a record of several views has a value for each, along a first axis.
     """
 
     key: str
@@ -53,10 +60,11 @@ class Feature:
     of_lesions: Literal["", "worst", "highest", "joined"] = ""
     title: str = ""
     compared: bool = False
+    per_view: bool = False
 
 
 FEATURES = (
-    Feature("image", "image", "pixels after the recipe, 0 (black) to 65535 (white)"),
+    Feature("image", "image", "pixels after the recipe, 0 (black) to 65535 (white)", per_view=True),
     Feature(
         "image_id",
         "text",
@@ -162,9 +170,24 @@ FEATURES = (
     Feature("official_split", "text", "train or test by the data set's own tables, or ''"),
     Feature("abnormalities", "integer", "number of lesions the tables list on the image"),
     Feature("label", "class", "pathology as a number: 0 normal to 3 malignant, -1 not stated"),
-    Feature("original_height", "integer", "rows of the image before the recipe, in pixels"),
-    Feature("original_width", "integer", "columns of the image before the recipe, in pixels"),
+    Feature(
+        "original_height",
+        "integer",
+        "rows of the image before the recipe, in pixels",
+        per_view=True,
+    ),
+    Feature(
+        "original_width",
+        "integer",
+        "columns of the image before the recipe, in pixels",
+        per_view=True,
+    ),
 )
+VIEW_FEATURES = (
+    Feature("image_ids", "text", "name of each view's image, '' where absent", per_view=True),
+    Feature("views_present", "integer", "1 for each view, 0 where absent", per_view=True),
+)
+"""What a record of several views has beside FEATURES."""
 
 SIDE_WORDS = {
     **dict.fromkeys(("left", "l", "li", "lt", "links"), "left"),
@@ -198,6 +221,23 @@ SOURCES_HEADER = (
     "lesions",
 )
 """Columns of sources.csv: one row an image, its outcome, its clinical columns, its lesions."""
+UNITS_HEADER = (
+    *SOURCES_HEADER[:4],
+    *(key for key in CLINICAL_KEYS if key != "image_id"),
+    "image_ids",
+    "discrepancies",
+)
+"""Columns of units.csv: one row a breast or examination, its id as `image_id`."""
+
+
+def sources_header(unit: str) -> tuple[str, ...]:
+    """Names the columns of sources.csv; images of other units have the id of theirs."""
+    return (*SOURCES_HEADER, "unit_id") if VIEWS[unit] else SOURCES_HEADER
+
+
+def features_of(unit: str) -> tuple[Feature, ...]:
+    """Lists the columns of a record of a unit."""
+    return (*FEATURES, *VIEW_FEATURES) if VIEWS[unit] else FEATURES
 
 
 def label_of(pathology: str) -> int:
@@ -233,39 +273,38 @@ def labels_text() -> str:
     return "".join(f"{name}\n" for name in PATHOLOGIES)
 
 
-def features_json(size: ImageSize) -> dict[str, Any]:
+def features_json(size: ImageSize, unit: str = "image") -> dict[str, Any]:
     """Builds the content of TFDS's features.json for records of one size."""
-    kinds: dict[str, tuple[str, dict[str, Any]]] = {
-        "image": (
-            "tensor_feature.Tensor",
-            {
-                "tensor": {
-                    "shape": {"dimensions": [str(size.height), str(size.width), "1"]},
-                    "dtype": "uint16",
-                    "encoding": "bytes",
-                }
-            },
-        ),
-        "text": ("text_feature.Text", {"text": {}}),
-        "integer": (
-            "scalar.Scalar",
-            {"tensor": {"shape": {}, "dtype": "int64", "encoding": "none"}},
-        ),
-        "class": (
-            "class_label_feature.ClassLabel",
-            {"classLabel": {"numClasses": str(len(PATHOLOGIES))}},
-        ),
-    }
+    axes = [len(VIEWS[unit])] if VIEWS[unit] else []
+    dtypes = {"image": "uint16", "text": "string", "integer": "int64"}
+
+    def describe(feature: Feature) -> tuple[str, dict[str, Any]]:
+        if feature.kind == "class":
+            return "class_label_feature.ClassLabel", {
+                "classLabel": {"numClasses": str(len(PATHOLOGIES))}
+            }
+        shape = axes if feature.per_view else []
+        if feature.kind == "image":
+            shape = [*shape, size.height, size.width, 1]
+        elif feature.kind == "text" and not shape:
+            return "text_feature.Text", {"text": {}}
+        kind = "tensor_feature.Tensor" if shape else "scalar.Scalar"
+        return kind, {
+            "tensor": {
+                "shape": {"dimensions": list(map(str, shape))} if shape else {},
+                "dtype": dtypes[feature.kind],
+                "encoding": "bytes" if feature.kind == "image" else "none",
+            }
+        }
+
     package = "tensorflow_datasets.core.features"
+    described = {feature.key: describe(feature) for feature in features_of(unit)}
     return {
         "pythonClassName": f"{package}.features_dict.FeaturesDict",
         "featuresDict": {
             "features": {
-                feature.key: {
-                    "pythonClassName": f"{package}.{kinds[feature.kind][0]}",
-                    **kinds[feature.kind][1],
-                }
-                for feature in FEATURES
+                key: {"pythonClassName": f"{package}.{kind}", **content}
+                for key, (kind, content) in described.items()
             }
         },
     }

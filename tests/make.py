@@ -25,7 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from beam_jobs import output_folder, shards, splits
+from beam_jobs import output_folder, shards, splits, units
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
@@ -288,12 +288,17 @@ class Records:
 
     def run(self) -> None:
         """Writes what is unfinished; a finished folder is left alone."""
-        output = shards.Output(self.directory, self.config.sizes[0], self.config.recipes[0])
+        output = shards.Output(
+            self.directory, self.config.sizes[0], self.config.recipes[0], self.config.unit
+        )
         job = output_folder.describe_job(self.config, output, self.images)
         output_folder.check_output(output, job, overwrite=False)
         output_folder.open_output(output, job, overwrite=False)
         plan = splits.summarise(
-            self.images, split_policy=self.config.split_policy, record_bytes=output.record_bytes
+            self.images,
+            split_policy=self.config.split_policy,
+            record_bytes=output.record_bytes,
+            unit=output.unit,
         )
         output_folder.write_plan(output, plan)
         planned = shards.plan(
@@ -362,7 +367,9 @@ def _write_records(
         test_fraction=config.test_fraction,
         seed=0,
     )
-    made = Records(root / "out" / "cbis_ddsm" / str(size) / "plain", assigned, config)
+    assigned = units.assign(assigned, {}, unit=config.unit, by_study=False)
+    name = "plain" if config.unit == "image" else f"plain-{config.unit}"
+    made = Records(root / "out" / "cbis_ddsm" / str(size) / name, assigned, config)
     made.run()
     return made
 

@@ -68,6 +68,7 @@ class Identity:
         stranger: what it is if it is no mammogram: CT, chest, ...
         stream_bits: bits of a sample in the compressed stream, where they are fewer than BitsStored
             (0028,0101) and the highest value is black: then they decide its grey levels.
+        acquired: AcquisitionTime (0008,0032) and InstanceNumber (0020,0013), for sorting.
     """
 
     series_uid: str
@@ -83,6 +84,7 @@ class Identity:
     kind: str = ""
     stranger: str = ""
     stream_bits: int = 0
+    acquired: str = ""
 
     def disagreements(self, *, side: str, view: str) -> tuple[str, ...]:
         """Lists where a header contradicts a side and view given elsewhere, or its pixels."""
@@ -142,6 +144,8 @@ _IDENTITY_TAGS = [
     "Columns",
     "StudyInstanceUID",
     "BitsStored",
+    "AcquisitionTime",
+    "InstanceNumber",
     *grey_levels.POLARITY,
     *projection.TAGS,
     *image_kind.TAGS,
@@ -185,6 +189,7 @@ def read_identity(path: File) -> Identity:
             kind="+".join(filter(None, kinds)),
             stranger=image_kind.read_stranger(header),
             stream_bits=stream_bits,
+            acquired=_read_acquired(header),
         )
     except OSError:
         raise
@@ -214,6 +219,19 @@ def read_origin(path: File) -> Origin:
         raise
     except Exception:  # any damage, as above
         return Origin()
+
+
+def _read_acquired(header: pydicom.FileDataset) -> str:
+    """Reads what tells the later of two images of a view; no letter of the header is kept."""
+    found = (
+        re.match(pattern, str(header.get(keyword, "")))
+        for keyword, pattern in (
+            ("AcquisitionTime", "[0-9]{6}([.][0-9]+)?"),
+            ("InstanceNumber", "[0-9]{1,9}"),
+        )
+    )
+    time, number = (match[0] if match else "" for match in found)
+    return f"{time} {number:0>9}" if time or number else ""
 
 
 def _read_stream_bits(header: pydicom.FileDataset, stream: IO[bytes]) -> int:

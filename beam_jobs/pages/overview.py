@@ -10,6 +10,7 @@ import collections
 import dataclasses
 import hashlib
 import importlib.resources
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -78,7 +79,11 @@ def draw_images(
     places = {
         measured["image_id"]: (name, index)
         for name, ledger in ledgers.items()
-        for index, measured in enumerate(ledger.images)
+        for index, (_, record) in enumerate(
+            # the images of one record follow each other
+            itertools.groupby(ledger.images, lambda one: _record_of(by_id[one["image_id"]]))
+        )
+        for measured in record
     }
     by_class: dict[str, list[SourceRow]] = collections.defaultdict(list)
     for image_id in sorted(
@@ -91,13 +96,22 @@ def draw_images(
     }
 
 
+def _record_of(image: SourceRow) -> str:
+    return image.unit_id or image.image_id
+
+
 def _draw(output: Output, image: SourceRow, shard: str, index: int) -> Thumbnail:
     path = output.directory / shard
     try:
         with path.open("rb") as file:
             columns = example.parse(tfrecord.read_record(file, index))
         stored = np.frombuffer(columns["image"][0], "<u2")  # type: ignore[arg-type]
-        pixels = stored.reshape(output.size.height, output.size.width)
+        views = stored.reshape(-1, output.size.height, output.size.width)
+        held = [
+            bytes(name).decode("utf-8", "surrogateescape")
+            for name in columns["image_ids" if schema.VIEWS[output.unit] else "image_id"]
+        ]
+        pixels = views[held.index(image.image_id)]
     except (ValueError, KeyError) as error:
         raise CallerError(
             f"{path} record {index + 1} can't be read back ({error}); remove the shard and give "
@@ -144,6 +158,7 @@ def write(
         policies=_describe_policies(manifest.policies),
         excluded=_count_excluded(images),
         labels=labels,
+        unit=datasets.UNITS[manifest.unit],
         charts=CHARTS,
         histograms=_draw_histograms(summary["pixels_by"]["label"]),
         sheets=sheets,

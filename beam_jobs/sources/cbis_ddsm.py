@@ -195,6 +195,8 @@ def _group(rows: Sequence[Row], label_policy: str) -> Iterator[tuple[SourceRow, 
             view=first.view,
             density=max(row.density for row in group),
             official_split="+".join(sorted(splits, reverse=True)),
+            # as Petrini et al. pair them: a series of masses and one of calcifications never
+            exam=first.lesion.abnormality if label_policy == "paper" else "",
             copies=";".join(dict.fromkeys(row.folder for row in group)),
             excluded="label_policy=paper: benign and malignant lesions" if mixed else "",
             **describe(lesions),

@@ -25,6 +25,7 @@ class SourceOptions:
         match: how its rows find their files, a name of `flags.datasets.MATCHES`.
         path_prefix: how its paths begin, and how they should.
         hashed: whether names will be written as hashes only.
+        exams: whether examinations of a patient are to be told apart.
         note: hears what a user should know, a line each.
         max_pixels: bounds what is decoded where files are compared.
     """
@@ -39,6 +40,7 @@ class SourceOptions:
     match: str = "path"
     path_prefix: user_paths.Prefix | None = None
     hashed: bool = False
+    exams: bool = False
     note: Callable[[str], None] = lambda line: None
     max_pixels: int = 100_000_000
 

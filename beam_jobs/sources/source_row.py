@@ -78,7 +78,10 @@ class SourceRow:
         modality: MG, CT, ... by the DICOM header; so are the next two.
         intent: presentation or processing (raw).
         kind: magnification, synthetic 2D, ... joined by '+'; "" of a standard view.
-        discrepancies: where header and table, or header and pixels, disagree, joined by ';'.
+        discrepancies: where header and table, header and pixels, or views disagree, joined by ';'.
+        exam: tells images of a patient apart that are of no one breast or examination; "" where all
+            are of one.
+        unit_id: the breast or examination whose record it goes to, "" where it is its own.
     """
 
     image_id: str
@@ -108,6 +111,8 @@ class SourceRow:
     intent: str = ""
     kind: str = ""
     discrepancies: str = ""
+    exam: str = ""
+    unit_id: str = ""
 
     @property
     def label(self) -> str:
@@ -128,18 +133,19 @@ class SourceRow:
 _SEVERITY = ("", "normal", "no cancer", "benign", "malignant")
 
 
-_SUMMARIES: Mapping[str, Callable[[Sequence[str]], str]] = {
+SUMMARIES: Mapping[str, Callable[[Sequence[str]], str]] = {
     "worst": lambda values: max(values, key=_SEVERITY.index),
     "highest": max,
     "joined": lambda values: "+".join(dict.fromkeys(filter(None, values))),
 }
+"""`of_lesions` of a feature -> how a value follows from several."""
 
 
 def describe(lesions: Sequence[Lesion]) -> dict[str, Any]:
     """Sums up the lesions of one image: worst pathology, highest grades, kinds joined by '+'."""
     return {
         **{
-            feature.key: _SUMMARIES[feature.of_lesions](
+            feature.key: SUMMARIES[feature.of_lesions](
                 [getattr(lesion, feature.key) for lesion in lesions]
             )
             for feature in schema.FEATURES
@@ -155,22 +161,26 @@ def is_mixed(lesions: Iterable[Lesion]) -> bool:
     return {"benign", "malignant"} <= {lesion.pathology for lesion in lesions}
 
 
-def write_sources(path: Folder, images: Iterable[SourceRow], rejected: dict[str, str]) -> None:
+def write_sources(
+    path: Folder, images: Iterable[SourceRow], rejected: dict[str, str], *, unit: str = "image"
+) -> None:
     """Writes sources.csv: exactly one row an image, with what became of it.
 
     Args:
         path: file to write; the caller renames it into place.
         images: every image the tables list.
         rejected: image_id -> reason.
+        unit: what one record holds, a key of `schema.VIEWS`.
     """
+    header = schema.sources_header(unit)
     # file names need not be UTF-8
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(schema.SOURCES_HEADER)
+        writer.writerow(header)
         for image in images:
             status, reason = outcome(image, rejected)
             row = {**vars(image), "status": status, "reason": reason, "lesions": image.lesions}
-            writer.writerow([row[column] for column in schema.SOURCES_HEADER])
+            writer.writerow([row[column] for column in header])
 
 
 _IMAGE_COLUMNS = ("image_id", "patient_id", "side", "view", "split", "path")

@@ -58,6 +58,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         list(records[0].cells),
         options.columns,
         by_header=by_header,
+        exams=options.exams,
         note=options.note,
     )
     by_path = {file.path: file for file in found}
@@ -194,6 +195,7 @@ def _make_image(
         patient_id=first.get("patient_id", image_id),
         official_split=first.get("split", ""),
         excluded=excluded,
+        exam=first.get("accession") or first.get("study_date", ""),
         **own,
         **describe(lesions),
     )

@@ -34,6 +34,7 @@ def map_columns(
     columns: Mapping[str, str],
     *,
     by_header: bool,
+    exams: bool,
     note: Callable[[str], None],
 ) -> dict[str, str]:
     """Returns key -> column for all keys the table states.
@@ -43,6 +44,7 @@ def map_columns(
         header: its columns.
         columns: --columns.
         by_header: whether files are found by their DICOM headers, so that no path is needed.
+        exams: whether examinations are told apart, so that their columns are taken.
         note: hears which columns were taken under another name.
 
     Raises:
@@ -59,7 +61,7 @@ def map_columns(
     mapped = {**own, **named, **known}
     if by_header:
         mapped.pop("path", None)
-    elif "path" not in columns or columns["path"]:
+    elif not exams and ("path" not in columns or columns["path"]):
         for key in ("accession", "study_date"):
             mapped.pop(key, None)
     _check_complete(path, header, mapped, columns, by_header=by_header)

@@ -24,12 +24,14 @@ class CheckedFolder:
         directory: the folder.
         manifest: its manifest.json.
         rows: rows of sources.csv, in its order.
+        records: rows of units.csv; where a record is one image, those of sources.csv.
         ledgers: ledger of each shard; empty where the folder was copied without them.
     """
 
     directory: pathlib.Path
     manifest: Manifest
     rows: tuple[dict[str, str], ...]
+    records: tuple[dict[str, str], ...]
     ledgers: Mapping[str, Ledger]
 
     @property
@@ -38,7 +40,8 @@ class CheckedFolder:
         return Expected(
             self.manifest.size,
             self.manifest.shards,
-            {row["image_id"]: row for row in self.rows},
+            {row["image_id"]: row for row in self.records},
+            self.manifest.unit,
         )
 
 
@@ -70,13 +73,14 @@ def open_folder(directory: pathlib.Path) -> CheckedFolder:
         if manifest.dataset not in datasets.DATASETS:
             what = f"is not as the conversion writes it: no data set {manifest.dataset!r}"
             raise BrokenFolder(damage(names.MANIFEST, what))
-        rows = names.read_table(directory / names.SOURCES, schema.SOURCES_HEADER)
+        rows = names.read_table(directory / names.SOURCES, schema.sources_header(manifest.unit))
+        records = names.read_records(directory, manifest) if manifest.views else rows
     ledgers = {}
     if (directory / names.WORK_FOLDER).is_dir():
         for name in manifest.shards:
             with broken_if_damaged(remove=name):
                 ledgers[name] = names.read_ledger(names.ledger_path(directory, name))
-    return CheckedFolder(directory, manifest, rows, ledgers)
+    return CheckedFolder(directory, manifest, rows, records, ledgers)
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_jobs import output_folder, splits, statistics
+from beam_jobs import output_folder, splits, statistics, units
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.verify.checked_folder import CheckedFolder, read_json
 from beam_jobs.verify.discrepancy import BrokenFolder, Discrepancy, damage
@@ -25,6 +25,7 @@ def check_tables(folder: CheckedFolder) -> list[Discrepancy]:
     except ValueError as error:
         return [*findings, damage("sources.csv", f"abnormalities is no number ({error})")]
     findings += check_rows(folder)
+    findings += _check_units(folder, images)
     findings += _check_ledgers(folder)
     labels = folder.directory / schema.LABELS
     if labels.is_file() and labels.read_bytes() != schema.labels_text().encode():
@@ -42,16 +43,17 @@ def check_tables(folder: CheckedFolder) -> list[Discrepancy]:
 
 def _wanted_files(folder: CheckedFolder, images: Sequence[SourceRow]) -> dict[str, Any]:
     """Computes the content of the files that follow from manifest.json, sources.csv and ledgers."""
-    size = folder.manifest.size
+    manifest, size = folder.manifest, folder.manifest.size
     wanted: dict[str, Any] = {
-        "features.json": schema.features_json(size),
+        "features.json": schema.features_json(size, manifest.unit),
         "dataset_info.json": output_folder.describe_dataset(
-            folder.manifest.dataset, folder.manifest.shards
+            manifest.dataset, manifest.shards, manifest.unit
         ),
         "plan.json": splits.summarise(
             images,
-            split_policy=folder.manifest.policies["split_policy"],
-            record_bytes=2 * size.height * size.width,
+            split_policy=manifest.policies["split_policy"],
+            record_bytes=2 * size.height * size.width * max(len(manifest.views), 1),
+            unit=manifest.unit,
         ),
     }
     by_id = {image.image_id: image for image in images}
@@ -68,7 +70,7 @@ def check_strays(folder: CheckedFolder) -> list[Discrepancy]:
     shard_names = set(folder.manifest.shards)
     known = shard_names | set(names.FILES) | {names.WORK_FOLDER}
     found = {entry.name for entry in folder.directory.iterdir()}
-    missing = set(names.FILES) - found - {names.LESIONS}
+    missing = set(names.FILES) - found - set(names.OPTIONAL)
     findings = [damage(name, "is missing") for name in sorted(missing)]
     for name in sorted(found - known):
         if name.startswith(".") or name.endswith(".tmp"):
@@ -109,6 +111,25 @@ def _check_manifest(folder: CheckedFolder) -> Iterator[Discrepancy]:
             yield damage("manifest.json", f"{name} is no shard of {entry.split}")
 
 
+def _check_units(folder: CheckedFolder, images: Sequence[SourceRow]) -> Iterator[Discrepancy]:
+    """Yields rows of units.csv that do not follow from those of sources.csv."""
+    if not folder.manifest.views:
+        return
+    rejected = {r["image_id"]: r["reason"] for r in folder.rows if r["status"] == "rejected"}
+    wanted = units.rows(units.form(images, folder.manifest.unit), rejected)
+    there = {row["image_id"]: row for row in folder.records}
+    if len(there) != len(folder.records):
+        yield damage(names.UNITS, "has two rows of one unit")
+    for row in wanted:
+        found = there.pop(row["image_id"], None)
+        if found is None:
+            yield damage(names.UNITS, f"lacks {row['image_id']}")
+        elif differing := _differing(found, row):
+            yield damage(names.UNITS, f"{row['image_id']} differs in {', '.join(differing)}")
+    for name in there:
+        yield damage(names.UNITS, f"{name} is no unit of sources.csv")
+
+
 def _check_totals(folder: CheckedFolder) -> Iterator[Discrepancy]:
     """Yields where the totals of manifest.json are not those of sources.csv and shards."""
     content, entries = folder.manifest, folder.manifest.shards.values()
@@ -123,11 +144,13 @@ def _check_totals(folder: CheckedFolder) -> Iterator[Discrepancy]:
         held = getattr(content.totals, name)
         if held != count:
             yield damage("manifest.json", f"totals: {held} {name}, sources.csv and shards {count}")
-    if counted["records"] != counted["written"]:
+    written = sum(row["status"] == "written" for row in folder.records)
+    if counted["records"] != written:
+        table, what = (names.UNITS, "units") if content.views else (names.SOURCES, "images")
         yield damage(
             "manifest.json",
-            f"{counted['records']} records in its shards, sources.csv says "
-            f"{counted['written']} images are written",
+            f"{counted['records']} records in its shards, {table} says "
+            f"{written} {what} are written",
         )
 
 
@@ -156,6 +179,7 @@ def _image(row: Mapping[str, str]) -> SourceRow:
         path=row["path"],
         excluded=excluded,
         discrepancies=row["discrepancies"],
+        unit_id=row.get("unit_id", ""),
     )
 
 

@@ -78,7 +78,7 @@ def check_patients(folder: CheckedFolder) -> list[Discrepancy]:
 
 
 def check_accounts(folder: CheckedFolder, reports: Sequence[ShardReport]) -> list[Discrepancy]:
-    """Looks for images with no record or with two."""
+    """Looks for images, or breasts and examinations, with no record or with two."""
     places: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)
     for report in reports:
         for image_id, number in report.images:
@@ -92,15 +92,16 @@ def check_accounts(folder: CheckedFolder, reports: Sequence[ShardReport]) -> lis
         for image_id, found in sorted(places.items())
         for name, number in found[1:]
     ]
+    unit_of = {row["image_id"]: row["unit_id"] for row in folder.rows if "unit_id" in row}
     homes = {
-        image["image_id"]: (name, number)
+        unit_of.get(image["image_id"], image["image_id"]): name
         for name, ledger in folder.ledgers.items()
-        for number, image in enumerate(ledger.images, start=1)
+        for image in ledger.images
     }
     lost: dict[str, list[str]] = collections.defaultdict(list)
-    for row in folder.rows:
+    for row in folder.records:
         if row["status"] == "written" and row["image_id"] not in places:
-            lost[homes.get(row["image_id"], ("", 0))[0]].append(row["image_id"])
+            lost[homes.get(row["image_id"], "")].append(row["image_id"])
     for name, images in sorted(lost.items()):
         findings.append(
             Discrepancy(

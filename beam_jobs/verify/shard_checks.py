@@ -5,10 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
 
 from beam_jobs.verify.discrepancy import Discrepancy
 from records import example, schema, tfrecord
+from records import folder as names
 from records.image_size import ImageSize
 from records.manifest import ShardEntry
 
@@ -18,7 +22,7 @@ class ShardReport:
     """What a shard holds.
 
     Attributes:
-        images: id of the image of each readable record, with the record's number, counted from 1.
+        images: id of each readable record, with the record's number, counted from 1.
         digests: SHA-256 of the pixels of each image, if wanted.
         whole: whether the image of every record is known.
         faulty: whether bytes of it are damaged.
@@ -46,12 +50,14 @@ class Expected:
     Attributes:
         size: of every image.
         shards: manifest.json's entry of each shard.
-        rows: rows of sources.csv by image id.
+        rows: rows of sources.csv, or units.csv, by id.
+        unit: what one record holds, a key of `schema.VIEWS`.
     """
 
     size: ImageSize
     shards: Mapping[str, ShardEntry]
     rows: Mapping[str, Mapping[str, str]]
+    unit: str = "image"
 
 
 def check_shard(
@@ -122,7 +128,7 @@ def _check_record(
 ) -> None:
     try:
         columns = example.parse(frame.data)
-        problems = check_columns(columns, expected.size)
+        problems = check_columns(columns, expected.size, expected.unit)
     except ValueError as error:
         columns, problems = {}, [f"is no tf.train.Example ({error})"]
     image_id = _read_text(columns.get("image_id")) or ""
@@ -140,26 +146,42 @@ def _check_record(
     if image_id:
         found.images.append((image_id, number))
         if digest_images and not problems:
-            found.digests[image_id] = hashlib.sha256(columns["image"][0]).hexdigest()  # type: ignore[arg-type]
+            found.digests.update(_digest(columns, expected.size))
 
 
-def check_columns(columns: Mapping[str, example.Value], size: ImageSize) -> list[str]:
-    """Lists where a record departs from `records.schema.FEATURES`: keys, kinds, image bytes."""
-    kinds: dict[str, schema.Kind] = {f.key: f.kind for f in schema.FEATURES}
+def _digest(columns: Mapping[str, Any], size: ImageSize) -> Iterator[tuple[str, str]]:
+    """Yields id and SHA-256 of each image of a sound record."""
+    (pixels,) = columns["image"]
+    step = 2 * size.height * size.width
+    for place, name in enumerate(columns.get("image_ids", columns["image_id"])):
+        if text := bytes(name).decode():
+            yield text, hashlib.sha256(pixels[place * step : (place + 1) * step]).hexdigest()
+
+
+def check_columns(
+    columns: Mapping[str, example.Value], size: ImageSize, unit: str = "image"
+) -> list[str]:
+    """Lists where a record departs from `schema.features_of`: keys, kinds, image bytes."""
+    features = {feature.key: feature for feature in schema.features_of(unit)}
+    kinds: dict[str, schema.Kind] = {key: feature.kind for key, feature in features.items()}
+    views = len(schema.VIEWS[unit])
     problems = [f"has no column {key!r}" for key in kinds if key not in columns]
     problems += [f"has a column {key!r} unknown to the schema" for key in columns.keys() - kinds]
     for key in kinds.keys() & columns.keys():
         values = columns[key]
-        if len(values) != 1:
-            problems.append(f"{key} has {len(values)} values in place of one")
+        count = views if views and features[key].per_view and kinds[key] != "image" else 1
+        if len(values) != count:
+            problems.append(
+                f"{key} has {len(values)} values in place of {count if views else 'one'}"
+            )
         elif isinstance(values[0], int) != (kinds[key] in ("integer", "class")):
             problems.append(f"{key} is not of kind {kinds[key]}")
-        elif kinds[key] == "text" and _read_text(values) is None:
+        elif kinds[key] == "text" and None in map(_decode, values):
             problems.append(f"{key} is not UTF-8")
-        elif key.startswith("original_") and not int(values[0]) > 0:
+        elif key.startswith("original_") and not any(isinstance(v, int) and v > 0 for v in values):
             problems.append(f"{key} is {values[0]}")
         elif kinds[key] == "image":
-            wanted = 2 * size.height * size.width
+            wanted = 2 * size.height * size.width * max(views, 1)
             if len(values[0]) != wanted:  # type: ignore[arg-type]
                 problems.append(
                     f"image has {len(values[0])} bytes, {size} takes {wanted}"  # type: ignore[arg-type]
@@ -170,29 +192,49 @@ def check_columns(columns: Mapping[str, example.Value], size: ImageSize) -> list
 def _compare(
     columns: Mapping[str, example.Value], row: Mapping[str, str] | None, split: str
 ) -> list[str]:
-    """Lists where a sound record departs from its row of sources.csv."""
+    """Lists where a sound record departs from its row of sources.csv or units.csv."""
+    several = "image_ids" in columns
+    table = names.UNITS if several else names.SOURCES
     if row is None:
-        return ["its image is not listed in sources.csv"]
-    problems = []
+        return [f"its {'unit' if several else 'image'} is not listed in {table}"]
+    problems = _check_absent(columns) if several else []
     if row["status"] != "written":
-        problems.append(f"has a record, sources.csv says its image is {row['status']}")
+        problems.append(f"has a record, {table} says its image is {row['status']}")
     elif row["split"] != split:
-        problems.append(f"stands in {split}, sources.csv says {row['split'] or 'no split'}")
-    for key in schema.CLINICAL_KEYS:
-        value = columns[key][0]
-        text = str(value) if isinstance(value, int) else bytes(value).decode()
+        problems.append(f"stands in {split}, {table} says {row['split'] or 'no split'}")
+    for key in (*schema.CLINICAL_KEYS, *(["image_ids"] if several else [])):
+        text = ";".join(str(v) if isinstance(v, int) else bytes(v).decode() for v in columns[key])
         if text != row[key]:
-            problems.append(f"{key} is {text!r}, sources.csv says {row[key]!r}")
+            problems.append(f"{key} is {text!r}, {table} says {row[key]!r}")
     label, pathology = columns["label"][0], row["pathology"]
     if pathology in ("", *schema.PATHOLOGIES) and label != schema.label_of(pathology):
-        problems.append(f"label is {label!r}, sources.csv says {pathology!r}")
+        problems.append(f"label is {label!r}, {table} says {pathology!r}")
+    return problems
+
+
+def _check_absent(columns: Mapping[str, Any]) -> list[str]:
+    """Lists views that are absent and not zeros, or of which the columns do not agree."""
+    present = [int(bool(len(name))) for name in columns["image_ids"]]
+    problems = [] if columns["views_present"] == present else ["views_present is not image_ids'"]
+    (pixels,) = columns["image"]
+    slots = np.frombuffer(pixels, np.uint8).reshape(len(present), -1)
+    for place, (there, slot) in enumerate(zip(present, slots, strict=True), start=1):
+        native = [columns[key][place - 1] for key in ("original_height", "original_width")]
+        if not there and (any(native) or slot.any()):
+            problems.append(f"view {place} is absent and not zeros")
+        elif there and not all(native):
+            problems.append(f"view {place} has an original size of {native}")
     return problems
 
 
 def _read_text(values: example.Value | None) -> str | None:
-    if not values or not isinstance(values[0], memoryview):
+    return _decode(values[0]) if values else None
+
+
+def _decode(value: memoryview | int) -> str | None:
+    if isinstance(value, int):
         return None
     try:
-        return bytes(values[0]).decode()
+        return bytes(value).decode()
     except UnicodeDecodeError:
         return None

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from beam_jobs import shards
+from beam_jobs import shards, units
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from records.image_size import ImageSize
@@ -301,7 +301,7 @@ def test_a_image_that_vanishes_or_changes_is_rejected_and_tried_again(shard, hap
 
 def test_a_changed_image_is_seen_by_its_time_alone(shard):
     older = dataclasses.replace(shard.images[0], modified_ns=shard.images[0].modified_ns - 1)
-    changed = dataclasses.replace(shard, images=(older, *shard.images[1:]))
+    changed = dataclasses.replace(shard, units=(*units.form([older], "image"), *shard.units[1:]))
     shards.write(changed)
     ledger = shard.outputs[0].read_ledger(shard.name)
     assert [row["reason"] for row in ledger.rejected] == ["changed"]

@@ -34,6 +34,8 @@ class Split:
         filtered: images of the parts that do not meet --where.
         lost: images of the parts whose records are damaged.
         sampling: key of `flags.data_config.SAMPLINGS`, for the images of an epoch.
+        views: how many a record holds, 0 where it is one image; `images` are then breasts or
+            examinations.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Split:
     filtered: int = 0
     lost: int = 0
     sampling: str = "none"
+    views: int = 0
 
     @property
     def partial(self) -> bool:
@@ -126,12 +129,36 @@ def open_again(
     return config, data
 
 
+def check_unit(records: Records, *, views: str) -> None:
+    """Refuses records of another unit than a network takes.
+
+    Args:
+        records: of any unit.
+        views: how the network joins several views, "" where it takes one image.
+
+    Raises:
+        CallerError: says which unit to convert.
+    """
+    unit = records.manifest.unit
+    if records.manifest.views and not views:
+        raise CallerError(
+            f"{records.directory} holds {len(records.manifest.views)} views a record (--unit="
+            f"{unit}), this network takes one image; convert with --unit=image"
+        )
+    if views and not records.manifest.views:
+        raise CallerError(
+            f"--views={views}: {records.directory} holds one image a record; convert with "
+            "--unit=breast (CC and MLO) or --unit=exam (both breasts)"
+        )
+
+
 def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = True) -> Data:
     """Forms the splits of a run from its records.
 
     Raises:
-        CallerError: there is no such fold, or a split lacks a class.
+        CallerError: there is no such fold, a split lacks a class, or a record holds several views.
     """
+    check_unit(records, views="")
     for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
         if fold is not None and fold >= records.folds:
             raise CallerError(
@@ -209,6 +236,7 @@ def select(records: Records, name: str, parts: Sequence[str], target: Target) ->
         bytes=sum(records.manifest.shards[shard].bytes for shard in shards),
         filtered=len(filtered),
         lost=len(members) - len(there),
+        views=len(records.manifest.views),
     )
     needed = set(range(len(target.names)))
     if target.kind != "binary" and name != "train" and kept:

@@ -47,12 +47,15 @@ def training_batches(
     depend on `parse`, which reads something else than pixels from the records.
 
     Returns:
-        dataset of ([batch, height, width, 1] uint16, [batch, 1] float32, the class); an epoch is
+        dataset of ([batch, height, width, 1] uint16, [batch, 1] float32, the class), where a
+        record holds several views of (`pixels` [batch, views, height, width, 1] uint16 and
+        `views_present` [batch, views] bool, the class); an epoch is
         ceil(split.epoch_size / batch_size) batches, the last one may be smaller.
     """
     shards = _open(split, cache=cache)
     sample = _sampler(split, seed)
-    buffer = max(2, min(_SHUFFLE_IMAGES, _SHUFFLE_BYTES // (2 * size.height * size.width)))
+    record_bytes = 2 * size.height * size.width * max(split.views, 1)
+    buffer = max(2, min(_SHUFFLE_IMAGES, _SHUFFLE_BYTES // record_bytes))
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
@@ -61,7 +64,7 @@ def training_batches(
 
     epochs = tf.data.Dataset.range(first_epoch, last_epoch).flat_map(one_epoch)
     count = (last_epoch - first_epoch) * batches_in(split, batch_size)
-    return _decode(_count(epochs, count), target, size, parse)
+    return _decode(_count(epochs, count), split, target, size, parse)
 
 
 def evaluation_batches(
@@ -75,7 +78,7 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Streams every image once, in the order of the shards; batches as in training."""
     batches = _read(_open(split, cache=cache), split).batch(batch_size)
-    return _decode(_count(batches, batches_in(split, batch_size)), target, size, parse)
+    return _decode(_count(batches, batches_in(split, batch_size)), split, target, size, parse)
 
 
 def described_batches(
@@ -95,8 +98,9 @@ def described_batches(
 
     def parse(serialized: tf.Tensor, shard: tf.Tensor, number: tf.Tensor) -> tuple[Any, ...]:
         labels = parsing.parse_labels(serialized, target)
-        metadata = parsing.parse_metadata(serialized)
-        return parsing.parse_images(serialized, size), labels, metadata, shard, number
+        metadata = parsing.parse_metadata(serialized, split.views)
+        inputs = parsing.parse_inputs(serialized, size, split.views)
+        return inputs, labels, metadata, shard, number
 
     records = _interleave(shards, numbered)
     if split.partial:
@@ -107,19 +111,22 @@ def described_batches(
 
 
 def image_batches(split: Split, size: ImageSize, *, batch_size: int) -> tf.data.Dataset:
-    """Streams (pixels as stored, [batch, 2] native rows and columns, [batch] patient ids)."""
-    return (
-        _read(_open(split, cache=False), split)
-        .batch(batch_size)
-        .map(
-            lambda serialized: (
-                parsing.parse_images(serialized, size),
-                parsing.parse_native_sizes(serialized),
-                parsing.parse_metadata(serialized)["patient_id"],
-            )
-        )
-        .prefetch(1)
-    )
+    """Streams (pixels as stored, [images, 2] native rows and columns, [images] patient ids).
+
+    They are of a batch of records, with all the views that are there.
+    """
+
+    def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        pixels = parsing.parse_images(serialized, size, split.views)
+        sizes = parsing.parse_native_sizes(serialized, split.views)
+        patients = parsing.parse_metadata(serialized)["patient_id"]
+        if not split.views:
+            return pixels, sizes, patients
+        there = parsing.parse_views_present(serialized, split.views)
+        owners = tf.repeat(patients, tf.reduce_sum(tf.cast(there, tf.int32), axis=1))
+        return tf.boolean_mask(pixels, there), tf.boolean_mask(sizes, there), owners
+
+    return _read(_open(split, cache=False), split).batch(batch_size).map(parse).prefetch(1)
 
 
 def batches_in(split: Split, batch_size: int) -> int:
@@ -212,15 +219,15 @@ def _count(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
 
 
 def _decode(
-    batches: tf.data.Dataset, target: Target, size: ImageSize, parse: Parse | None
+    batches: tf.data.Dataset, split: Split, target: Target, size: ImageSize, parse: Parse | None
 ) -> tf.data.Dataset:
     """Parses whole batches: the pixels are copied once, from the record into the batch."""
 
-    def parse_batch(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def parse_batch(serialized: tf.Tensor) -> tuple[Any, tf.Tensor]:
         labels = parsing.parse_labels(serialized, target)
         if parse is not None:
             return parse(serialized), labels[:, tf.newaxis]
-        return parsing.parse_images(serialized, size), labels[:, tf.newaxis]
+        return parsing.parse_inputs(serialized, size, split.views), labels[:, tf.newaxis]
 
     parsed = batches.map(parse_batch, num_parallel_calls=AUTOTUNE, deterministic=True)
     return parsed.prefetch(AUTOTUNE)

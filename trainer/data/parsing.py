@@ -1,4 +1,7 @@
-"""Bytes of records -> tensors, by the table in records.schema."""
+"""Bytes of records -> tensors, by the table in records.schema.
+
+`views` is how many a record holds, 0 where it is one image.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,26 @@ from records.image_size import ImageSize
 METADATA_KEYS = ("image_id", "patient_id", *schema.TITLES)
 
 
-def parse_images(serialized: tf.Tensor, size: ImageSize) -> tf.Tensor:
-    """Reads pixels as stored: [batch] strings -> [batch, height, width, 1] uint16."""
-    raw = _parse(serialized, ("image",))["image"]
-    return tf.reshape(tf.io.decode_raw(raw, tf.uint16), [-1, size.height, size.width, 1])
+def parse_images(serialized: tf.Tensor, size: ImageSize, views: int = 0) -> tf.Tensor:
+    """Reads pixels as stored: [batch] strings -> [batch, (views,) height, width, 1] uint16."""
+    raw = tf.io.decode_raw(_parse(serialized, ("image",))["image"], tf.uint16)
+    axes = [views] if views else []
+    return tf.reshape(raw, [-1, *axes, size.height, size.width, 1])
+
+
+def parse_views_present(serialized: tf.Tensor, views: int) -> tf.Tensor:
+    """Reads which views are there: [batch] strings -> [batch, views] bool."""
+    return _parse(serialized, ("views_present",), views)["views_present"] > 0
+
+
+def parse_inputs(
+    serialized: tf.Tensor, size: ImageSize, views: int
+) -> tf.Tensor | dict[str, tf.Tensor]:
+    """Reads what a network takes: `pixels`, and of several views also `views_present`."""
+    pixels = parse_images(serialized, size, views)
+    if not views:
+        return pixels
+    return {"pixels": pixels, "views_present": parse_views_present(serialized, views)}
 
 
 def parse_features(serialized: tf.Tensor, shape: tuple[int, ...], dtype: str) -> tf.Tensor:
@@ -38,23 +57,32 @@ def parse_image_ids(serialized: tf.Tensor) -> tf.Tensor:
     return _parse(serialized, ("image_id",))["image_id"]
 
 
-def parse_native_sizes(serialized: tf.Tensor) -> tf.Tensor:
-    """Reads sizes before the recipe: [batch] strings -> [batch, 2] int64, rows and columns."""
+def parse_native_sizes(serialized: tf.Tensor, views: int = 0) -> tf.Tensor:
+    """Reads sizes before the recipe: [batch] strings -> [batch, (views,) 2] rows, columns."""
     keys = ("original_height", "original_width")
-    sizes = _parse(serialized, keys)
-    return tf.stack([sizes[key] for key in keys], axis=1)
+    sizes = _parse(serialized, keys, views)
+    return tf.stack([sizes[key] for key in keys], axis=-1)
 
 
-def parse_metadata(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Reads who is on the images of a batch: METADATA_KEYS -> [batch] strings."""
-    return _parse(serialized, METADATA_KEYS)
+def parse_metadata(serialized: tf.Tensor, views: int = 0) -> dict[str, tf.Tensor]:
+    """Reads who is on the images of a batch: METADATA_KEYS -> [batch] strings.
+
+    Of several views also `image_ids`, joined by ';' as in units.csv.
+    """
+    parsed = _parse(serialized, METADATA_KEYS)
+    if views:
+        names = _parse(serialized, ("image_ids",), views)["image_ids"]
+        parsed["image_ids"] = tf.strings.reduce_join(names, axis=1, separator=";")
+    return parsed
 
 
-def _parse(serialized: tf.Tensor, keys: tuple[str, ...]) -> dict[str, tf.Tensor]:
+def _parse(serialized: tf.Tensor, keys: tuple[str, ...], views: int = 0) -> dict[str, tf.Tensor]:
     kinds = {"image": tf.string, "text": tf.string, "integer": tf.int64, "class": tf.int64}
     wanted = {
-        feature.key: tf.io.FixedLenFeature([], kinds[feature.kind])
-        for feature in schema.FEATURES
+        feature.key: tf.io.FixedLenFeature(
+            [views] if views and feature.per_view else [], kinds[feature.kind]
+        )
+        for feature in (*schema.FEATURES, *schema.VIEW_FEATURES)
         if feature.key in keys
     }
     parsed: dict[str, tf.Tensor] = tf.io.parse_example(serialized, wanted)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flags import where
-from records import example, folder, schema, tfrecord
+from records import example, folder, tfrecord
 from records.errors import CallerError
 from records.image_size import ImageSize
 from records.manifest import Manifest
@@ -28,7 +28,8 @@ class Records:
     Attributes:
         directory: the folder.
         manifest: its manifest.json.
-        images: rows of its sources.csv that were written and meet --where.
+        images: rows of its sources.csv that were written and meet --where; of records of several
+            views those of units.csv, a row a breast or examination.
         filtered: rows that were written and do not.
         salvage: what was done about damaged records, None if they are to stop the program.
     """
@@ -110,7 +111,7 @@ def open_records(
             or changed a shard; or no image meets the condition.
     """
     manifest = folder.open_finished(directory, check_bytes=not skip_damaged)
-    rows = folder.read_table(directory / folder.SOURCES, schema.SOURCES_HEADER)
+    rows = folder.read_records(directory, manifest)
     written = [row for row in rows if row["status"] == "written"]
     wanted = where.parse(condition)
     records = Records(

@@ -160,6 +160,7 @@ def predict(
             texts.pop("patient_id"),
             label,
             split=split.name,
+            image_ids=texts.pop("image_ids", ""),
             columns=texts,
             probabilities=as_probabilities(row),
         )

@@ -111,6 +111,7 @@ class Prediction(ClassProbabilities):
         patient_id: patient; scores are resampled by it.
         label: the truth, the number of its class in the target.
         split: split the image stands in, such as "test"; "" if not stated.
+        image_ids: of a breast or examination the images of its views, joined by ';'.
         columns: of the record, by key of `schema.TITLES`; those not given are "".
 
     Raises:
@@ -123,6 +124,7 @@ class Prediction(ClassProbabilities):
     label: int
     _: dataclasses.KW_ONLY
     split: str = ""
+    image_ids: str = ""
     columns: Mapping[str, str] = dataclasses.field(default_factory=dict, hash=False)
 
     @property
@@ -141,7 +143,8 @@ class Prediction(ClassProbabilities):
         assert self.columns.keys() <= schema.TITLES.keys(), self.columns
         columns = {**dict.fromkeys(schema.TITLES, ""), **self.columns}
         object.__setattr__(self, "columns", columns)
-        for text in (self.image_id, self.patient_id, self.split, *columns.values()):
+        names = (self.image_id, self.patient_id, self.split, self.image_ids)
+        for text in (*names, *columns.values()):
             if set(text) & set("\r\n\0"):
                 raise CallerError(
                     f"image {self.image_id!r} has a line break in {text!r}, wanted none"
@@ -162,8 +165,9 @@ def _labels(classes: int) -> str:
 
 
 _FIRST = ("image_id", "patient_id", "label", "probability", "split")
-COLUMNS = (*_FIRST, *schema.TITLES, "calibrated", "threshold")
-"""Header of predictions.csv; the first four are a contract with other programs. Where there are
+COLUMNS = (*_FIRST, *schema.TITLES, "calibrated", "threshold", "image_ids")
+"""Header of predictions.csv; the first four are a contract with other programs, and the last stands
+there only where the rows are breasts or examinations. Where there are
 more than two classes the probability of each follows, probability_0, probability_1, ..., then the
 calibrated ones, calibrated_0, ..., if there are any. A file written before there was a column need
 not have it, except for _FIRST."""
@@ -183,13 +187,15 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
     counts = [0 if count == 2 else count for count in (*sizes, calibrated)]
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow(_header(COLUMNS, *counts))
+    several = any(image.image_ids for image in predictions)
+    columns = COLUMNS if several else COLUMNS[:-1]
+    table.writerow(_header(columns, *counts))
     for image in predictions:
         of_classes = (image.probabilities, image.calibrated_probabilities or [None] * calibrated)
         numbers = [p for row, count in zip(of_classes, counts, strict=True) for p in row[:count]]
         texts = [
             image.columns[name] if name in image.columns else _text(name, getattr(image, name))
-            for name in COLUMNS
+            for name in columns
         ]
         table.writerow([*texts, *(_text("probability", number) for number in numbers)])
     files.write_text(path, text.getvalue())
@@ -278,6 +284,7 @@ def _prediction(header: Sequence[str], row: Sequence[str]) -> Prediction:
         cells["patient_id"],
         int(cells["label"]),
         split=cells["split"],
+        image_ids=cells.get("image_ids", ""),
         columns={key: cells[key] for key in schema.TITLES if key in cells},
         threshold=numbers.get("threshold"),
         **fields,
