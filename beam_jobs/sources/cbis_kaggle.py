@@ -38,7 +38,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         hint="give the folder of the unpacked download, or --dataset=cbis_ddsm for DICOM images",
     )
     pairs = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
-    by_name = data_files.find_named(data_dir, found, (name for name, _ in pairs), suffix=".jpg")
+    by_name = data_files.find_named(data_dir, found, (name for name, _ in pairs), suffixes=[".jpg"])
     identities: dict[str, Identity] = {}
     candidates = []
     for name, identity in pairs:

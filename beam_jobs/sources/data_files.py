@@ -72,15 +72,15 @@ def _walk(data_dir: str) -> Iterator[DataFile]:
 
 
 def find_named(
-    data_dir: Folder, files: Iterable[DataFile], names: Iterable[str], *, suffix: str
+    data_dir: Folder, files: Iterable[DataFile], names: Iterable[str], *, suffixes: Sequence[str]
 ) -> dict[str, DataFile]:
     """Finds files by the ends of their paths; neither case nor a suffix left out matters.
 
     Args:
         data_dir: folder the paths are relative to.
         files: candidates.
-        names: ends of paths, all of as many components, without suffix.
-        suffix: the one published, ".dcm".
+        names: ends of paths, without suffix.
+        suffixes: those they may have, [".dcm"].
 
     Returns:
         name -> file, for those that are there.
@@ -89,13 +89,15 @@ def find_named(
         CallerError: different files have one of the names.
     """
     wanted = {name.lower(): name for name in names}
-    parts = 1 + next(iter(wanted), "").count("/")
+    depths = {1 + name.count("/") for name in wanted}
     found: dict[str, list[DataFile]] = {}
     for file in files:
-        end = "/".join(file.path.split("/")[-parts:]).lower()
-        name = wanted.get(end.removesuffix(suffix))
-        if name is not None:
-            found.setdefault(name, []).append(file)
+        path = file.path.lower()
+        path = path.removesuffix(next(filter(path.endswith, suffixes), ""))
+        parts = path.split("/")
+        for end in ("/".join(parts[-depth:]) for depth in depths):
+            if end in wanted:
+                found.setdefault(wanted[end], []).append(file)
     return {name: choose_copy(data_dir, same, name) for name, same in found.items()}
 
 

@@ -54,7 +54,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         raise CallerError(
             f"{data_dir / tables[0]} has no row such as 'mdb001 G CIRC B 535 425 197'"
         )
-    pgm = data_files.find_named(data_dir, found, lesions, suffix=".pgm")
+    pgm = data_files.find_named(data_dir, found, lesions, suffixes=[".pgm"])
     return [
         _image(name, tissue[name], lesions[name], options.label_policy, pgm.get(name))
         for name in lesions

@@ -1,7 +1,8 @@
-"""RSNA Screening Mammography Breast Cancer Detection (Kaggle, 2023): train.csv and DICOM images.
+"""RSNA Screening Mammography Breast Cancer Detection (Kaggle, 2023): train.csv and its images.
 
-Images are train_images/<patient_id>/<image_id>.dcm. The column cancer is the outcome of the
-breast; a breast without cancer is benign only if it was biopsied.
+Images are train_images/<patient_id>/<image_id>.dcm, or PNG and JPEG exports of those, also named
+<patient_id>_<image_id>. The column cancer is the outcome of the breast; a breast without cancer is
+benign only if it was biopsied.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 
 TABLE = "train.csv"
+_SUFFIXES = (".dcm", ".png", ".jpg", ".jpeg")
 _COLUMNS = (
     "patient_id",
     "image_id",
@@ -50,15 +52,21 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
     )
     images = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
     csv_rows.check_unique(table, (image.image_id for image in images))
-    by_name = data_files.find_named(data_dir, found, map(_name, images), suffix=".dcm")
+    spelled = {image.image_id: _spell(image) for image in images}
+    names = (name for both in spelled.values() for name in both)
+    by_name = data_files.find_named(data_dir, found, names, suffixes=_SUFFIXES)
     return [
-        by_name[name].add_to(image) if (name := _name(image)) in by_name else image
+        data_files.choose_copy(data_dir, same, image.image_id).add_to(image)
+        if (same := [by_name[name] for name in spelled[image.image_id] if name in by_name])
+        else image
         for image in images
     ]
 
 
-def _name(image: SourceRow) -> str:
-    return f"{image.patient_id}/{image.image_id.removeprefix(f'{image.patient_id}_')}"
+def _spell(image: SourceRow) -> tuple[str, str]:
+    """Returns how its file may be called: in the patient's folder, or with the patient's id."""
+    patient_id, image_id = image.patient_id, image.image_id
+    return f"{patient_id}/{image_id.removeprefix(f'{patient_id}_')}", image_id
 
 
 def _parse_record(record: csv_rows.Record) -> SourceRow:

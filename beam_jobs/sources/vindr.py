@@ -77,7 +77,7 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
             f"{findings} has image_id {min(strangers)}, which {BREASTS} does not list; "
             "the two tables belong together"
         )
-    by_name = data_files.find_named(data_dir, found, map(_name, images), suffix=".dicom")
+    by_name = data_files.find_named(data_dir, found, map(_name, images), suffixes=[".dicom"])
     return [
         _complete(image, by_image.get(image.image_id, ()), by_name.get(_name(image)))
         for image in images

@@ -98,6 +98,31 @@ def test_suffixes_do_not_decide(suffix, data):
     ]
 
 
+@pytest.mark.parametrize(
+    "name", ["{0}_{1}.jpg", "{0}_{1}.png", "{0}/{1}.JPEG", "{0}/{1}.png", "images_256/{0}/{1}.jpg"]
+)
+def test_exports_are_found_as_people_name_them(name, tmp_path):
+    files = [name.format("10006", "462822612"), name.format("10130", "1360338805")]
+    for path in [tmp_path / file for file in (*files, "10006.jpg", "462822612.jpg")]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(path.name.encode())
+    (tmp_path / "train.csv").write_text(HEADER + ROWS)
+    assert [image.path for image in rsna.read(tmp_path) if image.path] == files
+    # the original beside its export: which is meant would be a guess
+    (tmp_path / "train_images" / "10006").mkdir(parents=True)
+    (tmp_path / "train_images" / "10006" / "462822612.dcm").write_bytes(b"DICM")
+    with pytest.raises(CallerError, match=r"different files for 10006.462822612: .*; keep one"):
+        rsna.read(tmp_path)
+
+
+def test_the_shared_exports_are_all_found(shared_data):
+    images = rsna.read(shared_data / "rsna")
+    assert len(images) == 2750
+    assert all(image.path for image in images)
+    assert sum(image.pathology == "malignant" for image in images) == 929
+    assert len({image.patient_id for image in images}) == 816
+
+
 def test_copies_are_one_image_and_others_are_refused(data, write_dicom):
     (original,) = data.rglob("462822612.dcm")
     again = data / "again" / "train_images" / "10006" / "462822612.dcm"
