@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,20 +18,20 @@ from upath import UPath
 
 from beam_jobs import (
     conversion_progress,
+    early_checks,
     image_list,
     output_folder,
-    pipeline,
     shards,
     splits,
     storage,
 )
+from beam_jobs.finished_output import close_output
 from beam_jobs.imaging import decode
+from beam_jobs.output_folder import Output
 from beam_jobs.pseudonyms import Pseudonyms, read_pseudonyms
-from beam_jobs.shards import Output
 from beam_jobs.sources import phantom
 from beam_jobs.sources.phantom_image import Sample
 from beam_jobs.sources.source_row import SourceRow
-from flags import recipe_spec
 from flags.conversion_config import ConversionConfig
 from records import files
 from records.errors import CallerError
@@ -101,11 +100,11 @@ def convert(
         OSError: or another of `storage.errors`; a file can't be read or written.
     """
     listener = listener or Listener()
-    _check_places(config, beam_arguments)
+    early_checks.check(config, beam_arguments)
     pseudonyms = read_pseudonyms(config.hash_patients) if config.hash_patients else None
     options = _decode_options(config)  # fails at once if the decoder is not there
     images = _list_images(config, pseudonyms, listener)
-    outputs = _outputs(config)
+    outputs = output_folder.list_outputs(config)
     plans = {
         output: splits.summarise(
             images,
@@ -116,17 +115,10 @@ def convert(
         for output in outputs
     }
     listener.plan(plans)
+    if not config.dry_run:
+        _check_any_found(config, plans[outputs[0]])
     key = pseudonyms.fingerprint if pseudonyms else ""
     jobs = {o: output_folder.describe_job(config, o, images, key=key) for o in outputs}
-    first = plans[outputs[0]]
-    if not config.dry_run and not first["listed"] and first["excluded"]:
-        counts = ", ".join(f"{count} by {why}" for why, count in first["excluded"].items())
-        raise CallerError(f"{config.data_dir}: every image is left out: {counts}")
-    if not config.dry_run and not first["found"]:
-        raise CallerError(
-            f"none of the {first['listed']} images listed was found under "
-            f"{config.data_dir}; give the folder of the images, or see what is listed by --dry_run"
-        )
     for output, job in jobs.items():
         output_folder.check_output(output, job, overwrite=config.overwrite)
     if config.dry_run:
@@ -154,10 +146,21 @@ def convert(
         for output, job in jobs.items():
             manifest = None if written else output_folder.read_manifest(output)
             if manifest is None:
-                manifest = output_folder.close_output(output, job, images, planned, shown=shown)
+                manifest = close_output(output, job, images, planned, shown=shown)
             manifests[output] = manifest
             listener.finish(output, manifest)
     return Conversion(plans, manifests)
+
+
+def _check_any_found(config: ConversionConfig, plan: Mapping[str, Any]) -> None:
+    if not plan["listed"] and plan["excluded"]:
+        counts = ", ".join(f"{count} by {why}" for why, count in plan["excluded"].items())
+        raise CallerError(f"{config.data_dir}: every image is left out: {counts}")
+    if not plan["found"]:
+        raise CallerError(
+            f"none of the {plan['listed']} images listed was found under "
+            f"{config.data_dir}; give the folder of the images, or see what is listed by --dry_run"
+        )
 
 
 @contextlib.contextmanager
@@ -182,32 +185,6 @@ def hold(outputs: Iterable[Output]) -> Iterator[None]:
         yield
 
 
-def _check_places(config: ConversionConfig, beam_arguments: Sequence[str]) -> None:
-    """Finds out before images are read, which may take hours, that nothing could be written."""
-    places = [storage.folder(place) for place in (config.data_dir, config.output_dir)]
-    stores = [place for place in places if isinstance(place, UPath)]
-    if stores:
-        storage.configure(beam_arguments)
-    for store in stores:
-        storage.check_reachable(store)
-    if isinstance(config.output_dir, pathlib.Path):
-        _check_output_dir(config.output_dir)
-    if config.dataset == "phantom" and not isinstance(config.data_dir, pathlib.Path):
-        raise CallerError(
-            f"--data_dir={config.data_dir}: the phantom sample is drawn on this machine; "
-            "give a local folder"
-        )
-
-
-def _check_output_dir(output_dir: pathlib.Path) -> None:
-    existing = next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise CallerError(
-            f"--output_dir={output_dir} can't be written: {existing} is no folder that you may "
-            "write to"
-        )
-
-
 def _decode_options(config: ConversionConfig) -> decode.Options:
     return decode.Options(
         max_pixels=config.max_pixels,
@@ -215,23 +192,6 @@ def _decode_options(config: ConversionConfig) -> decode.Options:
         frame=config.frame,
         decoder=config.decoder,
     )
-
-
-def _outputs(config: ConversionConfig) -> list[Output]:
-    suffix = "" if config.unit == "image" else f"-{config.unit}"
-    return [
-        Output(
-            storage.folder(config.output_dir)
-            / config.dataset
-            / str(size)
-            / (recipe_spec.folder_name(text) + suffix),
-            size=size,
-            recipe=text,
-            unit=config.unit,
-        )
-        for size in config.sizes
-        for text in config.recipes
-    ]
 
 
 def _list_images(
@@ -282,5 +242,8 @@ def _write_shards(
             listener.count("converting", "images") as report,
             conversion_progress.watch(planned, report),
         ):
+            # Beam takes seconds to import, and not all conversions get here
+            from beam_jobs import pipeline
+
             pipeline.run(todo, beam_arguments)
     return bool(todo)

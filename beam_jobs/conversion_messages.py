@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from beam_jobs.conversion import Listener, Plans
-from beam_jobs.shards import Output
+from beam_jobs.output_folder import Output
 from flags import datasets
 from flags.conversion_config import ConversionConfig
 from records.manifest import Manifest

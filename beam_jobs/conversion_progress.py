@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from upath import UPath
 
 from beam_jobs import storage
-from beam_jobs.shards import Output, Shard
+from beam_jobs.output_folder import Output
+from beam_jobs.shards import Shard
 from records import folder
 
 _BAR_SECONDS = 0.5

@@ -1,6 +1,6 @@
-"""Images of which the same one stands under several names: `1-1 (1).dcm`, `- Copy.dcm`.
+"""Images of which the same one stands under several names: `1-1 (1).dcm`, `- Copy.dcm`, two ids.
 
-images = leave_out(images, data_dir)
+images = leave_out(images, data_dir, identities, max_pixels=100_000_000)
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
-from beam_jobs.imaging import decode, dicom_file
+from beam_jobs.imaging import decode
+from beam_jobs.imaging.dicom_file import NOBODY, Identity
 from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.sources.data_files import DataFile
 from beam_jobs.sources.source_row import SourceRow
@@ -24,7 +25,14 @@ _COPY = "copy: the same image is listed under another name"
 _CONTRADICTION = "copy: the same image is listed under several names that disagree in {}"
 
 
-def leave_out(images: Sequence[SourceRow], data_dir: Folder, *, max_pixels: int) -> list[SourceRow]:
+def leave_out(
+    images: Sequence[SourceRow],
+    data_dir: Folder,
+    identities: Mapping[str, Identity],
+    *,
+    max_pixels: int,
+    keep: bool = False,
+) -> list[SourceRow]:
     """Excludes all but the first of each set of copies, and all of a set whose rows disagree.
 
     Copies are files equal in every byte, or of one SOPInstanceUID (0008,0018) and equal in every
@@ -33,18 +41,22 @@ def leave_out(images: Sequence[SourceRow], data_dir: Folder, *, max_pixels: int)
     Args:
         images: as a source lists them; the first names its copies in `copies`.
         data_dir: folder their paths are relative to.
+        identities: path -> what its header says.
         max_pixels: bounds what is decoded.
+        keep: whether copies stay and are only named, in `discrepancies`.
     """
-    kept = list(images)
+    marked = list(images)
     found = [index for index, image in enumerate(images) if image.path and not image.excluded]
-    for group in _find([images[index] for index in found], data_dir, max_pixels=max_pixels):
-        _mark(kept, [found[index] for index in group])
-    return kept
+    known = [images[index] for index in found]
+    for group in _find(known, data_dir, identities, max_pixels=max_pixels):
+        _mark(marked, [found[index] for index in group], keep=keep)
+    return marked
 
 
 def drop(
     files: Sequence[DataFile],
     data_dir: Folder,
+    identities: Mapping[str, Identity],
     *,
     max_pixels: int,
     alike: Callable[[DataFile], Hashable],
@@ -54,6 +66,7 @@ def drop(
     Args:
         files: any.
         data_dir: folder their paths are relative to.
+        identities: path -> what its header says.
         max_pixels: bounds what is decoded.
         alike: what copies have in common; only such files are read.
     """
@@ -64,14 +77,18 @@ def drop(
         group[index]
         for group in groups.values()
         if len(group) > 1
-        for copies in _find(group, data_dir, max_pixels=max_pixels)
+        for copies in _find(group, data_dir, identities, max_pixels=max_pixels)
         for index in copies[1:]
     }
     return [file for file in files if file not in dropped]
 
 
 def _find(
-    images: Sequence[SourceRow] | Sequence[DataFile], data_dir: Folder, *, max_pixels: int
+    images: Sequence[SourceRow] | Sequence[DataFile],
+    data_dir: Folder,
+    identities: Mapping[str, Identity],
+    *,
+    max_pixels: int,
 ) -> list[list[int]]:
     """Returns the sets of copies, by index."""
 
@@ -83,7 +100,7 @@ def _find(
         return hashlib.sha256((data_dir / images[index].path).read_bytes()).digest()
 
     def sop_uid(index: int) -> object:
-        return dicom_file.read_origin(data_dir / images[index].path).sop_uid
+        return identities.get(images[index].path, NOBODY).sop_uid
 
     def pixels(index: int) -> object:
         options = decode.Options(max_pixels=max_pixels)
@@ -125,12 +142,16 @@ def _join(*sets: Sequence[Sequence[int]]) -> list[list[int]]:
     return [sorted(members) for members in joined]
 
 
-def _mark(images: list[SourceRow], group: Sequence[int]) -> None:
+def _mark(images: list[SourceRow], group: Sequence[int], *, keep: bool) -> None:
     members = [images[index] for index in group]
     differing = [key for key in _COMPARED if len({getattr(one, key) for one in members}) > 1]
     reason = _CONTRADICTION.format(", ".join(differing)) if differing else _COPY
     for index in group if differing else group[1:]:
-        images[index] = dataclasses.replace(images[index], excluded=reason)
+        images[index] = (
+            dataclasses.replace(images[index], discrepancies=reason)
+            if keep
+            else dataclasses.replace(images[index], excluded=reason)
+        )
     names = filter(None, [members[0].copies, *(one.image_id for one in members)])
     first = images[group[0]]
     images[group[0]] = dataclasses.replace(first, copies=";".join(dict.fromkeys(names)))

@@ -66,7 +66,7 @@ def describe(
     described = []
     for image in images:
         one = identities.get(image.path, NOBODY)
-        differing = list(one.disagreements(side=image.side, view=image.view))
+        differing = [image.discrepancies, *one.disagreements(side=image.side, view=image.view)]
         another = patients and one.patient_id not in ("", image.patient_id)
         if another and (same or one.patient_id != _ANOTHER):
             differing.append("patient: the header names another")
@@ -78,7 +78,7 @@ def describe(
                 modality=one.modality,
                 intent=one.intent,
                 kind=one.kind,
-                discrepancies="; ".join(differing),
+                discrepancies="; ".join(filter(None, differing)),
             )
         )
     return described

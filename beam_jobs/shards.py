@@ -19,43 +19,14 @@ import numpy as np
 from beam_jobs import statistics, storage
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.unusable import UnusableImage
+from beam_jobs.output_folder import Output
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from beam_jobs.units import Unit, form
 from records import example, files, folder, schema, tfrecord
-from records.image_size import ImageSize
 from records.manifest import Ledger
 
 _PASSING = ("unreadable", "changed")
-
-
-@dataclasses.dataclass(frozen=True)
-class Output:
-    """One folder of records.
-
-    Attributes:
-        recipe: in the language of `flags.recipe_spec`.
-        unit: what one record holds, a key of `schema.VIEWS`; the same for all outputs of a job.
-    """
-
-    directory: Folder
-    size: ImageSize
-    recipe: str
-    unit: str = "image"
-
-    @property
-    def record_bytes(self) -> int:
-        """Bytes of pixels in one record."""
-        return 2 * self.size.height * self.size.width * max(len(schema.VIEWS[self.unit]), 1)
-
-    @property
-    def work_folder(self) -> Folder:
-        """Where ledgers, and files not yet whole, lie."""
-        return self.directory / folder.WORK_FOLDER
-
-    def read_ledger(self, shard: str) -> Ledger:
-        """Reads what a finished shard holds; see `records.folder.read_ledger`."""
-        return folder.read_ledger(folder.ledger_path(self.directory, shard))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -126,6 +126,12 @@ def check_reachable(path: UPath) -> None:
         )
 
 
+def check_folder(data_dir: Folder) -> None:
+    """Refuses a data folder that is not there."""
+    if not data_dir.is_dir():
+        raise CallerError(f"--data_dir={data_dir} is not a folder; give that of the images")
+
+
 def is_file(path: Folder) -> bool:
     """Tells whether there is such a file.
 

@@ -18,6 +18,7 @@ import sys
 
 from absl import flags
 
+from beam_jobs import early_checks
 from flags import command_line, fields
 from flags.conversion_config import ConversionConfig
 from records.errors import CallerError
@@ -35,19 +36,19 @@ def run(beam_arguments: list[str]) -> int:
         CallerError: something configured can't be done.
     """
     config = ConversionConfig.from_flags(flags.FLAGS)
-    # Beam waits until the flags are known to be good, and keeps its notes on optional clouds
-    logging.disable(logging.WARNING)
-    from beam_jobs import pipeline
+    early_checks.check_flags(beam_arguments, flags.FLAGS)
+    early_checks.check(config, beam_arguments)
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it raises says it all
+    logging.getLogger().addFilter(lambda record: "apitools" not in str(record.msg))  # Beam's import
+    # what takes seconds to import waits until the flags are known to be good
+    if beam_arguments:
+        from beam_jobs import pipeline
 
-    if unknown := pipeline.find_unknown(beam_arguments):
-        if not unknown[0].startswith("-"):
-            raise CallerError(command_line.describe_stray(unknown[0]))
-        raise CallerError(command_line.describe_unknown(unknown[0], flags.FLAGS))
+        if unknown := pipeline.find_unknown(beam_arguments):
+            early_checks.refuse(unknown[0], flags.FLAGS)
     from beam_jobs import conversion, storage
     from beam_jobs.conversion_messages import Terminal
 
-    logging.disable(logging.NOTSET)
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # what it raises says it all
     try:
         made = conversion.convert(config, beam_arguments=beam_arguments, listener=Terminal(config))
     except storage.errors() as error:

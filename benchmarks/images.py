@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from beam_jobs import pipeline, shards
+from beam_jobs import output_folder, pipeline, shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags import recipe_spec
@@ -52,7 +52,7 @@ def plan(
         for number in range(count)
     ]
     outputs = [
-        shards.Output(
+        output_folder.Output(
             output_dir / size / recipe_spec.folder_name("paper"), ImageSize.parse(size), "paper"
         )
         for size in sizes

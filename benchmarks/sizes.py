@@ -14,7 +14,7 @@ import time
 
 from absl import app, flags
 
-from beam_jobs import pipeline, shards
+from beam_jobs import output_folder, pipeline, shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from benchmarks import machine
@@ -78,7 +78,7 @@ def _convert(images_dir: pathlib.Path, sizes: list[str], name: str) -> tuple[flo
     ]
     with tempfile.TemporaryDirectory() as folder:
         outputs = [
-            shards.Output(
+            output_folder.Output(
                 pathlib.Path(folder) / size / recipe_spec.folder_name(name),
                 ImageSize.parse(size),
                 name,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from records.errors import CallerError
 from records.image_size import ImageSize
 
-SCHEMA_VERSION = "2.1.0"
+SCHEMA_VERSION = "2.2.0"
 """Version of record and folder layout; a reader refuses another major version."""
 
 TEST_SPLIT = "test"
@@ -169,6 +169,14 @@ FEATURES = (
     ),
     Feature("official_split", "text", "train or test by the data set's own tables, or ''"),
     Feature("abnormalities", "integer", "number of lesions the tables list on the image"),
+    Feature("modality", "text", "MG, CT, ... by the DICOM header", compared=True),
+    Feature("intent", "text", "presentation or processing (raw) by the header", compared=True),
+    Feature(
+        "kind",
+        "text",
+        "by the header magnification, synthetic 2D, ... joined by '+'; '' for a standard view",
+        compared=True,
+    ),
     Feature("label", "class", "pathology as a number: 0 normal to 3 malignant, -1 not stated"),
     Feature(
         "original_height",
@@ -200,7 +208,7 @@ CLINICAL_KEYS = tuple(
     for feature in FEATURES
     if feature.kind in ("text", "integer") and not feature.key.startswith("original_")
 )
-"""Columns that come from the tables, in record order; the rest come from the pixels."""
+"""Columns that come from tables and headers, in record order; the rest come from the pixels."""
 
 
 TITLES = {feature.key: feature.title for feature in FEATURES if feature.title}
@@ -213,9 +221,6 @@ SOURCES_HEADER = (
     "split",
     "path",
     *(key for key in CLINICAL_KEYS if key != "image_id"),
-    "modality",
-    "intent",
-    "kind",
     "discrepancies",
     "copies",
     "lesions",

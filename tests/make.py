@@ -25,7 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from beam_jobs import output_folder, shards, splits, units
+from beam_jobs import finished_output, output_folder, shards, splits, units
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
@@ -288,7 +288,7 @@ class Records:
 
     def run(self) -> None:
         """Writes what is unfinished; a finished folder is left alone."""
-        output = shards.Output(
+        output = output_folder.Output(
             self.directory, self.config.sizes[0], self.config.recipes[0], self.config.unit
         )
         job = output_folder.describe_job(self.config, output, self.images)
@@ -313,7 +313,7 @@ class Records:
         for shard in todo:
             shards.write(shard)
         if todo or output_folder.read_manifest(output) is None:
-            output_folder.close_output(output, job, self.images, planned)
+            finished_output.close_output(output, job, self.images, planned)
 
 
 def convert(root: pathlib.Path, rows: list[SourceRow], **how: Any) -> pathlib.Path:

@@ -31,6 +31,9 @@ IMAGE = SourceRow(
     mass_shape="OVÁL",
     official_split="train+test",
     abnormalities=2,
+    modality="MG",
+    intent="presentation",
+    kind="magnification+spot compression",
     split="fold0",
     path="not/in/the/record.dcm",
 )
@@ -45,6 +48,9 @@ TEXTS = dict.fromkeys((one.key for one in schema.FEATURES if one.kind == "text")
     "assessment": "5",
     "mass_shape": "OVÁL",
     "official_split": "train+test",
+    "modality": "MG",
+    "intent": "presentation",
+    "kind": "magnification+spot compression",
 }
 NUMBERS = {"abnormalities": 2, "label": 3, "original_height": 4680, "original_width": 2576}
 

@@ -61,7 +61,8 @@ class Identity:
         content: image, crop or mask, from CBIS-DDSM's SeriesDescription (0008,103E).
         rows: Rows (0028,0010).
         columns: Columns (0028,0011).
-        study_uid: StudyInstanceUID (0020,000D).
+        study_uid: StudyInstanceUID (0020,000D), one examination.
+        sop_uid: SOPInstanceUID (0008,0018), one object, whatever its file is called.
         modality: MG, CT, ..., see `image_kind.read_modality`.
         intent: presentation or processing (raw).
         kind: what makes it no standard view (magnification, synthetic 2D, ...), joined by '+'.
@@ -79,6 +80,7 @@ class Identity:
     rows: int = 0
     columns: int = 0
     study_uid: str = ""
+    sop_uid: str = ""
     modality: str = ""
     intent: str = ""
     kind: str = ""
@@ -106,31 +108,18 @@ class Origin:
     """What a header says beside `Identity`, for an image that comes without a table; "" if nothing.
 
     Attributes:
-        study_uid: StudyInstanceUID (0020,000D), one examination.
-        side: left or right, from Laterality (0020,0060): of a series, where CBIS-DDSM has it.
         medium: digital for a digital mammogram, secondary for a secondary capture (digitised films
             and copies are), from SOPClassUID (0008,0016).
-        sop_uid: SOPInstanceUID (0008,0018), one object, whatever its file is called.
         study_date: StudyDate (0008,0020) as 20240131.
         accession: AccessionNumber (0008,0050), an order of the hospital's.
     """
 
-    study_uid: str = ""
-    side: str = ""
     medium: str = ""
-    sop_uid: str = ""
     study_date: str = ""
     accession: str = ""
 
 
-_ORIGIN_TAGS = [
-    "StudyInstanceUID",
-    "Laterality",
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyDate",
-    "AccessionNumber",
-]
+_ORIGIN_TAGS = ["SOPClassUID", "StudyDate", "AccessionNumber"]
 _MEDIA = {
     **dict.fromkeys(image_kind.MAMMOGRAPHY, "digital"),
     "1.2.840.10008.5.1.4.1.1.7": "secondary",
@@ -143,6 +132,7 @@ _IDENTITY_TAGS = [
     "Rows",
     "Columns",
     "StudyInstanceUID",
+    "SOPInstanceUID",
     "BitsStored",
     "AcquisitionTime",
     "InstanceNumber",
@@ -184,6 +174,7 @@ def read_identity(path: File) -> Identity:
             rows=rows if isinstance(rows := header.get("Rows"), int) else 0,
             columns=columns if isinstance(columns := header.get("Columns"), int) else 0,
             study_uid=str(header.get("StudyInstanceUID", "") or ""),
+            sop_uid=str(header.get("SOPInstanceUID", "") or ""),
             modality=image_kind.read_modality(header),
             intent=image_kind.read_intent(header),
             kind="+".join(filter(None, kinds)),
@@ -208,10 +199,7 @@ def read_origin(path: File) -> Origin:
             header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=_ORIGIN_TAGS)
         kind = str(header.get("SOPClassUID", ""))
         return Origin(
-            study_uid=str(header.get("StudyInstanceUID", "") or ""),
-            side=projection.parse_side(header.get("Laterality", "")),
             medium=next((name for start, name in _MEDIA.items() if kind.startswith(start)), ""),
-            sop_uid=str(header.get("SOPInstanceUID", "") or ""),
             study_date=str(header.get("StudyDate", "") or "").strip(),
             accession=str(header.get("AccessionNumber", "") or "").strip(),
         )

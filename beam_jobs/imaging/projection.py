@@ -14,6 +14,7 @@ import pydicom
 
 TAGS = [
     "ImageLaterality",
+    "Laterality",
     "ViewCodeSequence",
     "ViewModifierCodeSequence",
     "ViewPosition",
@@ -114,14 +115,13 @@ _LEAST_MAGNIFICATION = 1.3
 
 
 def read_side(header: pydicom.Dataset) -> str:
-    """Reads left or right from ImageLaterality (0020,0062), else FrameLaterality (0020,9072)."""
-    sides = map(parse_side, _values(header, "ImageLaterality", "FrameLaterality"))
+    """Reads left or right: of the image (0020,0062), its frames (0020,9072), else its series.
+
+    That of the series, (0020,0060), is where CBIS-DDSM has it.
+    """
+    stated = _values(header, "ImageLaterality", "FrameLaterality", "Laterality")
+    sides = (_SIDES.get(str(text).strip().upper(), "") for text in stated)
     return next(filter(None, sides), "")
-
-
-def parse_side(text: object) -> str:
-    """Returns left or right of L, R, LEFT, RIGHT in any case; "" of all else."""
-    return _SIDES.get(str(text).strip().upper(), "")
 
 
 def read_view(header: pydicom.Dataset) -> str:

@@ -20,7 +20,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from beam_jobs.shards import Output
+from beam_jobs.output_folder import Output
 from beam_jobs.sources import source_row as image_table
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from beam_jobs.imaging import decode, recipe
 from beam_jobs.imaging.unusable import UnusableImage
-from beam_jobs.shards import Output, Shard
+from beam_jobs.output_folder import Output
+from beam_jobs.shards import Shard
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
 from records.printable import printable

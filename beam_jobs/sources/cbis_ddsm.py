@@ -76,7 +76,9 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
         return one.series_uid, one.rows, one.columns
 
     # a copy would shift the numbers by which the tables name masks and crops
-    candidates = copies.drop(candidates, data_dir, max_pixels=options.max_pixels, alike=alike)
+    candidates = copies.drop(
+        candidates, data_dir, identities, max_pixels=options.max_pixels, alike=alike
+    )
     return list_images(rows, candidates, identities, label_policy=options.label_policy)
 
 

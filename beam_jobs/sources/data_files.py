@@ -55,8 +55,7 @@ def list_files(data_dir: Folder) -> list[DataFile]:
     Raises:
         CallerError: the folder does not exist.
     """
-    if not data_dir.is_dir():
-        raise CallerError(f"--data_dir={data_dir} is not a folder; give that of the images")
+    storage.check_folder(data_dir)
     if isinstance(data_dir, UPath):
         stored: Iterator[DataFile] = itertools.starmap(DataFile, storage.walk(data_dir))
     else:

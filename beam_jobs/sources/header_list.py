@@ -1,6 +1,6 @@
 """A folder of DICOM files -> what their headers say they show, one row a file.
 
-for header in list_headers(folder, data_files.list_files(folder)): print(header.path, header.side)
+for header in list_headers(folder, data_files.list_files(folder)): print(header.identity.side)
 """
 
 from __future__ import annotations
@@ -24,14 +24,9 @@ class Header:
     origin: dicom_file.Origin
 
     @property
-    def side(self) -> str:
-        """The breast: that of the image, else that of its series."""
-        return self.identity.side or self.origin.side
-
-    @property
     def examination(self) -> tuple[str, ...]:
         """What tells one examination of a patient from another."""
-        uid = self.origin.study_uid
+        uid = self.identity.study_uid
         return (uid,) if uid else (self.identity.patient_id, self.origin.study_date)
 
     def columns(self) -> dict[str, object]:
@@ -41,7 +36,7 @@ class Header:
             "patient_id": self.identity.patient_id,
             "accession": self.origin.accession,
             "study_date": self.origin.study_date,
-            "side": self.side,
+            "side": self.identity.side,
             "view": self.identity.view,
             **{
                 key: value

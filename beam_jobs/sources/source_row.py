@@ -75,9 +75,6 @@ class SourceRow:
         copies: names the tables have for this image, joined by ';' (a view may stand in two).
         circles: (column, row, radius) in image pixels around lesions, where the data set has them.
         rois: the lesions one by one, where the data set gives their places in files or boxes.
-        modality: MG, CT, ... by the DICOM header; so are the next two.
-        intent: presentation or processing (raw).
-        kind: magnification, synthetic 2D, ... joined by '+'; "" of a standard view.
         discrepancies: where header and table, header and pixels, or views disagree, joined by ';'.
         exam: tells images of a patient apart that are of no one breast or examination; "" where all
             are of one.
@@ -99,6 +96,9 @@ class SourceRow:
     calc_distribution: str = ""
     official_split: str = ""
     abnormalities: int = 0
+    modality: str = ""
+    intent: str = ""
+    kind: str = ""
     split: str = ""
     excluded: str = ""
     path: str = ""
@@ -107,9 +107,6 @@ class SourceRow:
     copies: str = ""
     circles: tuple[tuple[int, int, int], ...] = ()
     rois: tuple[Roi, ...] = ()
-    modality: str = ""
-    intent: str = ""
-    kind: str = ""
     discrepancies: str = ""
     exam: str = ""
     unit_id: str = ""
@@ -126,7 +123,7 @@ class SourceRow:
         return ";".join(",".join(map(str, circle)) for circle in self.circles)
 
     def clinical(self) -> dict[str, str | int]:
-        """Returns the columns a record takes from the tables, by feature key."""
+        """Returns the columns a record takes from tables and headers, by feature key."""
         return {key: getattr(self, key) for key in schema.CLINICAL_KEYS}
 
 

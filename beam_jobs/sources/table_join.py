@@ -21,7 +21,7 @@ _VALUES: Mapping[str, Callable[[Header], str]] = {
     "accession": lambda header: header.origin.accession,
     "patient_id": lambda header: header.identity.patient_id,
     "study_date": lambda header: header.origin.study_date,
-    "side": lambda header: header.side,
+    "side": lambda header: header.identity.side,
     "view": lambda header: header.identity.view,
 }
 _DATES = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%Y-%m-%d %H:%M:%S")

@@ -13,6 +13,7 @@ from beam_jobs.verify.shard_checks import Expected
 from flags import datasets
 from records import files, schema
 from records import folder as names
+from records.errors import CallerError
 from records.manifest import Ledger, Manifest
 
 
@@ -70,6 +71,11 @@ def open_folder(directory: pathlib.Path) -> CheckedFolder:
     """
     with broken_if_damaged():
         manifest = names.read_manifest(directory)
+        if (version := manifest.job.schema_version) != schema.SCHEMA_VERSION:
+            raise CallerError(
+                f"{directory} has schema version {version}, which can be trained on; this program "
+                f"verifies {schema.SCHEMA_VERSION}: convert the images again"
+            )
         if manifest.dataset not in datasets.DATASETS:
             what = f"is not as the conversion writes it: no data set {manifest.dataset!r}"
             raise BrokenFolder(damage(names.MANIFEST, what))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from beam_jobs import output_folder, splits, statistics, units
+from beam_jobs import finished_output, splits, statistics, units
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.verify.checked_folder import CheckedFolder, read_json
 from beam_jobs.verify.discrepancy import BrokenFolder, Discrepancy, damage
@@ -46,7 +46,7 @@ def _wanted_files(folder: CheckedFolder, images: Sequence[SourceRow]) -> dict[st
     manifest, size = folder.manifest, folder.manifest.size
     wanted: dict[str, Any] = {
         "features.json": schema.features_json(size, manifest.unit),
-        "dataset_info.json": output_folder.describe_dataset(
+        "dataset_info.json": finished_output.describe_dataset(
             manifest.dataset, manifest.shards, manifest.unit
         ),
         "plan.json": splits.summarise(

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from beam_jobs import shards, units
+from beam_jobs import output_folder, shards, units
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from records.image_size import ImageSize
@@ -256,7 +256,7 @@ def shard(images, tmp_path):
                 modified_ns=stat.st_mtime_ns,
             )
         )
-    output = shards.Output(tmp_path / "out", ImageSize(32, 24), "plain")
+    output = output_folder.Output(tmp_path / "out", ImageSize(32, 24), "plain")
     output.work_folder.mkdir(parents=True)
     (planned,) = shards.plan(
         "x",

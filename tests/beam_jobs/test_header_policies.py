@@ -93,6 +93,7 @@ def test_a_table_that_contradicts_its_headers_is_named(tmp_path):
     files = {
         "side": {"ImageLaterality": "R", "patient_id": "plain0"},
         "view": {"ViewPosition": "MLO", "patient_id": "nobody_listed"},
+        "series": {"Laterality": "R", "patient_id": "A"},
         "same": {"ImageLaterality": "LEFT", "ViewPosition": "cc", "patient_id": "A"},
     }
     rows = "".join(f"{name}.dcm,A,benign,left,CC\n" for name in files)
@@ -100,10 +101,11 @@ def test_a_table_that_contradicts_its_headers_is_named(tmp_path):
     another = "patient: the header names another"
     assert found["side"]["discrepancies"] == f"side: left, the header says right; {another}"
     assert found["view"]["discrepancies"] == f"view: CC, the header says MLO; {another}"
+    assert found["series"]["discrepancies"] == "side: left, the header says right"
     assert not found["same"]["discrepancies"]
-    assert "disagree (2 patient, 1 side, 1 view)" in run.stderr
+    assert "disagree (2 patient, 2 side, 1 view)" in run.stderr
     again, _ = convert(tmp_path, files=files, rows=rows)  # headers come from the cache now
-    assert "disagree (2 patient, 1 side, 1 view)" in again.stderr
+    assert "disagree (2 patient, 2 side, 1 view)" in again.stderr
     assert "nobody_listed" not in pathlib.Path(f"{tmp_path}-out/table/headers.csv").read_text()
 
 

@@ -6,7 +6,7 @@ import pytest
 from upath import UPath
 
 from beam_jobs import output_folder
-from beam_jobs.shards import Output
+from beam_jobs.output_folder import Output
 from flags.conversion_config import ConversionConfig
 from records import folder
 from records.image_size import ImageSize

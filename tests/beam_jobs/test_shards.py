@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from beam_jobs import shards
+from beam_jobs import output_folder, shards
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from records import folder, tfrecord
@@ -45,7 +45,7 @@ def make_images(folder: pathlib.Path, count: int) -> list[SourceRow]:
 
 @pytest.fixture
 def planned(tmp_path):
-    outputs = [shards.Output(tmp_path / str(size), size, "paper") for size in SIZES]
+    outputs = [output_folder.Output(tmp_path / str(size), size, "paper") for size in SIZES]
     for output in outputs:
         output.work_folder.mkdir(parents=True)
     images = make_images(tmp_path, 11)

@@ -52,7 +52,7 @@ def conversion(folder: pathlib.Path, images: pathlib.Path | None = None) -> list
         ("beam_jobs.pipeline:WriteShards.finish_bundle", "SIGINT"),
         ("beam_jobs.shards:write", "SIGINT"),
         ("beam_jobs.shards:write", "SIGTERM"),
-        ("beam_jobs.output_folder:close_output", "SIGTERM"),
+        ("beam_jobs.finished_output:close_output", "SIGTERM"),
     ],
 )
 def test_a_conversion_ends_at_any_moment(where, sent, images, tmp_path):

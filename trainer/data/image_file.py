@@ -120,8 +120,8 @@ def prepare(
         UnusableImage: the image can't be used, or the recipe needs a view or side nobody gives.
     """
     if not (view and side):
-        identity, origin = identify(path)
-        view, side = view or identity.view, side or identity.side or origin.side
+        identity, _ = identify(path)
+        view, side = view or identity.view, side or identity.side
     pixels = decode.read_image(
         path,
         options=decode.Options(

@@ -60,18 +60,18 @@ class Exams:
         elif name:
             key = ("name", name)
         else:
-            key = self._of_header(identity.patient_id.strip(), origin)
+            key = self._of_header(identity, origin)
         return Place(
             self._numbers.setdefault(key, len(self._numbers) + 1) if key else None,
-            given.side or identity.side or origin.side or side.lower(),
+            given.side or identity.side or side.lower(),
             given.view or identity.view or view,
             known_by=key[0] if key else "",
         )
 
-    def _of_header(self, patient: str, origin: Origin) -> tuple[str, ...]:
-        if _PLACEHOLDER.fullmatch(patient):
-            patient = ""
-        if uid := origin.study_uid:
+    def _of_header(self, identity: Identity, origin: Origin) -> tuple[str, ...]:
+        stated = identity.patient_id.strip()
+        patient = "" if _PLACEHOLDER.fullmatch(stated) else stated
+        if uid := identity.study_uid:
             # a study has one patient: another one's images bear a UID that is none
             first = self._patients.setdefault(uid, patient) or patient
             self._patients[uid] = first

@@ -101,18 +101,18 @@ class Predictor:
             remedy = "; give it with --images" if unusable.reason in _UNKNOWN else ""
             error = f"{unusable}{remedy}"
             return Prepared(given, place, identity, origin.medium, None, error)
-        copied = self._find_original(given, origin, image)
+        copied = self._find_original(given, identity, image)
         return Prepared(given, place, identity, origin.medium, image, "", copied)
 
-    def _find_original(self, given: InputImage, origin: Origin, image: PreparedImage) -> str:
+    def _find_original(self, given: InputImage, identity: Identity, image: PreparedImage) -> str:
         """Returns the image met before that this is a copy of, "" if there is none.
 
         Copies are equal in every byte, or of one SOPInstanceUID and equal in every pixel: some
         programs write one UID for all.
         """
         keys = [hashlib.sha256(given.path.read_bytes()).hexdigest()]
-        if origin.sop_uid:
-            keys.append(f"{origin.sop_uid} {hashlib.sha256(image.pixels.tobytes()).hexdigest()}")
+        if identity.sop_uid:
+            keys.append(f"{identity.sop_uid} {hashlib.sha256(image.pixels.tobytes()).hexdigest()}")
         found = next((self._met[key] for key in keys if key in self._met), "")
         for key in keys:
             self._met.setdefault(key, found or str(given.path))

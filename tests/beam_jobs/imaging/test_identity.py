@@ -38,19 +38,21 @@ def test_identity(tmp_path, write_dicom):
         content="mask",
         rows=2,
         columns=3,
+        sop_uid=make.SOP_UID,
         modality="MG",
         intent="presentation",
     )
 
 
 def test_absent_and_empty_elements(tmp_path, write_dicom):
-    sizes = {"rows": 2, "columns": 3, "modality": "MG", "intent": "presentation"}
+    stated = {"sop_uid": make.SOP_UID, "modality": "MG", "intent": "presentation"}
+    sized = Identity("", "", **stated, rows=2, columns=3)
     path = write_dicom(tmp_path / "1.dcm", IMAGE, series_uid=None, patient_id=None)
-    assert dicom_file.read_identity(path) == Identity("", "", **sizes)
+    assert dicom_file.read_identity(path) == sized
     path = write_dicom(tmp_path / "2.dcm", IMAGE, series_uid="", patient_id="", ViewCodeSequence=[])
-    assert dicom_file.read_identity(path) == Identity("", "", **sizes)
+    assert dicom_file.read_identity(path) == sized
     path = write_dicom(tmp_path / "3.dcm", None, series_uid=None, patient_id=None)
-    assert dicom_file.read_identity(path) == Identity("", "", modality="MG", intent="presentation")
+    assert dicom_file.read_identity(path) == Identity("", "", **stated)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
     [
         ({"Laterality": "L"}, "left", "digital"),
         ({"Laterality": "B"}, "", "digital"),
+        ({"Laterality": "L", "ImageLaterality": "R"}, "right", "digital"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"}, "", "digital"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.7"}, "", "secondary"),
         ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1"}, "", ""),
@@ -98,6 +101,8 @@ def test_only_listed_words_are_kept(meaning, view, tmp_path, write_dicom):
 def test_origin(tags, side, medium, tmp_path, write_dicom):
     """CBIS-DDSM is secondary capture with a Laterality; computed radiography is neither medium."""
     path = write_dicom(tmp_path / "1.dcm", IMAGE, StudyInstanceUID="1.2.9", **tags)
-    assert dicom_file.read_origin(path) == dicom_file.Origin("1.2.9", side, medium, make.SOP_UID)
+    assert dicom_file.read_origin(path) == dicom_file.Origin(medium)
+    got = dicom_file.read_identity(path)
+    assert (got.study_uid, got.sop_uid, got.side) == ("1.2.9", make.SOP_UID, side)
     (tmp_path / "2.dcm").write_bytes(path.read_bytes()[:200])
     assert dicom_file.read_origin(tmp_path / "2.dcm") == dicom_file.Origin()

@@ -9,7 +9,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from beam_jobs import shards
+from beam_jobs import output_folder, shards
 from beam_jobs.imaging import decode
 from beam_jobs.pages import preview
 from beam_jobs.sources.source_row import SourceRow
@@ -44,7 +44,7 @@ def test_labels_take_turns(labels, wanted):
 
 
 def draw(tmp_path, images):
-    output = shards.Output(tmp_path, SIZE, "paper")
+    output = output_folder.Output(tmp_path, SIZE, "paper")
     planned = shards.plan(
         "phantom",
         images,

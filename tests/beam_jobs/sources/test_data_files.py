@@ -13,6 +13,7 @@ from beam_jobs.imaging.dicom_file import Identity
 from beam_jobs.sources import data_files, header_list
 from beam_jobs.sources.data_files import DataFile
 from records.errors import CallerError
+from tests import make
 
 IMAGE = np.arange(6, dtype=np.uint16).reshape(2, 3)
 
@@ -80,7 +81,7 @@ def folder(tmp_path, write_dicom) -> pathlib.Path:
 
 def identity(series_uid: str, patient_id: str) -> Identity:
     rows, columns = IMAGE.shape
-    of_mammogram = {"modality": "MG", "intent": "presentation"}
+    of_mammogram = {"sop_uid": make.SOP_UID, "modality": "MG", "intent": "presentation"}
     return Identity(series_uid, patient_id, rows=rows, columns=columns, **of_mammogram)
 
 

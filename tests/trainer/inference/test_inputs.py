@@ -99,8 +99,8 @@ def test_nothing_to_ask_about(folder, monkeypatch, arguments, table, message):
 
 
 def header(patient: str, study: str = "", side: str = "", view: str = "", date: str = ""):
-    identity = dataclasses.replace(NOBODY, patient_id=patient, side=side, view=view)
-    return identity, Origin(study, study_date=date)
+    known = {"patient_id": patient, "study_uid": study, "side": side, "view": view}
+    return dataclasses.replace(NOBODY, **known), Origin(study_date=date)
 
 
 UNKNOWN = (NOBODY, Origin())
@@ -118,7 +118,8 @@ def test_exams_are_numbered_without_a_name(tmp_path):
     assert place("Anna", "1.2", "right", "MLO") == Place(1, "right", "MLO", "study")
     # a year later
     assert place("Anna", "1.4", "left", "CC") == Place(3, "left", "CC", "study")
-    assert exams.place(image, NOBODY, Origin(side="right")) == Place(None, "right", "")
+    alone = dataclasses.replace(NOBODY, side="right")
+    assert exams.place(image, alone, Origin()) == Place(None, "right", "")
 
 
 def test_an_examination_is_a_study_else_a_patient_on_a_date(tmp_path):
