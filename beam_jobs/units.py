@@ -229,6 +229,9 @@ def _form_one(name: str, members: Sequence[SourceRow], unit: str) -> Unit:
         abnormalities=max(image.abnormalities for image in members),
         split=taken[0].split,
         discrepancies="; ".join(dict.fromkeys(s for s in said if s.startswith(_LABELS))),
+        modality=SUMMARIES["joined"]([image.modality for image in taken]),
+        intent=SUMMARIES["joined"]([image.intent for image in taken]),
+        kind=SUMMARIES["joined"]([part for image in taken for part in image.kind.split("+")]),
         **summed,
     )
     whole = Unit(row, tuple(map(by_view.get, schema.VIEWS[unit])))

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import numpy as np
@@ -309,6 +310,35 @@ def test_a_callers_mistake_is_one_line(tmp_path, arguments, words):
     run = convert(f"--output_dir={tmp_path / 'out'}", *arguments, cwd=tmp_path)
     make.one_line(run, *words, alone=False)
     assert list(tmp_path.iterdir()) == []
+
+
+WITHOUT_BEAM = """
+import sys
+from beam_jobs import tfrecords
+try:
+    tfrecords.main()
+except SystemExit as end:
+    sys.exit("Beam was imported" if "apache_beam" in sys.modules else end.code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (["--no_such_flag=1"], "unknown flag --no_such_flag"),
+        (["--direct_num_workers=2", "--no_such_flag"], "unknown flag --no_such_flag"),
+        (["stray"], "argument 'stray' is not a flag"),
+        (["--dataset=cmmd", "--data_dir=/nowhere"], "/nowhere is not a folder"),
+        (["--folds=3"], "made with other folds;"),
+        (["--hash_patients=/nowhere"], "--hash_patients=/nowhere"),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, list) else "",
+)
+def test_mistakes_are_named_before_beam_is_imported(changed, said, converted, images):
+    given = options(images, converted.parents[1], "--recipe=paper", *changed)
+    command = [sys.executable, "-c", WITHOUT_BEAM, *given]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    make.one_line(run, said)
 
 
 def test_tables_of_another_data_set_are_refused(images, tmp_path):

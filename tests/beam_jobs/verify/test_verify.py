@@ -206,6 +206,12 @@ def test_a_missing_file(name, copy, capsys):
     assert f"damage: {name}: is missing" in out
 
 
+def test_records_of_another_minor_version_are_not_called_damaged(copy):
+    edit_json(copy.directory / "manifest.json", lambda m: m.update(schema_version="2.1.0"))
+    with pytest.raises(CallerError, match=r"has schema version 2\.1\.0.* convert the images again"):
+        __main__.check(copy.directory)
+
+
 @pytest.mark.parametrize("name", ["manifest.json", "sources.csv"])
 @pytest.mark.parametrize("content", [None, "", "{"])
 def test_what_all_depends_on(name, content, copy, capsys):
