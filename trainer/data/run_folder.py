@@ -240,7 +240,8 @@ def _default_directory(
     # flags at their default are left out, so that names outlive new flags
     given = {k: v for k, v in decisive.items() if k not in default or v != default[k]}
     digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
-    recipe = records.manifest.recipe
+    unit = records.manifest.unit
+    recipe = records.manifest.recipe + ("" if unit == "image" else f"-{unit}")
     suffix = "" if kind == TRAIN else f"-{kind}"
     return DEFAULT_ROOT / (
         f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{suffix}-{digest[:8]}"
