@@ -11,6 +11,7 @@ from beam_jobs.output_folder import Output
 from flags import datasets
 from flags.conversion_config import ConversionConfig
 from records.manifest import Manifest
+from records.printable import counted
 from records.progress import Reporter
 
 PHANTOM_NOTICE = """\
@@ -46,27 +47,30 @@ class Terminal(Listener):
         config = self._config
         title = datasets.DATASETS[config.dataset].title
         print(
-            f"{title}: {plan['listed']} images listed, {plan['found']} found in {config.data_dir}"
+            f"{title}: {counted(plan['listed'], 'images')} listed, {plan['found']} found in "
+            f"{config.data_dir}"
         )
         for name, split in plan["splits"].items():
             labels = ", ".join(f"{count} {label}" for label, count in split["labels"].items())
             print(
-                f"  {name:6} {split['images']:5} images of {split['patients']:4} patients: {labels}"
-                f" ({split['found']} found)"
+                f"  {name:6} {counted(split['images'], 'images'):>12} of "
+                f"{counted(split['patients'], 'patients'):>13}: {labels} ({split['found']} found)"
             )
         if units := plan.get("units"):
             views = ", ".join(f"{count} of {view}" for view, count in units["views"].items())
-            print(f"  {units['listed']} records of {datasets.UNITS[config.unit]}: {views}")
+            print(
+                f"  {counted(units['listed'], 'records')} of {datasets.UNITS[config.unit]}: {views}"
+            )
             if units["labels_disagree"]:
                 print(
                     f"  {units['labels_disagree']} of them with views whose labels disagree: the "
                     "worst counts"
                 )
         for reason, count in plan["excluded"].items():
-            print(f"  {count} images left out by {reason}")
+            print(f"  {counted(count, 'images')} left out by {reason}")
         if plan["leaked_patients"]:
             print(
-                f"  {len(plan['leaked_patients'])} patients stand in both official sets "
+                f"  {counted(len(plan['leaked_patients']), 'patients')} in both official sets "
                 f"(--leak_policy={config.leak_policy})"
             )
         bytes_to_write = sum(one["bytes_to_write"] for one in plans.values())
@@ -80,8 +84,8 @@ class Terminal(Listener):
             )
         if plan["missing"]:
             print(
-                f"warning: {plan['missing']} of {plan['listed']} images listed have no file in "
-                f"{config.data_dir}; sources.csv will name them",
+                f"warning: no file in {config.data_dir} for {plan['missing']} of "
+                f"{counted(plan['listed'], 'images')} listed; sources.csv will name them",
                 file=sys.stderr,
             )
 
@@ -89,9 +93,9 @@ class Terminal(Listener):
         """Prints the counts of an output, and where its pictures are."""
         totals = manifest.totals
         print(
-            f"{output.directory}: {totals.written} images in "
-            + (f"{totals.records} records in " if manifest.views else "")
-            + f"{len(manifest.shards)} shards, "
+            f"{output.directory}: {counted(totals.written, 'images')} in "
+            + (f"{counted(totals.records, 'records')} in " if manifest.views else "")
+            + f"{counted(len(manifest.shards), 'shards')}, "
             f"{totals.bytes / 1e6:,.0f} MB; {totals.rejected} rejected, "
             f"{totals.missing} missing, {totals.excluded} excluded"
         )

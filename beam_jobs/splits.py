@@ -18,6 +18,7 @@ from beam_jobs import units
 from beam_jobs.sources.source_row import SourceRow
 from records import schema
 from records.errors import CallerError
+from records.printable import counted
 
 
 def find_leaked_patients(images: Iterable[SourceRow]) -> list[str]:
@@ -66,10 +67,13 @@ def assign(
         draw = _draw_folds_by_image if split_policy == "image" else _draw_folds_by_patient
         drawn = draw(images, train, folds, seed)
     except ValueError as error:  # scikit-learn: fewer images or patients than folds
+        counts = collections.Counter(images[index].label for index in kept)
+        labels = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))
+        why = error if split_policy != "image" else f"each needs every label, there are {labels}"
         raise CallerError(
-            f"{len(kept)} images can't be split into {folds} folds and a test set by "
-            f"--split_policy={split_policy} ({error}); take more images or fewer --folds"
-            + ("" if official else ", or another --test_fraction (0: no test set)")
+            f"{counted(len(kept), 'images')} can't be split into {folds} folds and a test set by "
+            f"--split_policy={split_policy}: {why}; give more images, or fewer --folds"
+            + ("" if official else " and a smaller --test_fraction (0: no test set)")
         ) from error
     split = dict.fromkeys(test, schema.TEST_SPLIT)
     for fold, indices in enumerate(drawn):
@@ -91,7 +95,7 @@ def _exclude_leaks(
     leaked = set(find_leaked_patients(images))
     if leaked and leak_policy == "fail":
         raise CallerError(
-            f"--leak_policy=fail: {len(leaked)} patients stand in both official sets: "
+            f"--leak_policy=fail: {counted(len(leaked), 'patients')} in both official sets: "
             f"{', '.join(sorted(leaked))}"
         )
     if leak_policy != "drop_from_train":
@@ -126,19 +130,33 @@ def _draw_test(
         )
         return list(test)
     fraction = fractions.Fraction(test_fraction).limit_denominator(20)  # 0.2: one part of five
-    parts = _draw_folds_by_patient(images, kept, fraction.denominator, seed)
+    what = f"a test set of {test_fraction:g} of the patients, and then folds,"
+    parts = _draw_folds_by_patient(images, kept, fraction.denominator, seed, what=what)
     return [index for part in parts[: fraction.numerator] for index in part]
 
 
 def _draw_folds_by_patient(
-    images: Sequence[SourceRow], train: Sequence[int], folds: int, seed: int
+    images: Sequence[SourceRow],
+    train: Sequence[int],
+    folds: int,
+    seed: int,
+    *,
+    what: str = "folds without a patient in common",
 ) -> list[list[int]]:
+    """Draws parts of about as many patients and images of each label.
+
+    Raises:
+        ValueError: `what` needs more patients, or more images of one label.
+    """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     labels, patients = _labels(images, train), _patients(images, train)
     if len(set(patients)) < folds:
-        raise ValueError(f"{len(set(patients))} patients")
-    if (most := max(collections.Counter(labels).values())) < folds:
-        raise ValueError(f"{most} images of the commonest label for {folds} parts")
+        raise ValueError(f"{what} need at least {folds} patients, there are {len(set(patients))}")
+    label, most = collections.Counter(labels).most_common(1)[0]
+    if most < folds:
+        raise ValueError(
+            f"{what} need at least {folds} images of one label, the commonest ({label}) has {most}"
+        )
     return [[train[i] for i in fold] for _, fold in splitter.split(labels, labels, patients)]
 
 

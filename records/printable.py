@@ -1,4 +1,4 @@
-"""Any text -> text that can be printed, drawn and written as UTF-8, on one line."""
+"""Text for people: on one line, of letters that can be printed; counts with their noun."""
 
 from __future__ import annotations
 
@@ -9,3 +9,8 @@ def printable(text: object) -> str:
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
         for letter in str(text)
     )
+
+
+def counted(number: int, things: str) -> str:
+    """Writes a count with its noun, which is given in the plural: 0 images, 1 image, 2 images."""
+    return f"{number} {things.removesuffix('s') if number == 1 else things}"

@@ -28,6 +28,7 @@ from flags import datasets
 from records import example, schema, tfrecord, version
 from records.errors import CallerError
 from records.manifest import Ledger, Manifest
+from records.printable import counted
 
 IMAGES_A_CLASS = 8
 THUMBNAIL_HEIGHT = 240
@@ -146,7 +147,7 @@ def write(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=_number, fraction=_fraction)
+    environment.filters.update(number=_number, counted=_counted)
     template = importlib.resources.files("beam_jobs.pages").joinpath("overview.html.j2")
     labels = sorted({label for counts in summary["classes"]["split"].values() for label in counts})
     text = environment.from_string(template.read_text("utf-8")).render(
@@ -155,7 +156,9 @@ def write(
         totals=manifest.totals,
         statistics=summary,
         data_set=datasets.DATASETS[manifest.dataset],
-        policies=_describe_policies(manifest.policies),
+        policies=_describe_policies(
+            manifest.policies, official=any(image.official_split for image in images)
+        ),
         excluded=_count_excluded(images),
         labels=labels,
         unit=datasets.UNITS[manifest.unit],
@@ -167,15 +170,19 @@ def write(
         file.write(text)
 
 
-def _describe_policies(policies: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Lists (title, name, meaning) of each policy."""
+def _describe_policies(
+    policies: Mapping[str, str], *, official: bool
+) -> list[tuple[str, str, str]]:
+    """Lists (title, name, meaning) of each policy; that of leaks where there are official sets."""
     named = {
         "label_policy": ("Labels", datasets.LABEL_POLICIES),
         "split_policy": ("Splits", datasets.SPLIT_POLICIES),
         "leak_policy": ("Patients in both official sets", datasets.LEAK_POLICIES),
     }
     return [
-        (title, policies[key], meanings[policies[key]]) for key, (title, meanings) in named.items()
+        (title, policies[key], meanings[policies[key]])
+        for key, (title, meanings) in named.items()
+        if official or key != "leak_policy"
     ]
 
 
@@ -208,6 +215,5 @@ def _number(value: float, decimals: int = 0) -> str:
     return f"{value:,.{decimals}f}".replace(",", "\u202f")
 
 
-def _fraction(part: float, whole: float) -> str:
-    """Writes a part of a whole in percent."""
-    return f"{100 * part / whole:.1f} %" if whole else "\u2013"
+def _counted(number: int, things: str) -> str:
+    return counted(number, things).replace(str(number), _number(number), 1)

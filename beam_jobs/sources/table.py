@@ -20,6 +20,7 @@ from beam_jobs.sources.table_rows import Row
 from beam_jobs.storage import Folder
 from records import schema
 from records.errors import CallerError
+from records.printable import counted
 
 _TABLES = (".csv", ".parquet", ".xlsx", ".tsv")
 _OWN_KEYS = tuple(
@@ -104,7 +105,8 @@ def _drop_repeats(
     """Leaves out rows that repeat another in every cell: typed twice, they are no second lesion."""
     distinct = {tuple(record.cells.values()): record for record in reversed(records)}
     if len(distinct) < len(records):
-        options.note(f"{len(records) - len(distinct)} rows of the table repeat another; left out")
+        repeats = counted(len(records) - len(distinct), "rows")
+        options.note(f"left out: {repeats} of the table, the same as another in every cell")
     return list(reversed(distinct.values()))
 
 
@@ -161,14 +163,17 @@ def _note_contradictions(images: Mapping[str, Sequence[Row]], options: SourceOpt
     kinds = [{row.get("pathology", "") for row in rows} for rows in images.values()]
     count = sum(bool(kind & {"benign", "malignant"} and "normal" in kind) for kind in kinds)
     if count:
-        options.note(f"warning: {count} images have a row that says normal beside one of a lesion")
+        images_of = counted(count, "images")
+        options.note(f"warning: {images_of} with a row that says normal beside one of a lesion")
     odd = sum(
         row.get("pathology") == "malignant" and row.get("assessment") in ("1", "2")
         for rows in images.values()
         for row in rows
     )
     if odd:
-        options.note(f"warning: {odd} rows say malignant beside BI-RADS 1 or 2; see if they are so")
+        options.note(
+            f"warning: {counted(odd, 'rows')} with malignant beside BI-RADS 1 or 2; see if it is so"
+        )
 
 
 def _make_lesion(row: Mapping[str, str]) -> Lesion:

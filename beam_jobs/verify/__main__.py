@@ -12,6 +12,7 @@ something is damaged, 2 a caller's mistake. How far two data sets differ leaves 
 from __future__ import annotations
 
 from flags import interrupts
+from records.printable import counted
 
 if __name__ == "__main__":
     interrupts.install()  # before slower imports
@@ -64,15 +65,17 @@ def check(
         )
     if found.folder is not None:
         megabytes = sum(entry.bytes for entry in found.folder.manifest.shards.values()) / 1e6
+        records = counted(sum(len(report.images) for report in found.reports), "records")
+        shards = counted(len(found.reports), "shards")
         print(
-            f"{directory}: {sum(len(report.images) for report in found.reports)} records in "
-            f"{len(found.reports)} shards, {megabytes:,.0f} MB read in {found.seconds:.1f} s "
-            f"({megabytes / found.seconds:,.0f} MB/s, {found.threads} threads)"
+            f"{directory}: {records} in {shards}, {megabytes:,.0f} MB read in "
+            f"{found.seconds:.1f} s ({megabytes / found.seconds:,.0f} MB/s, "
+            f"{counted(found.threads, 'threads')})"
         )
     for discrepancy in found.discrepancies:
         print(f"  {discrepancy}")
     if found.damages:
-        print(f"  {len(found.damages)} damages. Remedy: {found.remedy}")
+        print(f"  {counted(len(found.damages), 'damages')}. Remedy: {found.remedy}")
     else:
         print("  all is well")
     return found

@@ -19,6 +19,7 @@ from beam_jobs.verify.checked_folder import CheckedFolder, read_json
 from beam_jobs.verify.discrepancy import enumerate_names
 from beam_jobs.verify.shard_checks import ShardReport
 from records import schema
+from records.printable import counted
 
 _COMPARED = tuple(f.key for f in schema.FEATURES if f.compared and f.key != "pathology")
 COLUMNS = ("split", "pathology", *_COMPARED)
@@ -114,7 +115,8 @@ def compare_intensities(first: Sequence[float], second: Sequence[float]) -> floa
 
 def describe(first: Side, second: Side) -> Iterator[str]:
     """Yields the lines of a comparison."""
-    yield f"{first.name} ({len(first.images)} images) against {second.name} ({len(second.images)}):"
+    here = counted(len(first.images), "images")
+    yield f"{first.name} ({here}) against {second.name} ({len(second.images)}):"
     for key in _JOB:
         if first.job[key] != second.job[key]:
             yield f"  other {key}: {first.job[key]} | {second.job[key]}"

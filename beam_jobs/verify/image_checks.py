@@ -10,6 +10,7 @@ from beam_jobs.verify.discrepancy import BrokenFolder, Discrepancy, damage, enum
 from beam_jobs.verify.shard_checks import ShardReport
 from records import folder as names
 from records import schema
+from records.printable import counted
 
 
 def check_rows(folder: CheckedFolder) -> Iterator[Discrepancy]:
@@ -69,7 +70,7 @@ def check_patients(folder: CheckedFolder) -> list[Discrepancy]:
         findings.append(
             Discrepancy(
                 "sources.csv",
-                f"{len(allowed)} patients stand in several splits ({stated})",
+                f"{counted(len(allowed), 'patients')} in several splits ({stated})",
                 "",
                 False,
             )
@@ -106,7 +107,7 @@ def check_accounts(folder: CheckedFolder, reports: Sequence[ShardReport]) -> lis
         findings.append(
             Discrepancy(
                 name or "sources.csv",
-                f"no readable record of {len(images)} images that sources.csv says are written: "
+                f"no readable record of {counted(len(images), 'images')} written by sources.csv: "
                 + enumerate_names(images),
                 name or "manifest.json",
             )

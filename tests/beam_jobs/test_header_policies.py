@@ -77,7 +77,7 @@ def test_what_is_no_standard_mammogram_is_left_out_and_counted(tmp_path):
         "ct": "not a mammogram by its header: CT; --any_modality to insist",
         "copy": "",
     }
-    assert "1 images left out by special_views=exclude: magnification" in run.stdout
+    assert "1 image left out by special_views=exclude: magnification" in run.stdout
     assert [rows["magnified"][key] for key in ("modality", "intent", "kind", "side", "view")] == [
         "MG", "presentation", "magnification", "left", "CC",
     ]  # fmt: skip

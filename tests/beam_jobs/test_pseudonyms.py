@@ -166,7 +166,7 @@ def test_leaked_patients_are_named_by_their_hashes(official_tables, tmp_path):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert run.returncode == 2
-    assert "31 patients stand in both official sets" in run.stderr
+    assert "31 patients in both official sets" in run.stderr
     assert "P_0" not in run.stderr
 
 

@@ -250,7 +250,7 @@ def test_dry_runs(dataset, tmp_path):
         made = load_tests_of("vindr")
         (data / "breast-level_annotations.csv").write_text(made.BREASTS)
         (data / "finding_annotations.csv").write_text(made.FINDINGS)
-        wanted = "test       1 images of    1 patients: 1 BI-RADS 1"
+        wanted = "test        1 image of     1 patient: 1 BI-RADS 1"
     else:
         made = load_tests_of("rsna")
         row = "2,{n},{n},L,CC,61.0,{cancer},0,0,,0,,29,False\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -211,7 +212,7 @@ def test_leaks_are_kept():
 
 @pytest.mark.parametrize("split_policy", ["official", "image"])
 def test_leaks_stop_the_job(split_policy):
-    with pytest.raises(CallerError, match=r"3 patients stand in both.*p0001, p0019, p0050"):
+    with pytest.raises(CallerError, match=r"3 patients in both.*p0001, p0019, p0050"):
         assign(LEAKY, leak_policy="fail", split_policy=split_policy)
 
 
@@ -231,8 +232,24 @@ def test_excluded_images_change_no_fold():
 @pytest.mark.parametrize("split_policy", ["patient", "image"])
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_too_few_images(count, split_policy):
-    with pytest.raises(CallerError, match=rf"{count} images can't be split into 4 folds.*fewer"):
+    with pytest.raises(CallerError, match=rf"{count} images? can't be split into 4 folds.*fewer"):
         assign(make_images(count, per_patient=1), split_policy=split_policy)
+
+
+@pytest.mark.parametrize(
+    ("labels", "how", "said"),
+    [
+        (["benign"] * 3, {}, "folds without a patient in common need at least 4 patients, there"),
+        (["benign", "normal"] * 2, {}, "4 images of one label, the commonest (benign) has 2; give"),
+        (["benign"] * 4, {"test_fraction": 0.2}, "a test set of 0.2 of the patients, and"),
+        (["benign"] * 9 + ["normal"], {"split_policy": "image"}, "there are 9 benign, 1 normal;"),
+    ],
+    ids=["patients", "label", "test_set", "by_image"],
+)
+def test_what_can_t_be_split_is_said_plainly(labels, how, said):
+    images = [make_image(n, f"p{n}", pathology=label) for n, label in enumerate(labels)]
+    with pytest.raises(CallerError, match=re.escape(said)):
+        assign(images, **{"split_policy": "patient", "test_fraction": 0, **how})
 
 
 def test_plan():

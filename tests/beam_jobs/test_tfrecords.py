@@ -417,7 +417,7 @@ def test_leaks_can_stop_the_job(official_tables, tmp_path):
         "--leak_policy=fail",
         "--dry_run",
     )
-    make.one_line(run, "31 patients stand in both official sets", alone=False)
+    make.one_line(run, "31 patients in both official sets", alone=False)
 
 
 def test_the_eight_real_images(official_tables, cbis_images, tmp_path):
@@ -432,7 +432,7 @@ def test_the_eight_real_images(official_tables, cbis_images, tmp_path):
         "--sizes=2048x1376",
     )
     assert run.returncode == 0, run.stderr
-    assert "warning: 2989 of 2997 images listed have no file" in run.stderr
+    assert "for 2989 of 2997 images listed; sources.csv" in run.stderr
     output = tmp_path / "out/cbis_ddsm/2048x1376/paper"
     with (output / "sources.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -6,7 +6,7 @@ import pytest
 from upath import UPath
 
 from records import files
-from records.printable import printable
+from records.printable import counted, printable
 
 NAMES = {
     "a $x_{1}$ [1] 'b' \"c\".dcm": "a $x_{1}$ [1] 'b' \"c\".dcm",
@@ -40,3 +40,7 @@ def test_brackets_are_no_pattern_in_a_store():
     assert (folder / "f[1].json").read_text() == "two"
     files.remove(folder / "f[1].json")
     assert not folder.fs.find(folder.path)
+
+
+def test_one_is_no_plural():
+    assert [counted(n, "images") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]

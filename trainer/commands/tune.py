@@ -21,6 +21,7 @@ from flags.search_config import Search
 from flags.training_config import TrainingConfig, check_one_machine
 from records import files
 from records.errors import CallerError, OutOfTime
+from records.printable import counted
 
 if TYPE_CHECKING:
     import pathlib
@@ -123,8 +124,9 @@ def _describe(
     states = [trial.state for trial in hyperparameter_search.counted(study)]
     best = study.best_trial
     return [
-        f"{states.count(TrialState.COMPLETE)} trials, {states.count(TrialState.PRUNED)} stopped "
-        f"early, {states.count(TrialState.FAIL)} failed; best {monitor} {best.value:.4f} by "
+        f"{counted(states.count(TrialState.COMPLETE), 'trials')}, "
+        f"{states.count(TrialState.PRUNED)} stopped early, "
+        f"{states.count(TrialState.FAIL)} failed; best {monitor} {best.value:.4f} by "
         + ", ".join(f"{name}={value}" for name, value in best.params.items()),
         f"best flags: {(directory / 'best.flags').resolve()}",
         f"report: {page.resolve()}",

@@ -31,6 +31,7 @@ from sklearn.model_selection import GroupKFold
 
 from records import files, schema
 from records.image_size import ImageSize
+from records.printable import counted
 from trainer.data import input_pipeline
 from trainer.data.dataset import Split
 
@@ -151,7 +152,7 @@ def fit(
         "native_width": [min(widths), max(widths)],
     }
     if images < MIN_IMAGES or people < 2:
-        counts = f"{images} training images of {people} patients"
+        counts = f"{counted(images, 'training images')} of {counted(people, 'patients')}"
         needed = f"{counts}, at least {MIN_IMAGES} of 2 are needed"
         return {**known, "cloud": {"not_defined_because": needed}}
     parts = GroupKFold(min(_PARTS, people)).split(measures, groups=patients)

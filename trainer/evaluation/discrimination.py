@@ -5,6 +5,7 @@ describe(scores)  # test AUC 0.946 (95 % 0.881 to 0.990) on 94 images of 34 pati
 
 from __future__ import annotations
 
+from records.printable import counted
 from trainer.metrics.metrics_json import Metrics
 
 CHANCE = 0.5
@@ -14,7 +15,7 @@ CHANCE = 0.5
 def describe(scores: Metrics) -> str:
     """Writes the AUC of a run with its interval, and the images it was evaluated on."""
     name = "mean AUC of the classes" if len(scores.labels) > 2 else "AUC"
-    where = f"{scores.images} images of {scores.patients} patients"
+    where = f"{counted(scores.images, 'images')} of {counted(scores.patients, 'patients')}"
     return f"{scores.split} {name} {scores['auc'].describe()} on {where}"
 
 

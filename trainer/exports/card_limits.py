@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flags import tta_config
+from records.printable import counted
 from trainer.data.run_json import RunDescription
 from trainer.metrics.metrics_json import Metrics
 
@@ -25,9 +26,10 @@ def list_limits(run: RunDescription, scores: Metrics | None) -> list[str]:
 def _of_data(run: RunDescription) -> list[str]:
     learned = run.splits.get("train") or next(iter(run.splits.values()))  # else of all folds
     found = [
-        f"It learned from {learned.images} images of {learned.patients} patients of one "
-        f"source, {run.dataset_title}. Other devices, image instead of digital or the reverse, "
-        "and other populations are untested.",
+        f"It learned from {counted(learned.images, 'images')} of "
+        f"{counted(learned.patients, 'patients')} of one source, {run.dataset_title}. "
+        "Other devices, film instead of digital or the reverse, and other populations are "
+        "untested.",
         f"It takes whole images of {run.size} (height x width), prepared by recipe "
         f"`{run.recipe}`. Images prepared otherwise give numbers that mean nothing.",
     ]
@@ -55,7 +57,8 @@ def _of_data(run: RunDescription) -> list[str]:
 
 def _of_scores(run: RunDescription, scores: Metrics) -> list[str]:
     found = [
-        f"It was evaluated on {scores.images} images of {scores.patients} patients; an "
+        f"It was evaluated on {counted(scores.images, 'images')} of "
+        f"{counted(scores.patients, 'patients')}; an "
         "interval covers the choice of these patients, not another hospital."
     ]
     tta = run.test_time_augmentation or tta_config.NONE

@@ -11,6 +11,7 @@ import time
 import keras
 from absl import logging
 
+from records.printable import counted
 from trainer.data.run_json import RunDescription
 
 _INDENT = 11
@@ -71,7 +72,7 @@ def beginning(description: RunDescription, directory: os.PathLike[str], *, base:
     """
     splits = description.splits
     images = "; ".join(
-        f"{name} {split.images} of {split.patients} patients ("
+        f"{name} {split.images} of {counted(split.patients, 'patients')} ("
         + ", ".join(f"{count} {label}" for label, count in split.labels.items())
         + ")"
         for name, split in splits.items()

@@ -187,7 +187,7 @@ def test_a_row_typed_twice_is_no_second_lesion(tmp_path, read, notes):
     text = "path,patient_id,pathology,lesion\na,p,benign,1\na,p,benign,1\na,p,benign,2\n"
     (tmp_path / "t.csv").write_text(text)
     assert [image.abnormalities for image in read()] == [2]
-    assert notes == ["1 rows of the table repeat another; left out"]
+    assert notes == ["left out: 1 row of the table, the same as another in every cell"]
 
 
 def test_contradictions_are_counted(tmp_path, read, notes):
@@ -195,8 +195,8 @@ def test_contradictions_are_counted(tmp_path, read, notes):
     (tmp_path / "t.csv").write_text(text)
     read()
     assert [line.partition(":")[0] for line in notes] == ["warning", "warning"]
-    assert "1 images have a row that says normal beside one of a lesion" in notes[0]
-    assert "1 rows say malignant beside BI-RADS 1 or 2" in notes[1]
+    assert "1 image with a row that says normal beside one of a lesion" in notes[0]
+    assert "1 row with malignant beside BI-RADS 1 or 2" in notes[1]
 
 
 @pytest.mark.parametrize(
