@@ -105,15 +105,7 @@ def convert(
     options = _decode_options(config)  # fails at once if the decoder is not there
     images = _list_images(config, pseudonyms, listener)
     outputs = output_folder.list_outputs(config)
-    plans = {
-        output: splits.summarise(
-            images,
-            split_policy=config.split_policy,
-            record_bytes=output.record_bytes,
-            unit=config.unit,
-        )
-        for output in outputs
-    }
+    plans = _plan(config, outputs, images)
     listener.plan(plans)
     if not config.dry_run:
         _check_any_found(config, plans[outputs[0]])
@@ -150,6 +142,18 @@ def convert(
             manifests[output] = manifest
             listener.finish(output, manifest)
     return Conversion(plans, manifests)
+
+
+def _plan(config: ConversionConfig, outputs: Sequence[Output], images: list[SourceRow]) -> Plans:
+    return {
+        output: splits.summarise(
+            images,
+            split_policy=config.split_policy,
+            record_bytes=output.record_bytes,
+            unit=config.unit,
+        )
+        for output in outputs
+    }
 
 
 def _check_any_found(config: ConversionConfig, plan: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from beam_jobs import storage
@@ -160,7 +160,7 @@ def open_output(output: Output, job: Job, *, overwrite: bool) -> None:
         files.write_json(path, content)
 
 
-def write_plan(output: Output, plan: dict[str, Any]) -> None:
+def write_plan(output: Output, plan: Mapping[str, Any]) -> None:
     """Writes plan.json, so that it can be read before the images are."""
     with _writing(output):
         storage.make_folder(output.directory)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pydicom
@@ -26,67 +26,49 @@ TAGS = [
 ]
 """What is read of a header, for `pydicom.dcmread(specific_tags=...)`."""
 
+
+def _by_code(codes: Mapping[str, str]) -> dict[str, str]:
+    return {code: meaning for meaning, known in codes.items() for code in known.split()}
+
+
 _SIDES = {"L": "left", "LEFT": "left", "R": "right", "RIGHT": "right"}
 # PS3.16 CID 4014 in SNOMED CT and in SNOMED RT, which older files call SRT, SNM3 or 99SDM; the
 # codes that the note below that table withdraws, and XCC, which it had once
-_VIEWS = {
-    "399162004": "CC",
-    "R-10242": "CC",
-    "399368009": "MLO",
-    "R-10226": "MLO",
-    "399260004": "ML",
-    "R-10224": "ML",
-    "399352003": "LM",
-    "R-10228": "LM",
-    "399099002": "LMO",
-    "R-10230": "LMO",
-    "399196006": "FB",
-    "R-10244": "FB",
-    "399188001": "SIO",
-    "R-102D0": "SIO",
-    "441555000": "ISO",
-    "R-40AAA": "ISO",
-    "399265009": "XCC",
-    "R-102CF": "XCC",
-    "399192008": "XCCL",
-    "R-1024A": "XCCL",
-    "Y-X1770": "XCCL",
-    "399101009": "XCCM",
-    "R-1024B": "XCCM",
-    "Y-X1771": "XCCM",
-}
+_VIEWS = _by_code(
+    {
+        "CC": "399162004 R-10242",
+        "MLO": "399368009 R-10226",
+        "ML": "399260004 R-10224",
+        "LM": "399352003 R-10228",
+        "LMO": "399099002 R-10230",
+        "FB": "399196006 R-10244",
+        "SIO": "399188001 R-102D0",
+        "ISO": "441555000 R-40AAA",
+        "XCC": "399265009 R-102CF",
+        "XCCL": "399192008 R-1024A Y-X1770",
+        "XCCM": "399101009 R-1024B Y-X1771",
+    }
+)
 _SPECIMEN = ("127457009", "G-8310")  # tissue from a breast, CID 4014 as well
 # PS3.16 CID 4015
-_MODIFIERS = {
-    "399163009": "magnification",
-    "R-102D6": "magnification",
-    "399055006": "spot compression",
-    "R-102D7": "spot compression",
-    "399209000": "implant displaced",
-    "R-102D5": "implant displaced",
-    "399161006": "cleavage",
-    "R-102D2": "cleavage",
-    "399011000": "axillary tail",
-    "R-102D1": "axillary tail",
-    "399197002": "rolled lateral",
-    "R-102D3": "rolled lateral",
-    "399226006": "rolled medial",
-    "R-102D4": "rolled medial",
-    "414493004": "rolled inferior",
-    "R-102CA": "rolled inferior",
-    "415670009": "rolled superior",
-    "R-102C9": "rolled superior",
-    "399110001": "tangential",
-    "R-102C2": "tangential",
-    "442581004": "nipple in profile",
-    "R-40AB3": "nipple in profile",
-    "441752004": "anterior compression",
-    "P2-00161": "anterior compression",
-    "442593008": "inframammary fold",
-    "R-40ABE": "inframammary fold",
-    "442580003": "axillary tissue",
-    "R-40AB2": "axillary tissue",
-}
+_MODIFIERS = _by_code(
+    {
+        "magnification": "399163009 R-102D6",
+        "spot compression": "399055006 R-102D7",
+        "implant displaced": "399209000 R-102D5",
+        "cleavage": "399161006 R-102D2",
+        "axillary tail": "399011000 R-102D1",
+        "rolled lateral": "399197002 R-102D3",
+        "rolled medial": "399226006 R-102D4",
+        "rolled inferior": "414493004 R-102CA",
+        "rolled superior": "415670009 R-102C9",
+        "tangential": "399110001 R-102C2",
+        "nipple in profile": "442581004 R-40AB3",
+        "anterior compression": "441752004 P2-00161",
+        "inframammary fold": "442593008 R-40ABE",
+        "axillary tissue": "442580003 R-40AB2",
+    }
+)
 # meanings without a known code: Germanic and Romance words, accents and all but letters left out
 _VIEW_WORDS = (
     (r"superolat\w*inferomed", "SIO"),

@@ -10,7 +10,7 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from upath import UPath
 
@@ -22,6 +22,8 @@ from records import cores, file_tree
 from records.errors import CallerError
 from records.files import replacing
 from records.printable import printable
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,13 +126,8 @@ def _digest(data_dir: Folder, file: DataFile) -> bytes:
 _named: set[str] = set()
 
 
-def name_unreadable(data_dir: Folder, errors: Mapping[str, OSError]) -> None:
-    """Warns, in one line and once, of files whose headers can't be read.
-
-    Args:
-        data_dir: folder the paths are relative to.
-        errors: path -> what reading it raised.
-    """
+def _name_unreadable(data_dir: Folder, errors: Mapping[str, OSError]) -> None:
+    """Warns, in one line and once, of files whose headers can't be read."""
     new = {path: error for path, error in errors.items() if f"{data_dir}/{path}" not in _named}
     _named.update(f"{data_dir}/{path}" for path in new)
     if not new:
@@ -142,6 +139,39 @@ def name_unreadable(data_dir: Folder, errors: Mapping[str, OSError]) -> None:
         f"({error.strerror or type(error).__name__}); what it would tell is not known",
         file=sys.stderr,
     )
+
+
+def read_each(
+    data_dir: Folder,
+    files: Sequence[DataFile],
+    read: Callable[[Folder], T | None],
+    *,
+    report: Callable[[int, int], None] | None,
+) -> Iterator[tuple[DataFile, T]]:
+    """Reads files, several at a time; yields in their order what was read of those that can be.
+
+    Args:
+        data_dir: folder the paths are relative to.
+        files: which.
+        read: what of them; None leaves one out.
+        report: called with (files done, files to read).
+    """
+    unreadable: dict[str, OSError] = {}
+
+    def attempt(file: DataFile) -> T | None:
+        try:
+            return read(data_dir / file.path)
+        except OSError as error:
+            unreadable[file.path] = error
+            return None
+
+    with concurrent.futures.ThreadPoolExecutor(4 * cores.count()) as pool:
+        for done, (file, found) in enumerate(zip(files, pool.map(attempt, files), strict=True), 1):
+            if found is not None:
+                yield file, found
+            if report is not None:
+                report(done, len(files))
+    _name_unreadable(data_dir, unreadable)
 
 
 def scan_headers(
@@ -175,25 +205,13 @@ def scan_headers(
     known = {file: cached[key] for file in files if (key := _cache_key(file)) in cached}
     todo = [file for file in files if file not in known]
 
-    unreadable: dict[str, OSError] = {}
-
-    def read(file: DataFile) -> dicom_file.Identity | None:
-        try:
-            identity = dicom_file.read_identity(data_dir / file.path)
-        except OSError as error:  # not kept: it may be readable the next time
-            unreadable[file.path] = error
-            return None
+    def read(path: Folder) -> dicom_file.Identity:
+        identity = dicom_file.read_identity(path)
         if keep_patient_id(identity.patient_id):
             return identity
         return dataclasses.replace(identity, patient_id=other if identity.patient_id else "")
 
-    with concurrent.futures.ThreadPoolExecutor(4 * cores.count()) as pool:
-        for done, (file, identity) in enumerate(zip(todo, pool.map(read, todo), strict=True), 1):
-            if identity is not None:
-                known[file] = identity
-            if report is not None:
-                report(done, len(todo))
-    name_unreadable(data_dir, unreadable)
+    known.update(read_each(data_dir, todo, read, report=report))
     if todo and cache is not None:
         _write_cache(cache, cached | {_cache_key(file): known[file] for file in known})
     return {

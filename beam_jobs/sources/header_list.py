@@ -5,13 +5,11 @@ for header in list_headers(folder, data_files.list_files(folder)): print(header.
 
 from __future__ import annotations
 
-import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Callable, Sequence
 
 from beam_jobs.imaging import dicom_file
-from beam_jobs.sources.data_files import DataFile, name_unreadable
+from beam_jobs.sources.data_files import DataFile, read_each
 from beam_jobs.storage import Folder
 
 
@@ -63,25 +61,9 @@ def list_headers(
         files: candidates.
         report: called with (files done, all files).
     """
-    unreadable: dict[str, OSError] = {}
 
-    def read(file: DataFile) -> Header | None:
-        path = data_dir / file.path
-        try:
-            identity = dicom_file.read_identity(path)
-            if identity == dicom_file.NOBODY:
-                return None
-            return Header(file, identity, dicom_file.read_origin(path))
-        except OSError as error:
-            unreadable[file.path] = error
-            return None
+    def read(path: Folder) -> tuple[dicom_file.Identity, dicom_file.Origin] | None:
+        identity = dicom_file.read_identity(path)
+        return None if identity == dicom_file.NOBODY else (identity, dicom_file.read_origin(path))
 
-    found = []
-    with concurrent.futures.ThreadPoolExecutor(4 * (os.cpu_count() or 1)) as pool:
-        for done, header in enumerate(pool.map(read, files), 1):
-            if header is not None:
-                found.append(header)
-            if report is not None:
-                report(done, len(files))
-    name_unreadable(data_dir, unreadable)
-    return found
+    return [Header(file, *said) for file, said in read_each(data_dir, files, read, report=report)]
