@@ -36,6 +36,7 @@ from flags.conversion_config import ConversionConfig
 from records import files
 from records.errors import CallerError
 from records.manifest import Manifest
+from records.preprocessing import parse_aspect
 
 Plans = Mapping[Output, Mapping[str, Any]]
 """Content of plan.json of each output."""
@@ -195,6 +196,9 @@ def _decode_options(config: ConversionConfig) -> decode.Options:
         window=config.window,
         frame=config.frame,
         decoder=config.decoder,
+        at_least=config.at_least,
+        invert=config.invert != "none",
+        aspect=parse_aspect(config.aspect),
     )
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,7 +50,12 @@ def close_output(
         for measured in ledger.images
     ]
     directory = output.directory
-    _write_tables(output, images if shown is None else shown, rejected)
+    remarks = {m["image_id"]: m["remarks"] for _, m in written if "remarks" in m}
+    shown = [
+        image.with_remarks(remarks.get(known.image_id, ()))
+        for known, image in zip(images, images if shown is None else shown, strict=True)
+    ]
+    _write_tables(output, shown, rejected)
     summary = statistics.summarise(written)
     files.write_json(directory / "statistics.json", summary)
     with files.replacing(directory / "preview.png") as path:
@@ -56,6 +63,8 @@ def close_output(
     files.write_json(directory / "features.json", schema.features_json(output.size, output.unit))
     files.write_text(directory / schema.LABELS, schema.labels_text())
     manifest = _build_manifest(job, images, planned, ledgers, reasons)
+    counts = collections.Counter(itertools.chain.from_iterable(remarks.values()))
+    manifest = dataclasses.replace(manifest, remarks=dict(sorted(counts.items())))
     files.write_json(
         directory / "dataset_info.json",
         describe_dataset(manifest.dataset, manifest.shards, manifest.unit),

@@ -39,7 +39,10 @@ def list_images(
         cache=cache,
         report=report,
         table=config.table,
-        columns=dict(config.columns),
+        columns={
+            **dict(config.columns),
+            **{key: name for key in ("invert", "aspect") if (name := config.column(key))},
+        },
         values={(key, found): meant for key, found, meant in config.values},
         match=config.match,
         path_prefix=config.path_prefix,

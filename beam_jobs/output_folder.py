@@ -93,6 +93,7 @@ def describe_job(
         [
             *(image.image_id, bool(image.path), image.split, image.excluded, image.clinical()),
             *([image.unit_id] if output.unit != "image" else []),
+            *(stated for stated in (image.inverted, image.aspect) if stated is not None),
         ]
         for image in images or ()
     ]

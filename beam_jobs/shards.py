@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 
 from beam_jobs import statistics, storage
-from beam_jobs.imaging import decode, recipe
+from beam_jobs.imaging import decode, recipe, resize
 from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.output_folder import Output
 from beam_jobs.sources.source_row import SourceRow
@@ -130,28 +130,36 @@ def write(shard: Shard) -> None:
         for unit in shard.units:
             for image in unit.images:
                 try:
-                    pixels = _read(shard, image)
+                    decoded = _read(shard, image)
                 except UnusableImage as unusable:
                     for writer in writers:
                         writer.reject(image, unusable)
                     continue
+                pixels = resize.restore_aspect(decoded.pixels, decoded.aspect)
                 shared = recipe.Shared()
                 for writer in writers:
-                    writer.add(image, pixels, shared)
+                    writer.add(image, pixels, decoded, shared)
             for writer in writers:
                 writer.end_record(unit)
         for writer in writers:
             writer.finish()
 
 
-def _read(shard: Shard, image: SourceRow) -> np.ndarray:
+def _read(shard: Shard, image: SourceRow) -> decode.Decoded:
     """Decodes an image, and makes sure that its file is the one that was listed."""
     path = shard.data_dir / image.path
     try:
-        pixels = decode.read_image(path, options=shard.options)
+        decoded = decode.open_image(path, options=options_of(image, shard.options))
     finally:
         _check_unchanged(path, image)
-    return pixels
+    return decoded
+
+
+def options_of(image: SourceRow, options: decode.Options) -> decode.Options:
+    """Adds what a table states of one image to the options of all."""
+    return dataclasses.replace(
+        options, inverted=image.inverted, aspect=image.aspect or options.aspect
+    )
 
 
 def _check_unchanged(path: Folder, image: SourceRow) -> None:
@@ -195,7 +203,13 @@ class _ShardWriter:
             {"image_id": image.image_id, "reason": unusable.reason, "detail": unusable.detail}
         )
 
-    def add(self, image: SourceRow, pixels: np.ndarray, shared: recipe.Shared) -> None:
+    def add(
+        self,
+        image: SourceRow,
+        pixels: np.ndarray,
+        decoded: decode.Decoded,
+        shared: recipe.Shared,
+    ) -> None:
         try:
             array = recipe.prepare(
                 pixels,
@@ -208,10 +222,13 @@ class _ShardWriter:
         except UnusableImage as unusable:
             self.reject(image, unusable)
             return
-        height, width = pixels.shape
+        height, width = decoded.native.height, decoded.native.width
         self._views[image.image_id] = array, (height, width)
-        native = {"original_height": height, "original_width": width}
-        self._images.append({"image_id": image.image_id, **native, **statistics.measure(array)})
+        known = {"original_height": height, "original_width": width}
+        said = {"remarks": list(decoded.remarks)} if decoded.remarks else {}
+        self._images.append(
+            {"image_id": image.image_id, **known, **statistics.measure(array), **said}
+        )
 
     def end_record(self, unit: Unit) -> None:
         """Writes the record of the views added, if there are any."""

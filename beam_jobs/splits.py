@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from beam_jobs import units
+from beam_jobs.imaging import polarity
 from beam_jobs.sources.source_row import SourceRow
 from records import schema
 from records.errors import CallerError
@@ -206,7 +207,7 @@ def summarise(
                     part.strip().partition(":")[0]
                     for image in images
                     for part in image.discrepancies.split(";")
-                    if part
+                    if part and not part.strip().startswith(polarity.REMARKS)
                 ).items()
             )
         ),

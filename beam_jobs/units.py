@@ -182,9 +182,7 @@ def _note_disagreements(images: Sequence[SourceRow]) -> list[SourceRow]:
         if len({one.label for one in members}) > 1
     }
     return [
-        dataclasses.replace(
-            image, discrepancies="; ".join(filter(None, (image.discrepancies, said)))
-        )
+        image.with_remarks([said])
         if (said := differing.get((image.unit_id, image.side)))
         else image
         for image in images

@@ -18,7 +18,8 @@ from flags.fields import Flags, flag
 from flags.table_columns import COLUMNS, parse_columns, parse_values
 from records import user_paths
 from records.errors import CallerError
-from records.image_size import ImageSize
+from records.image_size import LARGEST_SIDE, ImageSize
+from records.preprocessing import EXPORTED, parse_aspect
 
 WINDOWS = {
     "none": "the whole range of values that can be stored, the same for all images of a device",
@@ -30,6 +31,25 @@ DECODERS = {
     "pydicom": "headers with pydicom, pixels with the fastest right codec for each compression",
     "tfio": "pixels with tensorflow-io (DCMTK), a slow second opinion that lacks HTJ2K",
 }
+INVERSIONS = {
+    "none": "none",
+    "auto": "those that are no DICOM and are negatives by their pixels: the air around the breast "
+    "is white",
+    "COLUMN": "those of which this column of the table says yes; where it is empty, as auto",
+}
+ASPECTS = {
+    "none": "that of their pixels",
+    "H:W": "this, height to width",
+    "COLUMN": "what this column of the table states as H:W, nothing where it is empty",
+}
+DECODE_SCALES = {
+    "full": "whole",
+    "auto": "without the wavelet levels that the largest size does not need: at least twice its "
+    "rows and columns are decoded, four times where a recipe crops; ten times as fast, and not "
+    "quite the same pixels",
+}
+_BEFORE_CROP = 2
+"""How much smaller than its image a breast is taken to be, in rows and columns."""
 
 
 def _parse_sizes(texts: Iterable[str]) -> tuple[ImageSize, ...]:
@@ -159,6 +179,29 @@ class ConversionConfig(Flags):
     decoder: str = flag(
         "auto", "What decodes the pixels of DICOM images", choices=DECODERS, late=True
     )
+    decode_scale: str = flag(
+        "full",
+        "How far images in JPEG 2000 are decoded (but those with padding)",
+        choices=DECODE_SCALES,
+        late=True,
+    )
+    invert: str = flag(
+        "none",
+        "Which images are inverted, because their MONOCHROME1 was not minded when they were "
+        "exported",
+        choices=INVERSIONS,
+        other=bool,
+        note="Default: auto for " + " and ".join(EXPORTED) + ", else none.",
+        chosen=True,
+        late=True,
+    )
+    aspect: str = flag(
+        "none",
+        "What aspect images that are no DICOM had before they were stretched to their size",
+        choices=ASPECTS,
+        other=bool,
+        late=True,
+    )
     max_rejected: float = flag(
         0.01,
         "Fraction of images that may be rejected before the job ends non-zero; what can be written "
@@ -251,6 +294,18 @@ class ConversionConfig(Flags):
                 "--table, --columns, --values, --match and --path_prefix are for --dataset=table, "
                 f"not {self.dataset}"
             )
+        parse_aspect(self.aspect)  # refuses what no image has
+        for name in ("invert", "aspect"):
+            if self.column(name) and self.dataset not in EXPORTED:
+                raise CallerError(
+                    f"--{name}={self.column(name)}: {self.dataset} has no table for columns of "
+                    f"one's own; give one of {', '.join(fields.flags_of(type(self))[name].choices)}"
+                )
+        if self.decode_scale != "full" and self.decoder == "tfio":
+            raise CallerError(
+                f"--decode_scale={self.decode_scale}: tensorflow-io decodes every wavelet level; "
+                "leave out --decoder=tfio"
+            )
         if 0 < self.test_fraction < 0.05:
             raise CallerError(
                 f"--test_fraction={self.test_fraction} is less than 0.05; give 0 for no test set"
@@ -273,6 +328,7 @@ class ConversionConfig(Flags):
             "dataset": dataset,
             "data_dir": given["data_dir"] or pathlib.Path("data") / dataset,
             "split_policy": given["split_policy"] or ("official" if official else "patient"),
+            "invert": given["invert"] or ("auto" if dataset in EXPORTED else "none"),
         }
         return cls(**{**given, **by_data_set})
 
@@ -281,7 +337,27 @@ class ConversionConfig(Flags):
         decisive = super().identity()
         if self.decoder == "pydicom":  # the same pixels as auto
             del decisive["decoder"]
+        if self.at_least:
+            decisive["decode_at_least"] = str(self.at_least)
         return decisive
+
+    def column(self, name: str) -> str:
+        """Returns the column of the table that `invert` or `aspect` names, "" for none."""
+        text: str = getattr(self, name)
+        known = text in ("auto", "none") or (name == "aspect" and parse_aspect(text) is not None)
+        return "" if known else text
+
+    @property
+    def at_least(self) -> ImageSize | None:
+        """The size that JPEG 2000 is decoded to at least, None for all of it."""
+        if self.decode_scale == "full":
+            return None
+        crops = any(
+            step.name == "crop" for text in self.recipes for step in recipe_spec.parse(text)
+        )
+        times = 2 * (_BEFORE_CROP if crops else 1)
+        sides = (max(s.height for s in self.sizes), max(s.width for s in self.sizes))
+        return ImageSize(*(min(times * side, LARGEST_SIDE) for side in sides))
 
 
 def _has_test_set(dataset: str, columns: tuple[tuple[str, str], ...]) -> bool:

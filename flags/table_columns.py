@@ -21,6 +21,8 @@ COLUMNS = {
     "study_date": "date of the examination, for the same",
 }
 """What a column of the table may be, with what it may hold."""
+OF_FLAGS = ("invert", "aspect")
+"""What flags of that name say the column of; their values are mapped like the others."""
 
 
 def parse_columns(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -55,7 +57,7 @@ def parse_values(texts: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
             raise CallerError(
                 f"--values: {text!r} is not key:found=meant, such as pathology:1=malignant"
             )
-        fields.check_name("values", key, COLUMNS)
+        fields.check_name("values", key, (*COLUMNS, *OF_FLAGS))
         if (key, found) in triples:
             raise CallerError(f"--values has {key}:{found} twice; keep one")
         triples[key, found] = meant

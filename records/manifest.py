@@ -140,6 +140,7 @@ class Manifest:
         shards: name -> entry, in order.
         totals: sums.
         rejected: reason -> images rejected for it.
+        remarks: what is to be said of images once they are decoded -> how many; polarity.
     """
 
     job: Job
@@ -148,6 +149,7 @@ class Manifest:
     shards: Mapping[str, ShardEntry]
     totals: Totals
     rejected: Mapping[str, int]
+    remarks: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Manifest:
@@ -165,6 +167,7 @@ class Manifest:
             shards={name: ShardEntry.from_json(entry) for name, entry in content["shards"].items()},
             totals=Totals(**content["totals"]),
             rejected=dict(content["rejected"].items()),
+            remarks=dict(content.get("remarks", {}).items()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -175,6 +178,7 @@ class Manifest:
             "shards": {name: dataclasses.asdict(entry) for name, entry in self.shards.items()},
             "totals": dataclasses.asdict(self.totals),
             "rejected": dict(self.rejected),
+            **({"remarks": dict(self.remarks)} if self.remarks else {}),
         }
 
     @property

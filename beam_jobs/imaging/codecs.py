@@ -7,11 +7,13 @@ has the measurements. All let go of Python's global lock while they decode.
 from __future__ import annotations
 
 import dataclasses
+import io
 from collections.abc import Callable
 from typing import Any
 
 import imagecodecs
 import numpy as np
+from PIL import Jpeg2KImagePlugin
 from pydicom.uid import (
     HTJ2K,
     JPEG2000,
@@ -34,6 +36,7 @@ from pydicom.uid import (
 
 from beam_jobs.imaging import jpeg, rle, streams
 from beam_jobs.imaging.unusable import UnusableImage
+from records.image_size import ImageSize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,12 @@ class Layout:
     columns: int
     bits_allocated: int
     swapped: bool = False  # 8-bit pixels in big-endian words, PS3.5 8.1.1 and annex D
+    level: int = 0  # wavelet levels of JPEG 2000 not to be decoded, each halves rows and columns
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of what is decoded, ITU-T T.800 B-15."""
+        return -(-self.rows >> self.level), -(-self.columns >> self.level)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +78,23 @@ def is_lossy(syntax: UID) -> bool:
     return syntax in _LOSSY
 
 
+def choose_level(
+    frame: bytes | memoryview, syntax: UID, layout: Layout, *, at_least: ImageSize
+) -> Layout:
+    """Leaves out as many wavelet levels of JPEG 2000 as keep a size, none of other compressions.
+
+    Raises:
+        UnusableImage: the stream is damaged.
+    """
+    if _CODECS[syntax] is not _JPEG2000:
+        return layout
+    for level in range(streams.read_jpeg2000(bytes(frame)).levels, 0, -1):
+        lower = dataclasses.replace(layout, level=level)
+        if lower.shape[0] >= at_least.height and lower.shape[1] >= at_least.width:
+            return lower
+    return layout
+
+
 def decode_frame(frame: bytes | memoryview, syntax: UID, layout: Layout) -> Samples:
     """Decodes one frame of greyscale pixels.
 
@@ -82,7 +108,7 @@ def decode_frame(frame: bytes | memoryview, syntax: UID, layout: Layout) -> Samp
         Exception: every codec has errors of its own.
     """
     samples = _CODECS[syntax].decode(frame, layout)
-    if samples.values.shape != (layout.rows, layout.columns):
+    if samples.values.shape != layout.shape:
         raise UnusableImage(
             "damaged_pixels",
             f"decoded to {samples.values.shape}, the header says {layout.rows}x{layout.columns}",
@@ -142,7 +168,22 @@ def _decode_jpeg2000(frame: bytes, layout: Layout) -> Samples:
     """
     stream = _check_jpeg2000(frame, layout)
     codestream = frame[stream.start :]
+    if layout.level:
+        return Samples(_decode_low_band(codestream, stream.precision, layout), stream.precision)
     return Samples(imagecodecs.jpeg2k_decode(codestream, numthreads=1), stream.precision)
+
+
+def _decode_low_band(codestream: bytes, precision: int, layout: Layout) -> np.ndarray:
+    """Decodes JPEG 2000 without its finest levels, by the OpenJPEG of Pillow.
+
+    imagecodecs has no way to. Pillow holds Python's global lock meanwhile.
+    """
+    image = Jpeg2KImagePlugin.Jpeg2KImageFile(io.BytesIO(codestream))
+    image.reduce = layout.level
+    # it rounds the quotient of this to the nearest, where OpenJPEG takes the ceiling
+    image._size = (layout.shape[1] << layout.level, layout.shape[0] << layout.level)
+    values = np.asarray(image)
+    return values >> (8 * values.itemsize - precision)  # it moves samples to the highest bits
 
 
 def _check_jpeg(frame: bytes, layout: Layout) -> streams.Stream:

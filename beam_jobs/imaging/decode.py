@@ -1,6 +1,7 @@
 """Bytes of an image -> uint16 pixels, or a reason why not.
 
-pixels = read_image(path, options=Options(max_pixels=100_000_000))
+image = open_image(path, options=Options(max_pixels=100_000_000))
+image.pixels, image.native, image.remarks
 
 0 is black and 65535 white whatever the image's bits, sign or photometric interpretation.
 """
@@ -13,9 +14,10 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from beam_jobs.imaging import dicom, dicom_file, raster, tfio_decoder, tiff
+from beam_jobs.imaging import dicom, dicom_file, polarity, raster, tfio_decoder, tiff
 from beam_jobs.imaging.dicom_file import File
 from beam_jobs.imaging.unusable import UnusableImage
+from records.image_size import ImageSize
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +33,22 @@ class Options:
         decoder: "auto" and "pydicom" read headers with pydicom and pixels with the fastest codec
             measured for each transfer syntax (`codecs`); "tfio" reads DICOM's pixels with
             tensorflow-io instead.
+        at_least: JPEG 2000 is decoded without the wavelet levels that this size does not need; None
+            decodes all.
+        invert: whether images that are no DICOM and are negatives by their pixels are inverted.
+        inverted: whether the image is a negative, whatever its header and pixels say; None: not
+            known.
+        aspect: height / width of what an image that is no DICOM shows; None: that of its pixels.
     """
 
     max_pixels: int
     window: str = "none"
     frame: int | None = None
     decoder: str = "auto"
+    at_least: ImageSize | None = None
+    invert: bool = False
+    inverted: bool | None = None
+    aspect: float | None = None
 
     def __post_init__(self) -> None:
         assert self.window in ("none", "first") or self.window.isdecimal(), self.window
@@ -45,11 +57,32 @@ class Options:
             tfio_decoder.check_installed()
 
 
-def read_image(path: File, *, options: Options) -> np.ndarray:
-    """Reads and decodes one image.
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+    """A decoded image.
 
-    Returns:
-        [height, width] uint16, 0 (black) to 65535 (white).
+    Attributes:
+        pixels: [height, width] uint16, 0 (black) to 65535 (white).
+        native: size by the header; larger than `pixels` where wavelet levels were left out.
+        has_header: whether it is DICOM, whose header states its polarity and aspect.
+        aspect: height / width of what it shows, None: that of its pixels.
+        remarks: what is to be said of its polarity and grey levels, "what: text" each.
+    """
+
+    pixels: np.ndarray
+    native: ImageSize
+    has_header: bool
+    aspect: float | None = None
+    remarks: tuple[str, ...] = ()
+
+
+def read_image(path: File, *, options: Options) -> np.ndarray:
+    """Reads and decodes one image to its pixels; see `open_image`."""
+    return open_image(path, options=options).pixels
+
+
+def open_image(path: File, *, options: Options) -> Decoded:
+    """Reads and decodes one image: DICOM, or PGM, PNG, JPEG or TIFF of 8 or 16 bits.
 
     Raises:
         UnusableImage: the image can't be used.
@@ -58,32 +91,38 @@ def read_image(path: File, *, options: Options) -> np.ndarray:
         data = path.read_bytes()
     except OSError as error:
         raise UnusableImage("unreadable", error.strerror or type(error).__name__) from error
-    return decode(data, options=options)
+    return _decode(data, options)
 
 
 def decode(data: bytes, *, options: Options) -> np.ndarray:
-    """Decodes a DICOM file, or a PGM, PNG, JPEG or TIFF of 8 or 16 bits.
+    """Decodes the bytes of a whole file to pixels; see `open_image`."""
+    return _decode(data, options).pixels
 
-    Args:
-        data: the whole file.
-        options: what is allowed, and which grey levels are wanted.
 
-    Returns:
-        [height, width] uint16, 0 (black) to 65535 (white).
-
-    Raises:
-        UnusableImage: the image can't be used.
-    """
+def _decode(data: bytes, options: Options) -> Decoded:
     if not data:
         raise UnusableImage("empty_file", "0 bytes")
-    if dicom_file.is_dicom(data):
-        pixels = dicom.decode(data, **dataclasses.asdict(options))
+    has_header = dicom_file.is_dicom(data)
+    if has_header:
+        pixels, native = dicom.decode(
+            data,
+            max_pixels=options.max_pixels,
+            window=options.window,
+            frame=options.frame,
+            decoder=options.decoder,
+            at_least=options.at_least,
+        )
     else:
         pixels = _find_reader(data)(data, options)
+        native = ImageSize(*pixels.shape)
     darkest, brightest, _, _ = cv2.minMaxLoc(pixels)
     if darkest == brightest:
         raise UnusableImage("one_grey_level", f"every pixel is {int(darkest)}")
-    return pixels
+    remarks: tuple[str, ...] = ()
+    if not has_header or options.inverted is not None:
+        pixels, remarks = polarity.correct(pixels, invert=options.invert, inverted=options.inverted)
+    aspect = None if has_header else options.aspect
+    return Decoded(pixels, native, has_header, aspect, remarks)
 
 
 _Reader = Callable[[bytes, Options], np.ndarray]

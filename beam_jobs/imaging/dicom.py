@@ -18,6 +18,7 @@ from beam_jobs.imaging import (
     tfio_decoder,
 )
 from beam_jobs.imaging.unusable import UnusableImage, check_size
+from records.image_size import ImageSize
 
 _PEEK = 1 << 16  # bytes in which a stream says its precision
 
@@ -43,12 +44,18 @@ class PixelModule:
 
 
 def decode(
-    data: bytes, *, max_pixels: int, window: str, frame: int | None, decoder: str
-) -> np.ndarray:
+    data: bytes,
+    *,
+    max_pixels: int,
+    window: str,
+    frame: int | None,
+    decoder: str,
+    at_least: ImageSize | None = None,
+) -> tuple[np.ndarray, ImageSize]:
     """Decodes a DICOM file; the options are those of `decode.Options`.
 
     Returns:
-        [rows, columns] uint16, 0 (black) to 65535 (white).
+        [rows, columns] uint16, 0 (black) to 65535 (white), and the size by the header.
 
     Raises:
         UnusableImage: the image can't be used.
@@ -77,12 +84,21 @@ def decode(
         raise UnusableImage("damaged_header", f"grey levels: {type(error).__name__}") from error
     try:
         swapped = syntax == ExplicitVRBigEndian and pixels.representation == "OW"
-        ranks = _read_ranks(cut, header, syntax, stored, swapped=swapped, by_tfio=decoder == "tfio")
+        layout = codecs.Layout(
+            header.rows,
+            header.columns,
+            header.bits_allocated,
+            swapped and header.bits_allocated == 8,
+        )
+        # a wavelet mixes padding with the image at its edge
+        if at_least is not None and image.get("PixelPaddingValue") is None:
+            layout = codecs.choose_level(cut, syntax, layout, at_least=at_least)
+        ranks = _read_ranks(cut, header, syntax, stored, layout, by_tfio=decoder == "tfio")
     except UnusableImage:
         raise
     except Exception as error:  # each decoder has errors of its own
         raise UnusableImage("damaged_pixels", f"{syntax.name}: {type(error).__name__}") from error
-    return np.ascontiguousarray(levels.apply(ranks))
+    return np.ascontiguousarray(levels.apply(ranks)), ImageSize(header.rows, header.columns)
 
 
 def read_pixel_module(image: pydicom.Dataset, *, has_pixels: bool) -> PixelModule:
@@ -193,14 +209,11 @@ def _read_ranks(
     header: PixelModule,
     syntax: UID,
     stored: stored_values.StoredRange,
+    layout: codecs.Layout,
     *,
-    swapped: bool,
     by_tfio: bool,
 ) -> np.ndarray:
     """Returns stored values as [rows, columns] unsigned ranks: value - lowest possible value."""
-    layout = codecs.Layout(
-        header.rows, header.columns, header.bits_allocated, swapped and header.bits_allocated == 8
-    )
     if by_tfio:
         return tfio_decoder.decode_frame(
             bytes(frame), syntax, layout, bits_stored=stored.bits, signed=stored.signed
@@ -208,8 +221,9 @@ def _read_ranks(
     samples = codecs.decode_frame(frame, syntax, layout)
     if not syntax.is_compressed or syntax == RLELossless:
         return stored_values.take_from_cells(samples.values, stored, high_bit=header.high_bit)
+    lossy = codecs.is_lossy(syntax) or layout.level > 0  # a low band overshoots at edges
     return stored_values.take_from_stream(
-        samples, stored, bits_allocated=header.bits_allocated, lossy=codecs.is_lossy(syntax)
+        samples, stored, bits_allocated=header.bits_allocated, lossy=lossy
     )
 
 

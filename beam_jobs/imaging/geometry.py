@@ -39,5 +39,12 @@ class Trail:
         """
         self._precede([[across, 0, (across - 1) / 2], [0, down, (down - 1) / 2], [0, 0, 1]])
 
+    def magnify(self, *, level: int) -> None:
+        """Notes that the low band of a wavelet was decoded: its pixel i is centred on i * 2^level.
+
+        The low-pass filters of JPEG 2000 are symmetric about even samples, ITU-T T.800 F.3.
+        """
+        self._precede([[2**level, 0, 0], [0, 2**level, 0], [0, 0, 1]])
+
     def _precede(self, step: list[list[float]]) -> None:
         self.matrix = self.matrix @ np.array(step, np.float64)

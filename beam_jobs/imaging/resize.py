@@ -79,6 +79,23 @@ def resize_by_stretching(
     return pixels
 
 
+def restore_aspect(
+    pixels: np.ndarray, aspect: float | None, *, trail: Trail | None = None
+) -> np.ndarray:
+    """Stretches the side of an image that was shortened, so that it has an aspect again.
+
+    Args:
+        pixels: [height, width] uint16.
+        aspect: height / width wanted, None: the one it has.
+        trail: notes where pixels go.
+    """
+    height, width = pixels.shape
+    if aspect is None:
+        return pixels
+    size = ImageSize(max(height, round(width * aspect)), max(width, round(height / aspect)))
+    return resize_by_stretching(pixels, size, trail=trail)
+
+
 def _halve(pixels: np.ndarray, size: ImageSize, halves: Halves) -> tuple[np.ndarray, int]:
     """Returns the smallest half at least twice as high and wide as a size, or the image itself.
 

@@ -44,6 +44,7 @@ class Stream:
         start: where the codestream begins; some writers wrap JPEG 2000 in a JP2 file.
         ends: where each of JPEG's scans ends.
         exif: JPEG's Exif segment, empty if there is none.
+        levels: wavelet levels that JPEG 2000 can be decoded without.
     """
 
     process: int
@@ -54,6 +55,7 @@ class Stream:
     start: int = 0
     ends: tuple[int, ...] = ()
     exif: bytes = b""
+    levels: int = 0
 
 
 def read_jpeg(data: bytes) -> Stream:
@@ -193,26 +195,36 @@ def read_jpeg2000(data: bytes) -> Stream:
     tiles = -(-right // tile_columns) * -(-bottom // tile_rows)
     if tiles > 65535:  # ITU-T T.800 A.4.2
         raise UnusableImage("damaged_pixels", f"{tiles} JPEG 2000 tiles")
-    _walk_tiles(data, start + 2)
-    return Stream(0, (depth & 0x7F) + 1, bottom - top, right - left, components, start)
+    levels = _walk_tiles(data, start + 2)
+    if depth & 0x80 or left or top:  # samples with a sign, or an image that is not at the origin
+        levels = 0
+    precision, rows, columns = (depth & 0x7F) + 1, bottom - top, right - left
+    return Stream(0, precision, rows, columns, components, start, levels=levels)
 
 
-def _walk_tiles(data: bytes, position: int) -> None:
-    """Follows segments (main header) and tile-parts to the end of the codestream."""
+_LEVELS_AT = {b"\xff\x52": 9, b"\xff\x53": 6}
+"""Where COD and COC state the wavelet levels, from the marker on: ITU-T T.800 A.6.1, A.6.2."""
+
+
+def _walk_tiles(data: bytes, position: int) -> int:
+    """Follows segments (main header) and tile-parts to the end; returns the wavelet levels."""
+    levels: list[int] = []
     while True:
         marker = data[position : position + 2]
         if marker == b"\xff\xd9" or (len(marker) < 2 and not marker.strip(b"\0")):
-            return  # a stream that ends with its last tile-part lacks nothing
+            break  # a stream that ends with its last tile-part lacks nothing
         if marker == b"\xff\x90":  # SOT: marker, Lsot 2, Isot 2, Psot 4 bytes
             length = int.from_bytes(data[position + 6 : position + 10], "big")
             if length == 0:  # up to the end of the codestream
                 if not data.rstrip(b"\0").endswith(b"\xff\xd9"):
                     raise UnusableImage("truncated", "a JPEG 2000 codestream without an end")
-                return
+                break
         elif marker[0] == 0xFF:
             length = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+            if marker in _LEVELS_AT:
+                levels += data[position + _LEVELS_AT[marker] :][:1]
         elif not data[position:].strip(b"\0"):
-            return
+            break
         else:
             raise UnusableImage("damaged_pixels", f"no JPEG 2000 marker at byte {position}")
         if length < 4:
@@ -220,3 +232,4 @@ def _walk_tiles(data: bytes, position: int) -> None:
         position += length
         if position > len(data):
             raise UnusableImage("truncated", f"{len(data)} of {position} bytes of JPEG 2000")
+    return min(levels, default=0)

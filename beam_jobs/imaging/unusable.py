@@ -26,6 +26,7 @@ Reason = Literal[
     "no_breast_found",
     "side_unknown",
     "view_unknown",
+    "aspect_unknown",
 ]
 
 

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from beam_jobs.imaging import decode, recipe
+from beam_jobs import shards
+from beam_jobs.imaging import decode, recipe, resize
 from beam_jobs.imaging.unusable import UnusableImage
 from beam_jobs.output_folder import Output
 from beam_jobs.shards import Shard
@@ -51,7 +52,9 @@ def write(
     for column, image in enumerate(chosen):
         path_of_image = planned[0].data_dir / image.path
         try:
-            pixels = decode.read_image(path_of_image, options=planned[0].options)
+            options = shards.options_of(image, planned[0].options)
+            decoded = decode.open_image(path_of_image, options=options)
+            pixels = resize.restore_aspect(decoded.pixels, decoded.aspect)
             array = recipe.prepare(
                 pixels, output.recipe, output.size, view=image.view, side=image.side
             )[:, :, 0]

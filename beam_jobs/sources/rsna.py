@@ -8,8 +8,9 @@ benign only if it was biopsied.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
-from beam_jobs.sources import csv_rows, data_files
+from beam_jobs.sources import csv_rows, data_files, table_cells
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -34,11 +35,12 @@ _GRADES = {"": "", **{f"{grade}{tail}": str(grade) for grade in range(7) for tai
 _VIEW = re.compile(r"[A-Z]{2,5}")
 
 
-def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
+def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
     """Lists the images of train.csv, with the file of each where it is there.
 
     Args:
         data_dir: folder of the unpacked competition data, searched recursively.
+        options: columns that people have added, of polarity and aspect.
 
     Raises:
         CallerError: the table is missing or is not as published; with file and line.
@@ -50,7 +52,8 @@ def read(data_dir: Folder, _: SourceOptions = DEFAULTS) -> list[SourceRow]:
         TABLE,
         hint="give the folder of the competition's data, with train_images in it",
     )
-    images = csv_rows.parse(table, csv_rows.read(table, columns=_COLUMNS), _parse_record)
+    records = csv_rows.read(table, columns=(*_COLUMNS, *options.columns.values()))
+    images = csv_rows.parse(table, records, lambda record: _parse_record(record, options.columns))
     csv_rows.check_unique(table, (image.image_id for image in images))
     spelled = {image.image_id: _spell(image) for image in images}
     names = (name for both in spelled.values() for name in both)
@@ -69,8 +72,12 @@ def _spell(image: SourceRow) -> tuple[str, str]:
     return f"{patient_id}/{image_id.removeprefix(f'{patient_id}_')}", image_id
 
 
-def _parse_record(record: csv_rows.Record) -> SourceRow:
+def _parse_record(record: csv_rows.Record, columns: Mapping[str, str]) -> SourceRow:
     """Reads a record; raises ValueError with column, value and what is allowed."""
+    stated = {
+        key: table_cells.read(key, column, record.cells[column], {})
+        for key, column in columns.items()
+    }
     patient_id = record.demand("patient_id")
     view = record.cells["view"]
     if not _VIEW.fullmatch(view):
@@ -85,4 +92,5 @@ def _parse_record(record: csv_rows.Record) -> SourceRow:
         pathology="malignant" if record.choose("cancer", _YES_NO) else without,
         density=record.choose("density", _DENSITIES),
         assessment=record.choose("BIRADS", _GRADES),
+        **table_cells.of_pixels(stated),
     )

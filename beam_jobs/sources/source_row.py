@@ -79,6 +79,8 @@ class SourceRow:
         exam: tells images of a patient apart that are of no one breast or examination; "" where all
             are of one.
         unit_id: the breast or examination whose record it goes to, "" where it is its own.
+        inverted: whether the image is a negative by the table, None where that does not state it.
+        aspect: height / width of what it shows by the table, None likewise.
     """
 
     image_id: str
@@ -110,6 +112,8 @@ class SourceRow:
     discrepancies: str = ""
     exam: str = ""
     unit_id: str = ""
+    inverted: bool | None = None
+    aspect: float | None = None
 
     @property
     def label(self) -> str:
@@ -121,6 +125,11 @@ class SourceRow:
     def lesions(self) -> str:
         """The circles as sources.csv has them: column,row,radius joined by ';'."""
         return ";".join(",".join(map(str, circle)) for circle in self.circles)
+
+    def with_remarks(self, remarks: Iterable[str]) -> SourceRow:
+        """Returns the image with more among its discrepancies."""
+        said = "; ".join(filter(None, (self.discrepancies, *remarks)))
+        return dataclasses.replace(self, discrepancies=said)
 
     def clinical(self) -> dict[str, str | int]:
         """Returns the columns a record takes from tables and headers, by feature key."""

@@ -12,12 +12,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from beam_jobs.sources import csv_rows, data_files, parquet_rows, table_join, table_rows
+from beam_jobs.sources import (
+    csv_rows,
+    data_files,
+    parquet_rows,
+    table_cells,
+    table_join,
+    table_rows,
+)
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import Lesion, SourceRow, describe, is_mixed
 from beam_jobs.sources.table_mapping import FINDING_SIDE, map_columns
 from beam_jobs.sources.table_rows import Row
 from beam_jobs.storage import Folder
+from flags.table_columns import OF_FLAGS
 from records import schema
 from records.errors import CallerError
 from records.printable import counted
@@ -28,7 +36,7 @@ _OWN_KEYS = tuple(
     for feature in schema.FEATURES
     if feature.table and not feature.of_lesions and feature.key not in ("image_id", "patient_id")
 )
-_IMAGE_KEYS = ("path", "patient_id", *_OWN_KEYS, "split")
+_IMAGE_KEYS = ("path", "patient_id", *_OWN_KEYS, "split", *OF_FLAGS)
 """Columns an image has one value of, however many lesions."""
 _LESION_KEYS = tuple(field.name for field in dataclasses.fields(Lesion) if field.name != "circle")
 _OTHER_BREAST = "table: all its findings are of the other breast"
@@ -201,6 +209,7 @@ def _make_image(
         official_split=first.get("split", ""),
         excluded=excluded,
         exam=first.get("accession") or first.get("study_date", ""),
+        **table_cells.of_pixels(first),
         **own,
         **describe(lesions),
     )

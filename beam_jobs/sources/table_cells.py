@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from records import schema
+from records.preprocessing import parse_aspect
 
 ALLOWED = {
     **{feature.key: feature.values for feature in schema.FEATURES if feature.values},
     "split": ("train", "test"),
+    "invert": ("yes", "no"),
 }
 """Values of keys that have a list; an empty cell is right too, but for a split."""
 _YES, _NO = (
@@ -29,6 +32,7 @@ _MEANINGS = {
         **dict.fromkeys(("benigne", "gutartig"), "benign"),
     },
     "split": {"training": "train"},
+    "invert": {**dict.fromkeys(_YES, "yes"), **dict.fromkeys(_NO, "no")},
 }
 """Key -> what a cell in small letters means, beside the allowed values."""
 _VIEW = re.compile(r"[A-Z]{0,5}")
@@ -39,12 +43,15 @@ _EMBED = dict(zip("ANBPSMK", "0123456", strict=True))
 """How EMBED's column `asses` writes BI-RADS: additional imaging, negative, benign, ..."""
 
 
+_EXAMPLES = {"view": "a code such as CC or MLO", "aspect": "H:W, such as 5:4"}
+
+
 class UnknownValue(ValueError):
     """A cell that is none of the values its key may have."""
 
     def __init__(self, key: str, column: str, text: str) -> None:
         known = ALLOWED.get(key)
-        allowed = f"one of {', '.join(known)}" if known else "a code such as CC or MLO"
+        allowed = f"one of {', '.join(known)}" if known else _EXAMPLES[key]
         super().__init__(f"{column} {text!r} is not {allowed}" if text else f"{column} is empty")
 
 
@@ -81,7 +88,8 @@ def read(
 def _check(key: str, column: str, text: str) -> str:
     known = ALLOWED.get(key, ())
     if (known and text not in known and (text or key == "split")) or (
-        key == "view" and not _VIEW.fullmatch(text)
+        (key == "view" and not _VIEW.fullmatch(text))
+        or (key == "aspect" and text and parse_aspect(text) is None)
     ):
         raise UnknownValue(key, column, text)
     return text
@@ -110,3 +118,9 @@ def side_of_view(text: str) -> str:
     if not both or text.upper() in _VIEWS:
         return ""
     return "left" if both[1].upper() == "L" else "right"
+
+
+def of_pixels(row: Mapping[str, str]) -> dict[str, Any]:
+    """Returns polarity and aspect of an image, as `SourceRow` has them, by the cells of its row."""
+    inverted = {"yes": True, "no": False}.get(row.get("invert", ""))
+    return {"inverted": inverted, "aspect": parse_aspect(row.get("aspect", ""))}

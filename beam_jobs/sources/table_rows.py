@@ -13,6 +13,7 @@ from beam_jobs.sources import csv_rows, table_cells
 from beam_jobs.sources.source_options import SourceOptions
 from beam_jobs.sources.table_mapping import FINDING_SIDE, LABELS
 from beam_jobs.storage import Folder
+from flags.table_columns import OF_FLAGS
 from records import user_paths
 from records.errors import CallerError
 
@@ -93,7 +94,7 @@ def _remedy(unknown: Sequence[tuple[str, str]], values: Mapping[tuple[str, str],
     return (
         f"map it by --values={shlex.quote(line.getvalue())}{more} (nothing after '=' means not "
         "stated) or by --values=@FILE, a table of key, found and meant; or leave the column out by "
-        + " ".join(f"--columns={key}=" for key in keys)
+        + " ".join(f"--{key}=none" if key in OF_FLAGS else f"--columns={key}=" for key in keys)
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import math
 import pathlib
 
 import cv2
@@ -18,14 +19,15 @@ import numpy as np
 from absl import logging
 from numpy.typing import NDArray
 
-from beam_jobs.imaging import breast, decode, dicom_file, recipe
+from beam_jobs.imaging import breast, decode, dicom_file, polarity, recipe, resize
+from beam_jobs.imaging.decode import Decoded
 from beam_jobs.imaging.dicom_file import Identity, Origin
 from beam_jobs.imaging.geometry import Trail
 from beam_jobs.imaging.unusable import UnusableImage
 from flags import recipe_spec as language
 from records import folder
 from records.errors import CallerError
-from records.preprocessing import Preparation
+from records.preprocessing import Preparation, parse_aspect
 from trainer.data import run_folder
 
 _LARGEST_MASK = 100_000_000
@@ -106,7 +108,12 @@ def identify(path: pathlib.Path) -> tuple[Identity, Origin]:
 
 
 def prepare(
-    path: pathlib.Path, preparation: Preparation, *, view: str = "", side: str = ""
+    path: pathlib.Path,
+    preparation: Preparation,
+    *,
+    view: str = "",
+    side: str = "",
+    discrepancies: str | None = None,
 ) -> PreparedImage:
     """Decodes an image and makes of it what the conversion would write.
 
@@ -115,6 +122,8 @@ def prepare(
         preparation: of the run that predicts.
         view: projection, such as MLO; "" takes it from the DICOM header.
         side: left or right; "" takes it from the DICOM header.
+        discrepancies: of an image that was converted, which name it if it was inverted; None lets
+            the pixels decide.
 
     Raises:
         UnusableImage: the image can't be used, or the recipe needs a view or side nobody gives.
@@ -122,25 +131,35 @@ def prepare(
     if not (view and side):
         identity, _ = identify(path)
         view, side = view or identity.view, side or identity.side
-    pixels = decode.read_image(
-        path,
-        options=decode.Options(
-            max_pixels=preparation.max_pixels,
-            window=preparation.window,
-            frame=preparation.frame,
-            decoder=preparation.decoder,
-        ),
+    options = decode.Options(
+        max_pixels=preparation.max_pixels,
+        window=preparation.window,
+        frame=preparation.frame,
+        decoder=preparation.decoder,
+        at_least=preparation.decode_at_least,
+        invert=preparation.invert,
+        inverted=None if discrepancies is None else polarity.was_inverted(discrepancies),
+        aspect=parse_aspect(preparation.aspect),
     )
-    _check_known(preparation, view=view, side=side)  # what is no image at all is rejected before
-    trail = Trail()
+    image = decode.open_image(path, options=options)
+    _check_known(preparation, image, view=view, side=side)  # no image at all is rejected before
+    trail, shown = Trail(), image.pixels
+    if shown.shape != (image.native.height, image.native.width):  # places are of the whole image
+        shown = decode.read_image(path, options=dataclasses.replace(options, at_least=None))
+        trail.magnify(level=round(math.log2(image.native.height / image.pixels.shape[0])))
+    upright = resize.restore_aspect(image.pixels, image.aspect, trail=trail)
     record = recipe.prepare(
-        pixels, preparation.recipe, preparation.size, view=view, side=side, trail=trail
+        upright, preparation.recipe, preparation.size, view=view, side=side, trail=trail
     )
-    return PreparedImage(path, pixels, record, trail.matrix, view, side)
+    return PreparedImage(path, shown, record, trail.matrix, view, side)
 
 
-def _check_known(preparation: Preparation, *, view: str, side: str) -> None:
+def _check_known(preparation: Preparation, image: Decoded, *, view: str, side: str) -> None:
     """Refuses an image the recipe would treat as another than the network learned from."""
+    if not image.has_header and image.aspect is None and preparation.aspect != "none":
+        raise UnusableImage(
+            "aspect_unknown", f"column {preparation.aspect} of a table stated those of the records"
+        )
     for step in language.parse(preparation.recipe):
         if step.name == "pectoral" and not view:
             raise UnusableImage(

@@ -139,7 +139,13 @@ def on_originals(
         row = rows[image.name]
         path = data_dir / row["path"]
         try:
-            made = image_file.prepare(path, preparation, view=row["view"], side=row["side"])
+            made = image_file.prepare(
+                path,
+                preparation,
+                view=row["view"],
+                side=row["side"],
+                discrepancies=row["discrepancies"],
+            )
         except UnusableImage as unusable:
             bad(str(path), unusable)
             continue

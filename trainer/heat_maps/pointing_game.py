@@ -193,7 +193,13 @@ def play(
     for row, label in rows:
         try:
             path = data_dir / row["path"]
-            image = image_file.prepare(path, preparation, view=row["view"], side=row["side"])
+            image = image_file.prepare(
+                path,
+                preparation,
+                view=row["view"],
+                side=row["side"],
+                discrepancies=row["discrepancies"],
+            )
             lesion = lesions.draw(places[row["image_id"]], image.pixels.shape, data_dir)
             breast = image_file.find_breast(image.pixels)
         except UnusableImage as unusable:

@@ -17,6 +17,7 @@ from pydicom.pixels import get_decoder
 from beam_jobs.imaging import decode
 from beam_jobs.imaging.decode import Options
 from beam_jobs.imaging.unusable import UnusableImage
+from records.image_size import ImageSize
 
 LIMIT = 100_000_000
 
@@ -476,3 +477,83 @@ def test_files_from_the_field(shared_cases):
     assert (found.min(), found.max()) == (5624, 65535)
     for path in (shared_cases / "three_frames").glob("*.dcm"):
         assert reason_of(path.read_bytes()) == "not_one_frame"
+
+
+def low_band(pixels: np.ndarray, levels: int) -> np.ndarray:
+    """The low band of the reversible 5/3 wavelet, by lifting as ITU-T T.800 F.4.8.1 has it."""
+
+    def lift(rows: np.ndarray) -> np.ndarray:
+        even, odd = rows[0::2], rows[1::2]
+        after = np.concatenate([even[1:], even[-1:]])[: len(odd)]
+        high = odd - ((even[: len(odd)] + after) >> 1)
+        before, behind = np.concatenate([high[:1], high]), np.concatenate([high, high[-1:]])
+        return even + ((before[: len(even)] + behind[: len(even)] + 2) >> 2)
+
+    values = pixels.astype(np.int64)
+    for _ in range(levels):
+        values = lift(lift(values).T).T
+    return values
+
+
+@pytest.mark.parametrize("shape", [(161, 97), (160, 98), (163, 101)], ids=str)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+@pytest.mark.parametrize("name", ["jpeg_2000_90", "htj2k_201"])
+def test_a_wavelet_level_is_the_low_band(name, bits, shape, make_dicom):
+    syntax, encode = ENCODERS[name]
+    pixels = smooth(bits, shape)
+    data = image_of(make_dicom, pixels, [encode(pixels, bits)], syntax, bits=bits)
+    for levels in range(3):
+        smallest = tuple(-(-side // 2**levels) for side in shape)
+        got, native = read_low(data, smallest)
+        assert (native.height, native.width) == shape
+        wanted = np.clip(low_band(pixels, levels), 0, 2**bits - 1)
+        np.testing.assert_array_equal(got, full_scale(wanted, bits))
+    assert read_low(data, (smallest[0] + 1, 8))[0].shape[0] == -(-shape[0] // 2)
+
+
+def read_low(data: bytes, at_least: tuple[int, int]) -> tuple[np.ndarray, ImageSize]:
+    image = io.BytesIO(data)
+    image.read_bytes = image.getvalue  # a file as `decode` wants it
+    options = Options(max_pixels=LIMIT, at_least=ImageSize(*at_least))
+    decoded = decode.open_image(image, options=options)
+    return decoded.pixels, decoded.native
+
+
+def test_what_is_decoded_whole_all_the_same(make_dicom):
+    """Other compressions, samples with a sign, and padding, which would run into the image."""
+    pixels = smooth(12)
+    jpeg_ls, wavelet = (ENCODERS[name] for name in ("jpeg_ls_80", "jpeg_2000_90"))
+    signed = (pixels.astype(np.int32) - 2048).astype(np.int16)
+    stream = imagecodecs.jpeg2k_encode(signed, level=0, codecformat="J2K", reversible=True)
+    for data in (
+        image_of(make_dicom, pixels, [jpeg_ls[1](pixels, 12)], jpeg_ls[0], bits=12),
+        image_of(make_dicom, signed, [stream], wavelet[0], bits=12, PixelRepresentation=1),
+        image_of(
+            *(make_dicom, pixels, [wavelet[1](pixels, 12)], wavelet[0]),
+            bits=12,
+            PixelPaddingValue=0,
+        ),
+        make_dicom(pixels, bits_stored=12),
+    ):
+        np.testing.assert_array_equal(read_low(data, (8, 8))[0], full_scale(pixels, 12))
+
+
+@pytest.mark.parametrize("cut", [40, 400])
+def test_a_cut_wavelet_is_rejected_at_any_level(cut, make_dicom):
+    pixels = smooth(12)
+    data = image_of(
+        make_dicom, pixels, [jpeg2000(pixels, 12)[:-cut]], uid.JPEG2000Lossless, bits=12
+    )
+    with pytest.raises(UnusableImage):
+        read_low(data, (8, 8))
+
+
+def test_lossy_low_bands_are_near_the_mean(make_dicom):
+    """The 9/7 wavelet: against a half-size area average by OpenCV."""
+    syntax, bits, encode = LOSSY["jpeg_2000_91"]
+    pixels = smooth(bits, (160, 98))
+    data = image_of(make_dicom, pixels, [encode(pixels)], syntax, bits=bits)
+    got, _ = read_low(data, (80, 49))
+    average = cv2.resize(full_scale(pixels, bits), (49, 80), interpolation=cv2.INTER_AREA)
+    assert got.shape == (80, 49)
+    assert np.abs(got - average).mean() < 0.05 * 65535
