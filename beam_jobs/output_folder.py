@@ -97,6 +97,8 @@ def describe_job(
         ]
         for image in images or ()
     ]
+    # Pillow decodes wavelet levels, and nothing else here
+    libraries = (*_LIBRARIES, "pillow") if config.at_least else _LIBRARIES
     return Job(
         schema_version=schema.SCHEMA_VERSION,
         settings=config.identity(),
@@ -104,7 +106,7 @@ def describe_job(
         recipe=recipe_spec.folder_name(output.recipe),
         steps=recipe_spec.canonical(output.recipe),
         images="" if images is None else hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
-        versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        versions={name: importlib.metadata.version(name) for name in libraries},
         hash_patients=key,
     )
 
