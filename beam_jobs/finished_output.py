@@ -6,7 +6,6 @@ manifest = close_output(output, job, images, planned)
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -87,19 +86,15 @@ def _write_tables(
         image_table.write_sources(path, shown, reasons, unit=output.unit)
     if output.unit != "image":
         with files.replacing(output.directory / folder.UNITS) as path:
-            units.write(path, units.rows(units.form(shown, output.unit), reasons))
+            rows = units.rows(units.form(shown, output.unit), reasons)
+            folder.write_table(path, schema.UNITS_HEADER, rows)
     if any(image.rois for image in shown):
         with files.replacing(output.directory / folder.LESIONS) as path:
             image_table.write_lesions(path, shown)
-    with (
-        files.replacing(output.directory / folder.REJECTED) as path,
-        path.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(folder.REJECTED_HEADER)
-        for row in sorted(rejected, key=lambda row: row["image_id"]):
-            image = by_id[row["image_id"]]
-            writer.writerow([image.image_id, image.path, row["reason"], row["detail"]])
+    with files.replacing(output.directory / folder.REJECTED) as path:
+        listed = sorted(rejected, key=lambda row: row["image_id"])
+        placed = ({**row, "path": by_id[row["image_id"]].path} for row in listed)
+        folder.write_table(path, folder.REJECTED_HEADER, placed)
 
 
 def _build_manifest(

@@ -7,14 +7,12 @@ for one in form(images, "breast"): print(one.row.image_id, one.views)
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity
 from beam_jobs.sources.source_row import SUMMARIES, SourceRow
-from beam_jobs.storage import Folder
 from records import schema
 from records.errors import CallerError
 
@@ -277,11 +275,3 @@ def rows(units: Iterable[Unit], rejected: Mapping[str, str]) -> list[dict[str, s
             }
         )
     return made
-
-
-def write(path: Folder, made: Iterable[Mapping[str, str]]) -> None:
-    """Writes units.csv; the caller renames it into place."""
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        table = csv.DictWriter(file, schema.UNITS_HEADER, lineterminator="\n")
-        table.writeheader()
-        table.writerows(made)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from records import files, schema
@@ -116,6 +116,18 @@ def read_table(path: pathlib.Path, header: Sequence[str]) -> tuple[dict[str, str
                 path, f"is damaged (row {number} has not {len(header)} cells)", _REMEDY
             )
     return rows
+
+
+def write_table(path: AnyPath, header: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
+    """Writes a CSV file that `read_table` reads; rows may have more than the columns of the header.
+
+    The caller renames it into place.
+    """
+    # file names need not be UTF-8
+    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        table = csv.DictWriter(file, header, lineterminator="\n", extrasaction="ignore")
+        table.writeheader()
+        table.writerows(rows)
 
 
 def read_records(directory: pathlib.Path, manifest: Manifest) -> tuple[dict[str, str], ...]:

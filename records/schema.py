@@ -49,7 +49,6 @@ class Feature:
         title: how statistics by its values are headed, "" where there are none; a column that has
             one goes into predictions.csv, and its values are subgroups of metrics.json.
         compared: whether its distribution is compared between two data sets.
-        per_view: whether a record of several views has a value for each, along a first axis.
     """
 
     key: str
@@ -60,11 +59,15 @@ class Feature:
     of_lesions: Literal["", "worst", "highest", "joined"] = ""
     title: str = ""
     compared: bool = False
-    per_view: bool = False
+
+    @property
+    def per_view(self) -> bool:
+        """Whether a record of several views has a value for each, along a first axis."""
+        return self.key == "image" or self.key.startswith(("image_ids", "original_", "views_"))
 
 
 FEATURES = (
-    Feature("image", "image", "pixels after the recipe, 0 (black) to 65535 (white)", per_view=True),
+    Feature("image", "image", "pixels after the recipe, 0 (black) to 65535 (white)"),
     Feature(
         "image_id",
         "text",
@@ -178,22 +181,12 @@ FEATURES = (
         compared=True,
     ),
     Feature("label", "class", "pathology as a number: 0 normal to 3 malignant, -1 not stated"),
-    Feature(
-        "original_height",
-        "integer",
-        "rows of the image before the recipe, in pixels",
-        per_view=True,
-    ),
-    Feature(
-        "original_width",
-        "integer",
-        "columns of the image before the recipe, in pixels",
-        per_view=True,
-    ),
+    Feature("original_height", "integer", "rows of the image before the recipe, in pixels"),
+    Feature("original_width", "integer", "columns of the image before the recipe, in pixels"),
 )
 VIEW_FEATURES = (
-    Feature("image_ids", "text", "name of each view's image, '' where absent", per_view=True),
-    Feature("views_present", "integer", "1 for each view, 0 where absent", per_view=True),
+    Feature("image_ids", "text", "name of each view's image, '' where absent"),
+    Feature("views_present", "integer", "1 for each view, 0 where absent"),
 )
 """What a record of several views has beside FEATURES."""
 

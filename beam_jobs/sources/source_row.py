@@ -5,13 +5,12 @@ Every source returns a list of `SourceRow`; sources.csv is that list on disk.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from beam_jobs.storage import Folder
-from records import schema
+from records import folder, schema
 
 
 @dataclasses.dataclass(frozen=True)
@@ -178,15 +177,12 @@ def write_sources(
         rejected: image_id -> reason.
         unit: what one record holds, a key of `schema.VIEWS`.
     """
-    header = schema.sources_header(unit)
-    # file names need not be UTF-8
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        for image in images:
-            status, reason = outcome(image, rejected)
-            row = {**vars(image), "status": status, "reason": reason, "lesions": image.lesions}
-            writer.writerow([row[column] for column in header])
+
+    def describe_outcome(image: SourceRow) -> dict[str, object]:
+        status, reason = outcome(image, rejected)
+        return {**vars(image), "status": status, "reason": reason, "lesions": image.lesions}
+
+    folder.write_table(path, schema.sources_header(unit), map(describe_outcome, images))
 
 
 _IMAGE_COLUMNS = ("image_id", "patient_id", "side", "view", "split", "path")
@@ -204,13 +200,10 @@ def write_lesions(path: Folder, images: Iterable[SourceRow]) -> None:
         path: file to write; the caller renames it into place.
         images: every image the tables list.
     """
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(LESIONS_HEADER)
-        for image in images:
-            for roi in image.rois:
-                row = {**vars(image), **vars(roi), **vars(roi.lesion)}
-                writer.writerow([row[column] for column in LESIONS_HEADER])
+    rows = (
+        {**vars(image), **vars(roi), **vars(roi.lesion)} for image in images for roi in image.rois
+    )
+    folder.write_table(path, LESIONS_HEADER, rows)
 
 
 def outcome(image: SourceRow, rejected: dict[str, str]) -> tuple[str, str]:
