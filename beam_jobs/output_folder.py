@@ -126,7 +126,11 @@ def check_output(output: Output, job: Job, *, overwrite: bool) -> None:
     if storage.is_file(path):
         found, wanted = files.read_json(path, remedy=_REMEDY), job.to_json()
         keys = (wanted.keys() | found.keys()) - {"fingerprint", *([] if job.images else ["images"])}
-        changed = sorted(key for key in keys if wanted.get(key) != found.get(key))
+        changed = [
+            _describe_change(key, found.get(key), wanted.get(key))
+            for key in sorted(keys)
+            if wanted.get(key) != found.get(key)
+        ]
         if changed and not overwrite:
             raise CallerError(
                 f"{output.directory} holds records made with other {', '.join(changed)}; "
@@ -141,6 +145,18 @@ def check_output(output: Output, job: Job, *, overwrite: bool) -> None:
                 f"{output.directory} is not empty and was not made by this program; "
                 "give another --output_dir"
             )
+
+
+def _describe_change(key: str, before: Any, now: Any) -> str:
+    """Writes what differs between two jobs, with the values where they say something."""
+    if key == "images":  # a digest
+        return "images (other names, splits or labels)"
+    if isinstance(before, dict) and isinstance(now, dict):
+        differing = [one for one in sorted({**before, **now}) if before.get(one) != now.get(one)]
+        before, now = (
+            ", ".join(f"{one} {values.get(one)}" for one in differing) for values in (before, now)
+        )
+    return f"{key} ({before}, now {now})"
 
 
 def open_output(output: Output, job: Job, *, overwrite: bool) -> None:

@@ -22,3 +22,12 @@ class OfOneRun(Flags):
             raise CallerError("--run=RUN is missing, the folder of a finished run")
         if not pathlib.Path(self.run).is_dir():
             raise CallerError(f"--run={self.run} is not a folder; give that of a finished run")
+
+
+@dataclasses.dataclass(frozen=True)
+class AnyModality(Flags):
+    """Flag of a verb that takes images of one's own."""
+
+    any_modality: bool = flag(
+        False, "Take images that are no mammograms by their headers too (CT, MR, chest, ...)."
+    )

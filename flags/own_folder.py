@@ -35,7 +35,7 @@ def take(
 ) -> Iterator[pathlib.Path]:
     """Makes the folder of a call, or empties that of an earlier one.
 
-    A folder made here is removed again if the call fails before it wrote a file.
+    A folder made here is removed again if the call writes no file.
 
     Args:
         named: the folder asked for; None: `default`, or DEFAULT-2, DEFAULT-3... beside it.
@@ -60,10 +60,9 @@ def take(
         ) from error
     try:
         yield directory
-    except BaseException:
+    finally:
         if made:
             _remove_empty(directory)
-        raise
 
 
 def _remove_empty(directory: pathlib.Path) -> None:

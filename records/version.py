@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import pathlib
 import subprocess
@@ -25,3 +26,8 @@ def describe() -> str:
     except (OSError, subprocess.SubprocessError):
         return PROGRAM
     return f"{PROGRAM}, commit {done.stdout.strip()}"
+
+
+def now() -> str:
+    """Writes the time, UTC, to the second: "2026-05-17T09:30:00+00:00"."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")

@@ -212,7 +212,9 @@ def test_another_configuration_is_refused_and_overwrite_replaces(converted, imag
     record = output_dir / "phantom" / str(SIZE) / "plain"
     before = make.fingerprints(record)
     changed = options(images, output_dir, "--recipe=plain", "--folds=3")
-    make.one_line(convert(*changed), "made with other folds;", "--overwrite", alone=False)
+    make.one_line(
+        convert(*changed), "made with other folds (4, now 3);", "--overwrite", alone=False
+    )
     assert convert(*changed, "--overwrite", "--dry_run").returncode == 0
     assert make.fingerprints(record) == before
     run = convert(*changed, "--overwrite")

@@ -23,18 +23,21 @@ from typing import TYPE_CHECKING
 from flags import own_folder
 from flags.data_config import RecordsFolder
 from flags.fields import flag
-from flags.finished_run import OfOneRun
+from flags.finished_run import AnyModality, OfOneRun
 from flags.own_folder import Overwriting
 from records import files
 from records.errors import CallerError
 from records.printable import printable
 from records.progress import Reporter
+from records.version import NOTICE
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until the run is there
     from beam_jobs.imaging.unusable import UnusableImage
     from records.preprocessing import Preparation
     from trainer.heat_maps.explained_images import ExplainedImage
     from trainer.heat_maps.explainer import Explainer
+    from trainer.inference.finished_model import FinishedRun
+    from trainer.inference.inputs import InputImage
 
 METHODS = {
     "gradcam": "Grad-CAM, from the last layer of the base, coarse",
@@ -44,7 +47,7 @@ SPLITS = {"test": "those it was evaluated on", "validation": "those that chose i
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Overwriting, RecordsFolder, OfOneRun):
+class Config(Overwriting, RecordsFolder, AnyModality, OfOneRun):
     """What to draw of which images; `arguments` are images of one's own, or folders."""
 
     arguments: tuple[str, ...] = ()
@@ -100,19 +103,22 @@ def run(config: Config) -> int:
 
     directory = pathlib.Path(config.run)
     networks = _networks_of(config, directory)  # before TensorFlow is imported
-    files = [str(image.path) for image in inputs.find(config.arguments)] if config.arguments else []
-    from trainer.heat_maps.explainer import Explainer
+    given = inputs.find(config.arguments) if config.arguments else []
+    from trainer.heat_maps import explainer as explaining
     from trainer.inference import finished_model
 
+    finished = finished_model.open_run(directory) if given else None
+    models = [one.model for one in finished.networks] if finished else explaining.load(networks)
     target = finished_model.target_of(run_folder.read_description(directory))
-    explainer = Explainer(networks, target, method=config.method)
-    images = _Images(config, files, directory, networks[0])
+    explainer = explaining.Explainer(models, target, directory, method=config.method)
+    images = _Images(config, given, directory, networks[0], finished)
     with own_folder.take(
         config.output_dir,
         directory / "heat_maps",
         writes=("[0-9][0-9][0-9]-*.png", "sanity.json", "pointing.json"),
         overwrite=config.overwrite,
     ) as output_dir:
+        print(*(finished.introduction if finished else (NOTICE,)), sep="\n")
         if config.pointing:
             _point(config, explainer, images, output_dir)
         elif config.sanity:
@@ -158,12 +164,14 @@ class _Images:
     def __init__(
         self,
         config: Config,
-        files: Sequence[str],
+        given: Sequence[InputImage],
         directory: pathlib.Path,
         network: pathlib.Path,
+        finished: FinishedRun | None,
     ) -> None:
         self._config = config
-        self._files = files
+        self._given = given
+        self._finished = finished
         self._network = network
         self._directory = directory
         self.unusable = 0
@@ -179,8 +187,8 @@ class _Images:
         from trainer.heat_maps import explained_images
 
         config = self._config
-        if self._files:
-            return explained_images.of_files(self._files, self.preparation, self.refuse)
+        if self._finished:
+            return self._prepare(self._finished)
         evaluated = explained_images.open_evaluated(
             self._network, config.split, dataset_dir=config.dataset_dir
         )
@@ -194,7 +202,28 @@ class _Images:
             shown, evaluated, self.preparation, folder, self.refuse
         )
 
-    def refuse(self, name: str, unusable: UnusableImage) -> None:
+    def _prepare(self, finished: FinishedRun) -> Iterator[ExplainedImage]:
+        """Prepares images of one's own as predict does, with its warnings."""
+        from trainer.heat_maps.explained_images import ExplainedImage
+        from trainer.inference.predictor import Predictor
+
+        predictor = Predictor(
+            finished, None, predict_unlike=True, any_modality=self._config.any_modality
+        )
+        unlike = False
+        for number, given in enumerate(self._given, start=1):
+            prepared = predictor.prepare(given)
+            if prepared.image is None:
+                self.refuse(str(given.path), prepared.error)
+                continue
+            predicted = predictor.predict(prepared, number)
+            for note in predicted.notes(briefly=unlike):
+                print(f"warning: {printable(str(given.path))}: {note}")
+            unlike = unlike or bool(predicted.unlike)
+            image = prepared.image
+            yield ExplainedImage(str(given.path), image.pixels, image.record, image.matrix)
+
+    def refuse(self, name: str, unusable: UnusableImage | str) -> None:
         """Names an image that can't be used."""
         print(f"{printable(name)}: {unusable}", file=sys.stderr)
         self.unusable += 1
@@ -207,10 +236,14 @@ def _draw(config: Config, explainer: Explainer, images: _Images, output_dir: pat
         if config.layer
         else explainer.draw(images, output_dir)
     )
+    paths = []
     for one in drawn:
+        paths.append(one.path)
         empty = f", no evidence for {one.no_evidence_for}" if one.no_evidence_for else ""
         prediction = f"{one.prediction}{empty}: " if one.prediction else ""
         print(f"{printable(one.name)}: {prediction}{one.path}")
+    place = f"in {output_dir.resolve()}" if paths else "drawn: no image can be used"
+    print(f"{len(paths)} pictures {place}")
 
 
 def _check_sanity(

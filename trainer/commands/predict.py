@@ -4,8 +4,8 @@
   python -m trainer predict --run=RUN exam/ more.png --output_dir=predictions
   python -m trainer predict --run=RUN --images=images.csv --noheat_maps
 
-Folders are searched to the bottom. Writes predictions.csv, predictions.json and heat_maps/ into a
-new folder: predictions, predictions-2 and so on.
+Folders are searched to the bottom. Writes predictions.html, .csv, .json and heat_maps/ into a new
+folder: predictions, predictions-2 and so on.
 Research use only, not for diagnosis.
 """
 
@@ -14,13 +14,14 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flags import datasets, own_folder
 from flags.fields import flag
-from flags.finished_run import OfOneRun
+from flags.finished_run import AnyModality, OfOneRun
 from flags.own_folder import Overwriting
-from records import user_paths, version
+from records import user_paths
 from records.printable import printable
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images
@@ -28,11 +29,11 @@ if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are i
     from trainer.inference.image_prediction import ImagePrediction
 
 HEAT_MAPS = "heat_maps"
-FILES = ("predictions.csv", "predictions.json")
+FILES = ("predictions.html", "predictions.csv", "predictions.json")
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(Overwriting, OfOneRun):
+class Config(Overwriting, AnyModality, OfOneRun):
     """Which images to predict; `arguments` are their files, and folders of them."""
 
     arguments: tuple[str, ...] = ()
@@ -58,9 +59,6 @@ class Config(Overwriting, OfOneRun):
         "raw or synthetic twins of standard images, in the mean of their breast",
         choices=datasets.SPECIAL_VIEWS,
     )
-    any_modality: bool = flag(
-        False, "Predict images that are no mammograms by their headers too (CT, MR, chest, ...)."
-    )
     heat_maps: bool = flag(True, "Draw a heat map of each image predicted.")
 
 
@@ -77,6 +75,7 @@ def run(config: Config) -> int:
     images = inputs.find(config.arguments, table=config.images, prefix=config.path_prefix)
     run_folder.members_finished(directory)  # says so before TensorFlow is imported
     from trainer.inference import finished_model, image_prediction, predictor
+    from trainer.reports import predictions_page
 
     finished = finished_model.open_run(directory)
     with own_folder.take(
@@ -85,15 +84,10 @@ def run(config: Config) -> int:
         writes=(*FILES, f"{HEAT_MAPS}/[0-9]*.png"),
         overwrite=config.overwrite,
     ) as output_dir:
-        print(version.NOTICE)
-        warnings = finished.warnings
-        for warning in warnings:
-            print(f"warning: {warning}")
-        print(finished.evaluation["evaluated"])
+        print(*finished.introduction, sep="\n")
         found: list[ImagePrediction] = []
+        unlike = False
         heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
-        if heat_maps:
-            heat_maps.mkdir(exist_ok=True)
         for predicted in predictor.predict_all(
             finished,
             images,
@@ -101,26 +95,30 @@ def run(config: Config) -> int:
             predict_unlike=config.predict_unlike,
             any_modality=config.any_modality,
         ):
+            notes = predicted.notes(briefly=unlike)
+            unlike = unlike or bool(predicted.unlike)
             found.append(predicted)
-            _print(predicted, f"[{len(found)}/{len(images)}]", finished)
-        about = {"program": version.describe(), "run": str(directory), **finished.describe()}
-        about["warnings"] = warnings
-        image_prediction.write(output_dir, found, finished.formatter, about, config.special_views)
+            _print(predicted, f"[{len(found)}/{len(images)}]", notes, finished)
+        about, formatter = finished.describe(), finished.formatter
+        content = image_prediction.write(output_dir, found, formatter, about, config.special_views)
+        predictions_page.write(output_dir, found, formatter, content)
     return _sum_up(found, finished, output_dir, config.special_views)
 
 
-def _print(predicted: ImagePrediction, number: str, finished: FinishedRun) -> None:
+def _print(
+    predicted: ImagePrediction, number: str, notes: Sequence[str], finished: FinishedRun
+) -> None:
     """Prints the prediction of an image, or why there is none, and its warnings."""
     line = (
         f"a copy of {predicted.copy_of}, counted once"
         if predicted.copy_of
-        else f"NOT PREDICTED, {predicted.error}"
+        else f"NOT PREDICTED, {notes[0]}"
         if predicted.prediction is None
         else finished.formatter.sentence(predicted.prediction)
     )
     print(f"{number} {printable(predicted.image)}: {line}", flush=True)
-    for warning in predicted.warnings if predicted.prediction else ():
-        print(f"    warning: {warning}", flush=True)
+    for note in notes if predicted.prediction else ():
+        print(f"    warning: {note}", flush=True)
 
 
 def _sum_up(
@@ -154,7 +152,7 @@ def _sum_up(
     failed = sum(predicted.prediction is None for predicted in found) - copies
     unlike = sum(bool(predicted.warnings) for predicted in found)
     print(
-        f"{len(found) - copies - failed} of {len(found)} images predicted, "
-        f"{unlike} with a warning: {output_dir / FILES[0]}"
+        f"{len(found) - copies - failed} of {len(found)} images predicted, {unlike} with a warning"
     )
+    print(f"predictions: {(output_dir / FILES[0]).resolve()}")
     return 1 if failed else 0

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from records import version
 from records.preprocessing import Preparation
 from trainer.metrics import typed_json
 
@@ -92,6 +93,7 @@ class RunDescription:
 
     None is what was not stated: by an earlier version, at that stage, or by the members of an
     ensemble alike. `folds` are those of a cross-validation, `members` paths of an ensemble's.
+    `program`, with its commit, trained or evaluated last, at `finished` (UTC).
     """
 
     dataset: str
@@ -130,11 +132,17 @@ class RunDescription:
     test_time_augmentation: str | None = None
     folds: tuple[FoldDescription, ...] | None = None
     members: tuple[str, ...] | None = None
+    program: str | None = None
+    finished: str | None = None
 
     @property
     def ordinal(self) -> bool:
         """Whether each class is above the one before."""
         return self.kind == "ordinal"
+
+    def stamp(self) -> RunDescription:
+        """Adds the program at work and the time, when a run was trained or evaluated."""
+        return dataclasses.replace(self, program=version.describe(), finished=version.now())
 
 
 def mean_weights(runs: Sequence[RunDescription]) -> tuple[float, ...]:

@@ -19,7 +19,7 @@ import dataclasses
 import hashlib
 import math
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -30,10 +30,9 @@ from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
 from records import files, schema
-from records.image_size import ImageSize
 from records.printable import counted
 from trainer.data import input_pipeline
-from trainer.data.dataset import Split
+from trainer.data.dataset import Data, Split
 
 Floats = NDArray[np.float64]
 
@@ -83,18 +82,28 @@ class Finding:
     reasons: tuple[str, ...]
 
 
-def write(directory: pathlib.Path, split: Split, size: ImageSize) -> None:
-    """Measures the training images of a run and writes training_images.json."""
+def write(directory: pathlib.Path, data: Data) -> None:
+    """Measures the training images of a run and writes training_images.json.
+
+    Beside what `fit` returns it holds digests of the training and of the validation images.
+    """
     measures, patients, native_sizes, digests = [], [], [], []
-    for images, sizes, names in input_pipeline.image_batches(
-        split, size, batch_size=_BATCH
-    ).as_numpy_iterator():
+    for images, sizes, names in _read(data, data.train):
         measures += [measure(image) for image in images]
         digests += [digest(image) for image in images]
         native_sizes += [(int(rows), int(columns)) for rows, columns in sizes]
         patients += [name.decode() for name in names]
     known = fit(np.array(measures), patients, native_sizes)
-    files.write_json(directory / FILE, {**known, "digests": sorted(digests)})
+    validated = [digest(image) for images, *_ in _read(data, data.validation) for image in images]
+    seen = {"digests": sorted(digests), "validation_digests": sorted(validated)}
+    files.write_json(directory / FILE, {**known, **seen})
+
+
+def _read(data: Data, split: Split) -> Iterator[tuple[NDArray[Any], ...]]:
+    batches: Iterator[tuple[NDArray[Any], ...]] = input_pipeline.image_batches(
+        split, data.records.size, batch_size=_BATCH
+    ).as_numpy_iterator()
+    return batches
 
 
 def digest(pixels: np.ndarray) -> str:

@@ -24,6 +24,7 @@ from typing import TypeVar
 import numpy as np
 from scipy import optimize, special
 
+from trainer.data.run_json import FoldDescription
 from trainer.evaluation import threshold as thresholds
 from trainer.evaluation.threshold import Threshold
 from trainer.metrics import typed_json
@@ -124,6 +125,18 @@ def read(directory: pathlib.Path) -> Calibration | None:
     if not path.is_file():
         return None
     return typed_json.read(Calibration, path, remedy="evaluate the run again")
+
+
+def why_no_threshold(directory: pathlib.Path, folds: Sequence[FoldDescription] | None) -> str:
+    """Returns why the networks of a run chose no threshold; "" if they did, or nobody noted it."""
+    fitted = read(directory)
+    of_folds = ((fold.calibration or {}).get("threshold", {}) for fold in folds or ())
+    reasons = (
+        {fitted.threshold.not_defined_because}
+        if fitted
+        else {threshold.get("not_defined_because", "") for threshold in of_folds}
+    )
+    return "; ".join(sorted(reasons - {""}))
 
 
 def apply(content: Calibration, predicted: Sequence[Output]) -> list[Output]:

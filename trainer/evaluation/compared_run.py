@@ -16,7 +16,7 @@ import numpy as np
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.data.run_json import RunDescription
-from trainer.evaluation import published
+from trainer.evaluation import calibration, published
 from trainer.evaluation.published import Published
 from trainer.metrics import metric_table, predictions, scoring
 from trainer.metrics.called_class import called_classes
@@ -105,8 +105,10 @@ def read_all(directories: Sequence[pathlib.Path], *, at_chosen: bool = False) ->
         chosen = run.scores.chosen_threshold
         reason = chosen.not_defined_because if chosen else "it was scored before there was one"
         if reason:
+            why = calibration.why_no_threshold(run.directory, run.run.folds)
             raise CallerError(
-                f"{run.directory} has no chosen threshold ({reason}); compare with --threshold=0.5"
+                f"{run.directory} has no chosen threshold ({': '.join(filter(None, (reason, why)))}"
+                "); compare with --threshold=0.5"
             )
     return [dataclasses.replace(run, at_chosen=True) for run in runs]
 

@@ -80,6 +80,8 @@ class RunEntry:
     images: int
     patients: int
     minutes: float | None
+    finished: str | None
+    program: str | None
     majority_baseline: float | None
     scores: dict[str, MetricValue]
     published: Published | None
@@ -120,6 +122,7 @@ class ComparedRuns:
     are runs that can't be compared with the baseline, with the reason.
     """
 
+    program: str
     baseline: str | None
     question: str | None
     measures: tuple[str, ...]

@@ -131,7 +131,7 @@ def pool(directory: pathlib.Path, runs: Sequence[pathlib.Path], folds: Folds) ->
     run_folder.write_metrics(directory, dataclasses.replace(scores, over_folds=over_folds))
     described = _describe(runs, folds.pooled, names)
     described = dataclasses.replace(described, predicts_one_class=scores.predicts_one_class)
-    run_folder.write_description(directory, described)
+    run_folder.write_description(directory, described.stamp())
     return predicted
 
 

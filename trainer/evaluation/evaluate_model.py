@@ -112,7 +112,7 @@ def write(
     described = dataclasses.replace(
         described, predicts_one_class=scores.predicts_one_class, test_time_augmentation=tta
     )
-    run_folder.write_description(directory, described)
+    run_folder.write_description(directory, described.stamp())
 
 
 def _sum_up_time(

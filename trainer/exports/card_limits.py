@@ -5,6 +5,7 @@ from __future__ import annotations
 from flags import tta_config
 from records.printable import counted
 from trainer.data.run_json import RunDescription
+from trainer.exports import card_scores
 from trainer.metrics.metrics_json import Metrics
 
 _SCREENED = ("pathology", "cancer")
@@ -91,6 +92,9 @@ def _of_scores(run: RunDescription, scores: Metrics) -> list[str]:
             f"The interval of its accuracy includes {baseline:.3f}, what always naming the larger "
             "class would have."
         )
+    error = scores.metrics.get("calibration_error")
+    if error and error.beyond_chance:
+        found.append(f"Its probabilities are off: calibration error {card_scores.metric(error)}.")
     if not scores.subgroups:
         found.append("Subgroups (by view, density, ...) were not measured.")
     found.append("Age, ethnicity and device are not in its records, so no score is split by them.")

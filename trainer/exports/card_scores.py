@@ -24,6 +24,10 @@ def metric(content: MetricValue | None) -> str:
     if content.value is None:
         return f"not defined: {content.not_defined_because or 'no reason given'}"
     value = f"{content.value:.3f}"
+    if chance := content.by_chance:
+        verdict = "off" if content.beyond_chance else "not shown to be off"
+        by_chance = f"by chance alone {chance.mean:.3f}, up to {chance.high:.3f}"
+        return f"{value} ({by_chance}: {verdict})"
     if content.interval is None:
         because = content.interval_not_defined_because
         return f"{value} (no interval: {because})" if because else value
@@ -50,13 +54,13 @@ def confusion(scores: Metrics) -> str:
     return tabulate(("truth \\ called", *names), rows)
 
 
-def chosen_threshold(scores: Metrics) -> str:
-    """Tabulates the metrics at the threshold chosen on validation."""
+def chosen_threshold(scores: Metrics, why_none: str) -> str:
+    """Tabulates the metrics at the threshold chosen on validation, or says why there is none."""
     chosen = scores.chosen_threshold
     if chosen is None:
         return ABSENT
     if chosen.not_defined_because:
-        return f"not defined: {chosen.not_defined_because}"
+        return f"not defined: {why_none or chosen.not_defined_because}"
     at = ", ".join(f"{threshold:.4g}" for threshold in chosen.thresholds)
     rows = [(one.title, metric(chosen[one.key])) for one in metric_table.TABLE if one.key in chosen]
     return f"{at}\n\n" + tabulate(("metric at this threshold", "value (95 % interval)"), rows)

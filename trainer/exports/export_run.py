@@ -10,7 +10,6 @@ Nothing here needs TensorFlow until a network is to be written.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import pathlib
 import shutil
@@ -22,7 +21,7 @@ from records import files, version
 from records.errors import CallerError
 from records.schema import FULL_SCALE
 from trainer.data import run_folder
-from trainer.exports import export_json, metadata
+from trainer.exports import export_json, metadata, model_card
 from trainer.exports.export_json import Export, ExportedFile, Metadata, Port
 from trainer.metrics import typed_json
 
@@ -101,7 +100,7 @@ def _write_format(
             file=kind.file,
             bytes=sum(part.stat().st_size for part in parts),
             sha256={
-                str(pathlib.Path(kind.file, part.relative_to(temporary))): _digest(part)
+                str(pathlib.Path(kind.file, part.relative_to(temporary))): model_card.sha256(part)
                 for part in parts
             },
             opset=kind.opset,
@@ -135,10 +134,7 @@ def _open_description(
     Raises:
         CallerError: it is that of another model.
     """
-    digests = [_digest(one / "model.keras") for one in _networks_of(source)]
-    digest = digests[0]
-    if len(digests) > 1:
-        digest = hashlib.sha256("".join(digests).encode()).hexdigest()
+    digest = model_card.digest_of(source)
     found = export_json.read(output)
     if found and found.model_sha256 != digest:
         if not overwrite:
@@ -157,7 +153,3 @@ def _open_description(
         about=about,
         formats=dict(found.formats) if found else {},
     )
-
-
-def _digest(path: pathlib.Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

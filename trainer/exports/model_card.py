@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import collections
 import csv
+import hashlib
 import importlib.resources
 import pathlib
 from typing import Any
@@ -56,6 +57,8 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
         config=config,
         scores=scores,
         export=export_json.read(output_dir),
+        digest=digest_of(run_dir),
+        no_threshold=calibration.why_no_threshold(run_dir, run.folds),
         meaning=meaning_of_output(run),
         policies=_policies(run),
         splits=_splits(run),
@@ -68,6 +71,21 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     with files.keeping(output_dir, (CARD,)):  # somebody may have written on
         files.write_text(output_dir / CARD, card)
     return output_dir / CARD
+
+
+def digest_of(run_dir: pathlib.Path) -> str:
+    """Digests model.keras, of several networks their digests; says so where one is gone."""
+    members = run_folder.members_of(run_dir, run_folder.read_description(run_dir))
+    models = [member / "model.keras" for member in members]
+    if not all(model.is_file() for model in models):
+        return card_scores.ABSENT
+    first, *others = digests = [sha256(model) for model in models]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if others else first
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Digests a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def meaning_of_output(run: RunDescription) -> str:

@@ -58,19 +58,6 @@ class TestedImages:
     batch_size: int
 
 
-def of_files(
-    paths: Sequence[str], preparation: Preparation, bad: Callable[[str, UnusableImage], None]
-) -> Iterator[ExplainedImage]:
-    """Prepares images one by one; `bad` is called with those that can't be used."""
-    for path in paths:
-        try:
-            image = image_file.prepare(pathlib.Path(path), preparation)
-        except UnusableImage as unusable:
-            bad(path, unusable)
-            continue
-        yield ExplainedImage(path, image.pixels, image.record, image.matrix)
-
-
 def open_evaluated(directory: pathlib.Path, name: str, *, dataset_dir: str | None) -> TestedImages:
     """Opens the test or validation images of a run.
 

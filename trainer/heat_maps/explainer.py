@@ -1,6 +1,6 @@
 """Draws heat maps, or the channels of a layer, of one run's network: images -> pictures.
 
-explainer = Explainer([run_dir], target, method="gradcam")
+explainer = Explainer(load([run_dir]), target, run_dir, method="gradcam")
 for drawn in explainer.draw(images, output_dir):   # images as explained_images yields them
     print(drawn.name, drawn.path)
 """
@@ -42,24 +42,35 @@ class Drawn:
     no_evidence_for: str = ""
 
 
+def load(networks: Sequence[pathlib.Path]) -> list[keras.Model]:
+    """Loads networks from the run folders of one network each."""
+    return [keras.models.load_model(one / "model.keras", compile=False) for one in networks]
+
+
 class Explainer:
     """The networks of a finished run, and the method of its heat maps."""
 
-    def __init__(self, networks: Sequence[pathlib.Path], target: Target, *, method: str) -> None:
-        """Loads the networks, which are averaged; channels are those of the first.
+    def __init__(
+        self,
+        models: Sequence[keras.Model],
+        target: Target,
+        directory: pathlib.Path,
+        *,
+        method: str,
+    ) -> None:
+        """Takes the networks, which are averaged; channels are those of the first.
 
         Args:
-            networks: run folders of one network each.
-            target: what it predicts.
+            models: one or several.
+            target: what they predict.
+            directory: of the run, for messages.
             method: one of `heat_map.METHODS`.
         """
-        self._directory = networks[0]
+        self._directory = directory
         self._method = method
         self.target = target
-        self.models = [
-            keras.models.load_model(one / "model.keras", compile=False) for one in networks
-        ]
-        self.model = self.models[0]
+        self.models = models
+        self.model = models[0]
 
     @property
     def mapper(self) -> heat_map.HeatMapper:
@@ -84,7 +95,7 @@ class Explainer:
             )
             if not np.isfinite(outputs).all():
                 raise CallerError(
-                    f"{self._directory / 'model.keras'} gives no number for {image.name}: its "
+                    f"the network of {self._directory} gives no number for {image.name}: its "
                     "training diverged; lower the learning rate and train again"
                 )
             label = heat_map.default_labels(outputs - 0.5, self.target.kind)[0]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import pathlib
 import textwrap
 import warnings
+from typing import TYPE_CHECKING
 
 import cv2
 import matplotlib
@@ -16,12 +18,18 @@ from numpy.typing import NDArray
 from records import files
 from records.printable import printable
 from records.version import NOTICE
-from trainer.heat_maps.heat_map import Heat
+
+if TYPE_CHECKING:  # it imports TensorFlow, which pages do without
+    from trainer.heat_maps.heat_map import Heat
 
 _LETTERS = 11  # of a title, an inch
 _NARROWEST = 5.0  # inches, so that titles of strips have room
 SIDE = 1200
 """Pixels; larger images are drawn smaller."""
+SMALL_SIDE = 420
+"""The same of pictures within a page."""
+_QUALITY = 88
+"""Of JPEGs in a page: 20 images and heat maps take about 1 MB."""
 _COLOURS = (255 * matplotlib.colormaps["inferno"](np.linspace(0, 1, 256))[:, :3]).astype(np.uint8)
 _OPACITY = 0.7  # of the strongest evidence over an image
 
@@ -40,14 +48,13 @@ def write(
         of: what the heat map shows evidence for.
     """
     small = shrink(image, SIDE)
-    fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
     height, width = small.shape
     tall = 6.0
     wide = max(_NARROWEST, 2 * tall * width / height + 1.4)
     figure = Figure(figsize=(wide, tall + 0.9), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.imshow(small, cmap="gray", vmin=0, vmax=255)
-    right.imshow(blend(small, fitting))
+    right.imshow(blend(small, heat))
     for axes in (left, right):
         axes.set_axis_off()
     if heat.any():
@@ -69,14 +76,14 @@ def blend(image: NDArray[np.uint8], heat: Heat) -> NDArray[np.uint8]:
 
     Args:
         image: [height, width] uint8.
-        heat: [height, width], 0..1.
+        heat: of the same sides, of any number of pixels, 0..1.
 
     Returns:
         [height, width, 3] uint8, red, green, blue.
     """
-    assert image.shape == heat.shape, (image.shape, heat.shape)
-    colours = _COLOURS[np.rint(255 * heat).astype(np.uint8)]
-    fraction = (_OPACITY * heat)[:, :, np.newaxis]
+    fitting = cv2.resize(heat, image.shape[::-1], interpolation=cv2.INTER_AREA)
+    colours = _COLOURS[np.rint(255 * fitting).astype(np.uint8)]
+    fraction = (_OPACITY * fitting)[:, :, np.newaxis]
     mixed = (1 - fraction) * image[:, :, np.newaxis] + fraction * colours
     return np.rint(mixed).astype(np.uint8)
 
@@ -107,12 +114,18 @@ def shrink(image: NDArray[np.uint16], side: int) -> NDArray[np.uint8]:
     return (small // 256).astype(np.uint8)
 
 
-def encode(pixels: NDArray[np.uint8]) -> bytes:
+def encode(pixels: NDArray[np.uint8], kind: str = ".png", *settings: int) -> bytes:
     """Writes pixels [height, width] or, red first, [height, width, 3] as a PNG."""
     stored = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    done, data = cv2.imencode(".png", stored)
+    done, data = cv2.imencode(kind, stored, settings)
     assert done
     return data.tobytes()
+
+
+def data_uri(pixels: NDArray[np.uint8]) -> str:
+    """Writes the same for use within a page, as a JPEG."""
+    data = encode(pixels, ".jpg", cv2.IMWRITE_JPEG_QUALITY, _QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(data).decode()
 
 
 def save(figure: Figure, path: pathlib.Path, *, dpi: int = 120) -> None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from flags import datasets, targets, tta_config
 from flags.targets import Target
+from records import version
 from records.errors import CallerError
 from records.preprocessing import Preparation
 from trainer.data import dataset, image_file, run_folder, training_statistics
@@ -114,20 +115,37 @@ class FinishedRun:
             warnings.append(f"images are not compared with the training images: {reasons}")
         return tuple(warnings)
 
+    @property
+    def introduction(self) -> tuple[str, ...]:
+        """Lines to read before any of its predictions."""
+        warnings = (f"warning: {warning}" for warning in self.warnings)
+        return (version.NOTICE, *warnings, self.evaluation["evaluated"])
+
     def describe(self) -> dict[str, Any]:
         """Returns its entry of predictions.json."""
         keys = ("dataset", "synthetic", "size", "recipe", "data_fingerprint", "target")
         return {
+            "program": version.describe(),
+            "finished": version.now(),
+            "run": str(self.directory),
+            "run_finished": self.description.finished,
+            "run_program": self.description.program,
             **{key: getattr(self.description, key) for key in keys},
             "classes": list(self.target.names),
             "networks": len(self.networks),
             "evaluation": self.evaluation,
+            "warnings": list(self.warnings),
         }
 
-    def trained_on(self, record: NDArray[np.uint16]) -> bool:
-        """Whether one of its networks learned from these very pixels."""
+    def trained_on(self, record: NDArray[np.uint16], *, digests: str = "digests") -> bool:
+        """Whether one of its networks learned from these very pixels.
+
+        Args:
+            record: [height, width, 1] uint16.
+            digests: "validation_digests" says whether they chose its best epoch instead.
+        """
         digest = training_statistics.digest(record)
-        return any(digest in (one.known or {}).get("digests", ()) for one in self.networks)
+        return any(digest in (one.known or {}).get(digests, ()) for one in self.networks)
 
     def predict(self, record: NDArray[np.uint16]) -> ClassProbabilities:
         """Predicts one image, [height, width, 1] uint16.
@@ -237,5 +255,5 @@ def _read_training_images(directory: pathlib.Path) -> dict[str, Any] | None:
         except CallerError as error:
             logging.info("%s: its training images can't be measured: %s", directory, error)
             return None
-        training_statistics.write(directory, data.train, data.records.size)
+        training_statistics.write(directory, data)
     return run_folder.read_json(path)

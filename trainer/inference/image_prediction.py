@@ -1,6 +1,6 @@
 """Predictions of input images -> averages of a breast, predictions.json, predictions.csv, lines.
 
-write(output_dir, predictions, formatter, about)   # predictions.json, predictions.csv
+content = write(output_dir, predictions, formatter, about)   # predictions.json, predictions.csv
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ from trainer.metrics.predictions import ClassProbabilities, mean_probabilities
 
 Output = TypeVar("Output", bound=ClassProbabilities)
 _TRAINED_ON = "the network learned from this very image: how it predicts others can't be seen by it"
+_VALIDATED_ON = (
+    "this very image helped to choose the network's best epoch and threshold: it is predicted a "
+    "little too well"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +50,9 @@ class ImagePrediction:
         distance_limit: largest distance that is not unlike; None if not known.
         unlike: how it differs from the images the network learned from, empty if it does not.
         trained_on: whether the network learned from this very image.
+        validated_on: whether it chose the network's best epoch and threshold.
         heat_map: file of the picture, relative to the output folder; "" if there is none.
+        pictures: for a page: the image, and it under its heat map, as far as they are drawn.
     """
 
     image: str
@@ -65,12 +71,14 @@ class ImagePrediction:
     distance: float | None = None
     distance_limit: float | None = None
     trained_on: bool = False
+    validated_on: bool = False
     heat_map: str = ""
+    pictures: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to know before the prediction is read."""
-        found = [_TRAINED_ON] if self.trained_on else []
+        found = [_TRAINED_ON] if self.trained_on else [_VALIDATED_ON] * self.validated_on
         found += [f"table or pixels and header disagree in {part}" for part in self.discrepancies]
         if self.kind:
             found.append(f"no standard view by its header: {self.kind}")
@@ -79,6 +87,19 @@ class ImagePrediction:
         if self.unlike:
             found.append(f"unlike the images the network learned from: {'; '.join(self.unlike)}")
         return tuple(found)
+
+    def notes(self, *, briefly: bool) -> tuple[str, ...]:
+        """Says why there is no prediction, or what to know before it is read.
+
+        Args:
+            briefly: how it is unlike the training images without what those are like, which was
+                said of an earlier image.
+        """
+        found = (self.error,) if self.error else self.warnings
+        if not (briefly and self.unlike):
+            return found
+        shorter = "; ".join(reason.partition(", ")[0] for reason in self.unlike)
+        return tuple(note.replace("; ".join(self.unlike), shorter) for note in found)
 
 
 def average(predicted: Sequence[Output]) -> Output:
@@ -181,7 +202,7 @@ def write(
     formatter: Formatter,
     about: dict[str, Any],
     special_views: str = "exclude",
-) -> None:
+) -> dict[str, Any]:
     """Writes predictions.json and predictions.csv, whole or not at all.
 
     Args:
@@ -190,6 +211,9 @@ def write(
         formatter: of the run that predicted.
         about: of the run; its "warnings" and its "evaluation" hold for every image.
         special_views: see `breasts`.
+
+    Returns:
+        the content of predictions.json.
     """
     together = breasts(predicted, special_views)
     of_breast = {image.image: (len(images), mean) for images, mean in together for image in images}
@@ -212,12 +236,14 @@ def write(
     files.write_json(output_dir / "predictions.json", content)
     text = io.StringIO()
     of_run = {f"run_{key}": value for key, value in about["evaluation"].items()}
-    table = csv.DictWriter(text, [*rows[0], *of_run, "notice"], lineterminator="\n")
+    of_run |= {**{key: about[key] for key in ("program", "finished")}, "notice": NOTICE}
+    table = csv.DictWriter(text, [*rows[0], *of_run], lineterminator="\n")
     table.writeheader()
     for row in rows:
         warnings = "; ".join((*about["warnings"], *row["warnings"]))
-        table.writerow({**row, "warnings": warnings, **of_run, "notice": NOTICE})
+        table.writerow({**row, "warnings": warnings, **of_run})
     files.write_text(output_dir / "predictions.csv", text.getvalue())
+    return content
 
 
 def _describe(
@@ -245,6 +271,7 @@ def _describe(
         "distance": one.distance,
         "distance_limit": one.distance_limit,
         "trained_on": one.trained_on if one.size else None,
+        "validated_on": one.validated_on if one.size else None,
         "heat_map": one.heat_map,
         "warnings": list(one.warnings),
     }

@@ -28,9 +28,10 @@ from trainer.inference.finished_model import FinishedRun
 from trainer.inference.image_prediction import ImagePrediction
 from trainer.inference.inputs import InputImage
 from trainer.metrics.called_class import called_class
-from trainer.metrics.predictions import ClassProbabilities
 
 _AHEAD = 2
+PICTURES = 200
+"""Images of which a page shows pictures, the first ones: about 10 MB."""
 _UNKNOWN = ("view_unknown", "side_unknown")
 _LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
 _MEDIA = {"digital": "a digital mammogram", "secondary": "a copy or a digitised film"}
@@ -67,7 +68,7 @@ class Predictor:
 
         Args:
             finished: the run.
-            heat_maps: folder of heat maps, None for none.
+            heat_maps: folder of heat maps, made with the first; None for none.
             predict_unlike: whether images unlike the training images are predicted too.
             any_modality: whether what is no mammogram by its header is.
         """
@@ -145,7 +146,11 @@ class Predictor:
             distance=found.distance if found else None,
             distance_limit=found.limit if found else None,
             trained_on=self._finished.trained_on(image.record),
+            validated_on=self._finished.trained_on(image.record, digests="validation_digests"),
         )
+        if number <= PICTURES:
+            small = overlay.shrink(image.pixels, overlay.SMALL_SIDE)
+            predicted = dataclasses.replace(predicted, pictures=(overlay.data_uri(small),))
         if predicted.unlike and not self._predict_unlike:
             error = f"{'; '.join(predicted.warnings)}; --predict_unlike insists"
             return dataclasses.replace(predicted, error=error)
@@ -153,9 +158,8 @@ class Predictor:
             prediction = self._finished.predict(image.record)
         except CallerError as error:
             return dataclasses.replace(predicted, error=str(error))
-        return dataclasses.replace(
-            predicted, prediction=prediction, heat_map=self._draw(prepared, prediction, number)
-        )
+        predicted = dataclasses.replace(predicted, prediction=prediction)
+        return self._draw(predicted, image, number) if self._folder else predicted
 
     def _compare_medium(self, medium: str) -> tuple[str, ...]:
         trained = self._finished.medium
@@ -163,26 +167,37 @@ class Predictor:
             return ()
         return (f"it is {_MEDIA[medium]} by its header, they are {_TRAINED[trained]}",)
 
-    def _draw(self, prepared: Prepared, prediction: ClassProbabilities, number: int) -> str:
-        """Draws what speaks for the class explained; returns the file, "" if none is wanted."""
-        image = prepared.image
-        if self._folder is None or image is None:
-            return ""
+    def _draw(
+        self, predicted: ImagePrediction, image: PreparedImage, number: int
+    ) -> ImagePrediction:
+        """Draws what speaks for the class explained; adds the pictures."""
+        assert self._folder is not None
+        assert predicted.prediction is not None
+        self._folder.mkdir(exist_ok=True)
         target, formatter = self._finished.target, self._finished.formatter
-        called = called_class(prediction, ordinal=formatter.ordinal)
+        called = called_class(predicted.prediction, ordinal=formatter.ordinal)
         label = heat_map.explained_label(called, target.kind)
         heats = [mapper.draw(image.record[np.newaxis], [label])[0] for mapper in self._mappers]
-        heat = np.mean(heats, axis=0, dtype=np.float32)
+        heat = overlay.warp_to_image(
+            np.mean(heats, axis=0, dtype=np.float32), image.matrix, image.pixels.shape
+        )
+        heat = np.clip(heat, 0, 1)
         path = self._folder / f"{number:04d}.png"
         overlay.write(
             path,
             image.pixels,
-            np.clip(overlay.warp_to_image(heat, image.matrix, image.pixels.shape), 0, 1),
-            name=prepared.given.path.name,  # folders may be named after people
-            said=formatter.sentence(prediction),
+            heat,
+            name=image.path.name,  # folders may be named after people
+            said=formatter.sentence(predicted.prediction),
             of=target.names[label] + " or more" * formatter.ordinal,
         )
-        return f"{self._folder.name}/{path.name}"
+        pictures = predicted.pictures
+        if pictures:
+            small = overlay.shrink(image.pixels, overlay.SMALL_SIDE)
+            pictures = (*pictures, overlay.data_uri(overlay.blend(small, heat)))
+        return dataclasses.replace(
+            predicted, heat_map=f"{self._folder.name}/{path.name}", pictures=pictures
+        )
 
 
 def predict_all(
@@ -198,7 +213,7 @@ def predict_all(
     Args:
         finished: the run.
         images: as `inputs.find` lists them.
-        heat_maps: an existing folder for their heat maps, None for none.
+        heat_maps: folder for their heat maps, in an existing one; None for none.
         predict_unlike: whether images unlike the training images are predicted too.
         any_modality: whether what is no mammogram by its header is.
     """

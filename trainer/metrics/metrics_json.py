@@ -47,6 +47,13 @@ class MetricValue:
         """Both ends, None if there is no interval."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
+    @property
+    def beyond_chance(self) -> bool:
+        """Whether a calibration error is larger than 95 of 100 that are chance alone."""
+        if self.value is None or self.by_chance is None:
+            return False
+        return self.value > self.by_chance.high
+
     def describe(self, decimals: int = 3) -> str:
         """Writes it on one line, with its interval or the reason why there is none."""
         if self.value is None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from flags.training_config import TrainingConfig
-from records import files
+from records import files, version
 from records.errors import CallerError
 from trainer.evaluation import paired_comparison, published
 from trainer.evaluation.compared_run import ComparedRun, called_of
@@ -98,6 +98,7 @@ def assemble(
             apart[other.name] = str(error)
     comparisons = paired_comparison.compare(baseline, comparable) if baseline else []
     return ComparedRuns(
+        program=version.describe(),
         baseline=baseline.name if baseline else None,
         question=baseline.question if baseline else None,
         measures=baseline.measures if baseline else (),
@@ -158,6 +159,8 @@ def _describe(run: ComparedRun, directory: pathlib.Path) -> RunEntry:
         images=len(run.images),
         patients=len({image.patient_id for image in run.images.values()}),
         minutes=run.minutes or None,
+        finished=run.run.finished,
+        program=run.run.program,
         majority_baseline=run.scores.majority_baseline,
         scores={name: run.decided(name) for name in run.measures},
         published=run.experiment,

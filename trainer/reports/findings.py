@@ -169,7 +169,7 @@ def _evaluate(metrics: Metrics | Scores) -> tuple[str, str]:
     chance = error.by_chance
     text += f", {100 * chance.mean:.0f} by chance alone, up to {100 * chance.high:.0f} in 95 of 100"
     text += " such tests"
-    beyond = error.value > chance.high
+    beyond = error.beyond_chance
     slope, intercept = (metrics.metrics.get(f"calibration_{key}") for key in ("slope", "intercept"))
     if slope is None or intercept is None:
         return _OFF if beyond else _NOT_OFF, text + "."

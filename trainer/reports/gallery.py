@@ -9,7 +9,6 @@ images/images.json lists them in order; an image's picture and its heat map are 
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import itertools
 import json
@@ -21,6 +20,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 
 from records.errors import CallerError
+from trainer.heat_maps import overlay
 from trainer.metrics.called_class import THRESHOLD, called_class
 from trainer.metrics.predictions import Prediction
 
@@ -30,8 +30,6 @@ ERRORS = 12
 """Worst errors shown."""
 SUREST = 2
 """Images of each class shown that the model is right about and surest of."""
-QUALITY = 88
-"""Of the JPEGs in the page: 20 images and heat maps take about 1 MB."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,9 +169,7 @@ def data_uri(path: pathlib.Path) -> str:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise CallerError(f"{path} is no picture; evaluate the run again")
-    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
+    return overlay.data_uri(pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
 
 
 def _image(prediction: Prediction, *, ordinal: bool) -> GalleryImage:

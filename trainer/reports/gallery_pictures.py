@@ -8,7 +8,6 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Iterable
 
-import cv2
 import keras
 import numpy as np
 
@@ -19,8 +18,6 @@ from trainer.heat_maps import heat_map, overlay
 from trainer.reports import gallery
 from trainer.reports.gallery import Picture
 
-SIDE = 420
-"""Pixels; larger images are drawn smaller."""
 METHOD = "gradcam"
 
 
@@ -48,9 +45,8 @@ def draw(
         for image in predicted.images
         if image.image_id in wanted
     }
-    pictures = {
-        name: Picture(overlay.encode(overlay.shrink(image, SIDE))) for name, image in stored.items()
-    }
+    small = {name: overlay.shrink(image, overlay.SMALL_SIDE) for name, image in stored.items()}
+    pictures = {name: Picture(overlay.encode(image)) for name, image in small.items()}
     if models and stored:
         images = np.stack(list(stored.values()))[..., np.newaxis]
         called = {image.image_id: image.called for image in chosen}
@@ -59,9 +55,7 @@ def draw(
             heat_map.HeatMapper(model, data.target.kind, method=METHOD).draw(images, labels)
             for model in models
         ]
-        for (name, image), heat in zip(stored.items(), np.mean(maps, axis=0), strict=True):
-            small = overlay.shrink(image, SIDE)
-            fitting = cv2.resize(heat, small.shape[::-1], interpolation=cv2.INTER_AREA)
-            laid_over = overlay.blend(small, fitting)
+        for name, heat in zip(stored, np.mean(maps, axis=0), strict=True):
+            laid_over = overlay.blend(small[name], heat)
             pictures[name] = Picture(pictures[name].image, overlay.encode(laid_over))
     gallery.write(run_dir, chosen, pictures)

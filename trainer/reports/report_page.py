@@ -131,6 +131,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             datasets=datasets,
             targets=TARGETS,
             calibration=calibration.read(run_dir),
+            no_threshold=calibration.why_no_threshold(run_dir, run.folds),
             findings=findings.describe(scores, names) if mine else [],
             curves=drawings.of_training(run_dir / "history.csv") if trained_here else [],
             images=gallery.read(run_dir),

@@ -5,6 +5,7 @@ path = write(directory, study, dimensions, monitor="val_loss")
 
 from __future__ import annotations
 
+import datetime
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -45,6 +46,9 @@ def write(
         run=run_folder.read_description(directory / "trials" / best.user_attrs["folder"]),
         config=run_folder.read_json(directory / "config.json"),
         monitor=monitor,
+        finished=max(filter(None, (trial.datetime_complete for trial in finished)))
+        .astimezone(datetime.timezone.utc)
+        .isoformat(),
         better="lower" if minimize else "higher",
         dimensions=dimensions,
         best=best,

@@ -21,7 +21,7 @@ STYLE = "page_style.html.j2"
 def read(name: str) -> jinja2.Template:
     """Reads a page's template, in which `style` is the look of the report."""
     return _environment().get_template(
-        name, globals={"style": Markup(_text_of(STYLE)), "program": version.PROGRAM}
+        name, globals={"style": Markup(_text_of(STYLE)), "program": version.describe()}
     )
 
 
@@ -42,6 +42,7 @@ def _environment() -> jinja2.Environment:
         short=_short,
         place=_place,
         thresholds=findings.name_thresholds,
+        time=_time,
     )
     environment.tests["small"] = lambda images: images < findings.SMALL
     environment.globals["small_group"] = findings.SMALL
@@ -72,6 +73,11 @@ def _place(value: float) -> str:
 def _fraction(part: float, whole: float) -> str:
     """Writes a part of a whole in percent."""
     return f"{100 * part / whole:.1f} %" if whole else "\u2013"
+
+
+def _time(stated: str | None) -> str:
+    """Writes a time of run.json to the minute."""
+    return f"{stated[:16].replace('T', ' ')} UTC" if stated else "not on record"
 
 
 def _number(value: float | None, decimals: int = 0) -> str:

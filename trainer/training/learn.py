@@ -134,7 +134,7 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
         ended = run_description.describe_end(run, begun)
         run_folder.write_description(run.directory, ended)
         tensorboard.write_dead_units(ended.dead_units or {}, run.tensorboard)
-        training_statistics.write(run.directory, run.data.train, run.data.records.size)
+        training_statistics.write(run.directory, run.data)
         _save_model(run.model, run.directory / "model.keras")
         feature_cache.discard(run.directory)
 

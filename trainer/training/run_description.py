@@ -69,7 +69,7 @@ def describe_end(run: Run, description: RunDescription) -> RunDescription:
     """Adds what is known when both phases are over: throughput, and dead units by layer."""
     images = class_balance.epoch_size(run.data.train.labels, run.config.sampling)
     return dataclasses.replace(
-        description,
+        description.stamp(),
         throughput=throughput.measure(run.directory / "history.csv", images=images),
         dead_units=dead_units(run.model, phases.validation_batches(run)),
     )

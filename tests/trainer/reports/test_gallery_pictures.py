@@ -113,7 +113,7 @@ def test_without_models_there_are_no_heat_maps(data: Data, tmp_path: pathlib.Pat
 def test_tall_images_are_drawn_smaller() -> None:
     tall = np.full((840, 300), 0x8123, np.uint16)
     tall[:420] = 0x40FF
-    small = overlay.shrink(tall, gallery_pictures.SIDE)
+    small = overlay.shrink(tall, overlay.SMALL_SIDE)
     assert small.dtype == np.uint8
     assert small.shape == (420, 150)
     assert (small[:210] == 0x40).all()
