@@ -303,7 +303,7 @@ def test_a_bad_image_does_not_stop_the_others(run, images, tmp_path, capsys):
     }
     lines = capsys.readouterr().out.splitlines()
     assert sum("NOT PREDICTED" in line for line in lines) == 4
-    assert "1 of 5 images predicted" in lines[-1]
+    assert "1 of 5 images predicted" in lines[-2]
     for image in told["images"]:
         assert (image["probability"] is None) == bool(image["error"])
 
@@ -454,7 +454,7 @@ def test_nobody_is_named(run, images, tmp_path, capfd):
     said = capfd.readouterr()
     outputs = [said.out.encode(), said.err.encode()]
     outputs += [path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert len(outputs) == 5
+    assert len(outputs) == 6
     for value in PLANTED.values():
         word = re.split(r"[\^ ]", value)[0].encode()
         assert not any(word in output for output in outputs), value
@@ -465,7 +465,7 @@ def run_trainer(*arguments: str, cwd: pathlib.Path) -> subprocess.CompletedProce
 
 
 def test_from_the_command_line(run, images, tmp_path):
-    image = next(images.rglob("*.dcm"))
+    image = file_of(run, images)[next(iter(evaluated(run)))]
     (tmp_path / "text.png").write_text("no image")
     done = run_trainer(f"--run={run}", str(image), "text.png", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -474,10 +474,12 @@ def test_from_the_command_line(run, images, tmp_path):
     assert lines[0] == "research use only, not for diagnosis"
     assert any(line.startswith(f"[1/2] {image}: ") for line in lines)
     assert "[2/2] text.png: NOT PREDICTED, not_an_image: 8 bytes" in done.stdout
-    assert lines[-1] == "1 of 2 images predicted, 0 with a warning: predictions/predictions.csv"
+    assert lines[-2] == "1 of 2 images predicted, 0 with a warning"
+    assert lines[-1] == f"predictions: {tmp_path.resolve() / 'predictions' / 'predictions.html'}"
     assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == [
         "heat_maps",
         "predictions.csv",
+        "predictions.html",
         "predictions.json",
     ]
 
