@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import pathlib
 import re
 import shutil
 import subprocess
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,10 +17,13 @@ import pytest
 
 from flags.training_config import TrainingConfig
 from tests import make
+from trainer.evaluation import compared_run
 from trainer.heat_maps import overlay
+from trainer.inference import image_prediction
+from trainer.inference.image_prediction import Formatter, ImagePrediction
 from trainer.metrics import compute, predictions, typed_json
-from trainer.metrics.predictions import Prediction, two_classes
-from trainer.reports import gallery, report_page
+from trainer.metrics.predictions import ClassProbabilities, Prediction, two_classes
+from trainer.reports import comparison_page, gallery, predictions_page, report_page
 from trainer.reports.gallery import Picture
 
 NAMES = ("benign", "malignant")
@@ -80,6 +85,7 @@ addEventListener('load', () => {
     tables: [...document.querySelectorAll('table')].map(t => t.querySelectorAll('th').length),
     page: document.documentElement.scrollWidth,
     window: innerWidth,
+    scrolled: [...document.querySelectorAll('.scroll')].filter(d => d.scrollWidth > d.clientWidth).length,
     texts: texts,
     faint: faint,
   });
@@ -193,11 +199,10 @@ def test_a_complaint_would_be_seen(
     assert "CONSOLE" in open_page(chromium, broken, f"--screenshot={tmp_path / 'x.png'}").stderr
 
 
-@pytest.mark.parametrize("options", [[], [DARK]], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 400])
-def test_everything_is_there_and_readable(
-    chromium: str, page: pathlib.Path, tmp_path: pathlib.Path, width: int, options: list[str]
-) -> None:
+def look_into(
+    chromium: str, page: pathlib.Path, tmp_path: pathlib.Path, width: int, *options: str
+) -> dict[str, Any]:
+    """What PROBE finds on a page of that width."""
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text("utf-8"))
     inside = html.escape(text.replace("</head>", f"<script>{PROBE}</script></head>"))
     frame = tmp_path / "frame.html"
@@ -209,7 +214,16 @@ def test_everything_is_there_and_readable(
     dumped = open_page(chromium, frame, "--dump-dom", *options).stdout
     match = re.search(r'<pre id="found">(.*?)</pre>', dumped, re.DOTALL)
     assert match is not None
-    found = json.loads(html.unescape(match[1]))
+    found: dict[str, Any] = json.loads(html.unescape(match[1]))
+    return found
+
+
+@pytest.mark.parametrize("options", [[], [DARK]], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 400])
+def test_everything_is_there_and_readable(
+    chromium: str, page: pathlib.Path, tmp_path: pathlib.Path, width: int, options: list[str]
+) -> None:
+    found = look_into(chromium, page, tmp_path, width, *options)
     assert found["window"] == width
     assert found["page"] <= width  # what is wider scrolls within its table
     assert found["images"] == [262] * (2 * (gallery.ERRORS + 2 * gallery.SUREST))
@@ -218,6 +232,52 @@ def test_everything_is_there_and_readable(
     assert all(found["tables"])
     assert found["texts"] > 500
     assert found["faint"] == []
+
+
+def test_tables_of_a_comparison_fit_a_window_of_1100_pixels(
+    chromium: str, tmp_path: pathlib.Path
+) -> None:
+    names = ("mobilenetv2_base", "resnet50_with_a_long_name", "c")
+    rng = np.random.default_rng(1)
+    for name in names:
+        given = [float(1 / (1 + np.exp(-rng.normal(n % 2)))) for n in range(60)]
+        make.write_run(tmp_path / name, make.predicted(given), config={"base": name})
+    runs = compared_run.read_all([tmp_path / name for name in names])
+    comparison_page.write(tmp_path, runs)
+    page = tmp_path / "comparison.html"
+    found = look_into(chromium, page, tmp_path, 1100)
+    assert (found["scrolled"], len(found["tables"]), found["faint"]) == (0, 5, [])
+    assert look_into(chromium, page, tmp_path, 400, DARK)["page"] <= 400
+
+
+@pytest.mark.parametrize("options", [[], [DARK]], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1100, 400])
+def test_predictions_are_readable(
+    chromium: str, tmp_path: pathlib.Path, width: int, options: list[str]
+) -> None:
+    picture = overlay.data_uri(np.full((420, 262), 90, np.uint8))
+    images = [
+        ImagePrediction("a.dcm", exam=1, side="left", view="CC", size=(420, 262)),
+        ImagePrediction("b.dcm", error="truncated: 9000 bytes"),
+    ]
+    images[0] = dataclasses.replace(
+        images[0],
+        prediction=ClassProbabilities(probabilities=two_classes(0.7)),
+        unlike=("its size is 9x9 pixels, theirs 420x262",),
+        pictures=(picture, picture),
+    )
+    about = {
+        **dict.fromkeys(("program", "run"), "one"),
+        **{"finished": "2026-11-29T03:15:10+00:00", "synthetic": True, "networks": 1},
+        **{"classes": NAMES, "warnings": ["no better"], "evaluation": {"evaluated": "AUC 0.5"}},
+    }
+    content = image_prediction.write(tmp_path, images, Formatter(NAMES), about)
+    page = predictions_page.write(tmp_path, images, Formatter(NAMES), content)
+    found = look_into(chromium, page, tmp_path, width, *options)
+    assert found["page"] <= width
+    assert found["images"] == [262, 262]
+    assert found["faint"] == []
+    assert found["texts"] > 20
 
 
 def test_it_prints(chromium: str, page: pathlib.Path, tmp_path: pathlib.Path) -> None:

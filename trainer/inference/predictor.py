@@ -192,7 +192,7 @@ class Predictor:
             of=target.names[label] + " or more" * formatter.ordinal,
         )
         pictures = predicted.pictures
-        if pictures:
+        if pictures and heat.any():  # else it would be the image again
             small = overlay.shrink(image.pixels, overlay.SMALL_SIDE)
             pictures = (*pictures, overlay.data_uri(overlay.blend(small, heat)))
         return dataclasses.replace(
