@@ -85,7 +85,8 @@ addEventListener('load', () => {
     tables: [...document.querySelectorAll('table')].map(t => t.querySelectorAll('th').length),
     page: document.documentElement.scrollWidth,
     window: innerWidth,
-    scrolled: [...document.querySelectorAll('.scroll')].filter(d => d.scrollWidth > d.clientWidth).length,
+    scrolled: [...document.querySelectorAll('.scroll')]
+      .filter(d => d.scrollWidth > d.clientWidth).length,
     texts: texts,
     faint: faint,
   });
@@ -268,8 +269,8 @@ def test_predictions_are_readable(
     )
     about = {
         **dict.fromkeys(("program", "run"), "one"),
-        **{"finished": "2026-11-29T03:15:10+00:00", "synthetic": True, "networks": 1},
-        **{"classes": NAMES, "warnings": ["no better"], "evaluation": {"evaluated": "AUC 0.5"}},
+        "finished": "2026-11-29T03:15:10+00:00", "synthetic": True, "networks": 1,
+        "classes": NAMES, "warnings": ["no better"], "evaluation": {"evaluated": "AUC 0.5"},
     }
     content = image_prediction.write(tmp_path, images, Formatter(NAMES), about)
     page = predictions_page.write(tmp_path, images, Formatter(NAMES), content)
