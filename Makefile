@@ -33,7 +33,7 @@ define install
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
 	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.$(1)'; \
 	else \
-	  test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV); \
+	  test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
 	  $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(1)'; \
 	fi
 	@touch $@
@@ -153,5 +153,8 @@ constraints: ## pin every dependency anew, for every supported Python (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.10 --upgrade \
 	  --no-header --no-annotate --no-emit-index-url --quiet >> constraints.txt
 
-clean: ## remove .venv and caches; data/ and runs/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build
+clean: ## remove .venv and caches that make made; data/ and runs/ stay
+	@if test -e $(VENV) -a ! -e $(VENV)/.installed; then \
+	  echo "$(VENV) stays: it is not make's, or its installation was cut short"; \
+	else rm -rf $(VENV); fi
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis mammograms_to_models.egg-info

@@ -29,7 +29,7 @@ from beam_jobs.finished_output import close_output
 from beam_jobs.imaging import decode
 from beam_jobs.output_folder import Output
 from beam_jobs.pseudonyms import Pseudonyms, read_pseudonyms
-from beam_jobs.sources import phantom
+from beam_jobs.sources import data_files, phantom
 from beam_jobs.sources.phantom_image import Sample
 from beam_jobs.sources.source_row import SourceRow
 from flags.conversion_config import ConversionConfig
@@ -213,8 +213,8 @@ def _list_images(
             phantom.make(config.data_dir, _phantom_sample(config), report=report)
     with listener.count(f"reading headers in {config.data_dir}", "files") as report:
         cache = storage.folder(config.output_dir) / config.dataset / "headers.csv"
-        if pseudonyms:  # it holds the data set's own names: one of an earlier job must go too
-            files.remove(cache)
+        if pseudonyms and data_files.is_own_cache(cache):
+            files.remove(cache)  # an earlier job's: it holds the data set's own names
         return image_list.list_images(
             config,
             cache=None if pseudonyms else cache,

@@ -171,10 +171,10 @@ def open_output(output: Output, job: Job, *, overwrite: bool) -> None:
             _remove_records(output)
         storage.make_folder(output.work_folder)
         for entry in storage.entries(output.work_folder):
-            if entry.name.endswith(".tmp"):
+            if files.whole_name(entry.name):
                 files.remove(entry)
         for entry in storage.entries(output.directory):  # of a job killed while it wrote its tables
-            if entry.name.startswith(".") and any(name in entry.name for name in folder.FILES):
+            if files.whole_name(entry.name) in folder.FILES:
                 files.remove(entry)
         files.write_json(path, content)
 
@@ -221,9 +221,9 @@ def _remove_records(output: Output) -> None:
     """
     withdraw(output)
     for path in storage.entries(output.directory):
-        if path.name in folder.FILES or ".tfrecord-" in path.name:
+        if path.name in folder.FILES or folder.is_shard(path.name):
             files.remove(path)
     for path in storage.entries(output.work_folder):
-        if path.name not in ("lock", folder.JOB):
+        if folder.is_shard(path.name.removesuffix(".json")):
             files.remove(path)
     files.remove(output.work_folder / folder.JOB)

@@ -46,11 +46,13 @@ def take(
     Raises:
         CallerError: the folder holds something, or can't be made.
     """
+    directory = pathlib.Path(named or default)
+    above = _missing(directory.parent)
+    made = _missing(directory)[:1]
     try:
-        directory = pathlib.Path(named or default)
-        made = not directory.exists()
         if named is None and not overwrite:
-            directory, made = _number(directory), True
+            directory = _number(directory)
+            made = [directory]
         directory.mkdir(parents=True, exist_ok=True)
         _empty(directory, writes, overwrite=overwrite)
     except OSError as error:
@@ -58,19 +60,42 @@ def take(
             f"--output_dir={named or default} can't be written: {error.strerror}; give another "
             "--output_dir"
         ) from error
-    try:
+    with _removed_if_unused([*made, *above]):
         yield directory
+
+
+@contextlib.contextmanager
+def make(directory: pathlib.Path) -> Iterator[None]:
+    """Makes a folder, unless it is there; it is removed at the end if it holds no file.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    made = _missing(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _removed_if_unused(made):
+        yield
+
+
+def _missing(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Lists the folder and those above it, as far as they are not there."""
+    return [path for path in (directory, *directory.parents) if not path.exists()]
+
+
+@contextlib.contextmanager
+def _removed_if_unused(made: Sequence[pathlib.Path]) -> Iterator[None]:
+    """Removes folders made by this call at its end, as far as they hold no file.
+
+    Args:
+        made: each within the next.
+    """
+    try:
+        yield
     finally:
-        if made:
-            _remove_empty(directory)
-
-
-def _remove_empty(directory: pathlib.Path) -> None:
-    """Removes a folder and those in it, as far as they hold no file."""
-    folders = [path for path in directory.rglob("*") if path.is_dir() and not path.is_symlink()]
-    for path in (*sorted(folders, reverse=True), directory):
-        with contextlib.suppress(OSError):
-            path.rmdir()
+        inside = [path for path in (made[0].rglob("*") if made else ()) if path.is_dir()]
+        for path in (*sorted(inside, reverse=True), *made):
+            with contextlib.suppress(OSError):  # it holds a file, or is a link
+                path.rmdir()
 
 
 def _number(default: pathlib.Path) -> pathlib.Path:

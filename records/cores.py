@@ -11,37 +11,21 @@ import os
 import pathlib
 from collections.abc import Iterator
 
+from records import control_groups as groups
 
-def count(system: pathlib.Path = pathlib.Path("/")) -> int:
+
+def count(system: pathlib.Path = groups.ROOT) -> int:
     """Counts them, at least 1; the fraction of a core that a quota ends in counts as one.
 
     Args:
-        system: root of the file system, where Linux says what a container may use (cgroup v1 and
-            v2 of the kernel's documentation).
+        system: root of the file system, where Linux says what a container may use.
     """
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not Linux
         cores = os.cpu_count() or 1
-    return max(1, min([cores, *_quotas(system)]))
-
-
-def _quotas(system: pathlib.Path) -> Iterator[int]:
-    """Yields the limits, in cores, of all control groups this process is in, and of theirs."""
-    try:
-        lines = (system / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, place = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        top = system / "sys/fs/cgroup" / ("cpu" if controllers else "")
-        group = top / place.lstrip("/")
-        # a container may show its own group as the top one, whatever the place is called
-        for folder in {group, *group.parents, top}:
-            if folder == top or top in folder.parents:
-                yield from _quota(folder)
+    quotas = [quota for group in groups.folders("cpu", system) for quota in _quota(group)]
+    return max(1, min([cores, *quotas]))
 
 
 def _quota(group: pathlib.Path) -> Iterator[int]:

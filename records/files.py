@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import sys
 import uuid
@@ -175,6 +176,12 @@ def rename(source: Any, target: Any) -> None:
 def temporary_name(name: str) -> str:
     """Names a file not yet whole; no two workers, on whatever machine, get the same name."""
     return f"{name}.{uuid.uuid4().hex[:12]}.tmp"
+
+
+def whole_name(temporary: str) -> str | None:
+    """Returns the name that a file of `temporary_name` was to get; None if it is no such name."""
+    match = re.fullmatch(r"\.?(.+)\.[0-9a-f]{12}\.tmp", temporary)
+    return match[1] if match else None
 
 
 def save(file: IO[Any]) -> None:

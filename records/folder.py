@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -43,6 +44,7 @@ FILES = (
 )
 """What lies beside the shards of a finished folder."""
 REJECTED_HEADER = ("image_id", "path", "reason", "detail")
+_SHARD = re.compile(r"\w+-(fold\d+|test)\.tfrecord-\d{5}-of-\d{5}")
 _REMEDY = "remove it and convert again to restore it"
 
 
@@ -55,6 +57,11 @@ class AnyFolder(AnyPath, Protocol):
 def ledger_path(directory: AnyFolder, shard: str) -> Any:
     """Names the ledger of a shard."""
     return directory / WORK_FOLDER / f"{shard}.json"
+
+
+def is_shard(name: str) -> bool:
+    """Whether a file has the name of a shard (`records.schema.shard_name`)."""
+    return bool(_SHARD.fullmatch(name))
 
 
 def read_manifest(directory: AnyFolder, *, remedy: str = _REMEDY) -> Manifest:

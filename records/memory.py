@@ -6,6 +6,10 @@ import contextlib
 import ctypes
 import os
 import pathlib
+import re
+from collections.abc import Iterator
+
+from records import control_groups as groups
 
 # malloc.h of glibc, mallopt(3)
 _M_TRIM_THRESHOLD = -1
@@ -31,22 +35,30 @@ def keep_freed(*, one_heap: bool) -> None:
         library.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def available(system: pathlib.Path = pathlib.Path("/")) -> int:
+def available(system: pathlib.Path = groups.ROOT) -> int:
     """Returns the bytes that a program could be given now, by the machine and by its container.
 
     Args:
-        system: root of the file system, where Linux says so (proc(5); cgroup v2 of the kernel's
-            documentation).
+        system: root of the file system, where Linux says so (proc(5)).
     """
     table = system / "proc/meminfo"
     if not table.is_file():  # not Linux
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     free = int(table.read_text(encoding="ascii").split("MemAvailable:")[1].split()[0]) << 10
-    group = system / "sys/fs/cgroup"
-    limit = group / "memory.max"
-    if not limit.is_file() or limit.read_text(encoding="ascii").strip() == "max":
-        return free
-    held = int((group / "memory.current").read_text(encoding="ascii"))
-    files = (group / "memory.stat").read_text(encoding="ascii")
-    cached = int(files.split("inactive_file ")[1].split()[0])  # given back when it is wanted
-    return max(0, min(free, int(limit.read_text(encoding="ascii")) - held + cached))
+    left = [one for group in groups.folders("memory", system) for one in _left(group)]
+    return max(0, min([free, *left]))
+
+
+def _left(group: pathlib.Path) -> Iterator[int]:
+    """Yields what a control group may still use, if it is limited: cgroup v2, then v1."""
+    for limit, held, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no number and no limit
+            most, used, statistics = (
+                (group / name).read_text(encoding="ascii") for name in (limit, held, "memory.stat")
+            )
+            found = re.search(rf"^{cached} (\d+)", statistics, re.MULTILINE)
+            # the system takes such pages back when they are wanted
+            yield int(most) - int(used) + (int(found[1]) if found else 0)

@@ -212,7 +212,7 @@ def scan_headers(
         return dataclasses.replace(identity, patient_id=other if identity.patient_id else "")
 
     known.update(read_each(data_dir, todo, read, report=report))
-    if todo and cache is not None:
+    if todo and cache is not None and is_own_cache(cache):
         _write_cache(cache, cached | {_cache_key(file): known[file] for file in known})
     return {
         file.path: known[file]
@@ -224,6 +224,15 @@ def scan_headers(
 def _cache_key(file: DataFile) -> DataFile:
     path = file.path.encode("utf-8", "surrogateescape")
     return dataclasses.replace(file, path=hashlib.sha256(path).hexdigest())
+
+
+def is_own_cache(cache: Folder) -> bool:
+    """Whether a file is such a cache, of whatever version, or none is there."""
+    try:
+        with cache.open(encoding="utf-8", errors="surrogateescape") as stream:
+            return stream.readline().startswith(",".join(_CACHE_HEADER[:3]))
+    except FileNotFoundError:
+        return True
 
 
 def _read_cache(cache: Folder) -> dict[DataFile, dicom_file.Identity]:

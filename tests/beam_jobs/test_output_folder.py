@@ -8,7 +8,7 @@ from upath import UPath
 from beam_jobs import output_folder
 from beam_jobs.output_folder import Output
 from flags.conversion_config import ConversionConfig
-from records import folder
+from records import files, folder
 from records.image_size import ImageSize
 
 
@@ -20,10 +20,15 @@ def test_only_the_folder_itself_is_cleared(overwrite):
         Output(root / name, size=ImageSize(8, 8), recipe="plain") for name in ("a[1]", "a1")
     )
     job = output_folder.describe_job(ConversionConfig(data_dir="x", output_dir="y"), output, [])
-    old = ("manifest.json", "x-test.tfrecord-00000-of-00001", ".statistics.json.0.tmp", "mine.txt")
+    shard = "x-test.tfrecord-00000-of-00001"
+    mine = ("mine.txt", "mine.tfrecord-notes", ".statistics.json.swp", "old.tmp")
+    old = ("manifest.json", shard, files.temporary_name(".statistics.json"), *mine)
+    work = (files.temporary_name(shard), "notes.json")
     for one in (output, beside):
         output_folder.open_output(one, job, overwrite=False)
-        for path in (*(one.directory / name for name in old), one.work_folder / "x.tmp"):
+        for path in (one.directory / name for name in old):
+            path.write_text("old")
+        for path in (one.work_folder / name for name in work):
             path.write_text("old")
     if overwrite:
         job = output_folder.describe_job(
@@ -32,7 +37,7 @@ def test_only_the_folder_itself_is_cleared(overwrite):
     output_folder.open_output(output, job, overwrite=overwrite)
     output_folder.withdraw(output)
     left = {path.name for path in output.directory.iterdir()} - {folder.WORK_FOLDER}
-    assert left == {"mine.txt"} | (set() if overwrite else {old[1]})
-    assert [path.name for path in output.work_folder.iterdir()] == [folder.JOB]
+    assert left == {*mine} | (set() if overwrite else {shard})
+    assert {path.name for path in output.work_folder.iterdir()} == {folder.JOB, "notes.json"}
     assert {path.name for path in beside.directory.iterdir()} == {*old, folder.WORK_FOLDER}
-    assert (beside.work_folder / "x.tmp").is_file()
+    assert (beside.work_folder / work[0]).is_file()

@@ -67,7 +67,7 @@ def run(config: Config) -> int:
     with own_folder.take(
         config.output_dir,
         "runs/comparison",
-        writes=("comparison.html", "comparison.json"),
+        writes=comparison_page.FILES,
         overwrite=config.overwrite,
     ) as directory:
         content = comparison_page.write(directory, runs)

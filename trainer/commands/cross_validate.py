@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 
 from flags.training_config import Seeds, TrainingConfig, check_one_machine
+from records import files
 from records.errors import CallerError
 
 
@@ -76,9 +77,10 @@ def cross_validate(config: Config) -> pathlib.Path:
     run_folder.open_run(directory, content)
     end = time.monotonic() + (60 * config.max_minutes or math.inf)
     runs = [_run_fold(of_fold, config.seeds, end=end) for of_fold in configs]
-    predicted = cross_validation.pool(directory, runs, folds)
-    gallery.gather(directory, runs, predicted, ordinal=folds.target.kind == "ordinal")
-    report_page.write(directory)
+    with files.keeping(directory, run_folder.EVALUATION):
+        predicted = cross_validation.pool(directory, runs, folds)
+        gallery.gather(directory, runs, predicted, ordinal=folds.target.kind == "ordinal")
+        report_page.write(directory)
     feature_cache.discard(directory)
     return directory
 

@@ -72,22 +72,24 @@ def average(config: Config) -> pathlib.Path:
     shared = members.share_validation(runs)
     splits = [data.test, data.validation] if shared else [data.test]
     start = time.monotonic()
-    with damage.named(data.records.directory, data.records.manifest.shards):
+    with (
+        damage.named(data.records.directory, data.records.manifest.shards),
+        files.keeping(directory, run_folder.EVALUATION),
+    ):
         predicted = [model_averaging.predict(member, splits, data, views) for member in runs]
         minutes = (time.monotonic() - start) / 60
         of_splits = zip(*predicted, strict=True)
         tested, *validated = (model_averaging.average(of_split) for of_split in of_splits)
-        with files.keeping(directory, run_folder.EVALUATION):
-            evaluate_model.write(
-                directory,
-                tested.images,
-                validated[0].images if validated else [],
-                data,
-                model_averaging.describe(directory, runs, data, minutes),
-                tta=views,
-                if_not_validated=model_averaging.NOT_SHARED,
-            )
-    models = (model_averaging.load(member) for member in runs)
-    gallery_pictures.draw(directory, tested, data, models=models)
-    report_page.write(directory)
+        evaluate_model.write(
+            directory,
+            tested.images,
+            validated[0].images if validated else [],
+            data,
+            model_averaging.describe(directory, runs, data, minutes),
+            tta=views,
+            if_not_validated=model_averaging.NOT_SHARED,
+        )
+        models = (model_averaging.load(member) for member in runs)
+        gallery_pictures.draw(directory, tested, data, models=models)
+        report_page.write(directory)
     return directory

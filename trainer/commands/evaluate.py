@@ -13,7 +13,7 @@ import pathlib
 from flags.data_config import Damage, RecordsFolder
 from flags.finished_run import OfOneRun
 from flags.tta_config import TestTimeAugmentation
-from records import files, memory
+from records import memory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ def run(config: Config) -> int:
         CallerError: the run is not finished, or its records are not there or are others now.
     """
     memory.keep_freed(one_heap=True)  # before TensorFlow's threads begin
-    from trainer.data import dataset, run_folder
+    from trainer.data import dataset
 
     directory = pathlib.Path(config.run)
     trained, data = dataset.open_again(
@@ -37,7 +37,6 @@ def run(config: Config) -> int:
     from trainer.commands import summary, train
 
     tta = config.tta or trained.tta
-    with files.keeping(directory, run_folder.EVALUATION):
-        train.evaluate_run(directory, data, batch_size=trained.batch_size, tta=tta)
+    train.evaluate_run(directory, data, batch_size=trained.batch_size, tta=tta)
     summary.print_scores(directory)
     return 0

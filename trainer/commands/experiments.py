@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from flags import command_line, fields
 from flags.fields import Flags, flag
-from records import user_text
+from records import files, user_text
 from records.errors import CallerError
 
 BASELINE = "baseline"
@@ -132,17 +132,16 @@ def check_records(given: Iterable[Sequence[str]]) -> None:
 
 def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
     """Runs one experiment in a process of its own; returns the error's line if it failed."""
-    path = directory.with_name(f"{directory.name}.command")
+    from trainer.evaluation import published
+
+    path, command, last = directory / published.COMMAND, shlex.join(given), ""
     if (
         _is_finished(directory)
         and path.is_file()
-        and path.read_text(encoding="utf-8") == shlex.join(given)
+        and path.read_text(encoding="utf-8", errors="replace") == command
     ):
         print(f"{directory} is finished", flush=True)
         return None
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(shlex.join(given), encoding="utf-8")
-    last = ""
     with subprocess.Popen(
         [sys.executable, "-m", "trainer", *given], stderr=subprocess.PIPE, text=True
     ) as process:
@@ -151,8 +150,9 @@ def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
             sys.stderr.write(line)
             last = line.strip() or last
     if process.returncode == 0:
+        with files.keeping(directory, (path.name,)):
+            files.write_text(path, command)
         return None
-    path.unlink()
     return f"{last.removeprefix('error: ')} (exit code {process.returncode})"
 
 
@@ -176,7 +176,8 @@ def _compare(
             unfinished.append((published.read(path), errors.get(name, "not finished")))
         else:
             runs.append(compared_run.read(root / name, name=name, flagfile=path))
-    comparison_page.write(root, runs, unfinished=unfinished)
+    with files.keeping(root, comparison_page.FILES):
+        comparison_page.write(root, runs, unfinished=unfinished)
     print(f"comparison: {(root / 'comparison.html').resolve()}")
 
 

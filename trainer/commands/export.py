@@ -14,10 +14,15 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import TYPE_CHECKING
 
+from flags import own_folder
 from flags.fields import flag
 from flags.finished_run import OfOneRun
 from records.errors import CallerError
+
+if TYPE_CHECKING:
+    from trainer.exports.export_json import ExportedFile
 
 FORMATS = {
     "saved_model": "TensorFlow's, a folder",
@@ -58,20 +63,25 @@ def run(config: Config) -> int:
     output = pathlib.Path(config.output_dir or source / "export")
     wanted = [name for name in dict.fromkeys(config.formats) if name != "card"]
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        exported = export_run.export(source, output, wanted, overwrite=config.overwrite)
-        for entry in exported:
-            on = entry.checked_on
-            print(
-                f"{output / entry.file}: {entry.bytes / 1e6:.1f} MB, "
-                f"{entry.milliseconds_a_image:.1f} ms an image (Keras "
-                f"{on.keras_milliseconds_a_image:.1f}), at most "
-                f"{entry.largest_difference:.1g} from model.keras on {on.images} {on.source}"
-            )
-        card = model_card.write(source, output)
+        with own_folder.make(output):
+            exported = export_run.export(source, output, wanted, overwrite=config.overwrite)
+            for entry in exported:
+                _print(output, entry)
+            card = model_card.write(source, output)
     except OSError as error:
         raise CallerError(
             f"{output} can't be written ({error.strerror}); give another --output_dir"
         ) from error
     print(f"model card: {card.resolve()}")
     return 0
+
+
+def _print(output: pathlib.Path, entry: ExportedFile) -> None:
+    """Prints the size, speed and deviation of a format that was written."""
+    on = entry.checked_on
+    print(
+        f"{output / entry.file}: {entry.bytes / 1e6:.1f} MB, "
+        f"{entry.milliseconds_a_image:.1f} ms an image (Keras "
+        f"{on.keras_milliseconds_a_image:.1f}), at most "
+        f"{entry.largest_difference:.1g} from model.keras on {on.images} {on.source}"
+    )

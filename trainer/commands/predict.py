@@ -81,7 +81,7 @@ def run(config: Config) -> int:
     with own_folder.take(
         config.output_dir,
         "predictions",
-        writes=(*FILES, f"{HEAT_MAPS}/[0-9]*.png"),
+        writes=(*FILES, f"{HEAT_MAPS}/[0-9][0-9][0-9][0-9]*.png"),
         overwrite=config.overwrite,
     ) as output_dir:
         print(*finished.introduction, sep="\n")

@@ -23,7 +23,7 @@ from absl import logging
 
 from flags import network_config
 from flags.training_config import Seeds, TrainingConfig, check_one_machine, one_run
-from records import cores, memory
+from records import cores, files, memory
 from records.errors import CallerError, OutOfTime
 
 if TYPE_CHECKING:
@@ -197,6 +197,8 @@ def _check_files(config: TrainingConfig) -> None:
 def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: str | None) -> None:
     """Evaluates the network of a run folder on the test images, and writes its report.
 
+    What an earlier evaluation found is kept.
+
     Args:
         directory: the run.
         data: its own; validation images are needed too.
@@ -205,12 +207,15 @@ def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: s
     """
     import keras
 
-    from trainer.data import damage
+    from trainer.data import damage, run_folder
     from trainer.evaluation import evaluate_model
     from trainer.reports import gallery_pictures, report_page
 
-    with damage.named(data.records.directory, data.records.manifest.shards):
-        model = keras.models.load_model(directory / "model.keras", compile=False)
-        predicted = evaluate_model.evaluate(directory, model, data, batch_size=batch_size, tta=tta)
-    gallery_pictures.draw(directory, predicted, data, models=[model])
-    report_page.write(directory)
+    with files.keeping(directory, run_folder.EVALUATION):
+        with damage.named(data.records.directory, data.records.manifest.shards):
+            model = keras.models.load_model(directory / "model.keras", compile=False)
+            predicted = evaluate_model.evaluate(
+                directory, model, data, batch_size=batch_size, tta=tta
+            )
+        gallery_pictures.draw(directory, predicted, data, models=[model])
+        report_page.write(directory)

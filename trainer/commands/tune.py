@@ -107,9 +107,10 @@ def tune(config: Config) -> list[str]:
                 f"--max_minutes={config.max_minutes:g} are over after {begun} of {goal} trials; "
                 "give the same command again to go on"
             )
-        page = study_page.write(directory, study, dimensions, monitor=config.monitor)
+        with files.keeping(directory, (study_page.FILE, hyperparameter_search.BEST)):
+            page = study_page.write(directory, study, dimensions, monitor=config.monitor)
+            hyperparameter_search.write_best(under_way)
         feature_cache.discard(directory)
-    hyperparameter_search.write_best(under_way)
     return _describe(study, directory, page, monitor=config.monitor)
 
 

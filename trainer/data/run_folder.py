@@ -32,7 +32,7 @@ DEFAULT_ROOT = pathlib.Path("runs")
 RUN = "run.json"
 METRICS = "metrics.json"
 _CSV = ("predictions.csv", "validation_predictions.csv")
-EVALUATION = (*_CSV, METRICS, "calibration.json")
+EVALUATION = (*_CSV, METRICS, "calibration.json", "report.html")
 """What an evaluation writes into a run; earlier ones are kept (`records.files.keeping`)."""
 TRAIN = "train"
 """Kind of a run of one network, as config.json names it; others are made of several such."""

@@ -28,6 +28,8 @@ SOURCES = {
     "P": "a co-author's list of results",
     "I": "inferred",
 }
+COMMAND = "command.txt"
+"""File in a run folder that python -m trainer experiments made."""
 IMAGES = 641
 """Test images of Jaamour et al. 2023."""
 POLICIES = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
@@ -59,12 +61,12 @@ def of_run(
 ) -> Published | None:
     """Finds the experiment of a run.
 
-    `python -m trainer experiments` leaves the command of a run beside its folder, and the command
+    `python -m trainer experiments` leaves the command of a run in its folder, and the command
     names the flagfile. Of any other run the configuration has to be that of the flagfile, on
     records of the same data set, size and recipe; where several files say the same, the folder's
     name decides.
     """
-    command = directory.with_name(f"{directory.name}.command")
+    command = directory / COMMAND
     if command.is_file():
         given = shlex.split(command.read_text(encoding="utf-8"))
         for path in (one.removeprefix("--flagfile=") for one in given if "--flagfile=" in one):

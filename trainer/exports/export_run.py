@@ -59,6 +59,8 @@ def export(
         if path.exists() and not (overwrite and name in described.formats):
             hint = "--overwrite to replace it" if name in described.formats else "remove it"
             raise CallerError(f"{path} is there already; {hint}, or give another --output_dir")
+        if name in described.formats:
+            _check_own(output, described.formats[name])
         formats.check_packages(name)
     networks = _networks_of(source)
     with tempfile.TemporaryDirectory(dir=output) as scratch:
@@ -114,6 +116,21 @@ def _write_format(
     return entry
 
 
+def _check_own(output: pathlib.Path, entry: ExportedFile) -> None:
+    """Makes sure that a format to be replaced holds files of ours alone.
+
+    Raises:
+        CallerError: its folder holds another.
+    """
+    folder = output / pathlib.Path(entry.file).name
+    for path in sorted(folder.rglob("*")) if not folder.is_symlink() else ():
+        if not path.is_dir() and path.relative_to(output).as_posix() not in entry.sha256:
+            raise CallerError(
+                f"{path} was not written by export, which is to replace {folder.name}; move it, "
+                "or give another --output_dir"
+            )
+
+
 def _remove(path: pathlib.Path) -> None:
     """Removes a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
@@ -142,6 +159,8 @@ def _open_description(
                 f"{output / export_json.FILE} describes another model; give another --output_dir, "
                 "or --overwrite to replace its files"
             )
+        for entry in found.formats.values():
+            _check_own(output, entry)
         for entry in found.formats.values():
             _remove(output / pathlib.Path(entry.file).name)
         found = None

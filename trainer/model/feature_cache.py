@@ -14,6 +14,7 @@ import dataclasses
 import math
 import os
 import pathlib
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ from trainer.model import frozen_part
 from trainer.model.frozen_part import NotCacheable
 
 _SEVERAL_MACHINES = ("multi_worker", "tpu")
+_COPY = re.compile(r".+\.tfrecord-\d{5}-of-\d{5}-\d+")  # as `Features.copy_of` names it
+_LOCK, _UNFINISHED = "lock", "unfinished"
 _ROW_BYTES = 2048  # more than a record holds beside its image
 
 
@@ -145,8 +148,14 @@ def folder_of(directory: pathlib.Path) -> pathlib.Path:
 
 
 def discard(directory: pathlib.Path) -> None:
-    """Removes the features in such a folder, which has no more use for them."""
-    shutil.rmtree(folder_of(directory), ignore_errors=True)
+    """Removes the features in such a folder, which has no more use for them, and nothing else."""
+    root = folder_of(directory)
+    for path in [*root.glob("*/*")]:
+        if path.name in (_LOCK, _UNFINISHED) or _COPY.fullmatch(path.name):
+            path.unlink()
+    for folder in (*root.glob("*"), root):
+        with contextlib.suppress(OSError):  # it holds other files, or is none
+            folder.rmdir()
 
 
 def _check_room(
@@ -194,7 +203,7 @@ def _make(features: Features, shards: Sequence[str]) -> None:
         CallerError: the folder can't be written.
     """
     if features.lacks(shards):
-        with files.hold(features.folder / "lock"):
+        with files.hold(features.folder / _LOCK):
             _write(features, features.lacks(shards))
     else:
         logging.info("features found in %s", features.folder)
@@ -202,7 +211,7 @@ def _make(features: Features, shards: Sequence[str]) -> None:
 
 def _write(features: Features, missing: Sequence[str]) -> None:
     """Writes the copies of shards, one after the other."""
-    temporary = features.folder / "unfinished"
+    temporary = features.folder / _UNFINISHED
     start, images = time.monotonic(), 0
     rows = _rows(features, missing)
     row = next(rows, None)

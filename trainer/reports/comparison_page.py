@@ -31,6 +31,7 @@ from trainer.metrics.called_class import THRESHOLD
 from trainer.reports import comparison_panels, comparison_words, template
 
 CHOSEN = "chosen on validation images, each network's own"
+FILES = ("comparison.html", "comparison.json")
 METHOD = (
     "Differences are run less baseline on the same images, their intervals of the same resamples "
     "of patients for both runs. p: the interval inverted; for accuracy, recall and AUC the larger "

@@ -4,21 +4,23 @@ shown = choose(predictions, ordinal=False)
 write(run_dir, shown, {"P_00001_LEFT_CC": Picture(png, heat_map_png)})
 images = read(run_dir)  # none where nothing was kept
 
-images/images.json lists them in order; an image's picture and its heat map are PNGs beside it.
+images/images.json lists them in order; an image's picture and its heat map are PNGs beside it,
+named by a digest of what they show: none takes the place of another.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import operator
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 
 import cv2
 
+from records import files
 from records.errors import CallerError
 from trainer.heat_maps import overlay
 from trainer.metrics.called_class import THRESHOLD, called_class
@@ -88,23 +90,25 @@ def choose(predicted: Sequence[Prediction], *, ordinal: bool) -> list[GalleryIma
 def write(
     run_dir: pathlib.Path, shown: Sequence[GalleryImage], pictures: Mapping[str, Picture]
 ) -> None:
-    """Keeps the images that have a picture in run_dir/images, in the place of those kept before."""
-    making, final = run_dir / f".{FOLDER}.tmp", run_dir / FOLDER
-    shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
+    """Keeps the images that have a picture in run_dir/images; what was kept before stays."""
+    folder = run_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     kept = []
-    for number, image in enumerate((f for f in shown if f.image_id in pictures), start=1):
+    for image in (one for one in shown if one.image_id in pictures):
         picture = pictures[image.image_id]
-        name, heat_map = f"{number:03d}.png", None
-        (making / name).write_bytes(picture.image)
-        if picture.heat_map is not None:
-            heat_map = f"{number:03d}-heat.png"
-            (making / heat_map).write_bytes(picture.heat_map)
-        kept.append(dataclasses.replace(image, file=name, heat_map=heat_map))
-    text = json.dumps([dataclasses.asdict(image) for image in kept], indent=1)
-    (making / LIST).write_text(text + "\n", encoding="utf-8")
-    shutil.rmtree(final, ignore_errors=True)
-    making.rename(final)
+        heat_map = None if picture.heat_map is None else _keep(folder, picture.heat_map)
+        file = _keep(folder, picture.image)
+        kept.append(dataclasses.replace(image, file=file, heat_map=heat_map))
+    with files.keeping(folder, (LIST,)):
+        files.write_json(folder / LIST, [dataclasses.asdict(image) for image in kept])
+
+
+def _keep(folder: pathlib.Path, picture: bytes) -> str:
+    """Writes a PNG under the name that its bytes give it; returns the name."""
+    path = folder / f"{hashlib.sha256(picture).hexdigest()[:16]}.png"
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(picture)
+    return path.name
 
 
 def gather(

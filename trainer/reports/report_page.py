@@ -58,7 +58,7 @@ def rescore(run_dir: pathlib.Path) -> pathlib.Path:
         scores = dataclasses.replace(scores, over_folds=over_folds)
     with files.keeping(run_dir, run_folder.EVALUATION):
         run_folder.write_metrics(run_dir, scores)
-    return write(run_dir)
+        return write(run_dir)
 
 
 def _rescore_folds(

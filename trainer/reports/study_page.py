@@ -21,6 +21,7 @@ from trainer.data import run_folder
 from trainer.reports import study_plots, template
 from trainer.training import checkpoints, hyperparameter_search
 
+FILE = "study.html"
 STATES = {
     TrialState.COMPLETE: "finished",
     TrialState.PRUNED: "stopped early",
@@ -70,9 +71,8 @@ def write(
             for dimension in dimensions
         ],
     )
-    path = directory / "study.html"
-    files.write_text(path, page)
-    return path
+    files.write_text(directory / FILE, page)
+    return directory / FILE
 
 
 def _row(directory: pathlib.Path, trial: FrozenTrial, monitor: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ and random numbers are a function of seed and epoch.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import pathlib
@@ -18,6 +19,8 @@ import keras
 import numpy as np
 
 from records import files
+
+_UNFINISHED = "unfinished.weights.h5"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +77,7 @@ class Checkpoint(keras.callbacks.Callback):
         assert logs is not None
         self._values[epoch] = float(logs[self._monitor.name])
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / "unfinished.weights.h5"
+        temporary = self._folder / _UNFINISHED
         with files.replacing(epoch_path(self._folder, epoch), temporary=temporary):
             self._whole.save_weights(temporary, overwrite=True)
         keep = {epoch, self._monitor.best_epoch(self._values)}
@@ -184,6 +187,15 @@ def saved_epochs(folder: pathlib.Path) -> list[int]:
     """Lists the epochs with a file, in order."""
     names = (re.fullmatch(r"epoch-(\d+)\.weights\.h5", path.name) for path in folder.glob("*"))
     return sorted(int(name[1]) for name in names if name)
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Removes the files of all epochs, and the folder unless it holds others."""
+    for epoch in saved_epochs(folder):
+        epoch_path(folder, epoch).unlink()
+    (folder / _UNFINISHED).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def read_history(path: pathlib.Path) -> list[dict[str, str]]:

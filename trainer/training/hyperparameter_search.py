@@ -34,6 +34,7 @@ from trainer.data import run_folder
 from trainer.model import feature_cache
 from trainer.training import checkpoints
 
+BEST = "best.flags"
 MAX_FAILED = 3
 """A search none of whose first trials succeeds is stopped after so many."""
 _POLL_SECONDS = 0.5
@@ -240,7 +241,7 @@ def _start(search: Search) -> Job | None:
         _fail(search, trial, str(error))
         return None
     directory.parent.mkdir(exist_ok=True)
-    with directory.with_suffix(".log").open("wb") as log:
+    with directory.with_suffix(".log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "trainer.commands.tune_trial"],
             stdin=subprocess.PIPE,
@@ -345,4 +346,4 @@ def write_best(search: Search) -> None:
         if value != getattr(plain, name):
             switch = name if value else f"no{name}"
             lines.append(f"--{switch}" if isinstance(value, bool) else f"--{name}={value}")
-    files.write_text(search.directory / "best.flags", "\n".join(lines) + "\n")
+    files.write_text(search.directory / BEST, "\n".join(lines) + "\n")

@@ -6,8 +6,6 @@ then 5), learning rate cut to a tenth on a plateau (patience 5, then 2).
 
 from __future__ import annotations
 
-import shutil
-
 import keras
 import tensorflow as tf
 from absl import logging
@@ -282,4 +280,4 @@ def _keep_best(run: Run, phase: Phase, values: dict[int, float]) -> None:
     )
     if strategy.is_chief(run.devices):
         path.replace(phase.best_path)
-        shutil.rmtree(phase.folder)
+        checkpoints.remove(phase.folder)

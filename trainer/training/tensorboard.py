@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tensorboard.plugins.hparams import api as hparams
 
 from flags.training_config import TrainingConfig
+from records import files
 
 _HISTOGRAM_VALUES = 100_000
 _PICTURE_SIDE = 256
@@ -87,8 +88,10 @@ def draw_batch(seen: NDArray[np.float32], labels: Sequence[str], path: pathlib.P
             place = (4, _PICTURE_SIDE + 16 + 18 * line)
             cv2.putText(tile, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, 255, 1, cv2.LINE_AA)
         tiles.append(tile)
-    done = cv2.imwrite(str(path), np.hstack(tiles))
+    done, data = cv2.imencode(".png", np.hstack(tiles))
     assert done
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(data.tobytes())
 
 
 def show_batch(path: pathlib.Path, folder: pathlib.Path) -> None:

@@ -89,7 +89,10 @@ def test_where_two_files_say_the_same_the_folder_decides(config_of):
 
 def test_a_run_of_the_experiments_says_so_and_what_it_does_otherwise(config_of, tmp_path):
     flagfile = published.FLAGFILES / "h.flags"
-    (tmp_path / "h.command").write_text(f"--flagfile={flagfile} --run_dir=h --phase1_epochs=5")
+    (tmp_path / "h").mkdir()
+    (tmp_path / "h" / published.COMMAND).write_text(
+        f"--flagfile={flagfile} --run_dir=h --phase1_epochs=5"
+    )
     config = config_of("h", "--phase1_epochs=5")
     found = of_run(str(tmp_path / "h"), config, dataset="phantom", policies=OURS)
     assert (found.experiment, found.accuracy, found.source) == ("h", 67.40, "S")

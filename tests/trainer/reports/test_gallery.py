@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import pathlib
 
@@ -79,21 +80,20 @@ def test_what_is_kept_is_read_back(tmp_path: pathlib.Path) -> None:
     red[..., 0] = 200
     heat_map = overlay.encode(red)
     pictures = {"a": Picture(PNG, heat_map), '<b>"b"</b>': Picture(PNG), "unused": Picture(PNG)}
-    for _ in range(2):  # the second replaces the first
+    for _ in range(2):
         gallery.write(tmp_path, shown, pictures)
         images = gallery.read(tmp_path)
+    image, heat = (f"{hashlib.sha256(png).hexdigest()[:16]}.png" for png in (PNG, heat_map))
     assert images == [
-        GalleryImage("a", "error", 0, 1, 0.9, "001.png", "001-heat.png"),
-        GalleryImage('<b>"b"</b>', "surest", 1, 1, 0.7, "002.png", None),
+        GalleryImage("a", "error", 0, 1, 0.9, image, heat),
+        GalleryImage('<b>"b"</b>', "surest", 1, 1, 0.7, image, None),
     ]
     folder = tmp_path / "images"
-    assert sorted(path.name for path in folder.iterdir()) == [
-        *("001-heat.png", "001.png", "002.png", "images.json")
-    ]
+    assert {path.name for path in folder.iterdir()} == {image, heat, "images.json"}
     assert [path.name for path in tmp_path.iterdir()] == ["images"]
-    kept = cv2.imread(str(folder / "001.png"), cv2.IMREAD_UNCHANGED)
+    kept = cv2.imread(str(folder / image), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(kept, PIXELS)
-    assert cv2.imread(str(folder / "001-heat.png"))[0, 0].tolist() == [0, 0, 200]  # blue first
+    assert cv2.imread(str(folder / heat))[0, 0].tolist() == [0, 0, 200]  # blue first
     fields = {"image_id", "kind", "label", "called", "probability", "file", "heat_map"}
     assert all(set(image) == fields for image in json.loads((folder / "images.json").read_text()))
 
@@ -104,6 +104,18 @@ def test_a_crash_leaves_the_images_of_before(tmp_path: pathlib.Path) -> None:
     with pytest.raises(TypeError):
         gallery.write(tmp_path, [GalleryImage("b", "error", 0, 1, 0.9)], {"b": broken})
     assert [image.image_id for image in gallery.read(tmp_path)] == ["a"]
+
+
+def test_what_was_kept_before_stays(tmp_path: pathlib.Path) -> None:
+    other = overlay.encode(PIXELS[:1])
+    for png in (PNG, other):
+        gallery.write(tmp_path, [GalleryImage("a", "error", 0, 1, 0.9)], {"a": Picture(png)})
+    folder = tmp_path / "images"
+    names = [
+        json.loads((folder / name).read_text())[0]["file"]
+        for name in ("images-1.json", "images.json")
+    ]
+    assert [(folder / name).read_bytes() for name in names] == [PNG, other]
 
 
 def test_images_of_folds_are_gathered(tmp_path: pathlib.Path) -> None:
@@ -147,7 +159,8 @@ def test_refuses_a_damaged_list(tmp_path: pathlib.Path, content: str, message: s
     (tmp_path / "secret.png").write_bytes(PNG)
     path = tmp_path / "images" / "images.json"
     other = {"ELSEWHERE": "../secret.png", "MISSING": "002.png"}.get(content)
-    path.write_text(path.read_text().replace("001.png", other) if other else content)
+    (name,) = (picture.name for picture in path.parent.glob("*.png"))
+    path.write_text(path.read_text().replace(name, other) if other else content)
     with pytest.raises(CallerError, match=message):
         gallery.read(tmp_path)
 
