@@ -10,6 +10,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,24 @@ REJECTED, MISSING, EXCLUDED = "image005", "image009", "image011"
 """What becomes of three of `mixed_images`."""
 SERIES_UID = "1.2.826.0.1.3680043.10.1337.1"
 SOP_UID = "1.2.826.0.1.3680043.10.1337.2"
+FOREIGN = (
+    *("mine.txt", "mine.csv", "mine.png", "mine.tmp", "epoch-mine.weights.h5", "mine-lock"),
+    *(".mine.swp", ".sources.csv.swp", "mine.tfrecord-notes", "headers.csv"),
+)
+PAGES = (
+    *("report.html", "metrics.json", "calibration.json", "images.json", "comparison.html"),
+    *("comparison.json", "study.html", "best.flags", "model_card.md"),
+)
+"""What an earlier call found; blanks at the end do not matter to whoever reads it."""
+STATE = re.compile(
+    r"""(.*/)?(
+    run\.json|config\.json|export\.json|study\.db          # a run's own, kept up to date
+    |history\.csv                                          # rows are added
+    |checkpoints/phase\d/(epoch-\d+|unfinished)\.weights\.h5
+    |features/\w+/(lock|\w+-\w+\.tfrecord-\d{5}-of-\d{5}-\d+)
+    )""",
+    re.VERBOSE,
+)
 PAPER = {"label_policy": "paper", "split_policy": "image", "leak_policy": "keep"}
 OURS = {"label_policy": "any_malignant", "split_policy": "official", "leak_policy": "fail"}
 
@@ -130,6 +149,34 @@ def fingerprints(directory: pathlib.Path) -> dict[str, str]:
 def edit_json(path: pathlib.Path, **changes: object) -> None:
     """Changes entries of a JSON file, such as a manifest."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+# files of others
+
+
+def plant(root: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    """Puts files into every folder and edits pages; returns all files there are now."""
+    for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
+        for name in FOREIGN:
+            if not (folder / name).exists():
+                (folder / name).write_text(f"{folder}'s {name}")
+    for path in root.rglob("*"):
+        if path.name in PAGES:
+            path.write_bytes(path.read_bytes() + b"\n")
+    return {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def lost(before: dict[pathlib.Path, bytes], root: pathlib.Path) -> list[str]:
+    """Lists files whose bytes are neither there nor beside them, in NAME-1, NAME-2..."""
+    return [
+        str(path.relative_to(root))
+        for path, content in before.items()
+        if not STATE.fullmatch(path.relative_to(root).as_posix())
+        and not any(
+            one.is_file() and one.read_bytes() == content
+            for one in (path, *path.parent.glob(f"{path.stem}-*{path.suffix}"))
+        )
+    ]
 
 
 # images

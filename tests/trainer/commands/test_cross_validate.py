@@ -157,7 +157,9 @@ def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_di
     pooled = (finished / "predictions.csv").read_bytes()
     shutil.rmtree(finished / "fold2")
     (finished / "predictions.csv").unlink()
+    before = make.plant(finished)
     cross_validate.cross_validate(config(folds_dir, finished))
+    assert not make.lost(before, finished)
     assert (finished / "fold0" / "model.keras").stat() == kept
     assert (finished / "predictions.csv").read_bytes() == pooled
 

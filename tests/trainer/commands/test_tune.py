@@ -16,6 +16,7 @@ from flags.fields import from_flags
 from flags.search_space import Dimension
 from flags.training_config import TrainingConfig
 from records.errors import CallerError, OutOfTime
+from tests import make
 from trainer.commands import tune
 from trainer.training import checkpoints, hyperparameter_search
 
@@ -52,8 +53,11 @@ def begun(records_dir, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lines(begun, records_dir):
-    """What the search says when it was resumed and has ended."""
-    return tune.tune(config(records_dir, begun, trials=3))
+    """What the search says when it was resumed and has ended, among files of others."""
+    before = make.plant(begun)
+    said = tune.tune(config(records_dir, begun, trials=3))
+    assert not make.lost(before, begun)
+    return said
 
 
 def history(directory: pathlib.Path, folder: str) -> list[dict[str, str]]:
