@@ -8,13 +8,19 @@ import json
 import pathlib
 
 import cv2
+import imagecodecs
 import numpy as np
 import openpyxl
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
+from beam_jobs.imaging import recipe
 from flags import datasets, targets
+from records import example, tfrecord
 from records.errors import CallerError
+from records.image_size import ImageSize
 from tests import make
 from trainer.data import dataset, records_folder
 
@@ -261,3 +267,136 @@ def test_dry_runs(dataset, tmp_path):
     assert done.returncode == 0, done.stderr
     assert wanted in done.stdout
     assert (tmp_path / "out" / dataset / "16x8" / "plain" / "plan.json").is_file()
+
+
+def drawn(seed: int) -> np.ndarray:
+    """A breast at the left on air, squeezed to a square: [60, 60] uint8."""
+    rows, columns = np.mgrid[:60, :60]
+    depth = 1 - ((rows - 30) / 28) ** 2 - (columns / 40) ** 2
+    tissue = 30 + 180 * np.clip(depth, 0, 1) + seed
+    return np.where(depth > 0, tissue, 2).astype(np.uint8)
+
+
+def export_rsna(data: pathlib.Path, *, more: str = "", cells=lambda number: "") -> None:
+    """Writes RSNA exports of twelve patients; those of odd numbers are negatives."""
+    lines = ["patient_id,image_id,laterality,view,cancer,biopsy,BIRADS,density" + more]
+    data.mkdir()
+    for number in range(12):
+        pixels = drawn(number) if number % 2 == 0 else 255 - drawn(number)
+        assert cv2.imwrite(str(data / f"{number}_1{number}.png"), pixels)
+        lines.append(f"{number},1{number},L,CC,{number % 2},0,,{cells(number)}")
+    (data / "train.csv").write_text("\n".join(lines))
+
+
+def records_of(folder: pathlib.Path) -> dict[str, np.ndarray]:
+    found = {}
+    for shard in folder.glob("*.tfrecord-*"):
+        with shard.open("rb") as file:
+            for frame in tfrecord.read_frames(file, shard.stat().st_size):
+                columns = example.parse(frame.data)
+                pixels = np.frombuffer(columns["image"][0], "<u2")
+                found[bytes(columns["image_id"][0]).decode()] = pixels.reshape(16, 8)
+    return found
+
+
+def test_exports_with_negatives(tmp_path):
+    export_rsna(tmp_path / "data")
+    done = convert("rsna", tmp_path / "data", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "6 images, in sources.csv: polarity: inverted by the pixels" in done.stderr
+    folder = tmp_path / "out" / "rsna" / "16x8" / "plain"
+    rows = {row["image_id"]: row for row in sources(folder)}
+    said = "polarity: inverted by the pixels"
+    assert {name for name, row in rows.items() if said in row["discrepancies"]} == {
+        f"{number}_1{number}" for number in range(1, 12, 2)
+    }
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["invert"], manifest["remarks"]) == ("auto", {said: 6})
+    assert make.program("beam_jobs.verify", folder).returncode == 0
+    for name, pixels in records_of(folder).items():  # as if none had been a negative
+        plain = drawn(int(name.split("_")[0])) * np.uint16(257)
+        wanted = recipe.prepare(plain, "plain", ImageSize(16, 8))[:, :, 0]
+        np.testing.assert_array_equal(pixels, wanted)
+    again = convert("rsna", tmp_path / "data", tmp_path / "out", "--invert=none")
+    make.one_line(again, "made with other invert; give another --output_dir")
+
+
+def test_columns_of_polarity_and_aspect(tmp_path):
+    def cells(number: int) -> str:
+        return f",{number % 2},{'3:2' if number < 4 else ''}"
+
+    export_rsna(tmp_path / "data", more=",negative,shape", cells=cells)
+    flags = ("--invert=negative", "--aspect=shape")
+    done = convert("rsna", tmp_path / "data", tmp_path / "out", *flags)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "rsna" / "16x8" / "plain"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["invert"], manifest["aspect"]) == ("negative", "shape")
+    assert manifest["remarks"] == {"polarity: inverted by the table": 6}
+    for name, pixels in records_of(folder).items():
+        plain = drawn(int(name.split("_")[0])) * np.uint16(257)
+        if int(name.split("_")[0]) < 4:
+            plain = cv2.resize(plain, (60, 90), interpolation=cv2.INTER_LINEAR)
+        wanted = recipe.prepare(plain, "plain", ImageSize(16, 8))[:, :, 0]
+        np.testing.assert_array_equal(pixels, wanted)
+    (tmp_path / "data" / "train.csv").write_text(
+        (tmp_path / "data" / "train.csv").read_text().replace(",1,3:2", ",maybe,3 by 2", 1)
+    )
+    done = convert("rsna", tmp_path / "data", tmp_path / "other", *flags)
+    make.one_line(done, "train.csv line 3: negative 'maybe' is not one of yes, no")
+    done = convert("rsna", tmp_path / "data", tmp_path / "other", "--invert=nagative")
+    make.one_line(done, "train.csv has no column 'nagative'")
+
+
+def test_a_table_states_polarity_and_aspect(tmp_path):
+    export_rsna(tmp_path / "data")
+    lines = ["path,patient_id,pathology,turn,hw"]
+    lines += [f"{n}_1{n}.png,{n},{n % 2},{'yn'[n % 2 == 0]},5:4" for n in range(12)]
+    (tmp_path / "data" / "train.csv").write_text("\n".join(lines))
+    flags = ("--invert=turn", "--aspect=hw")
+    done = convert("table", tmp_path / "data", tmp_path / "out", *flags)
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out/table/16x8/plain/manifest.json").read_text())
+    assert manifest["remarks"] == {"polarity: inverted by the table": 6}
+    table = (tmp_path / "data" / "train.csv").read_text().replace("y,5:4", "maybe,tall")
+    (tmp_path / "data" / "train.csv").write_text(table)
+    done = convert("table", tmp_path / "data", tmp_path / "other", *flags)
+    make.one_line(done, "turn 'maybe' is not one of yes, no", "invert:maybe=...", "--invert=none")
+
+
+@pytest.mark.parametrize("unit", ["image", "breast"])
+def test_wavelet_levels_are_never_mixed(unit, tmp_path, write_dicom):
+    lines = ["path,patient_id,pathology,side,view"]
+    for number in range(16):
+        low = np.random.default_rng(number).integers(0, 4096, (12, 6)).astype(np.uint16)
+        image = cv2.resize(low, (65, 129), interpolation=cv2.INTER_CUBIC).clip(0, 4095)
+        stream = imagecodecs.jpeg2k_encode(
+            image, level=0, codecformat="J2K", reversible=True, bitspersample=12
+        )
+        write_dicom(
+            tmp_path / "data" / f"{number}.dcm",
+            image,
+            bits_stored=12,
+            syntax=JPEG2000Lossless,
+            PixelData=encapsulate([bytes(stream)]),
+            SOPInstanceUID=f"1.2.{number}",
+            patient_id=f"p{number // 2}",
+        )
+        side_view = ("L,CC", "L,MLO")[number % 2]
+        lines.append(f"{number}.dcm,p{number // 2},{number // 2 % 2},{side_view}")
+    (tmp_path / "data" / "t.csv").write_text("\n".join(lines))
+    flags = (f"--unit={unit}", "--decode_scale=auto")
+    done = convert("table", tmp_path / "data", tmp_path / "out", *flags)
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "out" / "table" / "16x8" / ("plain" if unit == "image" else "plain-breast")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["decode_scale"], manifest["decode_at_least"]) == ("auto", "32x16")
+    assert "pillow" in manifest["versions"]
+    assert make.program("beam_jobs.verify", folder).returncode == 0
+    if unit == "image":
+        with next(folder.glob("*.tfrecord-*")).open("rb") as file:
+            columns = example.parse(tfrecord.read_record(file, 0))
+        assert (columns["original_height"], columns["original_width"]) == ([129], [65])
+    for other in ("--decode_scale=full", "--sizes=16x8,24x8"):
+        again = convert("table", tmp_path / "data", tmp_path / "out", *flags, other)
+        make.one_line(again, "made with other decode_", "give another --output_dir", alone=False)

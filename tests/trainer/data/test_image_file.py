@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import pathlib
 import shutil
 
+import cv2
+import imagecodecs
 import numpy as np
 import pytest
 import tensorflow as tf
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000Lossless
 
 from beam_jobs.imaging.unusable import UnusableImage
 from flags import recipe_spec
@@ -47,7 +52,9 @@ def images_of(directory: pathlib.Path) -> dict[str, np.ndarray]:
     return images
 
 
-def check(directory: pathlib.Path, data_dir: pathlib.Path, *, told: bool = True) -> int:
+def check(
+    directory: pathlib.Path, data_dir: pathlib.Path, *, told: bool = True, remarks: bool = False
+) -> int:
     """Compares all records with what their images become here; returns how many there are."""
     manifest = folder.read_manifest(directory)
     preparation = Preparation.from_manifest(manifest)
@@ -57,6 +64,7 @@ def check(directory: pathlib.Path, data_dir: pathlib.Path, *, told: bool = True)
     for name, pixels in images.items():
         row = rows[name]
         known = {key: row[key] for key in ("view", "side")} if told else {}
+        known |= {"discrepancies": row["discrepancies"]} if remarks else {}
         image = image_file.prepare(data_dir / row["path"], preparation, **known)
         np.testing.assert_array_equal(image.record, pixels)
         assert (image.view, image.side) == (row["view"], row["side"])
@@ -108,6 +116,84 @@ def test_window_and_frame_are_those_of_the_conversion(tmp_path, write_dicom):
     directory = tmp_path / "out" / "table" / "20x31" / "plain"
     assert json.loads((directory / "manifest.json").read_text())["window"] == "1"
     assert check(directory, tmp_path / "images", told=False) == 8
+
+
+@pytest.fixture(scope="module")
+def wavelets(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Eight JPEG 2000 images of a bright bar at rows 120-135, columns 40-55, and their table."""
+    folder = tmp_path_factory.mktemp("wavelets")
+    rows = []
+    for number in range(8):
+        stored = np.random.default_rng(number).integers(0, 200, (257, 161)).astype(np.uint16)
+        stored[120:136, 40:56] = 4000
+        stream = imagecodecs.jpeg2k_encode(
+            stored, level=0, codecformat="J2K", reversible=True, bitspersample=12
+        )
+        make.write_dicom(
+            folder / f"{number}.dcm",
+            stored,
+            bits_stored=12,
+            syntax=JPEG2000Lossless,
+            SOPInstanceUID=f"1.2.{number}",
+            PixelData=encapsulate([bytes(stream)]),
+            ViewPosition="CC",
+            ImageLaterality="R",
+        )
+        rows.append(f"{number}.dcm,p{number},{('benign', 'malignant')[number % 2]},CC,right\n")
+    (folder / "t.csv").write_text("path,patient_id,pathology,view,side\n" + "".join(rows))
+    return folder
+
+
+def test_wavelet_levels_are_those_of_the_conversion(wavelets, tmp_path):
+    convert(
+        tmp_path,
+        wavelets,
+        *("--dataset=table", "--sizes=32x20", "--recipe=plain", "--decode_scale=auto"),
+    )
+    directory = tmp_path / "table" / "32x20" / "plain"
+    assert check(directory, wavelets) == 8
+    preparation = Preparation.from_manifest(folder.read_manifest(directory))
+    assert preparation.decode_at_least == ImageSize(64, 40)
+    low = image_file.prepare(wavelets / "0.dcm", preparation)
+    whole = image_file.prepare(
+        wavelets / "0.dcm", dataclasses.replace(preparation, decode_at_least=None)
+    )
+    assert not np.array_equal(low.record, whole.record)
+    np.testing.assert_array_equal(low.pixels, whole.pixels)  # places are of the whole image
+    for image in (low, whole):  # the bar's middle, as the record has it, lies where it was drawn
+        weights = image.record[:, :, 0].astype(float) ** 4
+        middle = [
+            (weights.sum(axis) @ np.arange(n)) / weights.sum() for axis, n in ((0, 20), (1, 32))
+        ]
+        column, row, _ = image.matrix @ (*middle, 1)
+        assert abs(column - 47.5) < 1
+        assert abs(row - 127.5) < 1
+
+
+def test_polarity_and_aspect_are_those_of_the_conversion(tmp_path):
+    rows, columns = np.mgrid[:80, :80]
+    depth = 1 - ((rows - 40) / 37) ** 2 - (columns / 50) ** 2
+    drawn = np.where(depth > 0, 60 + 150 * depth.clip(0) ** 0.5, 1).astype(np.uint8)
+    data = tmp_path / "images"
+    data.mkdir()
+    lines = ["path,patient_id,pathology,view,side,negative,hw"]
+    for number in range(8):
+        pixels = drawn + np.uint8(number)
+        assert cv2.imwrite(str(data / f"{number}.png"), pixels if number % 3 else 255 - pixels)
+        lines.append(f"{number}.png,p{number},{number % 2},CC,right,{number % 2},5:4")
+    (data / "t.csv").write_text("\n".join(lines))
+    flags = ("--dataset=table", "--sizes=40x24", "--recipe=clean,crop,orient:right,resize:pad")
+    convert(tmp_path / "a", data, *flags, "--aspect=4:3")
+    directory = next((tmp_path / "a").rglob("manifest.json")).parent
+    assert check(directory, data) == 8
+    convert(tmp_path / "b", data, *flags[:2], "--recipe=plain", "--invert=negative", "--aspect=hw")
+    directory = next((tmp_path / "b").rglob("manifest.json")).parent
+    preparation = Preparation.from_manifest(folder.read_manifest(directory))
+    with pytest.raises(UnusableImage, match="aspect_unknown: column hw of a table stated those"):
+        image_file.prepare(data / "0.png", preparation, view="CC", side="right")
+    convert(tmp_path / "c", data, *flags[:2], "--recipe=plain", "--invert=negative")
+    directory = next((tmp_path / "c").rglob("manifest.json")).parent
+    assert check(directory, data, remarks=True) == 8  # by what sources.csv says, not by the pixels
 
 
 def test_real_images_become_their_records(mini_mias_folder, tmp_path):
