@@ -269,8 +269,12 @@ def test_predictions_are_readable(
     )
     about = {
         **dict.fromkeys(("program", "run"), "one"),
-        "finished": "2026-11-29T03:15:10+00:00", "synthetic": True, "networks": 1,
-        "classes": NAMES, "warnings": ["no better"], "evaluation": {"evaluated": "AUC 0.5"},
+        "finished": "2026-11-29T03:15:10+00:00",
+        "synthetic": True,
+        "networks": 1,
+        "classes": NAMES,
+        "warnings": ["no better"],
+        "evaluation": {"evaluated": "AUC 0.5"},
     }
     content = image_prediction.write(tmp_path, images, Formatter(NAMES), about)
     page = predictions_page.write(tmp_path, images, Formatter(NAMES), content)
