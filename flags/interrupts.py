@@ -50,12 +50,21 @@ def install() -> None:
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(awake,), name="interrupts", daemon=True).start()
-    # A terminal sends Ctrl-C to the children too, and each would print a traceback: they inherit
-    # this, and `_end_children` ends them. The watching thread receives it.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    shield_children()  # the watching thread receives it
     for number in _SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _raise)
+
+
+def shield_children() -> None:
+    """Blocks Ctrl-C in this thread and in what it begins from now on, where `install` was called.
+
+    A terminal sends it to the children too, and each would print a traceback; `_end_children` ends
+    them. To be called again whenever multiprocessing has started its resource tracker: that
+    unblocks it.
+    """
+    if sys.excepthook is _hook:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def interrupted() -> bool:

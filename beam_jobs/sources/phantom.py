@@ -43,6 +43,7 @@ from beam_jobs.sources.phantom_image import (
 )
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.storage import Folder
+from flags import interrupts
 from records import cores, files
 from records.errors import CallerError
 
@@ -251,6 +252,7 @@ def _write_images(
     pool = concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), cv2.setNumThreads, (1,)
     )
+    interrupts.shield_children()
     try:
         for future in concurrent.futures.as_completed([pool.submit(write, f) for f in images]):
             yield future.result()

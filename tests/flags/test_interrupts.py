@@ -86,6 +86,26 @@ def test_ctrl_c_at_a_terminal_leaves_nobody(seconds, tmp_path):
     assert not _alive_of_group(child.pid)
 
 
+def test_ctrl_c_does_not_reach_the_processes_of_a_conversion(tmp_path):
+    # they would print a traceback while they start; multiprocessing's resource tracker unblocks it
+    arguments = [*conversion(tmp_path), "--phantom_images=2000"]
+    with make.start("beam_jobs.tfrecords", *arguments, stdout=subprocess.DEVNULL) as child:
+        workers: list[pathlib.Path] = []
+        while len(workers) < 2 and child.poll() is None:
+            table = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+            with contextlib.suppress(OSError):
+                workers = [
+                    pathlib.Path("/proc", pid)
+                    for pid in table
+                    if b"spawn_main" in pathlib.Path("/proc", pid, "cmdline").read_bytes()
+                ]
+        states = [(worker / "status").read_text() for worker in workers]
+        child.send_signal(signal.SIGTERM)
+    blocked = [int(state.split("SigBlk:")[1].split()[0], 16) for state in states]
+    assert len(blocked) >= 2
+    assert all(mask >> (signal.SIGINT - 1) & 1 for mask in blocked)
+
+
 def _alive_of_group(group: int) -> list[str]:
     """Lists the states of processes: proc(5), stat; a killed one is Z until somebody buries it."""
     states = []
