@@ -1,7 +1,11 @@
 """Which epoch is best, and how long ago it was, in either direction."""
 
+import subprocess
+import sys
+
 import pytest
 
+from tests import make
 from trainer.training.checkpoints import Monitor
 
 VALUES = {3: 0.5, 4: 0.9, 5: 0.2, 6: 0.9, 7: 0.2}
@@ -24,3 +28,17 @@ def test_better_by_more_than_so_much(mode, better):
     assert monitor.better(better, 0.5, by=0.1)
     assert not monitor.better(better, 0.5, by=0.3)
     assert not monitor.better(1 - better, 0.5)
+
+
+def test_weights_are_written_where_files_cant_be_locked(tmp_path):
+    code = """if True:
+        import fcntl, sys
+        import trainer
+        import h5py
+        with open(sys.argv[1], "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as if the file system had no locks
+            h5py.File(sys.argv[1], "w").close()
+    """
+    path = tmp_path / "epoch.weights.h5"
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=make.ROOT)
+    assert path.read_bytes().startswith(b"\x89HDF")
