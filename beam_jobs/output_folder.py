@@ -156,6 +156,7 @@ def _describe_change(key: str, before: Any, now: Any) -> str:
         before, now = (
             ", ".join(f"{one} {values.get(one)}" for one in differing) for values in (before, now)
         )
+    before, now = ("none" if value is None else value for value in (before, now))
     return f"{key} ({before}, now {now})"
 
 

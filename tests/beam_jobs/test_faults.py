@@ -19,6 +19,7 @@ import pytest
 from beam_jobs import output_folder, shards, units
 from beam_jobs.imaging import decode
 from beam_jobs.sources.source_row import SourceRow
+from records import files
 from records.image_size import ImageSize
 from tests import make
 
@@ -166,7 +167,7 @@ def test_a_full_disk_is_one_line_and_the_job_goes_on_later(images, whole, tmp_pa
     # what a job leaves that was killed at its very start is no reason to refuse the folder
     (records(tmp_path) / ".shards").mkdir(parents=True)
     (records(tmp_path) / ".shards" / "lock").touch()
-    (records(tmp_path) / ".plan.json.0.tmp").touch()
+    (records(tmp_path) / f".{files.temporary_name('plan.json')}").touch()
     code, said = convert(*arguments(images, tmp_path), preexec_fn=small_disk(limit))
     assert code == 2, said
     assert "Traceback" not in said

@@ -123,7 +123,7 @@ def test_hashed_names_stay_hashed(images, tmp_path):
     output_dir = tmp_path / "out"
     cache = output_dir / "phantom" / "headers.csv"  # of an earlier job, without hashes
     cache.parent.mkdir(parents=True)
-    cache.write_text("PHANTOM_00001")
+    cache.write_text("path,bytes,modified_ns\nPHANTOM_00001")
     run = convert(images, output_dir, "--max_rejected=1", f"--hash_patients={key}")
     assert run.returncode == 0, run.stderr
     found = everything(run, output_dir)

@@ -318,7 +318,7 @@ def test_exports_with_negatives(tmp_path):
         wanted = recipe.prepare(plain, "plain", ImageSize(16, 8))[:, :, 0]
         np.testing.assert_array_equal(pixels, wanted)
     again = convert("rsna", tmp_path / "data", tmp_path / "out", "--invert=none")
-    make.one_line(again, "made with other invert; give another --output_dir")
+    make.one_line(again, "made with other invert (auto, now none); give another --output_dir")
 
 
 def test_columns_of_polarity_and_aspect(tmp_path):

@@ -353,7 +353,7 @@ except SystemExit as end:
         (["--direct_num_workers=2", "--no_such_flag"], "unknown flag --no_such_flag"),
         (["stray"], "argument 'stray' is not a flag"),
         (["--dataset=cmmd", "--data_dir=/nowhere"], "/nowhere is not a folder"),
-        (["--folds=3"], "made with other folds;"),
+        (["--folds=3"], "made with other folds (4, now 3);"),
         (["--hash_patients=/nowhere"], "--hash_patients=/nowhere"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",

@@ -13,6 +13,7 @@ WRITES = ("result.csv", "pictures/[0-9]*.png")
 
 def take(named, *, overwrite=False):
     with own_folder.take(named, "results", writes=WRITES, overwrite=overwrite) as directory:
+        fill(directory, "result.csv")
         return directory
 
 
@@ -34,8 +35,7 @@ def test_unnamed_folders_are_numbered():
 
 
 def test_a_named_folder_must_be_new_or_empty(place):
-    assert take("new/below").is_dir()
-    fill(place / "new" / "below")
+    fill(take("new/below"))
     before = make.fingerprints(place)
     with pytest.raises(CallerError, match=r"holds 2 files of an earlier call; .*--overwrite"):
         take("new/below")
@@ -44,7 +44,7 @@ def test_a_named_folder_must_be_new_or_empty(place):
 
 def test_overwrite_removes_what_the_command_wrote_and_that_alone(place):
     fill(place / "results")
-    assert not make.fingerprints(take("results", overwrite=True))
+    assert set(make.fingerprints(take("results", overwrite=True))) == {"result.csv"}
     fill(place / "results", "result.csv", "pictures/mine.png")
     before = make.fingerprints(place)
     with pytest.raises(CallerError, match=r"holds pictures/mine.png, which this command did not"):
@@ -65,6 +65,12 @@ def test_a_folder_that_cannot_be_made(place):
     (place / "file").write_text("")
     with pytest.raises(CallerError, match=r"--output_dir=file/x can't be written: Not a directory"):
         take("file/x")
+
+
+def test_a_call_that_wrote_nothing_leaves_no_folder(place):
+    with own_folder.take(None, "results", writes=WRITES, overwrite=False) as directory:
+        (directory / "pictures").mkdir()
+    assert not list(place.iterdir())
 
 
 @pytest.mark.parametrize("written", [False, True])

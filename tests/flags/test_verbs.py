@@ -70,9 +70,9 @@ def test_verbs_load_nothing_slow():
         ("--noheat_maps", "--noheat_maps belongs to: python -m trainer predict"),
         (
             "predict --run=x --worst=3",
-            "--worst belongs to: python -m trainer explain; predict takes --run, --overwrite, "
-            "--output_dir, --images, --path_prefix, --predict_unlike, --special_views, "
-            "--any_modality, --heat_maps",
+            "--worst belongs to: python -m trainer explain; predict takes --run, --any_modality, "
+            "--overwrite, --output_dir, --images, --path_prefix, --predict_unlike, "
+            "--special_views, --heat_maps",
         ),
         ("report --run=x --output_dir=x", "--output_dir belongs to: python -m trainer compare|ens"),
         (

@@ -12,6 +12,7 @@ import pytest
 
 from beam_jobs.verify import __main__, shard_checks
 from beam_jobs.verify.checked_folder import find_folders, open_folder
+from records import files
 from records.errors import CallerError
 from tests import make
 
@@ -258,8 +259,8 @@ def test_strays(name, line, copy, capsys):
 
 
 def test_what_a_killed_job_left_is_cleared_by_the_next(copy, capsys):
-    for name in (".12.preview.png", ".plan.json.12.tmp"):
-        (copy.directory / name).write_text("half")
+    for name in ("preview.png", "plan.json"):
+        (copy.directory / f".{files.temporary_name(name)}").write_text("half")
     assert check(copy.directory, capsys)[0] == 1
     copy.run()
     assert check(copy.directory, capsys)[0] == 0

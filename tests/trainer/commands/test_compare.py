@@ -356,7 +356,7 @@ def test_finished_experiments_are_compared_with_the_baseline(flagfiles, tmp_path
     path.write_text(HEAD.format(letter="Base", published="61.80 % (S)"))
     for name, answers in (("baseline", MIXED), ("c", RIGHT), ("g", RIGHT)):
         write_run(root / name, predicted(answers))
-        (root / f"{name}.command").write_text(
+        (root / name / published.COMMAND).write_text(
             f"--flagfile={tmp_path / 'flags' / name}.flags --run_dir={root / name}"
         )
     done = start("experiments", *given, f"--runs={root}", cwd=tmp_path, module="trainer")

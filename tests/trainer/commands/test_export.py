@@ -241,7 +241,7 @@ def test_overwrite_replaces_what_export_json_lists(run_dir, exported, tmp_path):
     (tmp_path / "notes.txt").write_text("somebody's")
     (tmp_path / "model.tflite").write_text("old")
     (tmp_path / "saved_model").mkdir()
-    (tmp_path / "saved_model" / "old.pb").write_text("old")
+    (tmp_path / "saved_model" / "saved_model.pb").write_text("old")
     describe_another(exported[0], tmp_path, ("litert", "saved_model"))
     config = export.Config(
         run=str(run_dir), output_dir=str(tmp_path), formats=("saved_model",), overwrite=True
@@ -249,8 +249,7 @@ def test_overwrite_replaces_what_export_json_lists(run_dir, exported, tmp_path):
     for _ in range(2):  # then of the same model
         assert export.run(config) == 0
         assert not (tmp_path / "model.tflite").exists()
-        assert not (tmp_path / "saved_model" / "old.pb").exists()
-        assert (tmp_path / "saved_model" / "saved_model.pb").is_file()
+        assert (tmp_path / "saved_model" / "saved_model.pb").read_bytes() != b"old"
         assert list(json.loads((tmp_path / "export.json").read_text())["formats"]) == [
             "saved_model"
         ]

@@ -148,7 +148,8 @@ def test_too_few_images_say_so(images, patients):
     names = [str(number % patients) for number in range(images)]
     known = training_statistics.fit(draw(images, 0), names, [SIZE] * images)
     said = known["cloud"]["not_defined_because"]
-    assert said.startswith(f"{images} training images of {patients} patients, at least 10")
+    people = "1 patient" if patients == 1 else f"{patients} patients"
+    assert said.startswith(f"{images} training images of {people}, at least 10")
     found = training_statistics.compare(known, draw(1, 1)[0], (10, 10))
     assert found.distance is None
     assert len(found.reasons) == 1

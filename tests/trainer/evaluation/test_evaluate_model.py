@@ -223,5 +223,7 @@ def test_a_report_reads_every_record_of_the_test_split_once(finished, tmp_path, 
 
 
 def test_unknown_views_are_refused(finished):
-    with pytest.raises(CallerError, match="--tta=turn is not one of none, flip, dihedral"):
+    with pytest.raises(
+        CallerError, match="--tta=turn is not one of none, flip, translate, dihedral"
+    ):
         evaluate_again(finished, tta="turn")
