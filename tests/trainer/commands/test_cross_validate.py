@@ -152,16 +152,18 @@ def test_a_fold_of_several_seeds_is_their_mean(finished, folds_dir, tmp_path):
     assert (run / "fold2" / "seed7" / "model.keras").stat() == kept
 
 
-def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir):
-    kept = (finished / "fold0" / "model.keras").stat()
-    pooled = (finished / "predictions.csv").read_bytes()
-    shutil.rmtree(finished / "fold2")
-    (finished / "predictions.csv").unlink()
-    before = make.plant(finished)
-    cross_validate.cross_validate(config(folds_dir, finished))
-    assert not make.lost(before, finished)
-    assert (finished / "fold0" / "model.keras").stat() == kept
-    assert (finished / "predictions.csv").read_bytes() == pooled
+def test_finished_folds_are_kept_and_a_lost_one_is_made_again(finished, folds_dir, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(finished, run)
+    kept = (run / "fold0" / "model.keras").stat()
+    pooled = (run / "predictions.csv").read_bytes()
+    shutil.rmtree(run / "fold2")
+    (run / "predictions.csv").unlink()
+    before = make.plant(run)
+    cross_validate.cross_validate(config(folds_dir, run))
+    assert not make.lost(before, run)
+    assert (run / "fold0" / "model.keras").stat() == kept
+    assert (run / "predictions.csv").read_bytes() == pooled
 
 
 def test_a_fold_evaluated_before_there_was_calibration_is_evaluated_again(
