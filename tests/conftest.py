@@ -23,6 +23,14 @@ def pytest_addoption(parser):
     )
 
 
+LONG = ("test_end_to_end", "test_cross_validate", "test_train", "test_export", "test_strategy")
+"""Files that come first, so that no worker has one of them left at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 @pytest.fixture(scope="session")
 def root() -> pathlib.Path:
     """The repository."""

@@ -26,15 +26,15 @@ def test_images_to_report_without_naming_a_folder(tmp_path):
     assert f"{records.relative_to(tmp_path)}: 48 images" in made.stdout
     trained = run(
         "trainer",
-        "--base=mobilenetv2",
-        "--alpha=0.35",
+        "--base=mobilenet",
+        "--alpha=0.25",
         "--weights=random",
         "--phase1_epochs=1",
         "--phase2_epochs=1",
         cwd=tmp_path,
     )
     (run_dir,) = (tmp_path / "runs").iterdir()
-    assert run_dir.name.startswith("phantom-96x64-paper-mobilenetv2-")
+    assert run_dir.name.startswith("phantom-96x64-paper-mobilenet-")
     assert f"report: {run_dir / 'report.html'}" in trained.stdout
     description = json.loads((run_dir / "run.json").read_text())
     manifest = json.loads((records / "manifest.json").read_text())

@@ -12,12 +12,17 @@ same command. Research use only, not for diagnosis.
 
 from __future__ import annotations
 
+import os
+
 from flags import interrupts
 
 if __name__ == "__main__":
     interrupts.install()  # before slower imports
 
 from flags import verbs
+
+# Network folders may refuse locks: HDF5 would fail at the first epoch. A run has a lock of its own.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 
 VERBS = verbs.Verbs(package="trainer.commands", program="python -m trainer", default="train")
 """A file of trainer/commands that defines Config and run is a verb."""

@@ -33,7 +33,7 @@ def test_better_by_more_than_so_much(mode, better):
 def test_weights_are_written_where_files_cant_be_locked(tmp_path):
     code = """if True:
         import fcntl, sys
-        import trainer
+        import trainer.__main__
         import h5py
         with open(sys.argv[1], "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # as if the file system had no locks
