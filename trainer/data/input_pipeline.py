@@ -58,6 +58,8 @@ def training_batches(
     buffer = max(2, min(_SHUFFLE_IMAGES, _SHUFFLE_BYTES // record_bytes))
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        # under the global seed 0, get_seed compares this tensor seed with 0 and fails
+        tf.compat.v1.set_random_seed(seed or 1)
         order = {"seed": seed + epoch, "reshuffle_each_iteration": False}
         records = _read(shards.shuffle(len(split.shards), **order), split)
         return sample(records, epoch).shuffle(buffer, **order).batch(batch_size)

@@ -1,6 +1,7 @@
 import dataclasses
 import itertools
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -102,6 +103,15 @@ def test_each_epoch_has_every_image_once_in_an_order_of_its_own(train_split):
     assert len(set(first)) == len(first) == len(train_split.images)
     assert sorted(first) == sorted(second)
     assert first != second
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_order_is_of_its_seed_whatever_the_global_one(train_split, seed):
+    orders = []
+    for global_seed in (0, 7):
+        keras.utils.set_random_seed(global_seed)
+        orders.append(epochs_of(train_split, first_epoch=0, last_epoch=2, seed=seed))
+    assert orders[0] == orders[1]
 
 
 def test_the_order_is_the_same_from_memory_and_from_disk(train_split, tmp_path):
