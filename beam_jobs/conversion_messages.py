@@ -102,5 +102,5 @@ class Terminal(Listener):
         for reason, count in manifest.rejected.items():
             print(f"  rejected: {count} {reason}", file=sys.stderr)
         for remark, count in manifest.remarks.items():
-            print(f"  {count} images, in sources.csv: {remark}", file=sys.stderr)
+            print(f"  {counted(count, 'images')}, in sources.csv: {remark}", file=sys.stderr)
         print(f"  look at {output.directory / 'overview.html'}")

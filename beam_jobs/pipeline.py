@@ -31,8 +31,8 @@ from records import cores, memory
 from records.errors import CallerError
 
 _RESPONSE_SECONDS = 20
-_BYTES_A_THREAD = 1 << 30
-"""Room for ten copies as float32 of 27 million pixels, twice the largest detectors."""
+_BYTES_A_THREAD = 1 << 29
+"""Twice what the largest images were measured to take, docs/design.md."""
 # why threads of this process stopped: Beam would print a page for each
 _stopped_by: list[BaseException] = []
 

@@ -1,4 +1,4 @@
-"""A folder for the files of one call: nothing that an earlier call or anybody else left is touched.
+"""A folder for the files of one call alone: what an earlier call or anybody else left is kept.
 
 with own_folder.take(config.output_dir, "predictions", writes=("predictions.*",),
                      overwrite=config.overwrite) as directory:
@@ -15,7 +15,9 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from flags.fields import Flags, flag
+from records import files
 from records.errors import CallerError
+from records.printable import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +51,20 @@ def take(
     directory = pathlib.Path(named or default)
     above = _missing(directory.parent)
     made = _missing(directory)[:1]
-    try:
-        if named is None and not overwrite:
-            directory = _number(directory)
-            made = [directory]
-        directory.mkdir(parents=True, exist_ok=True)
-        _empty(directory, writes, overwrite=overwrite)
-    except OSError as error:
-        raise CallerError(
-            f"--output_dir={named or default} can't be written: {error.strerror}; give another "
-            "--output_dir"
-        ) from error
-    with _removed_if_unused([*made, *above]):
+    with contextlib.ExitStack() as stack:
+        try:
+            if named is None and not overwrite:
+                directory = _number(directory)
+                made = [directory]
+            directory.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(files.alone(directory))
+            _empty(directory, writes, overwrite=overwrite)
+        except OSError as error:
+            raise CallerError(
+                f"--output_dir={named or default} can't be written: {error.strerror}; give another "
+                "--output_dir"
+            ) from error
+        stack.enter_context(_removed_if_unused([*made, *above]))
         yield directory
 
 
@@ -73,7 +77,7 @@ def make(directory: pathlib.Path) -> Iterator[None]:
     """
     made = _missing(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    with _removed_if_unused(made):
+    with files.alone(directory), _removed_if_unused(made):
         yield
 
 
@@ -127,8 +131,8 @@ def _empty(directory: pathlib.Path, writes: Sequence[str], *, overwrite: bool) -
             )
     if found and not overwrite:
         raise CallerError(
-            f"--output_dir={directory} holds {len(found)} files of an earlier call; give another "
-            "--output_dir, or --overwrite to replace them"
+            f"--output_dir={directory} holds {counted(len(found), 'files')} of an earlier call; "
+            "give another --output_dir, or --overwrite to replace them"
         )
     for path in found:
         path.unlink()

@@ -45,9 +45,14 @@ class AnyPath(Protocol):
         """Reads the whole file as text."""
 
 
-_LACKING = (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM)
+_LACKING = (
+    *(errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM),
+    errno.EBADF,  # NFS, to a lock of a folder
+)
 """What network folders answer to fsync(2) and flock(2) that they do not have."""
 _warned: set[str] = set()
+_held: set[tuple[int, int]] = set()
+"""Device and number of the folders that `alone` keeps others out of."""
 
 PathT = TypeVar("PathT", bound=AnyPath)
 
@@ -145,6 +150,12 @@ def keeping(folder: pathlib.Path, names: Sequence[str]) -> Iterator[None]:
 
     Those that come out the same, or are not written after all, leave no copy.
     """
+    with alone(folder), _copied(folder, names):
+        yield
+
+
+@contextlib.contextmanager
+def _copied(folder: pathlib.Path, names: Sequence[str]) -> Iterator[None]:
     copies: dict[pathlib.Path, pathlib.Path] = {}
     for path in (folder / name for name in names):
         if path.is_file():
@@ -234,15 +245,48 @@ def hold(path: pathlib.Path, *, busy: str | None = None) -> Iterator[None]:
             f"{path.parent} can't be written: {error.strerror}; name another"
         ) from error
     with contextlib.closing(os.fdopen(number)):
-        try:
-            fcntl.flock(number, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
-        except BlockingIOError as error:
-            raise CallerError(str(busy)) from error
-        except OSError as error:
-            if error.errno not in _LACKING:
-                raise CallerError(f"{path} can't be locked: {error.strerror}") from error
-            _warn_once(
-                f"{path.parent} can't be locked (flock: {error.strerror}); see to it that no "
-                "other program writes there"
-            )
+        _lock(number, path.parent, busy)
         yield
+
+
+@contextlib.contextmanager
+def alone(folder: pathlib.Path) -> Iterator[None]:
+    """Waits until no other program holds a folder, then holds it (flock); leaves no file there.
+
+    What this program holds already it may hold again.
+    """
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        status = os.fstat(opened)
+        key = status.st_dev, status.st_ino
+        if key in _held:
+            yield
+            return
+        waiting = f"waiting for another program that writes in {folder}"
+        try:
+            _lock(opened, folder, waiting)
+        except CallerError:
+            print(waiting, file=sys.stderr)
+            _lock(opened, folder)
+        _held.add(key)
+        try:
+            yield
+        finally:
+            _held.remove(key)
+    finally:
+        os.close(opened)
+
+
+def _lock(number: int, folder: pathlib.Path, busy: str | None = None) -> None:
+    """Locks an open file; if another program has: waits, or raises CallerError with `busy`."""
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | (fcntl.LOCK_NB if busy else 0))
+    except BlockingIOError as error:
+        raise CallerError(str(busy)) from error
+    except OSError as error:
+        if error.errno not in _LACKING:
+            raise CallerError(f"{folder} can't be locked: {error.strerror}") from error
+        _warn_once(
+            f"{folder} can't be locked (flock: {error.strerror}); see to it that no other program "
+            "writes there"
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 def printable(text: object) -> str:
     """Writes what has no shape as escapes: bytes that are no UTF-8, line breaks, control codes."""
@@ -11,6 +13,11 @@ def printable(text: object) -> str:
     )
 
 
-def counted(number: int, things: str) -> str:
+def counted(number: int, things: str, *, write: Callable[[int], str] = str) -> str:
     """Writes a count with its noun, which is given in the plural: 0 images, 1 image, 2 images."""
-    return f"{number} {things.removesuffix('s') if number == 1 else things}"
+    return f"{write(number)} {things.removesuffix('s') if number == 1 else things}"
+
+
+def grouped(value: float, decimals: int = 0) -> str:
+    """Writes a number with its thousands apart by a thin no-break space, which pages have."""
+    return f"{value:,.{decimals}f}".replace(",", "\u202f")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import collections
 import dataclasses
+import functools
 import hashlib
 import importlib.resources
 import itertools
@@ -28,7 +29,7 @@ from flags import datasets
 from records import example, schema, tfrecord, version
 from records.errors import CallerError
 from records.manifest import Ledger, Manifest
-from records.printable import counted
+from records.printable import counted, grouped
 
 IMAGES_A_CLASS = 8
 THUMBNAIL_HEIGHT = 240
@@ -147,7 +148,7 @@ def write(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(number=_number, counted=_counted)
+    environment.filters.update(number=grouped, counted=functools.partial(counted, write=grouped))
     template = importlib.resources.files("beam_jobs.pages").joinpath("overview.html.j2")
     labels = sorted({label for counts in summary["classes"]["split"].values() for label in counts})
     text = environment.from_string(template.read_text("utf-8")).render(
@@ -208,12 +209,3 @@ def _draw_histograms(by_value: Mapping[str, Mapping[str, Any]]) -> list[tuple[st
         outline = " ".join(f"V{height:.1f}h{step:.0f}" for height in heights)
         drawn.append((value, Markup(f"M0 200{outline}")))
     return drawn
-
-
-def _number(value: float, decimals: int = 0) -> str:
-    """Writes a count or a measurement with its thousands apart by a thin no-break space."""
-    return f"{value:,.{decimals}f}".replace(",", "\u202f")
-
-
-def _counted(number: int, things: str) -> str:
-    return counted(number, things).replace(str(number), _number(number), 1)

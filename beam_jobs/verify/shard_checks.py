@@ -15,6 +15,7 @@ from records import example, schema, tfrecord
 from records import folder as names
 from records.image_size import ImageSize
 from records.manifest import ShardEntry
+from records.printable import counted
 
 
 @dataclasses.dataclass
@@ -104,7 +105,7 @@ def _check_totals(
     """Compares records, bytes and SHA-256 of a shard read to its end with the manifest."""
     entry = expected.shards[found.name]
     if number != entry.records:
-        found.add(f"{number} records, manifest.json says {entry.records}")
+        found.add(f"{counted(number, 'records')}, manifest.json says {entry.records}")
     if size != entry.bytes:
         found.add(f"{size} bytes, manifest.json says {entry.bytes}")
     if digest == entry.sha256:  # the shard is as it was written: it is the table that differs

@@ -149,3 +149,28 @@ def test_what_a_file_held_before_is_kept_beside_it(tmp_path):
         raise KeyboardInterrupt
     held = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert held == {"a.csv": "three", "a-1.csv": "one", "a-2.csv": "two"}
+
+
+FOLDER = """
+import pathlib, sys
+from records import files
+folder = pathlib.Path(sys.argv[1])
+with files.keeping(folder, ("a.csv",)):
+    print("held", flush=True)
+    sys.stdin.read()
+    files.write_text(folder / "a.csv", "theirs")
+"""
+
+
+def test_two_programs_write_a_folder_in_turn(tmp_path):
+    command = [sys.executable, "-c", FOLDER, str(tmp_path)]
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with files.alone(tmp_path), files.keeping(tmp_path, ("a.csv",)):
+        other = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+        assert other.stderr.readline() == (
+            f"waiting for another program that writes in {tmp_path}\n"
+        )
+        files.write_text(tmp_path / "a.csv", "ours")
+    assert other.communicate(timeout=60) == ("held\n", "")
+    held = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert held == {"a.csv": "theirs", "a-1.csv": "ours"}

@@ -27,7 +27,7 @@ from flags.finished_run import AnyModality, OfOneRun
 from flags.own_folder import Overwriting
 from records import files
 from records.errors import CallerError
-from records.printable import printable
+from records.printable import counted, printable
 from records.progress import Reporter
 from records.version import NOTICE
 
@@ -243,7 +243,7 @@ def _draw(config: Config, explainer: Explainer, images: _Images, output_dir: pat
         prediction = f"{one.prediction}{empty}: " if one.prediction else ""
         print(f"{printable(one.name)}: {prediction}{one.path}")
     place = f"in {output_dir.resolve()}" if paths else "drawn: no image can be used"
-    print(f"{len(paths)} pictures {place}")
+    print(f"{counted(len(paths), 'pictures')} {place}")
 
 
 def _check_sanity(
@@ -266,7 +266,7 @@ def _check_sanity(
             report=reporter.update,
         )
     files.write_json(output_dir / "sanity.json", content)
-    print(f"rank correlation of {len(records)} maps with those of the trained network:")
+    print(f"rank correlation of {counted(len(records), 'maps')} with those of the trained network:")
     for step in content["steps"]:
         found = step["rank_correlation"]
         value = step["not_defined_because"] if found is None else f"{found:+.2f}"

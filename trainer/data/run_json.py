@@ -10,8 +10,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from flags.transfer_config import LEARNING_BATCH
 from records import version
 from records.preprocessing import Preparation
+from records.printable import counted
 from trainer.metrics import typed_json
 
 
@@ -64,6 +66,17 @@ class BaseBatchNorm:
     batch: int
     devices: int = 1
     momentum: float | None = None
+
+    def describe(self, setting: str) -> str:
+        """Says what phase 2 does with it, and why; `setting` is --base_batch_norm."""
+        images = counted(self.batch, "images")
+        if self.devices > 1:
+            images += f" on each of {self.devices} devices"
+        if self.learns:
+            return f"learns from {images}, momentum {self.momentum:g}"
+        few = setting == "auto" and self.batch < LEARNING_BATCH
+        why = f": {images}, fewer than {LEARNING_BATCH}" if few else ""
+        return f"is frozen (--base_batch_norm={setting}{why})"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from flags import datasets
 from flags.fields import flags_of
 from flags.training_config import TrainingConfig
 from records import files
+from records.printable import counted
 from trainer.data import run_folder
 from trainer.data.run_json import RunDescription
 from trainer.evaluation import calibration
@@ -51,6 +52,7 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     environment = jinja2.Environment(
         undefined=_NotMeasured, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
+    environment.filters["counted"] = counted
     text = importlib.resources.files("trainer.exports").joinpath(TEMPLATE).read_text("utf-8")
     card = environment.from_string(text).render(
         run=run,

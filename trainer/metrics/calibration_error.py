@@ -36,7 +36,7 @@ def score(evaluated: PredictionArrays, bootstrap: Bootstrap) -> MetricValue:
     """
     images, classes = evaluated.probabilities.shape
     if images < MIN_IMAGES:
-        few = f"{images} {evaluated.unit}s are too few for {BINS} bins, wanted {MIN_IMAGES}"
+        few = f"too few {evaluated.unit}s for {BINS} bins: {images}, wanted {MIN_IMAGES}"
         return undefined(few if images else str(evaluated.lack()))
     counted = range(1 if classes == 2 else 0, classes)
     bins = [bins_of(evaluated.probabilities[:, label]) for label in counted]

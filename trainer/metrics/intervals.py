@@ -140,7 +140,7 @@ def metric(value: float, samples: Floats, *, patients: int) -> MetricValue:
     if patients == 1:
         reason = "all images are of one patient"
     elif patients < MIN_PATIENTS:
-        reason = f"{patients} patients are too few to draw from, wanted {MIN_PATIENTS}"
+        reason = f"too few patients to draw from: {patients}, wanted {MIN_PATIENTS}"
     elif missing > MAX_UNDEFINED:
         reason = f"the metric is not defined in {100 * missing:.1f} % of the resamples"
     else:

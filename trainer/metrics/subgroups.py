@@ -44,7 +44,7 @@ def score(
             part = images.take(rows)
             sizes = part.sizes()
             if sizes["patients"] < MIN_PATIENTS:
-                few = f"{sizes['patients']} patients are too few, wanted {MIN_PATIENTS}"
+                few = f"too few patients: {sizes['patients']}, wanted {MIN_PATIENTS}"
                 metrics = {name: undefined(few) for name in names}
             else:
                 metrics = scoring.score(part, bootstrap, names=names, threshold=threshold)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from records.errors import CallerError
+from records.printable import counted
 from trainer.metrics import curves
 from trainer.metrics.called_class import THRESHOLD
 from trainer.metrics.intervals import Floats
@@ -154,7 +155,7 @@ def _reliability(
     """Draws a reliability diagram; `about` says what is predicted and what is counted."""
     bins = curves.reliability(truth, probabilities, patients)
     listed = "; ".join(
-        f"{one.images} images at {percent(one.start)} to {percent(one.end)}: "
+        f"{counted(one.images, 'images')} at {percent(one.start)} to {percent(one.end)}: "
         f"{percent(one.fraction)}"
         for one in bins
     )

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
+from records.printable import counted
 from trainer.metrics.metrics_json import Metrics, MetricValue, Scores
 
 SMALL = 30
@@ -138,8 +139,8 @@ def _counts(cells: Sequence[Sequence[int]], names: Sequence[str]) -> str:
     (_, false), (missed, found) = cells
     negatives = sum(cells[0])
     return (
-        f"of {missed + found} {names[1]} images {found} are found and {missed} missed; of "
-        f"{negatives} {names[0]} images {false} are called {names[1]}."
+        f"{found} of {missed + found} {names[1]} images are found, {missed} missed; {false} of "
+        f"{negatives} {names[0]} images are called {names[1]}."
     )
 
 
@@ -239,8 +240,8 @@ def _apart(one: MetricValue, other: MetricValue) -> bool:
 
 def _limits(scores: Metrics) -> Finding:
     text = (
-        f"These are {scores.images} images of {scores.patients} patients of one data set. "
-        "How the model does in another hospital, on other machines, or in screening, where cancer "
-        "is far rarer, can't be read off them."
+        f"These are {counted(scores.images, 'images')} of {counted(scores.patients, 'patients')} "
+        "of one data set. How the model does in another hospital, on other machines, or in "
+        "screening, where cancer is far rarer, can't be read off them."
     )
     return Finding("What this can't show.", text)

@@ -13,6 +13,7 @@ import jinja2
 from markupsafe import Markup
 
 from records import version
+from records.printable import counted, grouped
 from trainer.reports import findings
 
 STYLE = "page_style.html.j2"
@@ -39,6 +40,7 @@ def _environment() -> jinja2.Environment:
         score=_score,
         fraction=_fraction,
         number=_number,
+        counted=functools.partial(counted, write=grouped),
         short=_short,
         place=_place,
         thresholds=findings.name_thresholds,
@@ -84,4 +86,4 @@ def _number(value: float | None, decimals: int = 0) -> str:
     """Writes a count or a measurement with its thousands apart by a thin no-break space."""
     if value is None or not math.isfinite(value):
         return "not stated"
-    return f"{value:,.{decimals}f}".replace(",", "\u202f")
+    return grouped(value, decimals)

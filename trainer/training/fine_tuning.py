@@ -65,20 +65,6 @@ def _fit_momentum(batches: int) -> float:
     return round(min(high, max(low, _LEFT ** (1 / batches))), 4)
 
 
-def describe(batch_norm: BaseBatchNorm | None, setting: str) -> str:
-    """Says what phase 2 does with the base's batch normalisation."""
-    if batch_norm is None:
-        return "the base has no batch normalisation"
-    images = f"{batch_norm.batch} images"
-    if batch_norm.devices > 1:
-        images += f" on each of {batch_norm.devices} devices"
-    if batch_norm.learns:
-        return f"batch normalisation learns from {images}, momentum {batch_norm.momentum:g}"
-    few = setting == "auto" and batch_norm.batch < transfer_config.LEARNING_BATCH
-    why = f": {images}, fewer than {transfer_config.LEARNING_BATCH}" if few else ""
-    return f"batch normalisation is frozen (--base_batch_norm={setting}{why})"
-
-
 def unfreeze(
     model: keras.Model, config: TrainingConfig, batch_norm: BaseBatchNorm | None = None
 ) -> None:

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState
 from flags import optimization_config, search_space
 from flags.search_space import Dimension
 from flags.training_config import TrainingConfig
-from records import files
+from records import files, printable
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.model import feature_cache
@@ -216,7 +216,7 @@ def _check_success(study: optuna.Study) -> None:
     failed = [trial for trial in trials if trial.state == TrialState.FAIL]
     if failed and not any(trial.state == TrialState.COMPLETE for trial in trials):
         raise CallerError(
-            f"{len(failed)} trials failed and none succeeded; the last: "
+            f"{printable.counted(len(failed), 'trials')} failed and none succeeded; the last: "
             f"{failed[-1].user_attrs['error']}"
         )
 

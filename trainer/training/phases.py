@@ -43,12 +43,12 @@ def train_phase(run: Run, number: int) -> None:
         run.model.load_weights(phase.best_path)
         return
     compile_model(run, phase)
-    described = fine_tuning.describe(run.batch_norm, run.config.base_batch_norm)
+    norm = run.batch_norm.describe(run.config.base_batch_norm) if run.batch_norm else "is not there"
     logging.info(
         "phase %d: at most %d epochs, %s, learning rate %g",
         number,
         phase.epochs,
-        "the base frozen" if number == 1 else f"all layers, {described}",
+        "the base frozen" if number == 1 else f"all layers; the base's batch normalisation {norm}",
         phase.rate,
     )
     start, values = _resume(run, phase)

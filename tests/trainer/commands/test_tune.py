@@ -177,7 +177,7 @@ def test_a_search_of_which_nothing_succeeds_is_stopped(records_dir, tmp_path):
 def test_a_search_of_one_trial_that_fails_has_no_best(records_dir, tmp_path):
     wanted = config(records_dir, tmp_path, sampler="random", alpha=1.0, trials=1)
     (tmp_path / "space.txt").write_text("alpha = 0.35 0.5\nbase = vgg19\n")
-    with pytest.raises(CallerError, match=r"1 trials failed and none succeeded; the last: --alph"):
+    with pytest.raises(CallerError, match=r"1 trial failed and none succeeded; the last: --alph"):
         tune.tune(wanted)
 
 

@@ -85,5 +85,5 @@ def test_of_several_classes_it_is_the_mean_of_one_against_the_rest():
 
 def test_few_images_have_none():
     found = calibration_error.score(evaluated([0, 1] * 24, [0.5] * 48), DRAWS)
-    assert found.not_defined_because == "48 images are too few for 10 bins, wanted 50"
+    assert found.not_defined_because == "too few images for 10 bins: 48, wanted 50"
     assert found.value is None

@@ -81,7 +81,7 @@ def test_three_images_say_nothing_and_why():
     assert (few["value"], few["images"], few["patients"]) == ("MLO", 3, 3)
     for name in metric_table.brief("binary"):
         assert few[name]["value"] is None
-        assert few[name]["not_defined_because"] == "3 patients are too few, wanted 10"
+        assert few[name]["not_defined_because"] == "too few patients: 3, wanted 10"
 
 
 def test_a_subgroup_of_one_class_has_what_can_be_told():

@@ -111,14 +111,13 @@ def test_no_error_is_said_plainly() -> None:
 def test_images_found_and_missed_are_counted() -> None:
     text = told("What it finds and what it misses.")
     assert text == (
-        "Called malignant above a probability of 0.5: of 40 malignant images 25 are found and 15 "
-        "missed; of 60 benign images 10 are called malignant."
+        "Called malignant above a probability of 0.5: 25 of 40 malignant images are found, "
+        "15 missed; 10 of 60 benign images are called malignant."
     )
     chosen = {"thresholds": [0.2, 0.31], "confusion_matrix": [[40, 20], [5, 35]]}
     assert told("What it finds", chosen_threshold=chosen).endswith(
-        " Thresholds 0.2 to 0.31, chosen on other images: of 40 malignant images 35 are found and "
-        "5 "
-        "missed; of 60 benign images 20 are called malignant."
+        " Thresholds 0.2 to 0.31, chosen on other images: 35 of 40 malignant images are found, "
+        "5 missed; 20 of 60 benign images are called malignant."
     )
     one = told("What it finds", chosen_threshold=chosen | {"thresholds": [0.25]})
     assert " Threshold 0.25, chosen" in one

@@ -564,6 +564,28 @@ def test_three_classes(
         report_page.write(run_dir)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(make.ROOT.glob("trainer/*/*.j2")), ids=lambda path: path.name
+)
+def test_counts_agree_with_their_nouns(path: pathlib.Path) -> None:
+    found = re.findall(r"(?:number|length|images|patients) \}\} [a-z]+s\b", path.read_text("utf-8"))
+    assert not found, "write {{ ... | counted(NOUNS) }}"
+
+
+def test_one_image_is_no_plural(make_run: Callable[..., pathlib.Path]) -> None:
+    parts = {name: split([name], 1, 0, 1) for name in SPLITS}
+    path = report_page.write(make_run(realistic_images(1), run={"splits": parts}))
+    text = Page(re.sub("(?s)<svg.*?</svg>", "", path.read_text("utf-8"))).text
+    assert "trained on 1 image of 1 patient to tell" in text
+    assert not re.findall(r"\b(?<!of )1 (?:images|patients)\b", text)
+
+
+def test_batch_normalisation_of_the_base_is_told(make_run: Callable[..., pathlib.Path]) -> None:
+    decided = {"learns": False, "batch": 4, "devices": 1}
+    text = page_of(make_run(run={"base_batch_norm": decided})).text
+    assert "is frozen (--base_batch_norm=auto: 4 images, fewer than 8)" in text
+
+
 def test_images_chosen_sampled_and_damaged_are_told(make_run: Callable[..., pathlib.Path]) -> None:
     parts = {
         name: part | {"filtered": 12, "damaged": 3, "epoch": 1622} for name, part in SPLITS.items()

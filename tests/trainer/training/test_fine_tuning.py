@@ -49,7 +49,7 @@ def test_what_a_device_sees_at_once_decides(model, setting, batch, devices, lear
     chosen = choose(model, base_batch_norm=setting, batch_size=batch, devices=devices)
     assert chosen.learns == learns
     assert (chosen.batch, chosen.devices) == (batch // devices, devices)
-    said = fine_tuning.describe(chosen, setting)
+    said = chosen.describe(setting)
     assert (f"{batch // devices} images" in said) == (learns or setting == "auto")
     assert ("devices" in said) == (devices > 1)
 
@@ -59,7 +59,6 @@ def test_a_base_from_random_weights_learns_and_one_without_any_is_named(model):
     assert chosen == BaseBatchNorm(True, 2, 1, 0.9)
     plain, _ = network.build(TrainingConfig(base="vgg16", weights="random"), SIZE)
     assert choose(plain) is None
-    assert "no batch" in fine_tuning.describe(None, "auto")
 
 
 @pytest.mark.parametrize("batches", [1, 4, 44, 138, 300, 5000])
