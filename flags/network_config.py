@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from flags import own_base
 from flags.fields import Flags, flag
 from records.errors import CallerError
 
@@ -64,7 +65,20 @@ LARGEST_HIDDEN = 65536
 class Network(Flags):
     """Layers of a network and the weights it starts from."""
 
-    base: str = flag("mobilenetv2", "Network under the head", choices=dict.fromkeys(BASES, ""))
+    base: str = flag(
+        "mobilenetv2",
+        "Network under the head",
+        choices=dict.fromkeys((*BASES, own_base.FORM), ""),
+        other=own_base.is_own,
+        note="A function of one's own, also package.module:FUNCTION, makes (height, width, "
+        "weights) a Keras model of features.",
+        place=True,
+    )
+    input_range: str | None = flag(
+        None,
+        f"Range of the pixels that a base of one's own takes: {own_base.RANGES}.",
+        late=True,
+    )
     alpha: float = flag(
         1.0,
         "Width of the base: "
@@ -99,6 +113,7 @@ class Network(Flags):
     def check(self) -> None:
         """Refuses what no network can be built from."""
         super().check()
+        self._check_own_base()
         widths = ALPHAS.get(self.base, (1.0,))
         if self.alpha not in widths and self.base not in ALPHAS:
             raise CallerError(
@@ -115,6 +130,22 @@ class Network(Flags):
                 "leave the flag out"
             )
         hidden_units(self.hidden)
+
+    def _check_own_base(self) -> None:
+        own = own_base.is_own(self.base)
+        if own:
+            own_base.split(self.base)
+        if own == (self.input_range is None):
+            wanted = f"needs --input_range: {own_base.RANGES}" if own else "has a range of its own"
+            given = "" if own else f"; leave out --input_range={self.input_range}"
+            raise CallerError(f"--base={self.base} {wanted}{given}")
+        if self.input_range is not None:
+            own_base.check_range(self.input_range)
+            if self.input_scaling == "paper":
+                raise CallerError(
+                    "--input_scaling=paper does not go with a base of one's own; its range is "
+                    "--input_range"
+                )
 
 
 def hidden_units(text: str) -> tuple[int, ...]:

@@ -205,15 +205,14 @@ def evaluate_run(directory: pathlib.Path, data: Data, *, batch_size: int, tta: s
         batch_size: images at a time.
         tta: key of `flags.tta_config.VIEWS`, None as "none".
     """
-    import keras
-
     from trainer.data import damage, run_folder
     from trainer.evaluation import evaluate_model
+    from trainer.model import own_backbone
     from trainer.reports import gallery_pictures, report_page
 
     with files.keeping(directory, run_folder.EVALUATION):
         with damage.named(data.records.directory, data.records.manifest.shards):
-            model = keras.models.load_model(directory / "model.keras", compile=False)
+            model = own_backbone.load_network(directory / "model.keras")
             predicted = evaluate_model.evaluate(
                 directory, model, data, batch_size=batch_size, tta=tta
             )

@@ -1,6 +1,7 @@
 """The folder of a run: config.json and run.json, written and checked.
 
-config.json  every flag, the kind of run, the target taken and the fingerprint of the data
+config.json  every flag, the kind of run, the target taken, the fingerprints of the data and of the
+             file of a base of one's own
 run.json     what was trained on what, for the report
 """
 
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
+from flags import own_base
 from flags.fields import defaults
 from flags.training_config import TrainingConfig
 from records import files
@@ -55,6 +57,8 @@ def check_run(
     decisive = config.identity()
     decisive["target"] = target
     decisive["data_fingerprint"] = records.manifest.data_fingerprint
+    if (source := own_base.fingerprint(config.base)) is not None:
+        decisive["base_source"] = source
     default = _default_directory(config, records, decisive, kind=kind)
     directory = pathlib.Path(config.run_dir or default)
     decisive["kind"] = kind
@@ -124,6 +128,7 @@ def read_config(directory: pathlib.Path) -> tuple[TrainingConfig, str]:
             "give the command that began it again"
         )
     fingerprint = content.pop("data_fingerprint")
+    content.pop("base_source", None)
     return TrainingConfig(**content), fingerprint
 
 
@@ -244,5 +249,5 @@ def _default_directory(
     recipe = records.manifest.recipe + ("" if unit == "image" else f"-{unit}")
     suffix = "" if kind == TRAIN else f"-{kind}"
     return DEFAULT_ROOT / (
-        f"{records.dataset}-{records.size}-{recipe}-{decisive['base']}{suffix}-{digest[:8]}"
+        f"{records.dataset}-{records.size}-{recipe}-{own_base.short_name(config.base)}{suffix}-{digest[:8]}"
     )

@@ -106,7 +106,8 @@ class RunDescription:
 
     None is what was not stated: by an earlier version, at that stage, or by the members of an
     ensemble alike. `folds` are those of a cross-validation, `members` paths of an ensemble's.
-    `program`, with its commit, trained or evaluated last, at `finished` (UTC).
+    `base_source` digests the file of a base of one's own. `program`, with its commit, trained or
+    evaluated last, at `finished` (UTC).
     """
 
     dataset: str
@@ -132,6 +133,7 @@ class RunDescription:
     weights_warning: str | None = dataclasses.field(default=None, metadata=typed_json.ALWAYS)
     chain: tuple[str, ...] | None = None
     base_batch_norm: BaseBatchNorm | None = None
+    base_source: str | None = None
     parameters: int
     class_weights: tuple[float, ...]
     versions: dict[str, str]

@@ -19,6 +19,7 @@ from typing import Any
 import keras
 from absl import logging
 
+from flags import own_base
 from records.errors import CallerError
 from trainer.data import run_folder
 from trainer.data.dataset import Data, Split, select
@@ -27,6 +28,7 @@ from trainer.evaluation import evaluate_model
 from trainer.evaluation.evaluate_model import Predicted
 from trainer.evaluation.members import Member, share_validation
 from trainer.metrics.predictions import mean_probabilities
+from trainer.model import own_backbone
 
 KIND = "ensemble"
 NOT_SHARED = (
@@ -113,7 +115,7 @@ def open_folder(
         "kind": KIND,
         "run_dir": str(directory),
         "dataset_dir": str(data.records.directory),
-        "base": _join(member.config.base for member in members),
+        "base": _join(own_base.short_name(member.config.base) for member in members),
         "target": data.target_name,
         "tta": tta,
         "members": _list(paths),
@@ -137,7 +139,7 @@ def load(member: Member) -> keras.Model:
     """Loads a network and forgets the one before."""
     keras.backend.clear_session()
     gc.collect()
-    return keras.models.load_model(member.directory / "model.keras", compile=False)
+    return own_backbone.load_network(member.directory / "model.keras")
 
 
 def _list(paths: Iterable[pathlib.Path]) -> str:

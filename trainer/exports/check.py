@@ -22,6 +22,7 @@ from records.schema import FULL_SCALE
 from trainer.data import dataset, input_pipeline
 from trainer.exports.export_json import Checked, CheckedOn
 from trainer.exports.formats import Floats, Pixels, Predict
+from trainer.model import own_backbone
 
 TOLERANCE = 1e-4
 """Largest difference of a probability that is allowed."""
@@ -53,7 +54,7 @@ def open_reference(run_dir: pathlib.Path, network: pathlib.Path) -> Reference:
 
     Where the records are gone, or are others now, images are made up, and `source` names them so.
     """
-    model = keras.models.load_model(network, compile=False)
+    model = own_backbone.load_network(network)
     try:
         images, source = _evaluated_images(run_dir)
     except (CallerError, OSError, tf.errors.OpError) as error:

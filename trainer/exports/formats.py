@@ -31,6 +31,7 @@ from records import cores, files
 from records.errors import CallerError
 from trainer.exports.export_json import Metadata
 from trainer.metrics import typed_json
+from trainer.model import own_backbone
 
 Pixels = NDArray[np.uint16]
 Floats = NDArray[np.float32]
@@ -234,4 +235,4 @@ FORMATS = {
 
 if __name__ == "__main__":
     wanted, source, target = sys.argv[1:]
-    convert(wanted, keras.models.load_model(source, compile=False), pathlib.Path(target))
+    convert(wanted, own_backbone.load_network(pathlib.Path(source)), pathlib.Path(target))

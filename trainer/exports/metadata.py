@@ -46,7 +46,9 @@ def average(members: Sequence[pathlib.Path], path: pathlib.Path) -> None:
     """Writes one network whose outputs are the mean of several: model.keras."""
     import keras
 
-    models = [keras.models.load_model(one / "model.keras", compile=False) for one in members]
+    from trainer.model import own_backbone
+
+    models = [own_backbone.load_network(one / "model.keras") for one in members]
     pixels = keras.Input(models[0].input_shape[1:], dtype="uint16", name="pixels")
     for number, model in enumerate(models):
         model.name = f"member{number}"

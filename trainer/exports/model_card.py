@@ -17,7 +17,7 @@ from typing import Any
 
 import jinja2
 
-from flags import datasets
+from flags import datasets, own_base
 from flags.fields import flags_of
 from flags.training_config import TrainingConfig
 from records import files
@@ -56,7 +56,7 @@ def write(run_dir: pathlib.Path, output_dir: pathlib.Path) -> pathlib.Path:
     text = importlib.resources.files("trainer.exports").joinpath(TEMPLATE).read_text("utf-8")
     card = environment.from_string(text).render(
         run=run,
-        config=config,
+        config={**config, "base": own_base.short_name(config["base"])},
         scores=scores,
         export=export_json.read(output_dir),
         digest=digest_of(run_dir),

@@ -20,7 +20,7 @@ from flags.targets import Target
 from records.errors import CallerError
 from trainer.heat_maps import feature_maps, heat_map, overlay
 from trainer.heat_maps.explained_images import ExplainedImage
-from trainer.model import losses
+from trainer.model import losses, own_backbone
 
 _LONGEST_STEM = 200
 
@@ -44,7 +44,7 @@ class Drawn:
 
 def load(networks: Sequence[pathlib.Path]) -> list[keras.Model]:
     """Loads networks from the run folders of one network each."""
-    return [keras.models.load_model(one / "model.keras", compile=False) for one in networks]
+    return [own_backbone.load_network(one / "model.keras") for one in networks]
 
 
 class Explainer:

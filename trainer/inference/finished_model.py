@@ -32,7 +32,7 @@ from trainer.inference import image_prediction
 from trainer.inference.image_prediction import Formatter
 from trainer.metrics.metrics_json import Metrics
 from trainer.metrics.predictions import ClassProbabilities, as_probabilities
-from trainer.model import losses
+from trainer.model import losses, own_backbone
 
 _NOT_EVALUATED = "this run was never evaluated: how good it is nobody knows"
 _SYNTHETIC = "the network learned from synthetic phantoms: of real images it knows nothing"
@@ -240,7 +240,7 @@ def _why_unknown(known: dict[str, Any] | None) -> str | None:
 
 def _load(directory: pathlib.Path) -> Network:
     return Network(
-        keras.models.load_model(directory / "model.keras", compile=False),
+        own_backbone.load_network(directory / "model.keras"),
         calibration.read(directory),
         _read_training_images(directory),
     )

@@ -1,4 +1,4 @@
-"""Bases: any network of keras.applications without its top, its weights, the range it wants."""
+"""Bases: networks of keras.applications without top, or one's own; weights, range of pixels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import keras
 import numpy as np
 from absl import logging
 
-from flags import network_config
+from flags import network_config, own_base
 from flags.network_config import Network
 from records.errors import CallerError
 from records.image_size import ImageSize
+from trainer.model import own_backbone
 
 _MISFITS = (ValueError, OSError, KeyError, TypeError, AttributeError)
 """What Keras raises at a file of other weights."""
@@ -94,12 +95,66 @@ def build(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
     """Builds a base for images of a size, with three channels, and gives it its weights.
 
     Returns:
-        model of [batch, height, width, 3] float32 in the range of `SCALING` -> features, and where
+        model of [batch, height, width, 3] float32 in the range of `scaling` -> features, and where
         its weights came from.
 
     Raises:
-        CallerError: the weights can't be had or do not fit, or the size is too small for the base.
+        CallerError: the weights can't be had or do not fit, the size is too small for the base, or
+            one's own makes no features.
     """
+    build_it = _build_own if own_base.is_own(config.base) else _build_known
+    base, weights = build_it(config, size)
+    if not weights.pretrained:
+        for layer in batch_normalisations(base):
+            layer.momentum = _MOMENTUM_FROM_RANDOM
+    return base, weights
+
+
+def scaling(config: Network) -> Scaling:
+    """Returns by channel the factor and the offset that bring [0, 1] to the range of a base."""
+    if config.input_range is None:
+        return SCALING[config.base]
+    limits = own_base.check_range(config.input_range)
+    if limits is None:
+        return _TORCH
+    return (limits[1] - limits[0],) * 3, (limits[0],) * 3
+
+
+def batch_normalisations(base: keras.Model) -> list[keras.layers.Layer]:
+    """Lists the batch normalisations of a base, also those within its layers."""
+    inner = base._flatten_layers()
+    return [layer for layer in inner if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def layers_of(model: keras.Model) -> list[keras.layers.Layer]:
+    """Lists the layers of a base in order; a model within it is the layers it has."""
+    found: list[keras.layers.Layer] = []
+    for layer in model.layers:
+        found += layers_of(layer) if isinstance(layer, keras.Model) else [layer]
+    return found
+
+
+def _build_own(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
+    given = config.weights not in ("auto", "imagenet", "random")
+    if given:
+        _check_file(pathlib.Path(config.weights))
+    base = own_backbone.build(config, size)
+    if given:
+        warning = own_backbone.check_weights(base, config)
+        return base, BaseWeights(pathlib.Path(config.weights).name, True, warning)
+    if config.weights == "imagenet":
+        return base, BaseWeights("ImageNet", True)
+    warning = None
+    if config.weights == "auto":
+        warning = (
+            f"--base={config.base} starts from RANDOM weights; its function gets --weights=PATH.h5 "
+            "or imagenet where they are given"
+        )
+        logging.warning("%s", warning)
+    return base, BaseWeights("random", False, warning)
+
+
+def _build_known(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
     constructor = getattr(keras.applications, network_config.BASES[config.base])
     options: dict[str, Any] = {"include_top": False}
     if config.base in network_config.ALPHAS:
@@ -116,16 +171,7 @@ def build(config: Network, size: ImageSize) -> tuple[keras.Model, BaseWeights]:
         raise CallerError(
             f"--base={config.base} at {size}{halved}: {_first_line(error)}"
         ) from error
-    weights = _give_weights(base, config, constructor, options)
-    if not weights.pretrained:
-        for layer in batch_normalisations(base):
-            layer.momentum = _MOMENTUM_FROM_RANDOM
-    return base, weights
-
-
-def batch_normalisations(base: keras.Model) -> list[keras.layers.Layer]:
-    """Lists the batch normalisations of a base."""
-    return [layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    return base, _give_weights(base, config, constructor, options)
 
 
 def _give_weights(
@@ -157,10 +203,7 @@ def _give_weights(
 
 def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
     """Loads a file into the base and makes sure that it set every weight."""
-    if not path.is_file():
-        raise CallerError(
-            f"--weights={path} is not a file; give a .weights.h5 file, imagenet, auto or random"
-        )
+    _check_file(path)
     # Normalization's count of images is a whole number, which can't be NaN
     weights = [variable for variable in base.weights if "float" in variable.dtype]
     for variable in weights:
@@ -175,6 +218,13 @@ def _load(base: keras.Model, path: pathlib.Path, config: Network) -> None:
     empty = sum(bool(np.isnan(keras.ops.convert_to_numpy(v)).any()) for v in weights)
     if empty:
         raise CallerError(_misfit(path, config, f"{empty} of {len(weights)} arrays unset"))
+
+
+def _check_file(path: pathlib.Path) -> None:
+    if not path.is_file():
+        raise CallerError(
+            f"--weights={path} is not a file; give a .weights.h5 file, imagenet, auto or random"
+        )
 
 
 def _misfit(path: pathlib.Path, config: Network, why: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import keras
 
+from flags import own_base
 from flags.network_config import Network
 from flags.training_config import TrainingConfig
 from records import schema
@@ -75,7 +76,7 @@ def build(
     if config.conv_after == "1":
         features = _convolve(features, _AFTER, "after", config)
     output = head.add(features, config, kind=kind, fractions=fractions)
-    return keras.Model(pixels, output, name=config.base), weights
+    return keras.Model(pixels, output, name=own_base.short_name(config.base)), weights
 
 
 def downsample_sets(config: Network, size: ImageSize) -> int:
@@ -115,7 +116,7 @@ def unfreeze_base(
 def _scale(image: keras.KerasTensor, config: Network) -> keras.KerasTensor:
     if config.input_scaling == "paper":
         return image
-    factor, offset = backbones.SCALING[config.base]
+    factor, offset = backbones.scaling(config)
     return keras.layers.Rescaling(
         list(factor), list(offset), dtype="float32", name="to_base_range"
     )(image)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import jinja2
 import numpy as np
 
-from flags import datasets
+from flags import datasets, own_base
 from flags.network_config import BASES
 from flags.targets import TARGETS
 from records import files
@@ -128,6 +128,7 @@ def write(run_dir: pathlib.Path) -> pathlib.Path:
             metrics_of_folds=_metrics_of_folds(run_dir, run.folds or ()),
             names=names,
             bases=BASES,
+            short_name=own_base.short_name,
             datasets=datasets,
             targets=TARGETS,
             calibration=calibration.read(run_dir),

@@ -73,7 +73,8 @@ def unfreeze(
         network.unfreeze_base(model)
     else:
         network.unfreeze_base(model, batch_norm=batch_norm.learns, momentum=batch_norm.momentum)
-    for layer in model.get_layer(network.BASE_LAYER).layers[: first_trained(model, config)]:
+    layers = backbones.layers_of(model.get_layer(network.BASE_LAYER))
+    for layer in layers[: first_trained(model, config)]:
         layer.trainable = False
 
 
@@ -85,7 +86,7 @@ def first_trained(model: keras.Model, config: TrainingConfig) -> int:
     """
     if config.unfreeze_from is None:
         return 0
-    layers = model.get_layer(network.BASE_LAYER).layers
+    layers = backbones.layers_of(model.get_layer(network.BASE_LAYER))
     fraction = transfer_config.unfreeze_fraction(config)
     if fraction is not None:
         weighted = [index for index, layer in enumerate(layers) if layer.weights]
@@ -101,7 +102,8 @@ def first_trained(model: keras.Model, config: TrainingConfig) -> int:
 
 def rates(model: keras.Model, decay: float) -> list[tuple[keras.Variable, float]]:
     """Lists variables of the base with what --layer_decay multiplies their learning rate by."""
-    layers = [layer for layer in model.get_layer(network.BASE_LAYER).layers if layer.weights]
+    base = model.get_layer(network.BASE_LAYER)
+    layers = [layer for layer in backbones.layers_of(base) if layer.weights]
     return [
         (variable, decay ** (1 - number / len(layers)))
         for number, layer in enumerate(layers)

@@ -17,7 +17,7 @@ from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.data import run_folder
-from trainer.model import network
+from trainer.model import backbones, network, own_backbone
 from trainer.model.backbones import BaseWeights
 from trainer.training import fine_tuning
 
@@ -41,7 +41,7 @@ def build(
         if config.init_parts != "head":  # the base comes from the run
             own = dataclasses.replace(config, weights="random")
         model, weights = network.build(own, size, kind=kind, fractions=fractions)
-        _copy(config, keras.models.load_model(source / "model.keras", compile=False), model)
+        _copy(config, own_backbone.load_network(source / "model.keras"), model)
         name = f"{config.init_parts} of {source} ({' -> '.join(chain)})"
         if config.init_parts == "head":
             weights = dataclasses.replace(weights, name=f"{weights.name}, {name}")
@@ -125,7 +125,8 @@ def _copy(config: TrainingConfig, source: keras.Model, model: keras.Model) -> No
 
 
 def _weighted(model: keras.Model) -> list[keras.layers.Layer]:
-    return [layer for layer in model.get_layer(network.BASE_LAYER).layers if layer.weights]
+    base = model.get_layer(network.BASE_LAYER)
+    return [layer for layer in backbones.layers_of(base) if layer.weights]
 
 
 def _shapes(layer: keras.layers.Layer | None) -> list[tuple[int, ...]]:

@@ -121,7 +121,7 @@ def _train_phases(run: Run, content: dict[str, Any]) -> None:
         run_folder.open_run(run.directory, content)
         description = run_description.describe_run(run)
         run_folder.begin_description(run.directory, description)
-        lines = log_lines.beginning(description, run.directory, base=run.config.base)
+        lines = log_lines.beginning(description, run.directory, base=run.model.name)
         logging.info("%s", "\n".join(lines))
         if skips_phase1(run.config, run.weights):
             logging.warning("%s", run_description.PHASE1_SKIPPED)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flags import datasets, targets
+from flags import datasets, own_base, targets
 from records.preprocessing import Preparation
 from trainer.data import class_balance
 from trainer.data.run_json import RunDescription
@@ -52,6 +52,7 @@ def describe_run(run: Run) -> RunDescription:
         weights=run.weights.name,
         weights_warning=_warn(run),
         chain=tuple(initial_weights.read_chain(pathlib.Path(source))) if source else None,
+        base_source=own_base.fingerprint(run.config.base),
         base_batch_norm=run.batch_norm if run.config.phase2_epochs else None,
         parameters=run.model.count_params(),
         class_weights=run.class_weights,
