@@ -52,7 +52,7 @@ def read_headers(
 def describe(
     images: Sequence[SourceRow], identities: Mapping[str, Identity], *, patients: bool
 ) -> list[SourceRow]:
-    """Adds what headers say: modality, intent, kind, what disagrees; side and view if not stated.
+    """Adds what headers say: modality, intent, kind, what disagrees; side, view, age if not stated.
 
     Args:
         images: as a source lists them.
@@ -78,6 +78,7 @@ def describe(
                 modality=one.modality,
                 intent=one.intent,
                 kind=one.kind,
+                age=image.age or one.age,
                 discrepancies="; ".join(filter(None, differing)),
             )
         )

@@ -221,6 +221,7 @@ def _form_one(name: str, members: Sequence[SourceRow], unit: str) -> Unit:
         side=members[0].side if one_side else "",
         view="",
         density=max(image.density for image in members),
+        age=max((image.age for image in members), key=lambda age: int(age or 0)),
         official_split="+".join(sorted(official, reverse=True)),
         abnormalities=max(image.abnormalities for image in members),
         split=taken[0].split,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from records.errors import CallerError
 from records.image_size import ImageSize
 
-SCHEMA_VERSION = "2.2.0"
+SCHEMA_VERSION = "2.3.0"
 """Version of record and folder layout; a reader refuses another major version."""
 
 TEST_SPLIT = "test"
@@ -179,6 +179,12 @@ FEATURES = (
         "text",
         "by the header magnification, synthetic 2D, ... joined by '+'; '' for a standard view",
         compared=True,
+    ),
+    Feature(
+        "age",
+        "text",
+        "age of the patient in whole years at the examination, by the table, else the header",
+        table="years",
     ),
     Feature("label", "class", "pathology as a number: 0 normal to 3 malignant, -1 not stated"),
     Feature("original_height", "integer", "rows of the image before the recipe, in pixels"),

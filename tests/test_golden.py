@@ -34,6 +34,7 @@ IMAGE = SourceRow(
     modality="MG",
     intent="presentation",
     kind="magnification+spot compression",
+    age="57",
     split="fold0",
     path="not/in/the/record.dcm",
 )
@@ -51,6 +52,7 @@ TEXTS = dict.fromkeys((one.key for one in schema.FEATURES if one.kind == "text")
     "modality": "MG",
     "intent": "presentation",
     "kind": "magnification+spot compression",
+    "age": "57",
 }
 NUMBERS = {"abnormalities": 2, "label": 3, "original_height": 4680, "original_width": 2576}
 

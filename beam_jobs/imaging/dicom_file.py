@@ -25,6 +25,7 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from beam_jobs.imaging import grey_levels, image_kind, projection, streams
 from beam_jobs.imaging.unusable import UnusableImage
+from records.age import read_age
 
 # pydicom's warnings quote header values, and those may name a person
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
@@ -70,6 +71,7 @@ class Identity:
         stream_bits: bits of a sample in the compressed stream, where they are fewer than BitsStored
             (0028,0101) and the highest value is black: then they decide its grey levels.
         acquired: AcquisitionTime (0008,0032) and InstanceNumber (0020,0013), for sorting.
+        age: PatientAge (0010,1010) in whole years.
     """
 
     series_uid: str
@@ -87,6 +89,7 @@ class Identity:
     stranger: str = ""
     stream_bits: int = 0
     acquired: str = ""
+    age: str = ""
 
     def disagreements(self, *, side: str, view: str) -> tuple[str, ...]:
         """Lists where a header contradicts a side and view given elsewhere, or its pixels."""
@@ -136,6 +139,7 @@ _IDENTITY_TAGS = [
     "BitsStored",
     "AcquisitionTime",
     "InstanceNumber",
+    "PatientAge",
     *grey_levels.POLARITY,
     *projection.TAGS,
     *image_kind.TAGS,
@@ -181,6 +185,7 @@ def read_identity(path: File) -> Identity:
             stranger=image_kind.read_stranger(header),
             stream_bits=stream_bits,
             acquired=_read_acquired(header),
+            age=read_age(str(header.get("PatientAge", "") or "")) or "",
         )
     except OSError:
         raise

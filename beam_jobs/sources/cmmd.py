@@ -11,7 +11,7 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity
-from beam_jobs.sources import csv_rows, data_files
+from beam_jobs.sources import csv_rows, data_files, table_cells
 from beam_jobs.sources.source_options import DEFAULTS, SourceOptions
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
@@ -36,6 +36,7 @@ class _Breast:
     side: str
     abnormality: str
     pathology: str
+    age: str = ""
 
 
 def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]:
@@ -79,6 +80,7 @@ def _parse_record(record: csv_rows.Record) -> _Breast:
         side=record.choose("LeftRight", _SIDES),
         abnormality=record.choose("abnormality", _ABNORMALITIES),
         pathology=record.choose("classification", _PATHOLOGIES),
+        age=table_cells.read("age", "Age", record.cells.get("Age", ""), {}),
     )
 
 
@@ -127,6 +129,7 @@ def _image(breast: _Breast, view: str, number: int) -> SourceRow:
         view=view,
         pathology=breast.pathology,
         abnormality=breast.abnormality,
+        age=breast.age,
     )
 
 

@@ -91,6 +91,7 @@ def _parse_record(record: csv_rows.Record, columns: Mapping[str, str]) -> Source
         view=view,
         pathology="malignant" if record.choose("cancer", _YES_NO) else without,
         density=record.choose("density", _DENSITIES),
+        age=table_cells.read("age", "age", record.cells.get("age", ""), {}),
         assessment=record.choose("BIRADS", _GRADES),
         **table_cells.of_pixels(stated),
     )

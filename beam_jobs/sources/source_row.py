@@ -100,6 +100,7 @@ class SourceRow:
     modality: str = ""
     intent: str = ""
     kind: str = ""
+    age: str = ""
     split: str = ""
     excluded: str = ""
     path: str = ""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from records import schema
+from records.age import OLDEST, read_age
 from records.preprocessing import parse_aspect
 
 ALLOWED = {
@@ -43,7 +44,11 @@ _EMBED = dict(zip("ANBPSMK", "0123456", strict=True))
 """How EMBED's column `asses` writes BI-RADS: additional imaging, negative, benign, ..."""
 
 
-_EXAMPLES = {"view": "a code such as CC or MLO", "aspect": "H:W, such as 5:4"}
+_EXAMPLES = {
+    "view": "a code such as CC or MLO",
+    "aspect": "H:W, such as 5:4",
+    "age": f"years from 1 to {OLDEST}",
+}
 
 
 class UnknownValue(ValueError):
@@ -90,6 +95,7 @@ def _check(key: str, column: str, text: str) -> str:
     if (known and text not in known and (text or key == "split")) or (
         (key == "view" and not _VIEW.fullmatch(text))
         or (key == "aspect" and text and parse_aspect(text) is None)
+        or (key == "age" and read_age(text) is None)
     ):
         raise UnknownValue(key, column, text)
     return text
@@ -98,6 +104,8 @@ def _check(key: str, column: str, text: str) -> str:
 def _take_for_granted(key: str, column: str, text: str) -> str:
     """Returns the value that a cell plainly means, the cell itself where there is none."""
     small = text.casefold()
+    if key == "age":
+        return read_age(text) or text
     if key == "view":
         both = _SIDE_AND_VIEW.fullmatch(text)
         known = text.upper() if text.upper() in _VIEWS else text

@@ -55,7 +55,7 @@ def convert(folder, *arguments: str, files: dict[str, dict], rows: str = ""):
 
 
 KINDS = {
-    "standard": {"StudyInstanceUID": "1.9", "ImageLaterality": "L", **view()},
+    "standard": {"StudyInstanceUID": "1.9", "ImageLaterality": "L", "PatientAge": "058Y", **view()},
     "raw": {"StudyInstanceUID": "1.9", "ImageLaterality": "L", **view(), **RAW},
     "raw_alone": {"StudyInstanceUID": "1.9", "ImageLaterality": "R", **view(), **RAW},
     "magnified": {"StudyInstanceUID": "1.9", "ImageLaterality": "L", **view("R-102D6")},
@@ -67,6 +67,7 @@ KINDS = {
 
 def test_what_is_no_standard_mammogram_is_left_out_and_counted(tmp_path):
     run, rows = convert(tmp_path, files=KINDS)
+    assert [rows[name]["age"] for name in ("standard", "raw")] == ["58", ""]
     reasons = {name: rows[name]["reason"] for name in KINDS}
     assert reasons == {
         "standard": "",

@@ -51,6 +51,7 @@ def test_images(data):
         "10130/1360338805.dcm",
         "",
     ]
+    assert [image.age for image in images] == ["61", "61", "71", "71", ""]
     assert not any(image.official_split for image in images)
     # an image no row lists, of the test set, has no label
     assert not any("736471439" in image.path for image in images)
@@ -63,6 +64,7 @@ def test_images(data):
         (",L,CC,", ",L,cc,", "line 2: view 'cc' is not a code such as CC"),
         ("61.0,0,0,0,,0,,29", "61.0,,0,0,,0,,29", "line 2: cancer '' is not one of 0, 1; and 1 m"),
         ("0.0,0,B", "7,0,B", "line 4: BIRADS '7' is not one of"),
+        ("MLO,71.0", "MLO,7.5", "line 5: age '7.5' is not years from 1 to 120"),
         (",D,49", ",E,49", "line 6: density 'E' is not one of"),
         ("1459541791", "462822612", "lists 10006_462822612 twice"),
         ("2,10006,4", "2,,4", "line 2: patient_id is empty"),
