@@ -102,6 +102,8 @@ def read_ledger(path: AnyPath) -> Ledger:
 def read_table(path: pathlib.Path, header: Sequence[str]) -> tuple[dict[str, str], ...]:
     """Reads a CSV file of one header: sources.csv, rejected.csv or lesions.csv.
 
+    Columns that came with a later version of the schema may be missing; they are "".
+
     Raises:
         MissingFile: there is none.
         DamagedFile: it is no CSV, or of another header.
@@ -115,14 +117,15 @@ def read_table(path: pathlib.Path, header: Sequence[str]) -> tuple[dict[str, str
         raise MissingFile(path, "does not exist", _REMEDY) from None
     except csv.Error as error:
         raise DamagedFile(path, f"is damaged ({error})", _REMEDY) from error
-    if found != list(header):
+    if found != [one for one in header if one in found or one not in schema.LATER]:
         raise DamagedFile(path, "is damaged (its header is not the conversion's)", _REMEDY)
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise DamagedFile(
                 path, f"is damaged (row {number} has not {len(header)} cells)", _REMEDY
             )
-    return rows
+    later = dict.fromkeys((one for one in header if one not in found), "")
+    return tuple({**row, **later} for row in rows) if later else rows
 
 
 def write_table(path: AnyPath, header: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

@@ -202,6 +202,9 @@ SIDE_WORDS = {
 }
 """How people write the side, in small letters."""
 
+LATER = ("age",)
+"""Columns that records of an earlier version of this schema lack."""
+
 CLINICAL_KEYS = tuple(
     feature.key
     for feature in FEATURES

@@ -80,7 +80,9 @@ def _parse(serialized: tf.Tensor, keys: tuple[str, ...], views: int = 0) -> dict
     kinds = {"image": tf.string, "text": tf.string, "integer": tf.int64, "class": tf.int64}
     wanted = {
         feature.key: tf.io.FixedLenFeature(
-            [views] if views and feature.per_view else [], kinds[feature.kind]
+            [views] if views and feature.per_view else [],
+            kinds[feature.kind],
+            default_value="" if feature.key in schema.LATER else None,
         )
         for feature in (*schema.FEATURES, *schema.VIEW_FEATURES)
         if feature.key in keys
