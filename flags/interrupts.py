@@ -19,12 +19,15 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any, NoReturn
 
 CODE = 130
 LINE = "interrupted; give the same command again to go on"
 _SECONDS = 3.0
 """Which the main thread has to unwind."""
+_ECHO = 1.0
+"""Of these, the first: make and supervisors pass on a signal that the whole group got already."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _TRACKER = "resource_tracker"
 """Process of multiprocessing that frees what the others shared; it is ended last."""
@@ -111,7 +114,10 @@ def _watch(awake: int) -> None:
     while not set(os.read(awake, 64)).intersection(_SIGNALS):
         pass
     _stop()
-    select.select([awake], [], [], _SECONDS)
+    time.sleep(_ECHO)
+    if select.select([awake], [], [], 0)[0]:
+        os.read(awake, 64)
+    select.select([awake], [], [], _SECONDS - _ECHO)
     leave()
 
 

@@ -106,8 +106,8 @@ def make(
     directory.parent.mkdir(parents=True, exist_ok=True)
     # no two calls get the same: another may be at work on the same folder
     partial = directory.with_name(f".{files.temporary_name(directory.name)}")
-    partial.mkdir()
     try:
+        partial.mkdir()
         images = plan(sample)
         # closed here and now, so that no worker still writes when the folder is removed
         with contextlib.closing(_write_images(partial, images, sample, workers=workers)) as written:

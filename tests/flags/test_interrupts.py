@@ -86,6 +86,31 @@ def test_ctrl_c_at_a_terminal_leaves_nobody(seconds, tmp_path):
     assert not _alive_of_group(child.pid)
 
 
+def test_a_signal_that_is_passed_on_does_not_cut_the_clearing_up_short(tmp_path):
+    # make hands on to its child what the group got already
+    code = """if True:
+        import pathlib, sys, time
+        from flags import interrupts
+        interrupts.install()
+        half = pathlib.Path(sys.argv[1])
+        half.write_text("")
+        try:
+            print("ready", flush=True)
+            time.sleep(600)
+        finally:
+            time.sleep(0.5)
+            half.unlink()
+    """
+    command = [sys.executable, "-c", code, tmp_path / "half"]
+    with subprocess.Popen(command, cwd=make.ROOT, stdout=subprocess.PIPE) as program:
+        program.stdout.readline()
+        for _ in range(2):
+            program.send_signal(signal.SIGTERM)
+            time.sleep(0.1)  # else the system makes one of both
+    assert program.returncode == interrupts.CODE
+    assert not list(tmp_path.iterdir())
+
+
 def test_ctrl_c_does_not_reach_the_processes_of_a_conversion(tmp_path):
     # they would print a traceback while they start; multiprocessing's resource tracker unblocks it
     arguments = [*conversion(tmp_path), "--phantom_images=2000"]
