@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pathlib
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
@@ -64,7 +65,9 @@ def run(
     """
     interrupts.install()
     terminal.prepare()
-    # TensorFlow's C++ start-up notes and Beam's bookkeeping are no news to anybody
+    # libraries' advice to developers, TensorFlow's C++ start-up notes and Beam's bookkeeping are no
+    # news to anybody
+    warnings.filterwarnings("ignore", category=FutureWarning)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     before = set(flags.FLAGS)
     define()

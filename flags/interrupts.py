@@ -88,10 +88,10 @@ def leave() -> NoReturn:
 
 
 def _raise(*_: object) -> None:
-    """Handles a signal, in the main thread."""
-    _stop()
+    """Handles a signal, in the main thread; a second one finds the first at it and goes."""
     if not _raised.is_set():
         _raised.set()
+        _stop()
         raise KeyboardInterrupt
 
 

@@ -167,3 +167,16 @@ def test_flagfiles_and_spaces_from_the_field(shared_cases, capsys):
     with pytest.raises(CallerError, match=r"line 2: unknown flag hiddn; did you mean hidden"):
         search_space.read(str(folder / "space_bom.txt"), TrainingConfig())
     assert capsys.readouterr().err == ""
+
+
+def test_what_libraries_tell_developers_is_not_shown(tmp_path):
+    code = """if True:
+        import warnings
+        from flags import command_line
+        def program(_):
+            warnings.warn("ends in 2027", FutureWarning)
+            return 0
+        command_line.run(program, lambda: None, argv=["program"])
+    """
+    done = run("-c", code, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -180,6 +180,25 @@ def test_a_program_that_hangs_ends_with_its_children(end, sent):
     assert not _alive_of_group(program.pid)
 
 
+def test_a_second_signal_at_once_loses_no_line():
+    code = """if True:
+        import os, signal
+        from flags import interrupts
+        interrupts.install()
+        whole = os.dup2
+        def again(*numbers):  # while the first signal is handled
+            os.dup2 = whole
+            os.kill(os.getpid(), signal.SIGTERM)
+            return whole(*numbers)
+        os.dup2 = again
+        os.kill(os.getpid(), signal.SIGTERM)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=make.ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (interrupts.CODE, f"{interrupts.LINE}\n")
+
+
 def test_a_signal_to_a_fork_is_no_news_to_its_parent():
     code = """if True:
         import os, signal, time
