@@ -42,6 +42,13 @@ DOWNSAMPLE_SETS = {
     "auto": "by the longer side: 0 below 1024, 1 below 2048, else 2",
 }
 CONV_AFTER = {"0": "none", "1": "two convolutions 1024 of 3x3, 2x2 maximum"}
+JOINS = {
+    "auto": "none where a record is one image, else mean",
+    "mean": "one network, its probabilities averaged over the views",
+    "concat": "one base, the views' feature maps joined, two MBConv blocks (Petrini and Kim 2025)",
+    "attention": "one base, gated attention within each side, then over sides (Pathak et al. 2023)",
+    "cc_mlo": "a column for CC and one for MLO, pooled features joined (Wu et al. 2020)",
+}
 ACTIVATIONS = {
     "relu": "max(x, 0), as published",
     "leaky_relu": "0.2 x below 0",
@@ -97,6 +104,9 @@ class Network(Flags):
         "0", "Convolutions that halve the image before the base", choices=DOWNSAMPLE_SETS
     )
     conv_after: str = flag("0", "Convolutions after the base", choices=CONV_AFTER)
+    views: str = flag(
+        "auto", "How the views of a breast or examination are joined", choices=JOINS, late=True
+    )
     head: str = flag("gap", "Between base and output", choices=HEADS)
     hidden: str = flag("512,32", "Units of each hidden layer, such as 512,32; none for none.")
     activation: str = flag("relu", "Of the hidden layers", choices=ACTIVATIONS)
@@ -129,6 +139,11 @@ class Network(Flags):
                 f"--input_scaling=paper: {self.base} divides by 255 itself and would see black; "
                 "leave the flag out"
             )
+        if self.head == "flatten" and self.views in ("attention", "cc_mlo"):
+            raise CallerError(
+                f"--head=flatten: --views={self.views} joins pooled features; take --head=gap, or "
+                "--views=mean or concat"
+            )
         hidden_units(self.hidden)
 
     def _check_own_base(self) -> None:
@@ -146,6 +161,11 @@ class Network(Flags):
                     "--input_scaling=paper does not go with a base of one's own; its range is "
                     "--input_range"
                 )
+
+
+def join_of(views: str) -> str:
+    """Returns how records of several views are joined by a value of --views."""
+    return "mean" if views == "auto" else views
 
 
 def hidden_units(text: str) -> tuple[int, ...]:

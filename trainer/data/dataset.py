@@ -129,36 +129,18 @@ def open_again(
     return config, data
 
 
-def check_unit(records: Records, *, views: str) -> None:
-    """Refuses records of another unit than a network takes.
-
-    Args:
-        records: of any unit.
-        views: how the network joins several views, "" where it takes one image.
-
-    Raises:
-        CallerError: says which unit to convert.
-    """
-    unit = records.manifest.unit
-    if records.manifest.views and not views:
-        raise CallerError(
-            f"{records.directory} holds {len(records.manifest.views)} views a record (--unit="
-            f"{unit}), this network takes one image; convert with --unit=image"
-        )
-    if views and not records.manifest.views:
-        raise CallerError(
-            f"--views={views}: {records.directory} holds one image a record; convert with "
-            "--unit=breast (CC and MLO) or --unit=exam (both breasts)"
-        )
-
-
 def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = True) -> Data:
     """Forms the splits of a run from its records.
 
     Raises:
-        CallerError: there is no such fold, a split lacks a class, or a record holds several views.
+        CallerError: there is no such fold, a split lacks a class, or records are of one image and
+            the network of several.
     """
-    check_unit(records, views="")
+    if config.views != "auto" and not records.manifest.views:
+        raise CallerError(
+            f"--views={config.views}: {records.directory} holds one image a record; convert with "
+            "--unit=breast (CC and MLO) or --unit=exam (both breasts)"
+        )
     for flag, fold in (("fold", config.fold), ("test_fold", config.test_fold)):
         if fold is not None and fold >= records.folds:
             raise CallerError(

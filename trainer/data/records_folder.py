@@ -130,16 +130,26 @@ def open_records(
     return dataclasses.replace(records, salvage=damage.salvage(directory, manifest.shards, written))
 
 
-def read_pixels(place: Place, size: ImageSize) -> NDArray[np.uint16]:
-    """Reads the pixels of one record, jumping over those before it: [height, width] uint16.
+def read_pixels(
+    place: Place, size: ImageSize
+) -> tuple[NDArray[np.uint16], NDArray[np.bool_] | None]:
+    """Reads one record, jumping over those before it.
+
+    Returns:
+        pixels [height, width] uint16 and None; of several views pixels [views, height, width] and
+        which are present, [views].
 
     Raises:
         LostFraming: the shard has changed since the place was noted.
     """
     with open(place.shard, "rb") as file:
-        (pixels,) = example.parse(tfrecord.read_record(file, place.number))["image"]
+        record = example.parse(tfrecord.read_record(file, place.number))
+    (pixels,) = record["image"]
     assert isinstance(pixels, memoryview)
-    return np.frombuffer(pixels, "<u2").reshape(size.height, size.width)
+    views = np.frombuffer(pixels, "<u2").reshape(-1, size.height, size.width)
+    if "views_present" not in record:
+        return views[0], None
+    return views, np.array(record["views_present"], bool)
 
 
 def values_of(images: Sequence[Mapping[str, str]], column: str) -> str:

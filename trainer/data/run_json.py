@@ -106,8 +106,9 @@ class RunDescription:
 
     None is what was not stated: by an earlier version, at that stage, or by the members of an
     ensemble alike. `folds` are those of a cross-validation, `members` paths of an ensemble's.
-    `base_source` digests the file of a base of one's own. `program`, with its commit, trained or
-    evaluated last, at `finished` (UTC).
+    `unit` is a key of `records.schema.VIEWS`; where it has `views`, they are `joined_by` that value
+    of --views. `base_source` digests the file of a base of one's own. `program`, with its commit,
+    trained or evaluated last, at `finished` (UTC).
     """
 
     dataset: str
@@ -118,6 +119,9 @@ class RunDescription:
     dataset_dir: str
     size: str
     recipe: str
+    unit: str = "image"
+    views: tuple[str, ...] | None = None
+    joined_by: str | None = None
     preparation: Preparation | None = None
     data_fingerprint: str
     policies: dict[str, str]

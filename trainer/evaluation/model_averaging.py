@@ -34,7 +34,15 @@ KIND = "ensemble"
 NOT_SHARED = (
     "the members validate on different images, so on each of them some other member was trained"
 )
-_MAY_DIFFER = ("preparation", "kind", "absent_classes", "sampling", "damaged_records", "chain")
+_MAY_DIFFER = (
+    "joined_by",
+    "preparation",
+    "kind",
+    "absent_classes",
+    "sampling",
+    "damaged_records",
+    "chain",
+)
 """Of run.json: stated if all members have it alike."""
 
 

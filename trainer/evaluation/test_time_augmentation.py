@@ -13,17 +13,16 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from flags import tta_config
 from flags.targets import Target
 from records.image_size import ImageSize
 from trainer.metrics.intervals import Floats
-from trainer.model import losses
+from trainer.model import losses, network_input
 
 View = Callable[[Any], Any]
-"""Turns a batch [images, height, width, 1], an array or tensor, into one of the same shape."""
-_ROWS, _COLUMNS = 1, 2
+"""Turns a batch [..., height, width, 1], an array or tensor, into one of the same shape."""
+_ROWS, _COLUMNS = -3, -2
 _MOVE = 1 / 40
 """Petrini et al. 2022, the released code: moves by so much of the height and of the width."""
 
@@ -52,18 +51,18 @@ def views(name: str, size: ImageSize) -> list[View]:
     ]
 
 
-def predict(model: keras.Model, pixels: tf.Tensor, seen: Sequence[View]) -> list[Floats]:
+def predict(model: keras.Model, inputs: Any, seen: Sequence[View]) -> list[Floats]:
     """Computes the network's outputs for every view of a batch.
 
     Args:
         model: its outputs are those `trainer.model.losses` describes.
-        pixels: [images, height, width, 1] uint16.
+        inputs: a batch as the network takes it; each view is one of all its pixels.
         seen: the views.
 
     Returns:
         [images, outputs] of each view.
     """
-    return [model.predict_on_batch(view(pixels)) for view in seen]
+    return [model.predict_on_batch(network_input.change_pixels(inputs, view)) for view in seen]
 
 
 def average(outputs: Sequence[Sequence[Floats]], target: Target) -> Floats:
@@ -87,13 +86,14 @@ def average(outputs: Sequence[Sequence[Floats]], target: Target) -> Floats:
 
 def _move(images: Any, *, down: int, right: int) -> Any:
     """Moves images by whole pixels; they are mirrored at the edge of their outermost pixels."""
-    y, x, (height, width) = abs(down), abs(right), images.shape[_ROWS:3]
-    padded = keras.ops.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
-    return padded[:, y - down : y - down + height, x - right : x - right + width]
+    y, x, (height, width) = abs(down), abs(right), images.shape[_ROWS:-1]
+    before = ((0, 0),) * (len(images.shape) - 3)
+    padded = keras.ops.pad(images, (*before, (y, y), (x, x), (0, 0)), mode="symmetric")
+    return padded[..., y - down : y - down + height, x - right : x - right + width, :]
 
 
 def _see(images: Any, *, flipped: tuple[int, ...], transposed: bool) -> Any:
     """Transposes rows and columns, then flips axes."""
     if transposed:
-        images = keras.ops.transpose(images, (0, _COLUMNS, _ROWS, 3))
+        images = keras.ops.swapaxes(images, _ROWS, _COLUMNS)
     return keras.ops.flip(images, flipped) if flipped else images

@@ -10,7 +10,10 @@ explanations of convolutional neural networks, arXiv 2011.08891, 2020.
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import keras
@@ -18,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.model.network import BASE_LAYER
+from trainer.model import network_input
+from trainer.model.network import AFTER, BASE_LAYER
 
 Heat = NDArray[np.float32]
 
@@ -59,43 +63,59 @@ class HeatMapper:
         place = [layer.name for layer in layers].index(BASE_LAYER)
         base, self._last = layers[place], layers[-1]
         assert isinstance(self._last, keras.layers.Dense)
-        self._front = keras.Model(model.inputs[0], layers[place - 1].output)
+        self._front = keras.Model(model.input, layers[place - 1].output)
         values, outputs = base.output, [_output_of(layer) for layer in base.layers]
+        several = isinstance(model.input, dict)
+        outer = base._inbound_nodes[-1].output_tensors[0]
         for layer in layers[place + 1 : -1]:
-            values = layer(values, training=False)
+            if several and not layer.name.startswith(AFTER):  # where views are joined
+                break
+            values, outer = layer(values, training=False), layer.output
             outputs.append(values if not isinstance(layer, _NO_STAGE) else None)
         stages = _last_of_each_size(outputs)[-_STAGES[method] :]
-        self._rest = keras.Model(base.inputs[0], [*stages, values])
+        inputs = [base.inputs[0]]
+        if several:
+            present = model.input[network_input.PRESENT]
+            inputs.append(keras.Input(present.shape[1:], dtype=present.dtype, name=present.name))
+            values = keras.Model([outer, present], self._last.input)([values, inputs[1]])
+        self._rest = keras.Model(inputs, [*stages, values])
 
-    def draw(self, batch: NDArray[np.uint16], labels: Sequence[int] | None = None) -> Heat:
+    def draw(self, batch: Any, labels: Sequence[int] | None = None) -> Heat:
         """Draws what speaks for a class on each image.
 
         Args:
-            batch: [images, height, width, 1] uint16, as records hold them.
+            batch: as the network takes it: pixels [images, (views,) height, width, 1] uint16.
             labels: the class explained, by image. None: `default_labels`.
 
         Returns:
-            [images, height, width] float32: 1 where the evidence is strongest, 0 where there is
-            none. All of a map is 0 if nothing on the image speaks for the class.
+            [images, (views,) height, width] float32: 1 where the evidence is strongest, 0 where
+            there is none. All of a map is 0 if nothing on the image speaks for the class.
         """
-        images, height, width, _ = batch.shape
-        heat = np.zeros((images, height, width), np.float32)
-        at_once = max(1, _IMAGES_PIXELS // (height * width))
+        images, *views, height, width, _ = network_input.pixels_of(batch).shape
+        count = math.prod(views)
+        heat = np.zeros((images * count, height, width), np.float32)
+        at_once = max(1, _IMAGES_PIXELS // (height * width * count))
         for start in range(0, images, at_once):
             part = slice(start, start + at_once)
-            maps = self._evidence(batch[part], None if labels is None else labels[part])
-            for image, of_stages in enumerate(zip(*maps, strict=True), start=start):
+            some = keras.tree.map_structure(operator.itemgetter(part), batch)
+            maps = self._evidence(some, None if labels is None else labels[part])
+            for image, of_stages in enumerate(zip(*maps, strict=True), start=start * count):
                 heat[image] = _fuse(of_stages, (height, width))
-        return heat
+        return heat.reshape(images, *views, height, width)
 
-    def _evidence(self, images: NDArray[np.uint16], labels: Sequence[int] | None) -> list[Heat]:
+    def _evidence(self, batch: Any, labels: Sequence[int] | None) -> list[Heat]:
         """Returns the maps of each stage, [images, rows, columns], 0 or more, not yet scaled."""
-        seen = self._front(images, training=False)
+        seen = self._front(batch, training=False)
+        given = seen
+        if isinstance(batch, dict):
+            given = [seen, tf.constant(batch[network_input.PRESENT])]
         with tf.GradientTape() as tape:
             tape.watch(seen)  # a frozen base has no variable that is watched
-            *stages, values = self._rest(seen, training=False)
+            *stages, values = self._rest(given, training=False)
             logits = tf.cast(values, tf.float32) @ self._last.kernel + self._last.bias
-            explained = default_labels(logits.numpy(), self._kind) if labels is None else labels
+            chosen = default_labels(logits.numpy(), self._kind) if labels is None else labels
+            # a mean of views has a logit for each
+            explained = [one for one in chosen for _ in range(len(logits) // len(chosen))]
             scores = _SLOPES * _scores(logits, self._kind, explained)
         gradients = tape.gradient(scores, stages)
         rules = {"gradcam": _grad_cam, "hirescam": _hi_res_cam}
@@ -103,6 +123,11 @@ class HeatMapper:
             rules[self._method](np.asarray(values, np.float32), np.asarray(slopes, np.float32))
             for values, slopes in zip(stages, gradients, strict=True)
         ]
+
+
+def can_draw(model: keras.Model) -> bool:
+    """Whether there are heat maps of a network: a column for each view has none."""
+    return len(model.get_layer(BASE_LAYER).inputs) == 1
 
 
 def default_labels(outputs: NDArray[np.floating], kind: str) -> list[int]:

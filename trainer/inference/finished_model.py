@@ -32,7 +32,7 @@ from trainer.inference import image_prediction
 from trainer.inference.image_prediction import Formatter
 from trainer.metrics.metrics_json import Metrics
 from trainer.metrics.predictions import ClassProbabilities, as_probabilities
-from trainer.model import losses, own_backbone
+from trainer.model import losses, network_input, own_backbone
 
 _NOT_EVALUATED = "this run was never evaluated: how good it is nobody knows"
 _SYNTHETIC = "the network learned from synthetic phantoms: of real images it knows nothing"
@@ -147,8 +147,8 @@ class FinishedRun:
         digest = training_statistics.digest(record)
         return any(digest in (one.known or {}).get(digests, ()) for one in self.networks)
 
-    def predict(self, record: NDArray[np.uint16]) -> ClassProbabilities:
-        """Predicts one image, [height, width, 1] uint16.
+    def predict(self, record: Any) -> ClassProbabilities:
+        """Predicts one record, as its networks take it: an image is [height, width, 1] uint16.
 
         Raises:
             CallerError: a network gives no number for it.
@@ -163,12 +163,12 @@ class FinishedRun:
             ]
         )
 
-    def _predict(self, network: Network, record: NDArray[np.uint16]) -> ClassProbabilities:
+    def _predict(self, network: Network, record: Any) -> ClassProbabilities:
         names = self.description.test_time_augmentation or tta_config.NONE
-        outputs = [
-            network.model.predict_on_batch(np.asarray(view(record[np.newaxis])))
-            for view in test_time_augmentation.views(names, self.preparation.size)
-        ]
+        seen = test_time_augmentation.views(names, self.preparation.size)
+        outputs = test_time_augmentation.predict(
+            network.model, network_input.batch_of([record]), seen
+        )
         row = losses.class_probabilities(np.concatenate(outputs), self.target).mean(axis=0)
         return ClassProbabilities(probabilities=as_probabilities(row))
 

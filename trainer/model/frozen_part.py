@@ -27,6 +27,8 @@ def cut(model: keras.Model) -> tuple[keras.Model, keras.Model]:
     Raises:
         NotCacheable: the base learns, or nothing does.
     """
+    if isinstance(model.input, dict):
+        raise NotCacheable("a record holds more than one image")
     front: list[keras.layers.Layer] = []
     for layer in model.layers:
         if not _is_constant(layer):

@@ -17,8 +17,8 @@ from records.errors import CallerError
 
 # Numbers of a weight's size that an optimizer keeps of it, without momentum
 _MOMENTS = {"adam": 2, "adamw": 2, "rmsprop": 1, "adagrad": 1, "sgd": 0}
-# Keras's 0.99 averages over more steps than a small set of images has
-_MOMENTUM = 0.9
+MOMENTUM = 0.9
+"""Of batch normalisation: Keras's 0.99 averages over more steps than a small set of images has."""
 
 
 def add(
@@ -38,16 +38,25 @@ def add(
     Raises:
         CallerError: the first layer is too large for this machine.
     """
-    bias = output_bias(kind, fractions)
-    units = network_config.hidden_units(config.hidden)
     if config.head == "gap":
         hidden = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     else:
         assert config.head == "flatten", config.head
         count = math.prod(features.shape[1:])
-        check_memory(config, count, units=(*units, len(bias))[0], available=memory.available())
+        outputs = len(output_bias(kind, fractions))
+        units = (*network_config.hidden_units(config.hidden), outputs)[0]
+        check_memory(config, count, units=units, available=memory.available())
         hidden = keras.layers.Flatten(name="flatten")(features)
-    hidden = keras.layers.Dropout(config.dropout, name="dropout")(hidden)
+    return classify(hidden, config, kind=kind, fractions=fractions)
+
+
+def classify(
+    vectors: keras.KerasTensor, config: TrainingConfig, *, kind: str, fractions: Sequence[float]
+) -> keras.KerasTensor:
+    """Adds the hidden layers and the output to vectors, [batch, channels]; else as `add`."""
+    bias = output_bias(kind, fractions)
+    units = network_config.hidden_units(config.hidden)
+    hidden = keras.layers.Dropout(config.dropout, name="dropout")(vectors)
     for position, width in enumerate(units):
         repeated = units[:position].count(width)
         name = f"dense_{width}" + (f"_{repeated + 1}" if repeated else "")
@@ -119,7 +128,7 @@ def _add_hidden(
         name=name,
     )(hidden)
     if config.batch_norm:
-        hidden = keras.layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(hidden)
+        hidden = keras.layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(hidden)
     if not apart:
         return hidden
     if config.activation == "prelu":

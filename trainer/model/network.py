@@ -7,18 +7,37 @@ eta of its summary table; filters and kernels are those of its public code.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import keras
 
-from flags import own_base
+from flags import network_config, own_base
 from flags.network_config import Network
 from flags.training_config import TrainingConfig
 from records import schema
 from records.image_size import ImageSize
-from trainer.model import augmentation, backbones, head
+from trainer.model import (
+    augmentation,
+    backbones,
+    head,
+    network_input,
+    several_views,
+    views_attention,
+    views_cc_mlo,
+    views_concat,
+    views_mean,
+)
 
+_JOINS = {
+    "mean": views_mean.add,
+    "concat": views_concat.add,
+    "attention": views_attention.add,
+    "cc_mlo": views_cc_mlo.add,
+}
 BASE_LAYER = "base"
+AFTER = "after"
+"""How the names of the layers of --conv_after begin."""
 # Sets of (filters, kernel) before the base, each followed by a 2x2 maximum: paper, note zeta
 _SETS: dict[int, tuple[tuple[tuple[int, int], ...], ...]] = {
     0: (),
@@ -33,6 +52,7 @@ def build(
     config: TrainingConfig,
     size: ImageSize,
     *,
+    views: Sequence[str] = (),
     kind: str = "binary",
     fractions: Sequence[float] = (0.5, 0.5),
 ) -> tuple[keras.Model, backbones.BaseWeights]:
@@ -41,6 +61,7 @@ def build(
     Args:
         config: which network.
         size: height and width of an image, pixels.
+        views: of a record, see `records.schema.VIEWS`; none where it is one image.
         kind: "binary" (one sigmoid), "classes" (a softmax of K) or "ordinal" (K - 1 sigmoids, the
             probabilities of lying above the first, second, ... class).
         fractions: class prior in the loss, [K], all above 0: what a network that has
@@ -48,7 +69,8 @@ def build(
 
     Returns:
         model of [batch, height, width, 1] uint16 -> [batch, outputs] float32, and where its base's
-        weights came from.
+        weights came from. Of several views it takes a dict: `pixels` [batch, views, height, width,
+        1] uint16 and `views_present` [batch, views] bool.
 
     Raises:
         CallerError: the weights can't be had or do not fit, the size is too small for the base, or
@@ -56,11 +78,19 @@ def build(
     """
     sets = downsample_sets(config, size)
     base, weights = backbones.build(config, ImageSize(size.height >> sets, size.width >> sets))
-    pixels = keras.Input((size.height, size.width, 1), dtype="uint16", name="pixels")
+    shape = (*[len(views)] * bool(views), size.height, size.width, 1)
+    pixels = keras.Input(shape, dtype="uint16", name=network_input.PIXELS)
+    inputs = {network_input.PIXELS: pixels}
+    if views:
+        inputs[network_input.PRESENT] = keras.Input(
+            (len(views),), dtype="bool", name=network_input.PRESENT
+        )
     # float32 under any precision: 65535 is infinite in float16
     grey = keras.layers.Rescaling(1 / schema.FULL_SCALE, dtype="float32", name="to_unit_range")(
         pixels
     )
+    if views:
+        grey = several_views.unfold(grey, inputs[network_input.PRESENT])
     for layer in augmentation.layers(config):
         grey = layer(grey)
     image = keras.layers.Concatenate(dtype="float32", name="to_three_channels")([grey] * 3)
@@ -71,12 +101,16 @@ def build(
         image = _replace_first_layer(_downsample(image, sets, config), config)
     else:
         image = _scale(_to_base_channels(_downsample(image, sets, config), config), config)
-    base.name = BASE_LAYER
-    features = base(image)
+    features = _run(base, image, in_columns=bool(views) and config.views == "cc_mlo")
     if config.conv_after == "1":
-        features = _convolve(features, _AFTER, "after", config)
-    output = head.add(features, config, kind=kind, fractions=fractions)
-    return keras.Model(pixels, output, name=own_base.short_name(config.base)), weights
+        features = _convolve(features, _AFTER, AFTER, config)
+    add = head.add
+    if views:
+        join = _JOINS[network_config.join_of(config.views)]
+        add = functools.partial(join, present=inputs[network_input.PRESENT])
+    output = add(features, config=config, kind=kind, fractions=fractions)
+    given = inputs if views else pixels
+    return keras.Model(given, output, name=own_base.short_name(config.base)), weights
 
 
 def downsample_sets(config: Network, size: ImageSize) -> int:
@@ -111,6 +145,14 @@ def unfreeze_base(
     for layer in backbones.batch_normalisations(base):
         layer.trainable = batch_norm
         layer.momentum = layer.momentum if momentum is None else momentum
+
+
+def _run(base: keras.Model, image: keras.KerasTensor, *, in_columns: bool) -> keras.KerasTensor:
+    """Runs the base, or one of its two columns, on each image."""
+    if in_columns:
+        base = views_cc_mlo.make_columns(base)
+    base.name = BASE_LAYER
+    return views_cc_mlo.run_columns(base, image) if in_columns else base(image)
 
 
 def _scale(image: keras.KerasTensor, config: Network) -> keras.KerasTensor:

@@ -15,6 +15,8 @@ from trainer.data import records_folder
 from trainer.data.dataset import Data
 from trainer.evaluation.evaluate_model import Predicted
 from trainer.heat_maps import heat_map, overlay
+from trainer.heat_maps.heat_map import Heat
+from trainer.model import network_input
 from trainer.reports import gallery
 from trainer.reports.gallery import Picture
 
@@ -39,23 +41,29 @@ def draw(
     chosen = gallery.choose(predicted.images, ordinal=data.target.kind == "ordinal")
     wanted = {image.image_id for image in chosen}
     stored = {
-        image.image_id: records_folder.read_pixels(
-            predicted.places[image.image_id], data.records.size
+        image.image_id: network_input.make(
+            *records_folder.read_pixels(predicted.places[image.image_id], data.records.size)
         )
         for image in predicted.images
         if image.image_id in wanted
     }
-    small = {name: overlay.shrink(image, overlay.SMALL_SIDE) for name, image in stored.items()}
+    small = {
+        name: overlay.shrink(network_input.side_by_side(record), overlay.SMALL_SIDE)
+        for name, record in stored.items()
+    }
     pictures = {name: Picture(overlay.encode(image)) for name, image in small.items()}
-    if models and stored:
-        images = np.stack(list(stored.values()))[..., np.newaxis]
+    maps: list[Heat] = []
+    if stored:
+        images = network_input.batch_of(list(stored.values()))
         called = {image.image_id: image.called for image in chosen}
         labels = [heat_map.explained_label(called[name], data.target.kind) for name in stored]
         maps = [
             heat_map.HeatMapper(model, data.target.kind, method=METHOD).draw(images, labels)
             for model in models
+            if heat_map.can_draw(model)
         ]
+    if maps:
         for name, heat in zip(stored, np.mean(maps, axis=0), strict=True):
-            laid_over = overlay.blend(small[name], heat)
+            laid_over = overlay.blend(small[name], network_input.side_by_side(stored[name], heat))
             pictures[name] = Picture(pictures[name].image, overlay.encode(laid_over))
     gallery.write(run_dir, chosen, pictures)

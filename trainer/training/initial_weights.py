@@ -23,7 +23,12 @@ from trainer.training import fine_tuning
 
 
 def build(
-    config: TrainingConfig, size: ImageSize, *, kind: str, fractions: Sequence[float]
+    config: TrainingConfig,
+    size: ImageSize,
+    *,
+    views: Sequence[str] = (),
+    kind: str,
+    fractions: Sequence[float],
 ) -> tuple[keras.Model, BaseWeights]:
     """Builds the network, takes the weights --init_from gives, and checks --unfreeze_from.
 
@@ -33,14 +38,14 @@ def build(
         CallerError: weights can't be had or do not fit, or there is no such layer.
     """
     if config.init_from is None:
-        model, weights = network.build(config, size, kind=kind, fractions=fractions)
+        model, weights = network.build(config, size, views=views, kind=kind, fractions=fractions)
     else:
         source = pathlib.Path(config.init_from)
         chain = read_chain(source)
         own = config
         if config.init_parts != "head":  # the base comes from the run
             own = dataclasses.replace(config, weights="random")
-        model, weights = network.build(own, size, kind=kind, fractions=fractions)
+        model, weights = network.build(own, size, views=views, kind=kind, fractions=fractions)
         _copy(config, own_backbone.load_network(source / "model.keras"), model)
         name = f"{config.init_parts} of {source} ({' -> '.join(chain)})"
         if config.init_parts == "head":

@@ -93,7 +93,11 @@ def _make_run(
     fractions = class_balance.weighted_fractions(config, data.train.labels, class_weights)
     with devices.scope():
         model, weights = initial_weights.build(
-            config, data.records.size, kind=data.target.kind, fractions=fractions
+            config,
+            data.records.size,
+            views=data.records.manifest.views,
+            kind=data.target.kind,
+            fractions=fractions,
         )
     begun = (directory / run_folder.RUN).is_file()
     batch_norm = fine_tuning.choose_batch_norm(
@@ -145,9 +149,11 @@ def _show_beginning(run: Run) -> None:
     if path.is_file():
         return
     batches = phases.training_batches(run, first_epoch=0, last_epoch=1, cache=False)
-    images, labels = next(iter(batches))
+    inputs, labels = next(iter(batches))
+    seen = tensorboard.augmented_images(run.model, inputs)
+    views = max(1, run.data.train.views)
     names = [run.data.target.names[int(label)] for label in labels.numpy()[:, 0]]
-    tensorboard.draw_batch(tensorboard.augmented_images(run.model, images.numpy()), names, path)
+    tensorboard.draw_batch(seen, [name for name in names for _ in range(views)], path)
     tensorboard.show_batch(path, run.tensorboard)
     tensorboard.write_flags(run.config, run.tensorboard)
 

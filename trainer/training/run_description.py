@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flags import datasets, own_base, targets
+from flags import datasets, network_config, own_base, targets
 from records.preprocessing import Preparation
 from trainer.data import class_balance
 from trainer.data.run_json import RunDescription
@@ -38,6 +38,9 @@ def describe_run(run: Run) -> RunDescription:
         dataset_dir=str(run.data.records.directory),
         size=str(manifest.size),
         recipe=manifest.recipe,
+        unit=manifest.unit,
+        views=manifest.views or None,
+        joined_by=network_config.join_of(run.config.views) if manifest.views else None,
         preparation=Preparation.from_manifest(manifest),
         data_fingerprint=manifest.data_fingerprint,
         policies=manifest.policies,
@@ -91,7 +94,7 @@ def dead_units(model: keras.Model, batches: tf.data.Dataset) -> dict[str, float]
     }
     if not outputs:
         return {}
-    inner = keras.Model(model.inputs[0], outputs)
+    inner = keras.Model(model.input, outputs)
     alive = {name: np.zeros(output.shape[-1], bool) for name, output in outputs.items()}
     for images, _ in batches:
         for name, values in inner(images, training=False).items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import cv2
 import keras
@@ -53,18 +54,19 @@ def write_flags(config: TrainingConfig, folder: pathlib.Path) -> None:
         hparams.hparams(given)
 
 
-def augmented_images(model: keras.Model, images: NDArray[np.uint16]) -> NDArray[np.float32]:
+def augmented_images(model: keras.Model, inputs: Any) -> NDArray[np.float32]:
     """Computes stored images as the base gets them in training, scaled and augmented.
 
     Args:
         model: its layer `to_three_channels` gets the scaled and augmented image.
-        images: [images, height, width, 1] uint16, as stored.
+        inputs: a batch as the network takes it.
 
     Returns:
-        [images, height, width, 1] float32, 0 (black) to 1 (white).
+        [images, height, width, 1] float32, 0 (black) to 1 (white); a record's views are images one
+        after the other.
     """
     grey = model.get_layer("to_three_channels").input[0]
-    seen = keras.Model(model.inputs[0], grey)(images, training=True)
+    seen = keras.Model(model.input, grey)(inputs, training=True)
     return np.asarray(keras.ops.convert_to_numpy(seen), np.float32)
 
 

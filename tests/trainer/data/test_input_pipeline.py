@@ -67,7 +67,8 @@ def test_a_record_is_found_again_where_it_lay(records_dir, condition):
     for images, _, _, shards, numbers in batches.as_numpy_iterator():
         for image, shard, number in zip(images, shards, numbers, strict=True):
             place = records_folder.Place(shard.decode(), int(number))
-            again = records_folder.read_pixels(place, SIZE)
+            again, present = records_folder.read_pixels(place, SIZE)
+            assert present is None
             assert again.dtype == np.uint16
             np.testing.assert_array_equal(again, image[:, :, 0])
             found += 1

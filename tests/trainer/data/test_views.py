@@ -100,15 +100,10 @@ def test_images_of_a_split_are_its_views_that_are_there(made, singles):
 
 
 def test_a_network_takes_records_of_its_own_unit(made, made_records):
-    with pytest.raises(
-        CallerError, match=r"views a record .*takes one image; convert with --unit="
-    ):
-        dataset.open_data(TrainingConfig(dataset_dir=str(made.directory)))
-    several, single = open_records(made.directory), open_records(made_records.directory)
-    dataset.check_unit(several, views="concat")
-    dataset.check_unit(single, views="")
+    assert dataset.open_data(TrainingConfig(dataset_dir=str(made.directory))).train.views
+    config = TrainingConfig(dataset_dir=str(made_records.directory), views="concat")
     with pytest.raises(CallerError, match=r"^--views=concat: .* one image a record; convert with"):
-        dataset.check_unit(single, views="concat")
+        dataset.open_data(config)
 
 
 def test_predictions_of_breasts_name_their_images(tmp_path):
