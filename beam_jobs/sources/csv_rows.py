@@ -108,7 +108,7 @@ def read(
 
 
 def check_header(path: Folder, header: Sequence[str], columns: Iterable[str]) -> None:
-    """Refuses a table that lacks a column, or has one twice.
+    """Refuses a table that lacks a column, has one twice, or has several without a name.
 
     Raises:
         CallerError: names the columns and the header.
@@ -118,6 +118,11 @@ def check_header(path: Folder, header: Sequence[str], columns: Iterable[str]) ->
         raise CallerError(
             f"{path} has no column {', '.join(map(repr, missing))}; "
             f"its header is {', '.join(header) or 'empty'}"
+        )
+    if header.count("") > 1:
+        raise CallerError(
+            f"{path} has {header.count('')} columns without a name, its header is taken to be "
+            f"{', '.join(map(repr, header))}; a header is one row, with a name in each of its cells"
         )
     double = {column for column in header if header.count(column) > 1}
     if double:

@@ -7,6 +7,7 @@ are refused.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -72,6 +73,7 @@ def read(data_dir: Folder, options: SourceOptions = DEFAULTS) -> list[SourceRow]
     )
     by_path = {file.path: file for file in found}
     rows = table_rows.parse(path, records, mapped, options)
+    _unite_spellings([row for _, row in rows if "patient_id" in row], options)
     if by_header:
         rows = table_join.join(path, rows, data_dir=data_dir, files=found, options=options)
     else:
@@ -147,6 +149,26 @@ def _add_row(row: Row, images: dict[str, list[Row]], image_of: dict[str, str]) -
     if row["path"] and image_of.setdefault(row["path"], image_id) != image_id:
         raise ValueError(f"{row['path']} is image {image_id} here and another image above")
     images.setdefault(image_id, []).append(row)
+
+
+def _unite_spellings(rows: Sequence[Row], options: SourceOptions) -> None:
+    """Gives a patient one id whose number is written in several ways: 007, 7 and 7.0."""
+    spelled: dict[str, set[str]] = collections.defaultdict(set)
+    for row in rows:
+        spelled[table_cells.short_number(row["patient_id"])].add(row["patient_id"])
+    several = {
+        number: max(texts, key=lambda text: (text.isdecimal(), len(text)))
+        for number, texts in spelled.items()
+        if len(texts) > 1
+    }
+    for row in rows:
+        number = table_cells.short_number(row["patient_id"])
+        row["patient_id"] = several.get(number, row["patient_id"])
+    if several:
+        options.note(
+            f"warning: {counted(len(several), 'patients')} whose number is written in several ways "
+            "(zeros before it, .0 behind it): each is taken as one"
+        )
 
 
 def _note_patients(images: Mapping[str, Sequence[Row]], options: SourceOptions) -> None:

@@ -128,6 +128,12 @@ def side_of_view(text: str) -> str:
     return "left" if both[1].upper() == "L" else "right"
 
 
+def short_number(text: str) -> str:
+    """Returns a number as spreadsheets keep it: no zeros before it, no ".0" behind it."""
+    whole = text.removesuffix(".0")
+    return (whole.lstrip("0") or "0") if whole.isdecimal() else text
+
+
 def of_pixels(row: Mapping[str, str]) -> dict[str, Any]:
     """Returns polarity and aspect of an image, as `SourceRow` has them, by the cells of its row."""
     inverted = {"yes": True, "no": False}.get(row.get("invert", ""))

@@ -14,6 +14,7 @@ from beam_jobs.sources import csv_rows
 from beam_jobs.sources.data_files import DataFile
 from beam_jobs.sources.header_list import Header, list_headers
 from beam_jobs.sources.source_options import SourceOptions
+from beam_jobs.sources.table_cells import short_number
 from beam_jobs.sources.table_rows import Row
 from beam_jobs.storage import Folder
 
@@ -54,7 +55,7 @@ def join(
     by_id: dict[tuple[str, str], list[Header]] = collections.defaultdict(list)
     for header in headers:
         for key in ("accession", "patient_id"):
-            for text in dict.fromkeys((_VALUES[key](header), _short(_VALUES[key](header)))):
+            for text in dict.fromkeys((_VALUES[key](header), short_number(_VALUES[key](header)))):
                 by_id[key, text].append(header)
     joined: list[tuple[str, Row]] = []
     for place, row in rows:
@@ -88,25 +89,19 @@ def _parse_date(text: str) -> str:
     raise ValueError(f"study_date {text!r} is not like 2024-01-31, 31.01.2024 or 20240131")
 
 
-def _short(text: str) -> str:
-    """Returns a number as spreadsheets keep it, without the zeros it began with."""
-    return text.lstrip("0") if text.isdecimal() else text
-
-
 def _find(row: Row, by_id: Mapping[tuple[str, str], Sequence[Header]]) -> list[Header]:
-    keys = [key for key in ("accession", "patient_id") if row.get(key)]
-    found: Sequence[Header] = ()
-    if keys:
-        found = (
-            by_id.get((keys[0], row[keys[0]])) or by_id.get((keys[0], _short(row[keys[0]]))) or ()
-        )
+    key = next((key for key in ("accession", "patient_id") if row.get(key)), "")
+    ways = (row[key], short_number(row[key])) if key else ()
+    found = next((by_id[key, text] for text in ways if (key, text) in by_id), ())
     return [header for header in found if _fits(row, header)]
 
 
 def _fits(row: Row, header: Header) -> bool:
     """Tells whether a header agrees with all that a row states."""
     stated = {key: row[key] for key in _VALUES if row.get(key)}
-    return all(_short(value) == _short(_VALUES[key](header)) for key, value in stated.items())
+    return all(
+        short_number(value) == short_number(_VALUES[key](header)) for key, value in stated.items()
+    )
 
 
 def _add(row: Row, header: Header) -> Row:

@@ -46,6 +46,7 @@ class PreparedImage:
             `beam_jobs.imaging.geometry.Trail`.
         view: CC, MLO or another projection: as given, else by the DICOM header; "" if neither.
         side: left or right, likewise.
+        remarks: on polarity and grey levels that no header states, see `decode.Decoded`.
     """
 
     path: pathlib.Path
@@ -54,6 +55,7 @@ class PreparedImage:
     matrix: NDArray[np.float64]
     view: str
     side: str
+    remarks: tuple[str, ...]
 
 
 def read_preparation(directory: pathlib.Path) -> Preparation:
@@ -151,7 +153,7 @@ def prepare(
     record = recipe.prepare(
         upright, preparation.recipe, preparation.size, view=view, side=side, trail=trail
     )
-    return PreparedImage(path, shown, record, trail.matrix, view, side)
+    return PreparedImage(path, shown, record, trail.matrix, view, side, image.remarks)
 
 
 def _check_known(preparation: Preparation, image: Decoded, *, view: str, side: str) -> None:

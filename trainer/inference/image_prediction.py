@@ -44,6 +44,7 @@ class ImagePrediction:
         kind: what makes it no standard view (magnification, ...), "" if nothing does.
         intent: presentation or processing (raw), "" if not known.
         discrepancies: where its header and its table or pixels disagree.
+        remarks: on polarity and grey levels that no header states.
         size: (rows, columns) of the image, None if it could not be decoded.
         prediction: of the network, None if there is none.
         distance: from the training images, see `training_statistics`; None if not known.
@@ -65,6 +66,7 @@ class ImagePrediction:
     kind: str = ""
     intent: str = ""
     discrepancies: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     prediction: ClassProbabilities | None = None
     unlike: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ class ImagePrediction:
         """What to know before the prediction is read."""
         found = [_TRAINED_ON] if self.trained_on else [_VALIDATED_ON] * self.validated_on
         found += [f"table or pixels and header disagree in {part}" for part in self.discrepancies]
+        found += self.remarks
         if self.kind:
             found.append(f"no standard view by its header: {self.kind}")
         if self.intent == "processing":

@@ -141,6 +141,7 @@ class Predictor:
         found = self._finished.compare(image.record, (height, width))
         predicted = dataclasses.replace(
             predicted,
+            remarks=image.remarks,
             size=(height, width),
             unlike=(*(found.reasons if found else ()), *self._compare_medium(prepared.medium)),
             distance=found.distance if found else None,

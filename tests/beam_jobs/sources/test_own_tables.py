@@ -105,6 +105,32 @@ def test_a_csv_of_excel_by_accession_number(hospital, read):
     ]
 
 
+def test_ids_that_pandas_made_decimals_are_joined(hospital, read):
+    text = "PatientID,laterality,view,pathology\n17.0,L,CC,benign\n0.0,L,CC,benign\n"
+    (hospital / "liste.csv").write_text(text)
+    make.write_dicom(hospital / "nobody", PIXELS, patient_id="", ImageLaterality="L")
+    images = read(match="header")
+    assert [image.path for image in images] == ["images/IM000", "images/IM004", ""]
+
+
+def test_a_patient_is_one_however_the_number_is_written(tmp_path, read, notes):
+    rows = [["path", "patient_id", "pathology"], ["a", "007", "benign"], ["b", 7, "benign"]]
+    rows += [["c", "7.0", "benign"], ["d", "0070", "benign"]]
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    assert [image.patient_id for image in read()] == ["007", "007", "007", "0070"]
+    assert len(notes) == 1
+    assert notes[0].startswith("warning: 1 patient whose number is written in several ways")
+
+
+def test_a_header_of_merged_cells_is_named(tmp_path, read):
+    (tmp_path / "t.csv").write_text("Patient,,Image,,Label\na,b,c,d,e\n")
+    with pytest.raises(CallerError, match=r"2 columns without a name, .* a header is one row"):
+        read()
+
+
 def test_a_row_that_fits_two_examinations_is_not_used(hospital, read):
     (hospital / "liste.csv").write_text("patient_id,side,pathology\n0017,left,benign\n")
     images = read(match="header")

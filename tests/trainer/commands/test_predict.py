@@ -309,7 +309,7 @@ def test_a_bad_image_does_not_stop_the_others(run, images, tmp_path, capsys):
 
 
 def test_what_a_recipe_needs_must_be_told(run, tmp_path):
-    """A PGM tells neither view nor side; a table does."""
+    """A PGM tells neither view nor side; a table does. Its polarity is seen, and said."""
     pixels = np.zeros((2056, 640), np.uint8)
     cv2.ellipse(pixels, (0, 1000), (400, 700), 0, 0, 360, 150, -1)
     (tmp_path / "image.pgm").write_bytes(b"P5 640 2056 255\n" + pixels.tobytes())
@@ -317,10 +317,14 @@ def test_what_a_recipe_needs_must_be_told(run, tmp_path):
     assert told["code"] == 1
     assert "view_unknown" in told["images"][0]["error"]
     assert "--images" in told["images"][0]["error"]
-    (tmp_path / "images.csv").write_text("path,exam,side,view\nimage.pgm,mine,left,CC\n")
+    (tmp_path / "negative.pgm").write_bytes(b"P5 640 2056 255\n" + (255 - pixels).tobytes())
+    rows = "path,exam,side,view\nimage.pgm,mine,left,CC\nnegative.pgm,mine,left,CC\n"
+    (tmp_path / "images.csv").write_text(rows)
     told = ask(run, tmp_path / "more", images=str(tmp_path / "images.csv"), predict_unlike=True)
     assert told["code"] == 0
     assert told["breasts"][0]["exam"] == 1
+    said = ["polarity: inverted by the pixels" in one["warnings"] for one in told["images"]]
+    assert said == [False, True]
 
 
 def test_another_kind_of_image_is_called_unlike(run, tmp_path, write_dicom):
