@@ -4,7 +4,8 @@
   python -m trainer compare runs/a runs/b runs/c --output_dir=runs/abc
   python -m trainer compare runs/a runs/b --threshold=chosen
 
-The first run is the baseline. Writes comparison.html and comparison.json.
+The first run is the baseline. Runs of images are compared with one of breasts by the mean of a
+breast's images, with one of examinations by patient. Writes comparison.html and comparison.json.
 """
 
 from __future__ import annotations
@@ -55,13 +56,12 @@ def run(config: Config) -> int:
     from trainer.data import run_folder
 
     run_folder.check_folders(config.arguments)  # before slow libraries are imported
-    from trainer.evaluation import compared_run, paired_comparison
+    from trainer.evaluation import common_unit, compared_run, paired_comparison
     from trainer.reports import comparison_page, comparison_words
 
-    runs = compared_run.read_all(
-        [pathlib.Path(argument) for argument in config.arguments],
-        at_chosen=config.threshold == "chosen",
-    )
+    directories = [pathlib.Path(argument) for argument in config.arguments]
+    at_chosen = config.threshold == "chosen"
+    runs = common_unit.group(compared_run.read_all(directories, at_chosen=at_chosen))
     for other in runs[1:]:
         paired_comparison.common_images(runs[0], other)  # refuses
     with own_folder.take(

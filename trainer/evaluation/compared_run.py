@@ -39,6 +39,8 @@ class ComparedRun:
         experiment: the published experiment it is one of, if it is.
         config: config.json, {} if there is none.
         at_chosen: whether images are called at the threshold chosen on validation images.
+        unit: what `images` are, a key of `records.schema.VIEWS` or patient.
+        grouped: whether they are averages, see `common_unit`.
     """
 
     name: str
@@ -49,6 +51,8 @@ class ComparedRun:
     experiment: Published | None
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     at_chosen: bool = False
+    unit: str = "image"
+    grouped: bool = False
 
     @property
     def question(self) -> str:
@@ -147,6 +151,7 @@ def read(
         {image.image_id: image for image in images},
         experiment,
         config,
+        unit=run.unit,
     )
     _check(made)
     return made

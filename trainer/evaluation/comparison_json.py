@@ -59,7 +59,11 @@ class DeLong:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """A run and the baseline on the images both were evaluated on, by name of the metric."""
+    """A run and the baseline on the images both were evaluated on, by name of the metric.
+
+    `unit` is what its images are. `not_shared` counts those of the baseline, and of the run, alone,
+    `labels_differ` those common ones of two labels, which are left out.
+    """
 
     run: str
     images: int
@@ -68,6 +72,9 @@ class Comparison:
     metrics: dict[str, Difference]
     mcnemar: McNemar
     delong: DeLong
+    unit: str = "image"
+    not_shared: tuple[int, int] = (0, 0)
+    labels_differ: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +130,7 @@ class ComparedRuns:
     """
 
     program: str
+    unit: str
     baseline: str | None
     question: str | None
     measures: tuple[str, ...]

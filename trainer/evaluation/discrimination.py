@@ -15,7 +15,7 @@ CHANCE = 0.5
 def describe(scores: Metrics) -> str:
     """Writes the AUC of a run with its interval, and the images it was evaluated on."""
     name = "mean AUC of the classes" if len(scores.labels) > 2 else "AUC"
-    where = f"{counted(scores.images, 'images')} of {counted(scores.patients, 'patients')}"
+    where = f"{counted(scores.images, f'{scores.unit}s')} of {counted(scores.patients, 'patients')}"
     return f"{scores.split} {name} {scores['auc'].describe()} on {where}"
 
 

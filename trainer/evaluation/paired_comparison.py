@@ -58,7 +58,7 @@ def bootstrap_for(baseline: ComparedRun, others: Sequence[ComparedRun]) -> Boots
 
 
 def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
-    """Lists the images both runs were evaluated on, by name.
+    """Lists the images both runs were evaluated on, by name; averages only if labels agree.
 
     Raises:
         CallerError: they have other targets, label images differently, or have no image in common.
@@ -80,6 +80,8 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
             f"{len(other.images)} and {len(baseline.images)} images is the same; "
             "evaluate both on the same split"
         )
+    if baseline.grouped:
+        return [key for key in common if baseline.images[key].label == other.images[key].label]
     for what, of in (("label", "label"), ("patient", "patient_id")):
         differing = [
             image
@@ -105,6 +107,7 @@ def _compare(
     common = common_images(baseline, other)
     one, two = baseline.evaluated(common), other.evaluated(common)
     patients = len(np.unique(one.patients))
+    shared = baseline.images.keys() & other.images.keys()
     once = np.ones((1, len(common)))
     before, after = baseline.measure(one, once), other.measure(two, once)
     key = tuple(common)
@@ -134,6 +137,9 @@ def _compare(
         },
         mcnemar=mcnemar,
         delong=delong,
+        unit=baseline.unit,
+        not_shared=(len(baseline.images) - len(shared), len(other.images) - len(shared)),
+        labels_differ=len(shared) - len(common),
     )
 
 

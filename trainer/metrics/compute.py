@@ -62,6 +62,7 @@ def score(
     return Metrics(
         split=split,
         images=len(images.labels),
+        unit=images.unit,
         **images.sizes(),
         threshold=threshold if two else None,
         ordinal=None if two else ordinal,

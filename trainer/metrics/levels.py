@@ -40,7 +40,7 @@ def score(
         By unit; what is not defined says why.
     """
     scored = {}
-    for unit in UNITS:
+    for unit in UNITS if images.unit == "image" else UNITS[1:]:
         keys = keys_of(predictions, unit)
         if isinstance(keys, str):
             scored[unit] = Level(not_defined_because=keys)
@@ -74,10 +74,10 @@ def keys_of(predictions: Sequence[Prediction], unit: str) -> list[str] | str:
 def note(evaluated: PredictionArrays, unit: str) -> str:
     """Writes how the label of a breast or patient follows from its images."""
     if evaluated.kind == "binary":
-        return f"a {unit} is {evaluated.names[1]} if any of its images is"
+        return f"a {unit} is {evaluated.names[1]} if any of its {evaluated.unit}s is"
     if evaluated.ordinal:
-        return f"a {unit} has the highest grade of its images"
-    return f"each {unit} whose images are of several classes is left out"
+        return f"a {unit} has the highest grade of its {evaluated.unit}s"
+    return f"each {unit} whose {evaluated.unit}s are of several classes is left out"
 
 
 def group(

@@ -130,6 +130,8 @@ class OverFolds:
 class Metrics:
     """All of metrics.json: `Scores` of the images of a split, and of what they are parts of.
 
+    Where a record holds several views, `unit` is breast or exam, and that is what `images` are.
+
     What is added by later versions has a default, which says that it was not measured.
     """
 
@@ -137,6 +139,7 @@ class Metrics:
     images: int
     patients: int
     labels: dict[str, int]
+    unit: str = "image"
     threshold: float | None = None
     ordinal: bool | None = None
     majority_baseline: float | None

@@ -25,6 +25,13 @@ class Sizes(TypedDict):
     labels: dict[str, int]
 
 
+def unit_of(predictions: Sequence[Prediction]) -> str:
+    """Returns what was predicted, a key of `records.schema.VIEWS`."""
+    if not any(one.image_ids for one in predictions):
+        return "image"
+    return "breast" if all(one.columns["side"] for one in predictions) else "exam"
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class PredictionArrays:
     """What is scored together.
@@ -35,7 +42,7 @@ class PredictionArrays:
         patients: [n], whose it is.
         names: of the K classes, two or more.
         ordinal: whether each class is above the one before; of more than two.
-        unit: what each is: image, breast or patient.
+        unit: what each is: image, breast, exam or patient.
         whole: what they make up: split or subgroup.
         threshold: of two classes, above which 1 is called; of all or of each, [n].
     """
@@ -71,6 +78,7 @@ class PredictionArrays:
             np.array([image.patient_id for image in predictions], np.str_),
             names,
             ordinal,
+            unit_of(predictions),
         )
 
     @property

@@ -100,6 +100,7 @@ def assemble(
     comparisons = paired_comparison.compare(baseline, comparable) if baseline else []
     return ComparedRuns(
         program=version.describe(),
+        unit=baseline.unit if baseline else "image",
         baseline=baseline.name if baseline else None,
         question=baseline.question if baseline else None,
         measures=baseline.measures if baseline else (),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from records.printable import counted
 from trainer.evaluation.comparison_json import ComparedRuns, Comparison, Difference
 from trainer.evaluation.paired_comparison import ALPHA
 from trainer.metrics.metric_table import BY_KEY
@@ -54,7 +55,8 @@ def describe(comparison: Comparison, baseline: str) -> str:
         clauses.append(f"the same in nearly every resample: {_list(same)}")
     if unknown:
         clauses.append(f"nothing is known of {_list(unknown)}")
-    return f"{comparison.run} against {baseline}, {_images(comparison)}: {'; '.join(clauses)}."
+    images = _images(comparison, baseline)
+    return f"{comparison.run} against {baseline}, {images}: {'; '.join(clauses)}."
 
 
 def signed(difference: float) -> str:
@@ -84,7 +86,7 @@ def sum_up(comparisons: Sequence[Comparison], baseline: str) -> list[str]:
 def table(content: ComparedRuns) -> list[str]:
     """Lays runs and metrics out as lines of text; an asterisk marks what is more than noise."""
     differences = {one.run: one.metrics for one in content.comparisons}
-    rows = [["", "images", *map(title, content.measures)]]
+    rows = [["", f"{content.unit}s", *map(title, content.measures)]]
     for run in content.runs:
         cells = [
             _cell(run.scores[name].value, differences.get(run.name, {}).get(name))
@@ -113,11 +115,16 @@ def _differences(names: list[str], metrics: dict[str, Difference]) -> str:
     return ", ".join(parts)
 
 
-def _images(comparison: Comparison) -> str:
-    same = "the same" if comparison.same_images else "the only common"
-    counts = {"image": comparison.images, "patient": comparison.patients}
-    images, patients = (f"{count} {what}{'s' * (count != 1)}" for what, count in counts.items())
-    return f"{same} {images} of {patients}"
+def _images(comparison: Comparison, baseline: str) -> str:
+    images = counted(comparison.images, f"{comparison.unit}s")
+    where = f"{images} of {counted(comparison.patients, 'patients')}"
+    if comparison.same_images:
+        return f"the same {where}"
+    first, second = comparison.not_shared
+    apart = f"{first} more of {baseline}, {second} more of {comparison.run}"
+    if comparison.labels_differ:
+        apart += f", {comparison.labels_differ} left out whose labels differ"
+    return f"the only common {where} ({apart})"
 
 
 def _list(names: list[str]) -> str:

@@ -240,8 +240,8 @@ def _apart(one: MetricValue, other: MetricValue) -> bool:
 
 def _limits(scores: Metrics) -> Finding:
     text = (
-        f"These are {counted(scores.images, 'images')} of {counted(scores.patients, 'patients')} "
-        "of one data set. How the model does in another hospital, on other machines, or in "
-        "screening, where cancer is far rarer, can't be read off them."
+        f"These are {counted(scores.images, f'{scores.unit}s')} of "
+        f"{counted(scores.patients, 'patients')} of one data set. How the model does in "
+        "another hospital, on other machines, or in screening, where cancer is far rarer, can't be read off them."
     )
     return Finding("What this can't show.", text)

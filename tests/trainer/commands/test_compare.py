@@ -199,7 +199,8 @@ def test_words_of_what_counts_only_alone():
     assert comparison_words.signed(-0.0004) == "+0.000"
     said = comparison_words.describe(made, "a")
     assert said == (
-        "b against a, the only common 1 image of 1 patient: no difference is more than noise; "
+        "b against a, the only common 1 image of 1 patient (0 more of a, 0 more of b): no "
+        "difference is more than noise; "
         "AUC +0.100 (95 % +0.020 to +0.180) might count if no other test had been made, not among "
         "all of this comparison; nothing is known of F1."
     )
@@ -221,7 +222,8 @@ def test_common_images_are_counted(runs):
     write_run(runs / "later", predicted(RIGHT, first=10))
     content = ask(runs, "mixed", "later")
     assert content["comparisons"][0]["images"] == 10
-    assert "the only common 10 images of 5 patients" in content["sentences"][0]
+    said = "the only common 10 images of 5 patients (10 more of mixed, 10 more of later)"
+    assert said in content["sentences"][0]
     assert content["same_images"] == [
         {"images": 20, "runs": ["mixed"]},
         {"images": 20, "runs": ["later"]},
