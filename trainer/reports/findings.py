@@ -242,6 +242,7 @@ def _limits(scores: Metrics) -> Finding:
     text = (
         f"These are {counted(scores.images, f'{scores.unit}s')} of "
         f"{counted(scores.patients, 'patients')} of one data set. How the model does in "
-        "another hospital, on other machines, or in screening, where cancer is far rarer, can't be read off them."
+        "another hospital, on other machines, or in screening, where cancer is far rarer, can't be "
+        "read off them."
     )
     return Finding("What this can't show.", text)
