@@ -9,10 +9,10 @@ patient ids of the headers: keep it where the images may be.
 
 from __future__ import annotations
 
-import csv
 import sys
 
 from flags import command_line
+from records import csv_text
 from records.errors import CallerError
 from records.progress import Reporter
 
@@ -39,9 +39,7 @@ def run(arguments: list[str]) -> int:
     files = data_files.list_files(folder)
     with Reporter(f"reading headers in {folder}", "files") as reporter:
         headers = header_list.list_headers(folder, files, report=reporter.update)
-    table = csv.DictWriter(sys.stdout, header_list.COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(header.columns() for header in headers)
+    csv_text.write(sys.stdout, header_list.COLUMNS, (header.columns() for header in headers))
     print(f"{len(headers)} of {len(files)} files are DICOM", file=sys.stderr)
     return 0 if headers else 1
 

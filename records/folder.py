@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from records import files, schema
+from records import csv_text, files, schema
 from records.errors import CallerError
 from records.files import AnyPath, DamagedFile, MissingFile
 from records.manifest import Ledger, Manifest
@@ -135,9 +135,7 @@ def write_table(path: AnyPath, header: Sequence[str], rows: Iterable[Mapping[str
     """
     # file names need not be UTF-8
     with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        table = csv.DictWriter(file, header, lineterminator="\n", extrasaction="ignore")
-        table.writeheader()
-        table.writerows(rows)
+        csv_text.write(file, header, rows)
 
 
 def read_records(directory: pathlib.Path, manifest: Manifest) -> tuple[dict[str, str], ...]:

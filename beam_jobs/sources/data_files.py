@@ -18,7 +18,7 @@ from beam_jobs import storage
 from beam_jobs.imaging import dicom_file
 from beam_jobs.sources.source_row import SourceRow
 from beam_jobs.storage import Folder
-from records import cores, file_tree
+from records import cores, csv_text, file_tree
 from records.errors import CallerError
 from records.files import replacing
 from records.printable import printable
@@ -264,7 +264,7 @@ def _write_cache(cache: Folder, known: dict[DataFile, dicom_file.Identity]) -> N
         replacing(cache) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as stream,
     ):
-        writer = csv.writer(stream, lineterminator="\n")
+        writer = csv_text.writer(stream)
         writer.writerow(_CACHE_HEADER)
         for file, identity in known.items():
             writer.writerow([*dataclasses.astuple(file), *dataclasses.astuple(identity)])

@@ -6,8 +6,13 @@ from records import folder, schema
 from records.files import DamagedFile
 
 
-def test_a_file_name_that_is_no_utf8_comes_back(tmp_path):
-    row = {"image_id": "a,b", "path": "caf\udce9.dcm", "reason": "truncated", "detail": 'say "x"'}
+def test_any_file_name_comes_back(tmp_path):
+    row = {
+        "image_id": "a,\rb\n",
+        "path": "caf\udce9.dcm",
+        "reason": "truncated",
+        "detail": 'say "x"',
+    }
     path = tmp_path / folder.REJECTED
     folder.write_table(path, folder.REJECTED_HEADER, [{**row, "more": 1}])
     assert b"caf\xe9.dcm" in path.read_bytes()

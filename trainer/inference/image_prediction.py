@@ -5,7 +5,6 @@ content = write(output_dir, predictions, formatter, about)   # predictions.json,
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
 import pathlib
@@ -15,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from beam_jobs.imaging.image_kind import find_special
-from records import files
+from records import csv_text, files
 from records.version import NOTICE
 from trainer.evaluation import calibration
 from trainer.metrics.called_class import THRESHOLD, called_class
@@ -240,11 +239,11 @@ def write(
     text = io.StringIO()
     of_run = {f"run_{key}": value for key, value in about["evaluation"].items()}
     of_run |= {**{key: about[key] for key in ("program", "finished")}, "notice": NOTICE}
-    table = csv.DictWriter(text, [*rows[0], *of_run], lineterminator="\n")
-    table.writeheader()
-    for row in rows:
-        warnings = "; ".join((*about["warnings"], *row["warnings"]))
-        table.writerow({**row, "warnings": warnings, **of_run})
+    with_run = (
+        {**row, "warnings": "; ".join((*about["warnings"], *row["warnings"])), **of_run}
+        for row in rows
+    )
+    csv_text.write(text, [*rows[0], *of_run], with_run)
     files.write_text(output_dir / "predictions.csv", text.getvalue())
     return content
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from records import files, schema
+from records import csv_text, files, schema
 from records.errors import CallerError
 from trainer.metrics.intervals import Floats
 
@@ -115,7 +115,7 @@ class Prediction(ClassProbabilities):
         columns: of the record, by key of `schema.TITLES`; those not given are "".
 
     Raises:
-        CallerError: an id is missing, a text has a line break, the label is no class, a
+        CallerError: an id is missing, the label is no class, a
             probability is not in 0..1, or there are not as many calibrated ones.
     """
 
@@ -143,12 +143,6 @@ class Prediction(ClassProbabilities):
         assert self.columns.keys() <= schema.TITLES.keys(), self.columns
         columns = {**dict.fromkeys(schema.TITLES, ""), **self.columns}
         object.__setattr__(self, "columns", columns)
-        names = (self.image_id, self.patient_id, self.split, self.image_ids)
-        for text in (*names, *columns.values()):
-            if set(text) & set("\r\n\0"):
-                raise CallerError(
-                    f"image {self.image_id!r} has a line break in {text!r}, wanted none"
-                )
         classes = len(self.probabilities)
         if self.label not in range(classes):
             raise CallerError(
@@ -186,7 +180,7 @@ def write(path: pathlib.Path, predictions: Iterable[Prediction]) -> None:
     calibrated = max((len(image.calibrated_probabilities) for image in predictions), default=0)
     counts = [0 if count == 2 else count for count in (*sizes, calibrated)]
     text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
+    table = csv_text.writer(text)
     several = any(image.image_ids for image in predictions)
     columns = COLUMNS if several else COLUMNS[:-1]
     table.writerow(_header(columns, *counts))
