@@ -31,7 +31,7 @@ define install
 	  { echo "error: $(PYTHON) is no Python 3.10 or newer; give one with make PYTHON=..."; exit 2; }
 	@if command -v uv >/dev/null; then \
 	  test -x $(BIN)/python || uv venv --quiet --python $(PYTHON) $(VENV); \
-	  uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.$(1)'; \
+	  uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.$(1)'; \
 	else \
 	  test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
 	  $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.$(1)'; \

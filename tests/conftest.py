@@ -12,7 +12,6 @@ import pytest
 from absl import flags
 
 from flags import fields
-from records import cores
 from tests import make
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -26,10 +25,6 @@ def pytest_addoption(parser):
 
 LONG = ("test_end_to_end", "test_cross_validate", "test_train", "test_export", "test_strategy")
 """Files that come first, so that no worker has one of them left at the end."""
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    return cores.count() + 1  # many tests wait for a program they started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
