@@ -112,8 +112,8 @@ def test_imagenet_weights_that_cannot_be_had(records_dir, tmp_path):
 
 
 def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
-    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=random"]
-    arguments += ["--base=mobilenet", "--alpha=0.25", "--phase1_epochs=1", "--phase2_epochs=0"]
+    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", *make.TINY_FLAGS]
+    arguments += ["--phase1_epochs=1", "--phase2_epochs=0"]
     run = run_trainer(*arguments, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     score, report = run.stdout.strip().splitlines()[-2:]
@@ -128,8 +128,8 @@ def test_a_run_ends_by_naming_score_and_report(records_dir, tmp_path):
 
 
 def train_briefly(records_dir: pathlib.Path, cwd: pathlib.Path) -> subprocess.CompletedProcess:
-    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", "--weights=random"]
-    arguments += ["--base=mobilenet", "--alpha=0.25", "--phase1_epochs=1", "--phase2_epochs=0"]
+    arguments = [f"--dataset_dir={records_dir}", "--run_dir=run", *make.TINY_FLAGS]
+    arguments += ["--phase1_epochs=1", "--phase2_epochs=0"]
     return run_trainer(*arguments, cwd=cwd)
 
 
@@ -147,7 +147,7 @@ def test_a_damaged_shard_is_named(records_dir, tmp_path):
 
 def test_evaluation_refuses_other_records_and_unfinished_runs(records_dir, tmp_path):
     copy = shutil.copytree(records_dir, tmp_path / "copy")
-    small = {"base": "mobilenet", "alpha": 0.25, "weights": "random"}
+    small = dict(make.TINY)
     small |= {"phase1_epochs": 1, "phase2_epochs": 0}
     run = tmp_path / "run"
     train.train(TrainingConfig(dataset_dir=str(copy), run_dir=str(run), **small))

@@ -35,9 +35,7 @@ def rows(folder) -> dict[str, dict[str, str]]:
 
 def config(folder, run_dir, **options) -> TrainingConfig:
     fixed = {
-        "base": "mobilenet",
-        "alpha": 0.25,
-        "weights": "random",
+        **make.TINY,
         "phase1_epochs": 1,
         "phase2_epochs": 0,
     }

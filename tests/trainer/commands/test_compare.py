@@ -387,7 +387,7 @@ def test_one_failure_stops_no_other(records_dir, tmp_path):
     (folder / "c.flags").write_text(chained)
 
     def run(*arguments: str) -> subprocess.CompletedProcess:
-        short = ["--base=mobilenet", "--alpha=0.25", "--weights=random", "--phase1_epochs=1"]
+        short = [*make.TINY_FLAGS, "--phase1_epochs=1"]
         where = [f"--flagfiles={folder}", f"--runs={tmp_path / 'runs'}"]
         return start("experiments", *where, *short, *arguments, cwd=tmp_path, module="trainer")
 

@@ -36,8 +36,7 @@ def folds_dir(tmp_path_factory):
 def config(
     records: pathlib.Path, run_dir: pathlib.Path, kind=cross_validate.Config, **options
 ) -> TrainingConfig:
-    small = {"weights": "random", "deterministic": True, "batch_size": 5}
-    small |= {"base": "mobilenet", "alpha": 0.25}  # half the layers of MobileNetV2
+    small = {**make.TINY, "deterministic": True, "batch_size": 5}
     short = {"phase1_epochs": 1, "phase2_epochs": 0}
     return kind(dataset_dir=str(records), run_dir=str(run_dir), **{**small, **short, **options})
 

@@ -44,9 +44,7 @@ def runs(records_dir, tmp_path_factory):
         config = TrainingConfig(
             dataset_dir=str(records_dir),
             run_dir=str(root / name),
-            base="mobilenet",
-            alpha=0.25,
-            weights="random",
+            **make.TINY,
             phase1_epochs=1,
             phase2_epochs=0,
             batch_size=16,
@@ -162,7 +160,7 @@ def test_the_folder_is_that_of_a_run(runs, both):
     assert list(described["splits"]) == ["train", "validation", "test"]
     assert read(both / "config.json")["kind"] == "ensemble"
     assert read(both / "metrics.json")["images"] == 18
-    assert "2 trained networks (MobileNet, " in (both / "report.html").read_text()
+    assert "2 trained networks (tiny_base.build, " in (both / "report.html").read_text()
 
 
 def test_a_cross_validation_stands_for_its_folds_and_is_evaluated_on_test(runs, tmp_path, capsys):

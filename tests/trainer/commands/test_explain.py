@@ -15,6 +15,7 @@ from scipy import stats
 
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
+from tests import make
 from trainer.commands import explain, train
 from trainer.heat_maps import explained_images, feature_maps, overlay, sanity
 from trainer.heat_maps.heat_map import HeatMapper
@@ -40,9 +41,7 @@ def run_dir(records_dir, tmp_path_factory) -> pathlib.Path:
     config = TrainingConfig(
         dataset_dir=str(records),
         run_dir=str(root / "run"),
-        base="mobilenet",
-        alpha=0.25,
-        weights="random",
+        **make.TINY,
         phase1_epochs=1,
         phase2_epochs=0,
     )
@@ -287,12 +286,12 @@ def test_rank_correlation_against_scipy():
 
 def test_channels_of_a_layer(run_dir, images_dir, tmp_path):
     image = str(images_dir / "image001.pgm")
-    assert ask(run_dir, image, layer="conv_pw_1_relu", output_dir=str(tmp_path)) == 0
+    assert ask(run_dir, image, layer="relu1", output_dir=str(tmp_path)) == 0
     (path,) = tmp_path.iterdir()
-    assert path.name == "001-image001-conv_pw_1_relu.png"
+    assert path.name == "001-image001-relu1.png"
     assert cv2.imread(str(path)) is not None
-    with pytest.raises(CallerError, match=r"--layer=conv_pw_1_rel .*mean conv_pw_1_relu"):
-        ask(run_dir, image, layer="conv_pw_1_rel", output_dir=str(tmp_path / "out"))
+    with pytest.raises(CallerError, match=r"--layer=rel1 .*mean relu1"):
+        ask(run_dir, image, layer="rel1", output_dir=str(tmp_path / "out"))
 
 
 def test_a_layer_answers_as_it_does_in_the_network(run_dir):

@@ -29,7 +29,7 @@ from trainer.model import network
 
 FOLD = {"minutes": 1.0, "splits": {}, "metrics": {}}
 
-OPTIONS = {"base": "mobilenet", "alpha": 0.25, "weights": "random", "hidden": "8"}
+OPTIONS = {**make.TINY, "hidden": "8"}
 ALL = ("saved_model", "onnx", "litert")
 
 
@@ -109,7 +109,7 @@ def ask_litert(path, pixels):
 def test_stored_pixels_in_the_runs_probabilities_out(run_dir, exported, test_images, ask):
     expected = said(run_dir)
     assert set(expected) == set(test_images)
-    assert np.ptp(list(expected.values())) > 0.05  # else anything would agree
+    assert np.ptp(list(expected.values())) > 0.02  # else anything would agree
     pixels = np.stack([test_images[name] for name in expected])
     assert pixels.dtype == np.uint16
     assert pixels.max() > np.iinfo(np.int16).max
@@ -311,10 +311,15 @@ def test_a_network_too_large_for_one_file(monkeypatch, tmp_path):
         formats.convert("onnx", model, tmp_path / "model.onnx")
 
 
+KNOWN = {"base": "mobilenet", "input_range": ""}
 HEADS = {
     "classes": ({"activation": "prelu", "batch_norm": True}, "classes", (0.5, 0.3, 0.2)),
     "ordinal": ({"activation": "leaky_relu", "augment": "paper"}, "ordinal", (0.4, 0.3, 0.2, 0.1)),
-    "flatten": ({"head": "flatten", "input_scaling": "paper"}, "binary", (0.5, 0.5)),
+    "flatten": (
+        {**KNOWN, "alpha": 0.25, "head": "flatten", "input_scaling": "paper"},
+        "binary",
+        (0.5, 0.5),
+    ),
 }
 
 

@@ -53,8 +53,7 @@ def run(images, tmp_path_factory) -> pathlib.Path:
     config = TrainingConfig(
         dataset_dir=str(records),
         run_dir=str(root / "run"),
-        weights="random",
-        alpha=0.35,
+        **make.TINY,
         phase1_epochs=0,
         phase2_epochs=1,
     )

@@ -22,11 +22,12 @@ from trainer.training import checkpoints, hyperparameter_search
 
 # one of the two weights is not there: its trial fails, the search goes on
 SPACE = "dropout = 0.1 0.3\nweights = random nowhere.weights.h5\n"
+KNOWN = {"base": "mobilenetv2", "input_range": ""}
 
 
 def config(records: pathlib.Path, root: pathlib.Path, **options) -> tune.Config:
     (root / "space.txt").write_text(SPACE)
-    small = {"alpha": 0.35, "batch_size": 16, "phase1_epochs": 2, "phase2_epochs": 0}
+    small = {**make.TINY, "batch_size": 16, "phase1_epochs": 2, "phase2_epochs": 0}
     searched = {"sampler": "grid", "processes": 2, "space": str(root / "space.txt")}
     return tune.Config(
         dataset_dir=str(records), run_dir=str(root / "search"), **{**small, **searched, **options}
@@ -168,14 +169,14 @@ def test_a_grid_of_a_range_is_refused(records_dir, tmp_path):
 
 def test_a_search_of_which_nothing_succeeds_is_stopped(records_dir, tmp_path):
     """Each value is good alone, but no width of MobileNetV2 goes with VGG19."""
-    wanted = config(records_dir, tmp_path, sampler="random", alpha=1.0)
+    wanted = config(records_dir, tmp_path, sampler="random", **KNOWN)
     (tmp_path / "space.txt").write_text("alpha = 0.35 0.5\nbase = vgg19\n")
     with pytest.raises(CallerError, match=r"3 trials failed and none succeeded; the last: --alph"):
         tune.tune(wanted)
 
 
 def test_a_search_of_one_trial_that_fails_has_no_best(records_dir, tmp_path):
-    wanted = config(records_dir, tmp_path, sampler="random", alpha=1.0, trials=1)
+    wanted = config(records_dir, tmp_path, sampler="random", **KNOWN, trials=1)
     (tmp_path / "space.txt").write_text("alpha = 0.35 0.5\nbase = vgg19\n")
     with pytest.raises(CallerError, match=r"1 trial failed and none succeeded; the last: --alph"):
         tune.tune(wanted)

@@ -36,9 +36,7 @@ def finished(records_dir, tmp_path_factory):
     config = TrainingConfig(
         dataset_dir=str(records_dir),
         run_dir=str(tmp_path_factory.mktemp("run") / "run"),
-        base="mobilenet",
-        alpha=0.25,
-        weights="random",
+        **make.TINY,
         phase1_epochs=1,
         phase2_epochs=0,
         deterministic=True,

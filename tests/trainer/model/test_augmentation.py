@@ -18,6 +18,7 @@ from flags import augmentation_spec
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
+from tests import make
 from trainer.commands import train
 from trainer.model import augmentation, network
 from trainer.training import checkpoints
@@ -331,9 +332,7 @@ def test_an_interrupted_run_sees_the_images_it_would_have_seen(records_dir, tmp_
             TrainingConfig(
                 dataset_dir=str(records_dir),
                 run_dir=str(tmp_path / name),
-                base="mobilenet",
-                alpha=0.25,
-                weights="random",
+                **make.TINY,
                 augment="paper",
                 phase1_epochs=3,
                 phase2_epochs=0,

@@ -16,6 +16,7 @@ import pytest
 
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
+from tests import make
 from trainer.commands import train
 from trainer.training import strategy
 
@@ -161,9 +162,7 @@ def test_two_processes_give_the_run_of_one(records_dir, tmp_path):
     """32 images in batches of 5; both phases, both processes in one run folder."""
     options = {
         "dataset_dir": str(records_dir),
-        "base": "mobilenet",
-        "alpha": 0.25,
-        "weights": "random",
+        **make.TINY,
         "dropout": 0.0,
         "batch_size": 5,
         "phase1_epochs": 2,
