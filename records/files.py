@@ -130,8 +130,10 @@ def replacing(path: PathT, *, temporary: PathT | None = None) -> Iterator[PathT]
             with unfinished.open("rb") as file:
                 _sync(file.fileno())
         rename(unfinished, path)
-    except BaseException:
+    except BaseException as error:
         remove(unfinished)
+        if isinstance(error, OSError) and error.strerror and error.filename is None:
+            error.filename = str(path)  # write(2) names none
         raise
 
 

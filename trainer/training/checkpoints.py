@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import io
 import pathlib
 import re
 import time
@@ -49,6 +50,13 @@ class Monitor:
         return max(values) - self.best_epoch(values) if values else 0
 
 
+class _Weights(io.BytesIO):
+    """Weights on the way to a file, in memory: HDF5 brings the program down if a disk is full."""
+
+    def __str__(self) -> str:  # Keras asks for the ending
+        return ".weights.h5"
+
+
 class Checkpoint(keras.callbacks.Callback):
     """Saves weights and optimizer after each epoch; keeps the newest and the best.
 
@@ -79,7 +87,9 @@ class Checkpoint(keras.callbacks.Callback):
         self._folder.mkdir(parents=True, exist_ok=True)
         temporary = self._folder / _UNFINISHED
         with files.replacing(epoch_path(self._folder, epoch), temporary=temporary):
-            self._whole.save_weights(temporary, overwrite=True)
+            content = _Weights()
+            self._whole.save_weights(content, overwrite=True)
+            temporary.write_bytes(content.getbuffer())
         keep = {epoch, self._monitor.best_epoch(self._values)}
         for old in saved_epochs(self._folder):
             if old not in keep:

@@ -42,3 +42,30 @@ def test_weights_are_written_where_files_cant_be_locked(tmp_path):
     path = tmp_path / "epoch.weights.h5"
     subprocess.run([sys.executable, "-c", code, str(path)], check=True, cwd=make.ROOT)
     assert path.read_bytes().startswith(b"\x89HDF")
+
+
+FULL = """
+import pathlib, resource, sys
+import keras
+from trainer.training.checkpoints import Checkpoint, Monitor
+folder = pathlib.Path(sys.argv[1])
+model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(100)])
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    Checkpoint(folder, Monitor(), {}, model).on_epoch_end(0, {"val_loss": 1.0})
+except OSError as error:
+    print(error.strerror, pathlib.Path(error.filename).name, list(folder.iterdir()))
+"""
+
+
+def test_a_full_disk_is_an_error_not_the_end_of_the_program(tmp_path):
+    """HDF5 ended by a segmentation fault, after its own tracebacks."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, str(tmp_path)],
+        cwd=make.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "File too large epoch-0000.weights.h5 []\n")
+    assert "Traceback" not in done.stderr
