@@ -4,6 +4,7 @@ DATASET ?=
 DATA_DIR ?=
 SIZE ?= 512x512
 RECIPE ?= paper
+UNIT ?= image
 OUT ?= data/tfrecords
 BEAM_ARGS ?=
 BASE ?= mobilenetv2
@@ -58,6 +59,7 @@ help: ## this list
 	@echo "  DATA_DIR=       folder of images and tables; empty: data/<dataset>"
 	@echo "  SIZE=$(SIZE)    height x width, one or more: SIZE=\"512x512 2048x1376\""
 	@echo "  RECIPE=$(RECIPE)    plain, paper, paper_8bit, best_practice or a list of steps; one or more"
+	@echo "  UNIT=$(UNIT)     of one record: image, breast (CC and MLO) or exam (four views)"
 	@echo "  OUT=$(OUT)"
 	@echo "  BEAM_ARGS=      options of the conversion and of Beam: --dry_run, --runner=..., ..."
 	@echo "  BASE=$(BASE)    mobilenetv2, vgg19, resnet50, ... any of keras.applications"
@@ -82,7 +84,7 @@ install: $(VENV)/.installed ## install into .venv
 tfrecords: $(VENV)/.installed ## images -> TFRecords
 	$(BIN)/python -m beam_jobs.tfrecords $(if $(DATASET),--dataset=$(DATASET)) \
 	  $(if $(value DATA_DIR),--data_dir=$(call quoted,DATA_DIR)) --sizes=$(sizes) \
-	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --output_dir=$(call quoted,OUT) $(BEAM_ARGS)
+	  $(foreach recipe,$(RECIPE),--recipe=$(recipe)) --unit=$(call quoted,UNIT) --output_dir=$(call quoted,OUT) $(BEAM_ARGS)
 
 verify: $(VENV)/.installed ## re-read every record under OUT and name any damage
 	$(BIN)/python -m beam_jobs.verify $(call quoted,OUT)

@@ -34,6 +34,7 @@ from records.version import NOTICE
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until the run is there
     from beam_jobs.imaging.unusable import UnusableImage
     from records.preprocessing import Preparation
+    from trainer.data.run_json import RunDescription
     from trainer.heat_maps.explained_images import ExplainedImage
     from trainer.heat_maps.explainer import Explainer
     from trainer.inference.finished_model import FinishedRun
@@ -141,6 +142,8 @@ def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
     described = (directory / run_folder.RUN).is_file()
     description = run_folder.read_description(directory) if described else None
     networks = run_folder.members_of(directory, description) if description else [directory]
+    if description and description.views:
+        _check_several_views(config, description)
     for network in networks:
         run_folder.read_config(network)
     single = next((name for name in ("sanity", "pointing", "layer") if getattr(config, name)), "")
@@ -156,6 +159,27 @@ def _networks_of(config: Config, directory: pathlib.Path) -> list[pathlib.Path]:
             f"give --run={networks[0]}" + (", or name images" if own and not single else "")
         )
     return networks
+
+
+def _check_several_views(config: Config, description: RunDescription) -> None:
+    """Refuses what heat maps of several views together can't do yet.
+
+    Raises:
+        CallerError: what, and what to do instead.
+    """
+    unit = description.unit
+    if description.joined_by == "cc_mlo":
+        raise CallerError(
+            f"--run={config.run}: a network with a column for each view has no heat maps; take "
+            "--views=mean, concat or attention"
+        )
+    wanted = [f"--{n}" for n in ("sanity", "pointing", "layer", "data_dir") if getattr(config, n)]
+    if wanted or config.arguments:
+        raise CallerError(
+            f"--run={config.run} looks at all views of a {unit}, {(*wanted, 'own images')[0]} are "
+            f"for runs of one image; leave it out to see {unit}s of --split, or give images to "
+            "predict"
+        )
 
 
 class _Images:

@@ -62,6 +62,12 @@ def run(config: Config) -> int:
 
     output = pathlib.Path(config.output_dir or source / "export")
     wanted = [name for name in dict.fromkeys(config.formats) if name != "card"]
+    if wanted and run_folder.read_description(source).views:
+        raise CallerError(
+            f"--run={source} takes several views together, {', '.join(wanted)} are written of "
+            "networks of one image only; take --formats=card, and model.keras of the run, which "
+            "Keras opens without this program"
+        )
     try:
         with own_folder.make(output):
             exported = export_run.export(source, output, wanted, overwrite=config.overwrite)

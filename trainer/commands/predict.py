@@ -22,6 +22,7 @@ from flags.fields import flag
 from flags.finished_run import AnyModality, OfOneRun
 from flags.own_folder import Overwriting
 from records import user_paths
+from records.errors import CallerError
 from records.printable import printable
 
 if TYPE_CHECKING:  # TensorFlow is slow to import, so it waits until there are images
@@ -43,7 +44,8 @@ class Config(Overwriting, AnyModality, OfOneRun):
     images: str | None = flag(
         None,
         "Table of images, CSV or .xlsx: path, and what files do not tell of them: exam, side, "
-        "view. Images of one examination and side are averaged.",
+        "view. Images of one examination and side are averaged, or predicted together by a network "
+        "of several views.",
         place=True,
     )
     path_prefix: user_paths.Prefix | None = flag(
@@ -74,7 +76,13 @@ def run(config: Config) -> int:
     directory = pathlib.Path(config.run)
     images = inputs.find(config.arguments, table=config.images, prefix=config.path_prefix)
     run_folder.members_finished(directory)  # says so before TensorFlow is imported
-    from trainer.inference import finished_model, image_prediction, predictor
+    unit = run_folder.read_description(directory).unit
+    if unit == "exam":
+        raise CallerError(
+            f"--run={directory} predicts whole examinations, which predict can't put together; "
+            "give a run that learned from records of --unit=breast or image"
+        )
+    from trainer.inference import breast_predictor, finished_model, image_prediction, predictor
     from trainer.reports import predictions_page
 
     finished = finished_model.open_run(directory)
@@ -88,13 +96,15 @@ def run(config: Config) -> int:
         found: list[ImagePrediction] = []
         unlike = False
         heat_maps = output_dir / HEAT_MAPS if config.heat_maps else None
-        for predicted in predictor.predict_all(
+        networks = predictor.Predictor(
             finished,
-            images,
             heat_maps,
             predict_unlike=config.predict_unlike,
             any_modality=config.any_modality,
-        ):
+        )
+        together = unit == "breast"
+        predict = breast_predictor.predict_breasts if together else predictor.predict_all
+        for predicted in predict(networks, images):
             notes = predicted.notes(briefly=unlike)
             unlike = unlike or bool(predicted.unlike)
             found.append(predicted)
@@ -112,6 +122,8 @@ def _print(
     line = (
         f"a copy of {predicted.copy_of}, counted once"
         if predicted.copy_of
+        else f"left out, {predicted.unused}"
+        if predicted.unused
         else f"NOT PREDICTED, {notes[0]}"
         if predicted.prediction is None
         else finished.formatter.sentence(predicted.prediction)
@@ -139,8 +151,10 @@ def _sum_up(
             views = ", ".join(image.view or "view not known" for image in images)
             breast = f"exam {images[0].exam}, {images[0].side} breast"
             line = finished.formatter.sentence(mean)
-            print(f"{breast}, mean of {len(images)} images ({views}): {line}")
+            how = "one answer" if finished.description.views else "mean"
+            print(f"{breast}, {how} of {len(images)} images ({views}): {line}")
     copies = sum(bool(predicted.copy_of) for predicted in found)
+    unused = sum(bool(predicted.unused) for predicted in found)
     if copies:
         print(f"{copies} of {len(found)} images are copies of others given; each counts once")
     alone = sum(one.exam is None and one.prediction is not None for one in found)
@@ -149,10 +163,11 @@ def _sum_up(
             f"{alone} images stand alone, averaged with no other: no header tells their "
             "examination (StudyInstanceUID, or a patient and a date); --images can"
         )
-    failed = sum(predicted.prediction is None for predicted in found) - copies
+    failed = sum(predicted.prediction is None for predicted in found) - copies - unused
     unlike = sum(bool(predicted.warnings) for predicted in found)
     print(
-        f"{len(found) - copies - failed} of {len(found)} images predicted, {unlike} with a warning"
+        f"{len(found) - copies - unused - failed} of {len(found)} images predicted, "
+        f"{unlike} with a warning"
     )
     print(f"predictions: {(output_dir / FILES[0]).resolve()}")
     return 1 if failed else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from trainer.data.dataset import Split
 from trainer.data.records_folder import Records
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction
+from trainer.model import network_input
 
 SPLITS = {"test": "predictions.csv", "validation": "validation_predictions.csv"}
 """Splits that can be explained, and the file of the run with their predictions."""
@@ -29,14 +31,14 @@ class ExplainedImage:
     Attributes:
         name: path of its file, or its id.
         pixels: [height, width] uint16, what the heat map is laid over.
-        record: [h, w, 1] uint16, what the network takes.
+        record: what the network takes, [h, w, 1] uint16 of one image; views lie side by side.
         matrix: [3, 3], (column, row, 1) of the record -> of `pixels`.
         truth: name of its class, "" if not known.
     """
 
     name: str
     pixels: NDArray[np.uint16]
-    record: NDArray[np.uint16]
+    record: Any
     matrix: NDArray[np.float64]
     truth: str = ""
 
@@ -144,7 +146,8 @@ def _stream(evaluated: TestedImages) -> Iterator[ExplainedImage]:
     batches = input_pipeline.described_batches(
         split, target, evaluated.records.size, batch_size=evaluated.batch_size
     )
-    for images, labels, metadata, *_ in batches.as_numpy_iterator():
-        for image, name, label in zip(images, metadata["image_id"], labels, strict=True):
-            truth = target.names[int(label)]
-            yield ExplainedImage(name.decode(), image[:, :, 0], image, np.eye(3), truth)
+    for inputs, labels, metadata, *_ in batches.as_numpy_iterator():
+        for row, (name, label) in enumerate(zip(metadata["image_id"], labels, strict=True)):
+            record = network_input.take(inputs, row)
+            pixels = network_input.side_by_side(record)
+            yield ExplainedImage(name.decode(), pixels, record, np.eye(3), target.names[int(label)])

@@ -20,7 +20,7 @@ from flags.targets import Target
 from records.errors import CallerError
 from trainer.heat_maps import feature_maps, heat_map, overlay
 from trainer.heat_maps.explained_images import ExplainedImage
-from trainer.model import losses, own_backbone
+from trainer.model import losses, network_input, own_backbone
 
 _LONGEST_STEM = 200
 
@@ -90,17 +90,18 @@ class Explainer:
         kind = self.target.kind
         mappers = [heat_map.HeatMapper(one, kind, method=self._method) for one in self.models]
         for number, image in enumerate(images, start=1):
-            outputs = np.mean(
-                [one.predict_on_batch(image.record[None]) for one in self.models], axis=0
-            )
+            batch = network_input.batch_of([image.record])
+            outputs = np.mean([one.predict_on_batch(batch) for one in self.models], axis=0)
             if not np.isfinite(outputs).all():
                 raise CallerError(
                     f"the network of {self._directory} gives no number for {image.name}: its "
                     "training diverged; lower the learning rate and train again"
                 )
             label = heat_map.default_labels(outputs - 0.5, self.target.kind)[0]
-            heats = [mapper.draw(image.record[None], [label])[0] for mapper in mappers]
-            heat = np.mean(heats, axis=0, dtype=np.float32)
+            heats = [mapper.draw(batch, [label])[0] for mapper in mappers]
+            heat = network_input.side_by_side(
+                image.record, np.mean(heats, axis=0, dtype=np.float32)
+            )
             shown = overlay.warp_to_image(heat, image.matrix, image.pixels.shape)
             prediction = self._describe(outputs)
             truth = f"truly {image.truth}; " if image.truth else ""

@@ -11,7 +11,6 @@ explanations of convolutional neural networks, arXiv 2011.08891, 2020.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -97,7 +96,7 @@ class HeatMapper:
         at_once = max(1, _IMAGES_PIXELS // (height * width * count))
         for start in range(0, images, at_once):
             part = slice(start, start + at_once)
-            some = keras.tree.map_structure(operator.itemgetter(part), batch)
+            some = network_input.take(batch, part)
             maps = self._evidence(some, None if labels is None else labels[part])
             for image, of_stages in enumerate(zip(*maps, strict=True), start=start * count):
                 heat[image] = _fuse(of_stages, (height, width))

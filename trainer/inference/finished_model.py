@@ -123,7 +123,7 @@ class FinishedRun:
 
     def describe(self) -> dict[str, Any]:
         """Returns its entry of predictions.json."""
-        keys = ("dataset", "synthetic", "size", "recipe", "data_fingerprint", "target")
+        keys = ("dataset", "synthetic", "size", "recipe", "unit", "data_fingerprint", "target")
         return {
             "program": version.describe(),
             "finished": version.now(),

@@ -38,6 +38,8 @@ class ImagePrediction:
         exam: running number of the examination, None where it is not known.
         exam_known_by: table, name, study, or patient and date; "" of an image that stands alone.
         copy_of: the image given before of which this is a copy; it has no prediction of its own.
+        unused: why its breast was predicted without it, "" of all others.
+        absent: views its breast was predicted without, by a network of several views.
         side: left or right, "" if not known.
         view: CC, MLO or another projection, "" if not known.
         kind: what makes it no standard view (magnification, ...), "" if nothing does.
@@ -60,6 +62,8 @@ class ImagePrediction:
     exam: int | None = None
     exam_known_by: str = ""
     copy_of: str = ""
+    unused: str = ""
+    absent: tuple[str, ...] = ()
     side: str = ""
     view: str = ""
     kind: str = ""
@@ -86,6 +90,8 @@ class ImagePrediction:
             found.append(f"no standard view by its header: {self.kind}")
         if self.intent == "processing":
             found.append("raw (FOR PROCESSING) by its header")
+        if self.absent:
+            found.append(f"its breast was predicted without {' and '.join(self.absent)}")
         if self.unlike:
             found.append(f"unlike the images the network learned from: {'; '.join(self.unlike)}")
         return tuple(found)
@@ -260,6 +266,7 @@ def _describe(
         "exam": one.exam,
         "exam_known_by": one.exam_known_by,
         "copy_of": one.copy_of,
+        "unused": one.unused,
         "side": one.side,
         "view": one.view,
         "kind": one.kind,

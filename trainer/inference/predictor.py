@@ -2,7 +2,7 @@
 
 predictor = Predictor(finished_run, pathlib.Path("predictions/heat_maps"))
 predicted = predictor.predict(predictor.prepare(given), number=1)
-for predicted in predict_all(finished_run, images, None):
+for predicted in predict_all(predictor, images):
     ...
 """
 
@@ -12,8 +12,9 @@ import collections
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from trainer.inference.finished_model import FinishedRun
 from trainer.inference.image_prediction import ImagePrediction
 from trainer.inference.inputs import InputImage
 from trainer.metrics.called_class import called_class
+from trainer.model import network_input
 
 _AHEAD = 2
 PICTURES = 200
@@ -68,7 +70,7 @@ class Predictor:
 
         Args:
             finished: the run.
-            heat_maps: folder of heat maps, made with the first; None for none.
+            heat_maps: folder of heat maps in an existing one, made with the first; None for none.
             predict_unlike: whether images unlike the training images are predicted too.
             any_modality: whether what is no mammogram by its header is.
         """
@@ -78,9 +80,25 @@ class Predictor:
         self._folder = heat_maps
         self._exams = Exams()
         self._met: dict[str, str] = {}
-        networks = finished.networks if heat_maps else ()
         kind = finished.target.kind
-        self._mappers = [heat_map.HeatMapper(network.model, kind) for network in networks]
+        self._mappers = [
+            heat_map.HeatMapper(network.model, kind)
+            for network in finished.networks
+            if heat_maps and heat_map.can_draw(network.model)
+        ]
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Those that one answer takes, none where it is of one image."""
+        return self._finished.description.views or ()
+
+    def find_place(self, given: InputImage) -> Place:
+        """Finds what an image shows without decoding it.
+
+        Raises:
+            UnusableImage: its file can't be read.
+        """
+        return self._exams.place(given, *image_file.identify(given.path))
 
     def prepare(self, given: InputImage) -> Prepared:
         """Decodes an image and makes the pixels of its record."""
@@ -121,6 +139,13 @@ class Predictor:
 
     def predict(self, prepared: Prepared, number: int) -> ImagePrediction:
         """Predicts an image; its heat map is named after its number."""
+        examined = self.examine(prepared, number)
+        if prepared.image is None or examined.error or examined.copy_of:
+            return examined
+        return self.answer(prepared.image.record, [(examined, prepared, number)])[0]
+
+    def examine(self, prepared: Prepared, number: int) -> ImagePrediction:
+        """Compares an image with the training images: all but the prediction."""
         place = prepared.place
         predicted = ImagePrediction(
             image=str(prepared.given.path),
@@ -155,12 +180,35 @@ class Predictor:
         if predicted.unlike and not self._predict_unlike:
             error = f"{'; '.join(predicted.warnings)}; --predict_unlike insists"
             return dataclasses.replace(predicted, error=error)
+        return predicted
+
+    def answer(
+        self, record: Any, images: Sequence[tuple[ImagePrediction, Prepared, int]]
+    ) -> list[ImagePrediction]:
+        """Predicts a record, and gives each of its images the answer and its heat map.
+
+        Args:
+            record: as the networks take it.
+            images: examined, decoded and numbered.
+        """
         try:
-            prediction = self._finished.predict(image.record)
+            prediction = self._finished.predict(record)
         except CallerError as error:
-            return dataclasses.replace(predicted, error=str(error))
-        predicted = dataclasses.replace(predicted, prediction=prediction)
-        return self._draw(predicted, image, number) if self._folder else predicted
+            return [dataclasses.replace(one, error=str(error)) for one, *_ in images]
+        answered = [dataclasses.replace(one, prediction=prediction) for one, *_ in images]
+        if not self._mappers:
+            return answered
+        called = called_class(prediction, ordinal=self._finished.formatter.ordinal)
+        label = heat_map.explained_label(called, self._finished.target.kind)
+        batch = network_input.batch_of([record])
+        heats = [mapper.draw(batch, [label])[0] for mapper in self._mappers]
+        heat = np.mean(heats, axis=0, dtype=np.float32)
+        drawn = []
+        for one, (_, prepared, number) in zip(answered, images, strict=True):
+            assert prepared.image is not None
+            of_image = heat[self.views.index(one.view)] if self.views else heat
+            drawn.append(self._draw(one, prepared.image, of_image, label, number))
+        return drawn
 
     def _compare_medium(self, medium: str) -> tuple[str, ...]:
         trained = self._finished.medium
@@ -169,20 +217,19 @@ class Predictor:
         return (f"it is {_MEDIA[medium]} by its header, they are {_TRAINED[trained]}",)
 
     def _draw(
-        self, predicted: ImagePrediction, image: PreparedImage, number: int
+        self,
+        predicted: ImagePrediction,
+        image: PreparedImage,
+        heat: heat_map.Heat,
+        label: int,
+        number: int,
     ) -> ImagePrediction:
         """Draws what speaks for the class explained; adds the pictures."""
         assert self._folder is not None
         assert predicted.prediction is not None
         self._folder.mkdir(exist_ok=True)
         target, formatter = self._finished.target, self._finished.formatter
-        called = called_class(predicted.prediction, ordinal=formatter.ordinal)
-        label = heat_map.explained_label(called, target.kind)
-        heats = [mapper.draw(image.record[np.newaxis], [label])[0] for mapper in self._mappers]
-        heat = overlay.warp_to_image(
-            np.mean(heats, axis=0, dtype=np.float32), image.matrix, image.pixels.shape
-        )
-        heat = np.clip(heat, 0, 1)
+        heat = np.clip(overlay.warp_to_image(heat, image.matrix, image.pixels.shape), 0, 1)
         path = self._folder / f"{number:04d}.png"
         overlay.write(
             path,
@@ -201,31 +248,18 @@ class Predictor:
         )
 
 
-def predict_all(
-    finished: FinishedRun,
-    images: Iterable[InputImage],
-    heat_maps: pathlib.Path | None,
-    *,
-    predict_unlike: bool = False,
-    any_modality: bool = False,
-) -> Iterator[ImagePrediction]:
+def predict_all(predictor: Predictor, images: Iterable[InputImage]) -> Iterator[ImagePrediction]:
     """Predicts image after image; images are decoded ahead of the network.
 
     Args:
-        finished: the run.
+        predictor: of a run of images.
         images: as `inputs.find` lists them.
-        heat_maps: folder for their heat maps, in an existing one; None for none.
-        predict_unlike: whether images unlike the training images are predicted too.
-        any_modality: whether what is no mammogram by its header is.
     """
-    networks = Predictor(
-        finished, heat_maps, predict_unlike=predict_unlike, any_modality=any_modality
-    )
-    for number, prepared in enumerate(_ahead(networks.prepare, images), start=1):
-        yield networks.predict(prepared, number)
+    for number, prepared in enumerate(ahead(predictor.prepare, images), start=1):
+        yield predictor.predict(prepared, number)
 
 
-def _ahead(
+def ahead(
     prepare: Callable[[InputImage], Prepared], images: Iterable[InputImage]
 ) -> Iterator[Prepared]:
     """Prepares images in order, a few ahead of their use, in a thread of their own."""

@@ -41,6 +41,11 @@ def batch_of(records: Sequence[Any]) -> Any:
     return keras.tree.map_structure(lambda *parts: np.stack(parts), *records)
 
 
+def take(batch: Any, rows: int | slice) -> Any:
+    """Takes one record, or some, out of a batch."""
+    return keras.tree.map_structure(lambda part: part[rows], batch)
+
+
 def side_by_side(record: Any, values: NDArray[Any] | None = None) -> NDArray[Any]:
     """Joins the views that are there from left to right: [height, width * views].
 
