@@ -235,13 +235,14 @@ def test_everything_is_there_and_readable(
     assert found["faint"] == []
 
 
+@pytest.mark.parametrize("images", [60, 8])  # of the fewer there is no interval, but a reason
 def test_tables_of_a_comparison_fit_a_window_of_1100_pixels(
-    chromium: str, tmp_path: pathlib.Path
+    chromium: str, tmp_path: pathlib.Path, images: int
 ) -> None:
     names = ("mobilenetv2_base", "resnet50_with_a_long_name", "c")
     rng = np.random.default_rng(1)
     for name in names:
-        given = [float(1 / (1 + np.exp(-rng.normal(n % 2)))) for n in range(60)]
+        given = [float(1 / (1 + np.exp(-rng.normal(n % 2)))) for n in range(images)]
         make.write_run(tmp_path / name, make.predicted(given), config={"base": name})
     runs = compared_run.read_all([tmp_path / name for name in names])
     comparison_page.write(tmp_path, runs)
