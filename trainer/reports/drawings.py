@@ -66,7 +66,8 @@ def _of_two_classes(
 def _curves(scores: Metrics, evaluated: PredictionArrays) -> Drawings:
     """Draws ROC and precision-recall curve of two classes, with the thresholds on them."""
     labels, positive = evaluated.labels, evaluated.names[1]
-    columns = labels, evaluated.probabilities[:, 1], evaluated.patients
+    patients = evaluated.patients if scores["auc"].interval else None
+    columns = labels, evaluated.probabilities[:, 1], patients
     false_alarms = {
         name: (1 - specificity, recall)
         for name, (specificity, recall) in _points(scores, "specificity", "recall").items()
@@ -74,13 +75,12 @@ def _curves(scores: Metrics, evaluated: PredictionArrays) -> Drawings:
     roc = metric_plots.roc(
         *columns,
         points=false_alarms,
-        alt=f"ROC curve of {len(labels)} images, area {scores['auc'].value:.3f}, with its 95 % "
-        "band.",
+        alt=f"ROC curve of {len(labels)} images, area {scores['auc'].value:.3f}.",
     )
     precision_recall = metric_plots.precision_recall(
         *columns,
         points=_points(scores, "recall", "precision"),
-        alt=f"Precision over recall of {len(labels)} images, with its 95 % band; "
+        alt=f"Precision over recall of {len(labels)} images; "
         f"{percent(float(labels.mean()))} of the images are {positive}.",
     )
     return {"roc": Markup(roc), "precision_recall": Markup(precision_recall)}

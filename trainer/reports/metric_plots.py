@@ -37,7 +37,7 @@ _Draw = Callable[[Axes], None]
 def roc(
     labels: NDArray[np.int64],
     probabilities: Floats,
-    patients: NDArray[np.str_],
+    patients: NDArray[np.str_] | None,
     *,
     points: Points,
     alt: str,
@@ -47,18 +47,17 @@ def roc(
     Args:
         labels: [images], 0 or 1, both present.
         probabilities: [images], of label 1, 0..1.
-        patients: [images], for the resamples.
+        patients: [images], for the resamples; None: no band.
         points: (1 - specificity, sensitivity) of each threshold.
         alt: what the figure shows, in words.
     """
-    ends = curves.band(
-        curves.roc_curves, curves.interpolate, labels, probabilities, patients, at=GRID
-    )
     (curve,) = curves.roc_curves(labels, probabilities, np.ones((1, len(labels))))
 
     def draw(axes: Axes) -> None:
         _chance(axes)
-        axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
+        if patients is not None:
+            computed = curves.roc_curves, curves.interpolate
+            _fill(axes, curves.band(*computed, labels, probabilities, patients, at=GRID))
         axes.plot(*curve, color=ACCENT, label="this model")
 
     return _square("roc", draw, labels=LABELS["roc"], points=points, alt=alt)
@@ -101,7 +100,7 @@ def of_classes(
 def precision_recall(
     labels: NDArray[np.int64],
     probabilities: Floats,
-    patients: NDArray[np.str_],
+    patients: NDArray[np.str_] | None,
     *,
     points: Points,
     alt: str,
@@ -110,9 +109,6 @@ def precision_recall(
 
     Args: as `roc` has them; points are (recall, precision).
     """
-    ends = curves.band(
-        curves.precision_recall_curves, curves.step, labels, probabilities, patients, at=GRID
-    )
     weights = np.ones((1, len(labels)))
     (curve,) = curves.precision_recall_curves(labels, probabilities, weights)
 
@@ -121,10 +117,16 @@ def precision_recall(
         axes.axhline(
             fraction, color=MUTED, linestyle=DASHED, linewidth=1, label=f"chance {fraction:.2f}"
         )
-        axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
+        if patients is not None:
+            computed = curves.precision_recall_curves, curves.step
+            _fill(axes, curves.band(*computed, labels, probabilities, patients, at=GRID))
         _steps(axes, curve, colour=ACCENT, label="this model")
 
     return _square("pr", draw, labels=LABELS["pr"], points=points, alt=alt)
+
+
+def _fill(axes: Axes, ends: tuple[Floats, Floats]) -> None:
+    axes.fill_between(GRID, *ends, color=ACCENT, alpha=0.2, linewidth=0, label="95 % band")
 
 
 def reliability(bins: Sequence[Bin], *, name: str, labels: Labels, alt: str) -> str:

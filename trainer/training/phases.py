@@ -13,6 +13,7 @@ from absl import logging
 from flags import optimization_config
 from flags.training_config import TrainingConfig
 from records.errors import CallerError, OutOfTime
+from records.printable import counted
 from trainer.data import input_pipeline
 from trainer.model import feature_cache, losses, network
 from trainer.training import (
@@ -45,9 +46,9 @@ def train_phase(run: Run, number: int) -> None:
     compile_model(run, phase)
     norm = run.batch_norm.describe(run.config.base_batch_norm) if run.batch_norm else "is not there"
     logging.info(
-        "phase %d: at most %d epochs, %s, learning rate %g",
+        "phase %d: at most %s, %s, learning rate %g",
         number,
-        phase.epochs,
+        counted(phase.epochs, "epochs"),
         "the base frozen" if number == 1 else f"all layers; the base's batch normalisation {norm}",
         phase.rate,
     )

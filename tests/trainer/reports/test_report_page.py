@@ -408,6 +408,8 @@ def test_a_withheld_interval_shows_its_reason(make_run: Callable[..., pathlib.Pa
     text = page_of(make_run(images=images)).text
     assert "1.000 no interval: the metric is not defined in 3" in text
     assert "It ranks these images without a fault; how it ranks others is not known." in text
+    assert "The band holds" not in text
+    assert "95 % band" not in text  # of the drawings
 
 
 @pytest.mark.parametrize(
