@@ -311,7 +311,7 @@ def test_a_network_too_large_for_one_file(monkeypatch, tmp_path):
         formats.convert("onnx", model, tmp_path / "model.onnx")
 
 
-KNOWN = {"base": "mobilenet", "input_range": ""}
+KNOWN = {"base": "mobilenet", "input_range": None}
 HEADS = {
     "classes": ({"activation": "prelu", "batch_norm": True}, "classes", (0.5, 0.3, 0.2)),
     "ordinal": ({"activation": "leaky_relu", "augment": "paper"}, "ordinal", (0.4, 0.3, 0.2, 0.1)),

@@ -22,7 +22,7 @@ from trainer.training import checkpoints, hyperparameter_search
 
 # one of the two weights is not there: its trial fails, the search goes on
 SPACE = "dropout = 0.1 0.3\nweights = random nowhere.weights.h5\n"
-KNOWN = {"base": "mobilenetv2", "input_range": ""}
+KNOWN = {"base": "mobilenetv2", "input_range": None}
 
 
 def config(records: pathlib.Path, root: pathlib.Path, **options) -> tune.Config:

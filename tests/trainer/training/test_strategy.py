@@ -167,7 +167,7 @@ def test_two_processes_give_the_run_of_one(records_dir, tmp_path):
         "batch_size": 5,
         "phase1_epochs": 2,
         "phase2_epochs": 1,
-        "unfreeze_from": "conv_pw_13",
+        "unfreeze_from": "conv3",
         "phase2_learning_rate": 1e-4,
     }
     train.train(TrainingConfig(**options, run_dir=str(tmp_path / "one")))
