@@ -23,7 +23,7 @@ from trainer.inference import image_prediction
 from trainer.inference.image_prediction import Formatter, ImagePrediction
 from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.predictions import ClassProbabilities, Prediction, two_classes
-from trainer.reports import comparison_page, gallery, predictions_page, report_page
+from trainer.reports import comparison_page, gallery, predictions_page, report_page, template
 from trainer.reports.gallery import Picture
 
 NAMES = ("benign", "malignant")
@@ -284,6 +284,18 @@ def test_predictions_are_readable(
     assert found["images"] == [262, 262]
     assert found["faint"] == []
     assert found["texts"] > 20
+
+
+def test_a_single_curve_is_no_larger_than_one_of_several(
+    chromium: str, tmp_path: pathlib.Path
+) -> None:
+    """As on the page of a search for one flag."""
+    look = (make.ROOT / "trainer/reports" / template.STYLE).read_text("utf-8")
+    figure = '<figure><svg viewBox="0 0 10 7"></svg></figure>'
+    page = tmp_path / "one.html"
+    page.write_text(f'<head>{look}</head><div class="curves">{figure}</div>', "utf-8")
+    (drawn,) = look_into(chromium, page, tmp_path, 1100)["drawings"]
+    assert drawn < 400
 
 
 def test_it_prints(chromium: str, page: pathlib.Path, tmp_path: pathlib.Path) -> None:
