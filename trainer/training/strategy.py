@@ -72,6 +72,7 @@ def distribute(batches: tf.data.Dataset) -> tf.data.Dataset:
     return batches.with_options(options)
 
 
+@keras.saving.register_keras_serializable(package="mammograms")
 class MeanOverBatch(keras.losses.Loss):
     """A loss whose gradient is that of the mean over the whole batch, however it is split.
 
@@ -82,6 +83,15 @@ class MeanOverBatch(keras.losses.Loss):
     def __init__(self, loss: keras.losses.Loss) -> None:
         super().__init__(name=loss.name)
         self._loss = loss
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what makes it anew: an augmented network is copied without its augmentation."""
+        return {"loss": keras.saving.serialize_keras_object(self._loss)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> MeanOverBatch:
+        """Makes it anew."""
+        return cls(keras.saving.deserialize_keras_object(config["loss"]))
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Returns a value for each image of this device: [images] float32."""

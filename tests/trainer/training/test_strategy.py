@@ -66,16 +66,18 @@ UNEVEN = """
         for batch in (4, 5):
             keras.utils.set_random_seed(5)
             with devices.scope():
-                model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, "sigmoid")])
+                given = {"a": keras.Input((2,)), "b": keras.Input((1,))}
+                joined = keras.layers.Concatenate()([given["a"], given["b"]])
+                model = keras.Model(given, keras.layers.Dense(1, "sigmoid")(joined))
                 loss = keras.losses.BinaryCrossentropy()
                 if name == "mirrored":
                     loss = strategy.MeanOverBatch(loss)
                 auc = keras.metrics.AUC(name="auc")
                 model.compile(keras.optimizers.SGD(0.5), loss, metrics=[auc])
-            batches = strategy.distribute(
-                tf.data.Dataset.from_tensor_slices((images, labels)).batch(batch)
-            )
-            strategy.prepare(model, devices, (images[:1], labels[:1]))
+            parts = {"a": images[:, :2], "b": images[:, 2:]}
+            dataset = tf.data.Dataset.from_tensor_slices((parts, labels)).batch(batch)
+            batches = strategy.distribute(dataset)
+            strategy.prepare(model, devices, next(iter(dataset)))
             history = model.fit(
                 batches, epochs=2, validation_data=batches, class_weight={0: 1.0, 1: 3.0},
                 shuffle=False, verbose=0,
@@ -83,6 +85,7 @@ UNEVEN = """
             results[f"{name} {batch}"] = [
                 model.get_weights()[0].tolist(), *(history[key] for key in sorted(history))
             ]
+            keras.models.clone_model(model)  # as an augmented network is, with its loss
     print("results", json.dumps(results))
 """
 
