@@ -294,6 +294,8 @@ class ConversionConfig(Flags):
                 "--table, --columns, --values, --match and --path_prefix are for --dataset=table, "
                 f"not {self.dataset}"
             )
+        if (size := self.phantom_size) and (size.height <= 2048 or size.width < 640):
+            raise CallerError(f"--phantom_size={size} is less than 2049x640; give a larger one")
         parse_aspect(self.aspect)  # refuses what no image has
         for name in ("invert", "aspect"):
             if self.column(name) and self.dataset not in EXPORTED:

@@ -222,14 +222,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
         phantom.make(tmp_path, SAMPLE)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("images", 3), ("height", 2048), ("width", 0), ("seed", -1)]
-)
-def test_sample_refuses(name, value):
-    with pytest.raises(ValueError, match=f"{name} is {value}, at least"):
-        Sample(**{name: value})
-
-
 def test_circles_are_where_lesions_are_drawn():
     """A lesion of twice the contrast, on the same grain: all that changes lies about its circle."""
     images = [

@@ -100,6 +100,7 @@ def test_tensorflow_waits_for_folders_that_are_there(line, tmp_path):
         ("trainer", "--flagfile=gone.flags", "gone.flags"),
         ("beam_jobs.tfrecords", "--sizes=512", "size '512' is not HEIGHTxWIDTH"),
         ("beam_jobs.tfrecords", "--folds=1", "folds"),
+        ("beam_jobs.tfrecords", "--phantom_size=2049x639", "639 is less than 2049x640"),
         ("beam_jobs.tfrecords", "--dataset=cbis", "did you mean cbis_ddsm?"),
         ("beam_jobs.tfrecords", "--dataset=cbis_ddsm", "--data_dir=data/cbis_ddsm is not a folder"),
     ],

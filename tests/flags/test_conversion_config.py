@@ -79,7 +79,7 @@ def test_all_flags(parse):
         "--recipe=plain", "--recipe=paper", "--recipe=plain", "--label_policy=paper",
         "--leak_policy=keep", "--folds=5", "--test_fraction=0.3", "--split_seed=7",
         "--images_per_shard=3", "--max_pixels=99", "--max_rejected=0.5", "--phantom_images=8",
-        "--phantom_size=100x50", "--overwrite", "--window=2", "--frame=3", "--decoder=tfio",
+        "--phantom_size=3000x700", "--overwrite", "--window=2", "--frame=3", "--decoder=tfio",
     )  # fmt: skip
     assert config == ConversionConfig(
         dataset="mini_mias",
@@ -100,7 +100,7 @@ def test_all_flags(parse):
         decoder="tfio",
         max_rejected=0.5,
         phantom_images=8,
-        phantom_size=ImageSize(100, 50),
+        phantom_size=ImageSize(3000, 700),
         overwrite=True,
     )
 
@@ -123,6 +123,7 @@ def test_the_set_that_lies_there_is_taken(parse, tmp_path):
         (["--sizes=512"], "size '512' is not HEIGHTxWIDTH"),
         (["--sizes="], "--sizes is empty"),
         (["--phantom_size=9"], "size '9' is not"),
+        (["--phantom_size=2048x700"], "2048x700 is less than 2049x640"),
         (["--window=last"], "--window=last is not one of none, first, INDEX; an index counts"),
         (["--window=-1"], "--window=-1 is not one of none, first, INDEX"),
         (["--window=INDEX"], "--window=INDEX is not one of"),
@@ -164,7 +165,9 @@ def test_json_says_what_decides_the_records():
     assert make(decoder="pydicom").identity() == one  # the same pixels
     assert make(decoder="tfio").identity()["decoder"] == "tfio"
     assert make(window="first", frame=2).identity() == {**one, "window": "first", "frame": 2}
-    assert make(phantom_images=9, phantom_size=ImageSize(8, 9)).identity()["phantom_images"] == 9
+    assert (
+        make(phantom_images=9, phantom_size=ImageSize(3000, 700)).identity()["phantom_images"] == 9
+    )
 
 
 def test_absl_flags_stay_clean(parse_flags):
