@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from flags.column_config import Columns
 from flags.data_config import Data
 from flags.fields import Flags, flag, flags_of
 from flags.network_config import Network
@@ -33,7 +34,9 @@ class RunFolder(Flags):
 
 # the dataclass has the fields of the last base first
 @dataclasses.dataclass(frozen=True)
-class TrainingConfig(TestTimeAugmentation, Transfer, Optimization, Network, Data, RunFolder):
+class TrainingConfig(
+    TestTimeAugmentation, Transfer, Optimization, Network, Columns, Data, RunFolder
+):
     """One training run, complete and valid."""
 
     def check(self) -> None:

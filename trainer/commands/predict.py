@@ -44,8 +44,8 @@ class Config(Overwriting, AnyModality, OfOneRun):
     images: str | None = flag(
         None,
         "Table of images, CSV or .xlsx: path, and what files do not tell of them: exam, side, "
-        "view. Images of one examination and side are averaged, or predicted together by a network "
-        "of several views.",
+        "view, columns of --side_inputs. Images of one examination and side are averaged, or "
+        "predicted together by a network of several views.",
         place=True,
     )
     path_prefix: user_paths.Prefix | None = flag(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import logging
 
-from flags import datasets, targets
+from flags import column_config, datasets, targets
+from flags.network_config import join_of
 from flags.targets import Target
 from flags.training_config import TrainingConfig
 from records import schema
 from records.errors import CallerError
-from trainer.data import class_balance, run_folder
+from trainer.data import class_balance, run_folder, side_columns
 from trainer.data.records_folder import Records, find_directory, open_records, values_of
 from trainer.data.run_json import SplitCounts
+from trainer.data.side_columns import Names, Numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Split:
         sampling: key of `flags.data_config.SAMPLINGS`, for the images of an epoch.
         views: how many a record holds, 0 where it is one image; `images` are then breasts or
             examinations.
+        side: columns that the network takes beside the pixels.
+        also: columns that it learns beside the target, with their classes.
     """
 
     name: str
@@ -49,6 +53,8 @@ class Split:
     lost: int = 0
     sampling: str = "none"
     views: int = 0
+    side: tuple[str, ...] = ()
+    also: Mapping[str, Target] = dataclasses.field(default_factory=dict)
 
     @property
     def partial(self) -> bool:
@@ -77,7 +83,11 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What a run learns from and is evaluated on; `test` is None where nothing is evaluated."""
+    """What a run learns from and is evaluated on; `test` is None where nothing is evaluated.
+
+    `side` and `also` are what the training images have in the columns of --side_inputs and
+    --also_predict.
+    """
 
     records: Records
     target: Target
@@ -85,6 +95,8 @@ class Data:
     train: Split
     validation: Split
     test: Split | None
+    side: Mapping[str, Numbers | Names] = dataclasses.field(default_factory=dict)
+    also: Mapping[str, Names] = dataclasses.field(default_factory=dict)
 
 
 def open_data(config: TrainingConfig, *, with_test: bool = True) -> Data:
@@ -158,14 +170,52 @@ def form_splits(records: Records, config: TrainingConfig, *, with_test: bool = T
         )
     learned = [fold for fold in folds if fold not in (validating, evaluated)]
     train = select(records, "train", learned, target)
+    side, also = _state_columns(records, config, train, target)
+
+    def with_columns(split: Split) -> Split:
+        classes = {
+            column: Target(column, tuple((value,) for value in one.values), one.values, "classes")
+            for column, one in also.items()
+        }
+        return dataclasses.replace(split, side=tuple(side), also=classes)
+
     return Data(
         records=records,
         target=target,
         target_name=name,
-        train=dataclasses.replace(train, sampling=config.sampling),
-        validation=select(records, "validation", [validating], target),
-        test=select(records, evaluated, [evaluated], target) if with_test else None,
+        train=with_columns(dataclasses.replace(train, sampling=config.sampling)),
+        validation=with_columns(select(records, "validation", [validating], target)),
+        test=with_columns(select(records, evaluated, [evaluated], target)) if with_test else None,
+        side=side,
+        also=also,
     )
+
+
+def _state_columns(
+    records: Records, config: TrainingConfig, train: Split, target: Target
+) -> tuple[dict[str, Numbers | Names], dict[str, Names]]:
+    """Sums up the columns of --side_inputs and of --also_predict over the training images.
+
+    Raises:
+        CallerError: one is the answer, has too few values, or nothing it can be joined to.
+    """
+    side = column_config.side_columns(config)
+    also = [column for column, _ in column_config.also_columns(config)]
+    for flag, columns in (("side_inputs", side), ("also_predict", also)):
+        if target.column in columns:
+            raise CallerError(
+                f"--{flag}={target.column} is what the network is to tell; leave it out"
+            )
+        if columns and records.manifest.views and join_of(config.views) == "mean":
+            raise CallerError(
+                f"--{flag}: a mean of views has no last layer of its own; take --views=concat, "
+                "attention or cc_mlo"
+            )
+    stated = side_columns.state(train.images, side, flag="side_inputs")
+    if config.xla and any(isinstance(one, Names) for one in stated.values()):
+        raise CallerError("--xla compiles no columns of names (--side_inputs); leave it out")
+    learned = side_columns.state(train.images, also, flag="also_predict")
+    return stated, {name: one for name, one in learned.items() if isinstance(one, Names)}
 
 
 def drop_unused_grades(records: Records, target: Target) -> Target:

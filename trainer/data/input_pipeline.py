@@ -49,7 +49,8 @@ def training_batches(
     Returns:
         dataset of ([batch, height, width, 1] uint16, [batch, 1] float32, the class), where a
         record holds several views of (`pixels` [batch, views, height, width, 1] uint16 and
-        `views_present` [batch, views] bool, the class); an epoch is
+        `views_present` [batch, views] bool, the class), with columns as `parsing.parse_inputs`
+        has them; an epoch is
         ceil(split.epoch_size / batch_size) batches, the last one may be smaller.
     """
     shards = _open(split, cache=cache)
@@ -101,7 +102,7 @@ def described_batches(
     def parse(serialized: tf.Tensor, shard: tf.Tensor, number: tf.Tensor) -> tuple[Any, ...]:
         labels = parsing.parse_labels(serialized, target)
         metadata = parsing.parse_metadata(serialized, split.views)
-        inputs = parsing.parse_inputs(serialized, size, split.views)
+        inputs = parsing.parse_inputs(serialized, size, split.views, split.side)
         return inputs, labels, metadata, shard, number
 
     records = _interleave(shards, numbered)
@@ -229,7 +230,8 @@ def _decode(
         labels = parsing.parse_labels(serialized, target)
         if parse is not None:
             return parse(serialized), labels[:, tf.newaxis]
-        return parsing.parse_inputs(serialized, size, split.views), labels[:, tf.newaxis]
+        inputs = parsing.parse_inputs(serialized, size, split.views, split.side, split.also)
+        return inputs, labels[:, tf.newaxis]
 
     parsed = batches.map(parse_batch, num_parallel_calls=AUTOTUNE, deterministic=True)
     return parsed.prefetch(AUTOTUNE)

@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import tensorflow as tf
 
+from flags.column_config import NUMBERS
 from flags.targets import Target
 from records import schema
 from records.image_size import ImageSize
@@ -27,13 +30,25 @@ def parse_views_present(serialized: tf.Tensor, views: int) -> tf.Tensor:
 
 
 def parse_inputs(
-    serialized: tf.Tensor, size: ImageSize, views: int
+    serialized: tf.Tensor,
+    size: ImageSize,
+    views: int,
+    side: Sequence[str] = (),
+    also: Mapping[str, Target] | None = None,
 ) -> tf.Tensor | dict[str, tf.Tensor]:
-    """Reads what a network takes: `pixels`, and of several views also `views_present`."""
-    pixels = parse_images(serialized, size, views)
-    if not views:
-        return pixels
-    return {"pixels": pixels, "views_present": parse_views_present(serialized, views)}
+    """Reads what a network takes: `pixels`, and of several views also `views_present`.
+
+    Of columns in `side` it also takes `side_COLUMN`, [batch, 1] strings or float32, NaN where not
+    stated; in training, of those in `also`, `also_COLUMN`, the class as `parse_labels` reads it.
+    """
+    inputs = {"pixels": parse_images(serialized, size, views)}
+    if views:
+        inputs["views_present"] = parse_views_present(serialized, views)
+    for column, value in _parse(serialized, tuple(side)).items():
+        inputs[f"side_{column}"] = (_number(value) if column in NUMBERS else value)[:, tf.newaxis]
+    for column, target in (also or {}).items():
+        inputs[f"also_{column}"] = parse_labels(serialized, target)[:, tf.newaxis]
+    return inputs if len(inputs) > 1 else inputs["pixels"]
 
 
 def parse_features(serialized: tf.Tensor, shape: tuple[int, ...], dtype: str) -> tf.Tensor:
@@ -74,6 +89,13 @@ def parse_metadata(serialized: tf.Tensor, views: int = 0) -> dict[str, tf.Tensor
         names = _parse(serialized, ("image_ids",), views)["image_ids"]
         parsed["image_ids"] = tf.strings.reduce_join(names, axis=1, separator=";")
     return parsed
+
+
+def _number(value: tf.Tensor) -> tf.Tensor:
+    """Reads numbers, NaN of ""."""
+    if value.dtype != tf.string:
+        return tf.cast(value, tf.float32)
+    return tf.strings.to_number(tf.where(value == "", "nan", value))
 
 
 def _parse(serialized: tf.Tensor, keys: tuple[str, ...], views: int = 0) -> dict[str, tf.Tensor]:

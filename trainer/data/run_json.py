@@ -80,6 +80,25 @@ class BaseBatchNorm:
 
 
 @dataclasses.dataclass(frozen=True)
+class AlsoPredicted:
+    """A column learned beside the target, on the validation images that state it.
+
+    Attributes:
+        values: its classes.
+        images: that state one of them.
+        accuracy: fraction called right.
+        majority: fraction of the commonest class.
+        auc: mean of each class against the rest.
+    """
+
+    values: tuple[str, ...]
+    images: int
+    accuracy: float | None = None
+    majority: float | None = None
+    auc: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class FoldDescription:
     """A fold of a cross-validation.
 
@@ -107,8 +126,9 @@ class RunDescription:
     None is what was not stated: by an earlier version, at that stage, or by the members of an
     ensemble alike. `folds` are those of a cross-validation, `members` paths of an ensemble's.
     `unit` is a key of `records.schema.VIEWS`; where it has `views`, they are `joined_by` that value
-    of --views. `base_source` digests the file of a base of one's own. `program`, with its commit,
-    trained or evaluated last, at `finished` (UTC).
+    of --views. `reader_columns` are those of `side_inputs` that a reader wrote, `base_source`
+    digests the file of a base of one's own. `program`, with its commit, trained or evaluated last,
+    at `finished` (UTC).
     """
 
     dataset: str
@@ -138,6 +158,9 @@ class RunDescription:
     chain: tuple[str, ...] | None = None
     base_batch_norm: BaseBatchNorm | None = None
     base_source: str | None = None
+    side_inputs: tuple[str, ...] | None = None
+    reader_columns: tuple[str, ...] | None = None
+    also_predicted: dict[str, AlsoPredicted] | None = None
     parameters: int
     class_weights: tuple[float, ...]
     versions: dict[str, str]

@@ -154,6 +154,7 @@ def _describe(runs: Sequence[pathlib.Path], pooled: Split, names: Sequence[str])
         described[0],
         throughput=None,
         dead_units=None,
+        also_predicted=None,
         members=None,
         splits={POOLED: pooled.describe(names)},
         class_weights=mean_weights(described),

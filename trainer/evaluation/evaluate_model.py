@@ -23,6 +23,7 @@ from trainer.evaluation import calibration, test_time_augmentation
 from trainer.metrics import compute, predictions, typed_json
 from trainer.metrics.intervals import Floats
 from trainer.metrics.predictions import Prediction, as_probabilities
+from trainer.model import side_inputs
 from trainer.training import checkpoints
 
 
@@ -139,6 +140,7 @@ def predict(
 ) -> Predicted:
     """Predicts every image of a split, reading each record once, in the order of the shards."""
     target, size = data.target, data.records.size
+    split = dataclasses.replace(split, side=tuple(side_inputs.columns_of(model)))
     views = test_time_augmentation.views(tta, size)
     outputs: list[list[Floats]] = []
     rows: list[tuple[int, dict[str, str]]] = []

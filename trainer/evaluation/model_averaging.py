@@ -36,6 +36,8 @@ NOT_SHARED = (
 )
 _MAY_DIFFER = (
     "joined_by",
+    "side_inputs",
+    "also_predicted",
     "preparation",
     "kind",
     "absent_classes",
@@ -80,6 +82,7 @@ def describe(
         throughput=None,
         dead_units=None,
         dataset_dir=str(data.records.directory),
+        reader_columns=tuple(sorted({c for one in runs for c in one.reader_columns or ()})) or None,
         members=tuple(os.path.relpath(member.directory, directory) for member in members),
         weights=_join(one.weights for one in runs),
         weights_warning=_join(one.weights_warning or "" for one in runs) or None,

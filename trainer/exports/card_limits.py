@@ -40,6 +40,8 @@ def _of_data(run: RunDescription) -> list[str]:
             "**Its images are synthetic phantoms.** Scores say that the program works, and nothing "
             "about mammograms.",
         )
+    if run.reader_columns:
+        found.append(f"It takes what a reader found: {', '.join(run.reader_columns)}.")
     if run.weights_warning:
         found.append(f"{run.weights_warning}.")
     if run.where:

@@ -54,6 +54,13 @@ def export(
     # TensorFlow is slow to import, so it waits until there is something to do
     from trainer.exports import check, formats
 
+    networks = _networks_of(source)
+    for network in networks:
+        if columns := run_folder.read_description(network).side_inputs:
+            raise CallerError(
+                f"{network} takes {', '.join(columns)} beside the pixels, exported files pixels "
+                "alone; use python -m trainer predict, or train without --side_inputs"
+            )
     for name in wanted:
         path = output / formats.FORMATS[name].file
         if path.exists() and not (overwrite and name in described.formats):
@@ -62,7 +69,6 @@ def export(
         if name in described.formats:
             _check_own(output, described.formats[name])
         formats.check_packages(name)
-    networks = _networks_of(source)
     with tempfile.TemporaryDirectory(dir=output) as scratch:
         model = networks[0] / "model.keras"
         if len(networks) > 1:

@@ -74,7 +74,8 @@ def open_evaluated(directory: pathlib.Path, name: str, *, dataset_dir: str | Non
     config, data = dataset.open_again(directory, dataset_dir=dataset_dir)
     split = data.test if name == "test" else data.validation
     assert split is not None
-    return TestedImages(data.records, split, data.target, config.batch_size)
+    alone = dataclasses.replace(split, side=())  # columns move no map
+    return TestedImages(data.records, alone, data.target, config.batch_size)
 
 
 def of_split(

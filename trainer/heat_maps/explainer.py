@@ -20,7 +20,7 @@ from flags.targets import Target
 from records.errors import CallerError
 from trainer.heat_maps import feature_maps, heat_map, overlay
 from trainer.heat_maps.explained_images import ExplainedImage
-from trainer.model import losses, network_input, own_backbone
+from trainer.model import losses, network_input, own_backbone, side_inputs
 
 _LONGEST_STEM = 200
 
@@ -91,7 +91,9 @@ class Explainer:
         mappers = [heat_map.HeatMapper(one, kind, method=self._method) for one in self.models]
         for number, image in enumerate(images, start=1):
             batch = network_input.batch_of([image.record])
-            outputs = np.mean([one.predict_on_batch(batch) for one in self.models], axis=0)
+            given = [side_inputs.complete(one, batch, [{}]) for one in self.models]
+            each = [one.predict_on_batch(of) for one, of in zip(self.models, given, strict=True)]
+            outputs = np.mean(each, axis=0)
             if not np.isfinite(outputs).all():
                 raise CallerError(
                     f"the network of {self._directory} gives no number for {image.name}: its "

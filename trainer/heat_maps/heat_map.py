@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from trainer.model import network_input
+from trainer.model import network_input, side_inputs
 from trainer.model.network import AFTER, BASE_LAYER
 
 Heat = NDArray[np.float32]
@@ -62,13 +62,16 @@ class HeatMapper:
         place = [layer.name for layer in layers].index(BASE_LAYER)
         base, self._last = layers[place], layers[-1]
         assert isinstance(self._last, keras.layers.Dense)
-        self._front = keras.Model(model.input, layers[place - 1].output)
+        self._front = keras.Model(network_input.images_of(model.input), layers[place - 1].output)
         values, outputs = base.output, [_output_of(layer) for layer in base.layers]
-        several = isinstance(model.input, dict)
+        several = network_input.is_several(model.input)
+        vectors = side_inputs.vectors_of(model)
         outer = base._inbound_nodes[-1].output_tensors[0]
         for layer in layers[place + 1 : -1]:
             if several and not layer.name.startswith(AFTER):  # where views are joined
                 break
+            if side_inputs.is_side(layer):  # joined at a linear layer, it moves no map
+                continue
             values, outer = layer(values, training=False), layer.output
             outputs.append(values if not isinstance(layer, _NO_STAGE) else None)
         stages = _last_of_each_size(outputs)[-_STAGES[method] :]
@@ -76,7 +79,7 @@ class HeatMapper:
         if several:
             present = model.input[network_input.PRESENT]
             inputs.append(keras.Input(present.shape[1:], dtype=present.dtype, name=present.name))
-            values = keras.Model([outer, present], self._last.input)([values, inputs[1]])
+            values = keras.Model([outer, present], vectors)([values, inputs[1]])
         self._rest = keras.Model(inputs, [*stages, values])
 
     def draw(self, batch: Any, labels: Sequence[int] | None = None) -> Heat:
@@ -104,14 +107,15 @@ class HeatMapper:
 
     def _evidence(self, batch: Any, labels: Sequence[int] | None) -> list[Heat]:
         """Returns the maps of each stage, [images, rows, columns], 0 or more, not yet scaled."""
-        seen = self._front(batch, training=False)
+        seen = self._front(network_input.images_of(batch), training=False)
         given = seen
-        if isinstance(batch, dict):
+        if network_input.is_several(batch):
             given = [seen, tf.constant(batch[network_input.PRESENT])]
         with tf.GradientTape() as tape:
             tape.watch(seen)  # a frozen base has no variable that is watched
             *stages, values = self._rest(given, training=False)
-            logits = tf.cast(values, tf.float32) @ self._last.kernel + self._last.bias
+            kernel = self._last.kernel[: values.shape[-1]]
+            logits = tf.cast(values, tf.float32) @ kernel + self._last.bias
             chosen = default_labels(logits.numpy(), self._kind) if labels is None else labels
             # a mean of views has a logit for each
             explained = [one for one in chosen for _ in range(len(logits) // len(chosen))]

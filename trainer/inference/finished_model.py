@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -32,7 +33,7 @@ from trainer.inference import image_prediction
 from trainer.inference.image_prediction import Formatter
 from trainer.metrics.metrics_json import Metrics
 from trainer.metrics.predictions import ClassProbabilities, as_probabilities
-from trainer.model import losses, network_input, own_backbone
+from trainer.model import losses, network_input, own_backbone, side_inputs
 
 _NOT_EVALUATED = "this run was never evaluated: how good it is nobody knows"
 _SYNTHETIC = "the network learned from synthetic phantoms: of real images it knows nothing"
@@ -147,13 +148,26 @@ class FinishedRun:
         digest = training_statistics.digest(record)
         return any(digest in (one.known or {}).get(digests, ()) for one in self.networks)
 
-    def predict(self, record: Any) -> ClassProbabilities:
+    def not_stated(self, columns: Mapping[str, str]) -> tuple[str, ...]:
+        """Names what its networks take beside the pixels and is not stated for an image."""
+        found = [
+            line
+            for network in self.networks
+            for line in side_inputs.not_stated(side_inputs.columns_of(network.model), columns)
+        ]
+        return tuple(dict.fromkeys(found))
+
+    def predict(self, record: Any, columns: Mapping[str, str] | None = None) -> ClassProbabilities:
         """Predicts one record, as its networks take it: an image is [height, width, 1] uint16.
+
+        Args:
+            record: pixels, and which views are there where it holds several.
+            columns: what is known of it beside the pixels.
 
         Raises:
             CallerError: a network gives no number for it.
         """
-        predicted = [self._predict(network, record) for network in self.networks]
+        predicted = [self._predict(network, record, columns or {}) for network in self.networks]
         if self.calibration is not None:
             return calibration.apply(self.calibration, [image_prediction.average(predicted)])[0]
         return image_prediction.average(
@@ -163,12 +177,13 @@ class FinishedRun:
             ]
         )
 
-    def _predict(self, network: Network, record: Any) -> ClassProbabilities:
+    def _predict(
+        self, network: Network, record: Any, columns: Mapping[str, str]
+    ) -> ClassProbabilities:
         names = self.description.test_time_augmentation or tta_config.NONE
         seen = test_time_augmentation.views(names, self.preparation.size)
-        outputs = test_time_augmentation.predict(
-            network.model, network_input.batch_of([record]), seen
-        )
+        batch = side_inputs.complete(network.model, network_input.batch_of([record]), [columns])
+        outputs = test_time_augmentation.predict(network.model, batch, seen)
         row = losses.class_probabilities(np.concatenate(outputs), self.target).mean(axis=0)
         return ClassProbabilities(probabilities=as_probabilities(row))
 

@@ -51,6 +51,7 @@ class ImagePrediction:
         distance: from the training images, see `training_statistics`; None if not known.
         distance_limit: largest distance that is not unlike; None if not known.
         unlike: how it differs from the images the network learned from, empty if it does not.
+        not_stated: what the network takes beside the pixels and is not known of the image.
         trained_on: whether the network learned from this very image.
         validated_on: whether it chose the network's best epoch and threshold.
         heat_map: file of the picture, relative to the output folder; "" if there is none.
@@ -73,6 +74,7 @@ class ImagePrediction:
     size: tuple[int, int] | None = None
     prediction: ClassProbabilities | None = None
     unlike: tuple[str, ...] = ()
+    not_stated: tuple[str, ...] = ()
     distance: float | None = None
     distance_limit: float | None = None
     trained_on: bool = False
@@ -92,6 +94,8 @@ class ImagePrediction:
             found.append("raw (FOR PROCESSING) by its header")
         if self.absent:
             found.append(f"its breast was predicted without {' and '.join(self.absent)}")
+        if self.not_stated:
+            found.append(f"predicted without what goes with it: {'; '.join(self.not_stated)}")
         if self.unlike:
             found.append(f"unlike the images the network learned from: {'; '.join(self.unlike)}")
         return tuple(found)

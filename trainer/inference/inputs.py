@@ -11,6 +11,7 @@ import stat
 from collections.abc import Mapping, Sequence
 
 from beam_jobs.imaging.dicom_file import is_document
+from flags.column_config import COLUMNS
 from records import file_tree, schema, user_paths, user_text
 from records.errors import CallerError
 
@@ -34,12 +35,14 @@ class InputImage:
         exam: any name of the examination; images of one and the same side are averaged.
         side: left or right.
         view: CC, MLO or another projection.
+        columns: (name, value) of others that a network may take beside the pixels.
     """
 
     path: pathlib.Path
     exam: str = ""
     side: str = ""
     view: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
 
 
 def find(
@@ -50,8 +53,8 @@ def find(
     Args:
         arguments: files and folders.
         table: CSV or .xlsx with the columns path (absolute, or relative to the table), exam, side
-            and view, of which only path is needed; others are passed over. Arguments that stand in
-            it are taken with their row.
+            and view, of which only path is needed; of others those are kept that a network may take
+            beside the pixels. Arguments that stand in it are taken with their row.
         prefix: how its paths begin, and how they should.
 
     Raises:
@@ -147,4 +150,5 @@ def _read_row(
             f"{where}: {spelled[0]} is not there; paths are relative to the table, "
             "--path_prefix=OLD=NEW changes how they begin"
         )
-    return InputImage(image, listed["exam"], side, listed["view"].upper())
+    columns = tuple((name, row[name]) for name in COLUMNS if name not in listed and row.get(name))
+    return InputImage(image, listed["exam"], side, listed["view"].upper(), columns)

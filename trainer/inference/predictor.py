@@ -20,6 +20,8 @@ import numpy as np
 
 from beam_jobs.imaging.dicom_file import NOBODY, Identity, Origin
 from beam_jobs.imaging.unusable import UnusableImage
+from flags.column_config import COLUMNS
+from records.age import read_age
 from records.errors import CallerError
 from trainer.data import image_file
 from trainer.data.image_file import PreparedImage
@@ -191,11 +193,16 @@ class Predictor:
             record: as the networks take it.
             images: examined, decoded and numbered.
         """
+        columns = _columns_of([prepared for _, prepared, _ in images])
+        missing = self._finished.not_stated(columns)
         try:
-            prediction = self._finished.predict(record)
+            prediction = self._finished.predict(record, columns)
         except CallerError as error:
             return [dataclasses.replace(one, error=str(error)) for one, *_ in images]
-        answered = [dataclasses.replace(one, prediction=prediction) for one, *_ in images]
+        answered = [
+            dataclasses.replace(one, prediction=prediction, not_stated=missing)
+            for one, *_ in images
+        ]
         if not self._mappers:
             return answered
         called = called_class(prediction, ordinal=self._finished.formatter.ordinal)
@@ -246,6 +253,20 @@ class Predictor:
         return dataclasses.replace(
             predicted, heat_map=f"{self._folder.name}/{path.name}", pictures=pictures
         )
+
+
+def _columns_of(images: Sequence[Prepared]) -> dict[str, str]:
+    """Gathers what a network may take beside the pixels: by the table, else the header.
+
+    Of several images it is the highest age and density, and the values of other columns joined.
+    """
+    known = [vars(one.identity) | vars(one.place) | dict(one.given.columns) for one in images]
+    columns = {}
+    for name in COLUMNS:
+        values = dict.fromkeys(str(one[name]) for one in known if one.get(name))
+        columns[name] = max(values, default="") if name == "density" else "+".join(values)
+    ages = [read_age(str(one.get("age", ""))) for one in known]
+    return columns | {"age": max(filter(None, ages), key=int, default="")}
 
 
 def predict_all(predictor: Predictor, images: Iterable[InputImage]) -> Iterator[ImagePrediction]:

@@ -17,6 +17,8 @@ import tensorflow as tf
 from flags import augmentation_spec
 from flags.spec import Value
 from flags.training_config import TrainingConfig
+from trainer.model import network_input
+from trainer.model.auxiliary import Auxiliary
 
 LAYER = "augmentation"
 
@@ -29,14 +31,20 @@ def layers(config: TrainingConfig) -> list[keras.layers.Layer]:
 
 
 def without(model: keras.Model) -> keras.Model:
-    """Returns the network to keep: the same layers and weights, no augmentation among them."""
-    if not any(isinstance(layer, Augmentation) for layer in model.layers):
+    """Returns the network to keep: the same layers and weights, without those of training alone."""
+    if not any(isinstance(layer, Augmentation | Auxiliary) for layer in model.layers):
         return model
 
     def call(layer: keras.layers.Layer, *args: Any, **options: Any) -> Any:
-        return args[0] if isinstance(layer, Augmentation) else layer(*args, **options)
+        if isinstance(layer, Augmentation | Auxiliary):
+            return args[0][0] if isinstance(layer, Auxiliary) else args[0]
+        return layer(*args, **options)
 
     kept = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    if any(isinstance(layer, Auxiliary) for layer in model.layers):
+        inputs = {n: i for n, i in kept.input.items() if not n.startswith(network_input.ALSO)}
+        alone = inputs[network_input.PIXELS] if len(inputs) == 1 else inputs
+        kept = keras.Model(alone, kept.output, name=model.name)
     if model.compiled:
         kept.compile_from_config(model.get_compile_config())
     return kept

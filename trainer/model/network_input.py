@@ -11,11 +11,30 @@ from numpy.typing import NDArray
 
 PIXELS = "pixels"
 PRESENT = "views_present"
+SIDE, ALSO = "side_", "also_"
+"""How the names of columns begin that go in beside the pixels, or are learned beside the target."""
 
 
 def pixels_of(inputs: Any) -> Any:
     """Takes the pixels out of a batch: [batch, (views,) height, width, 1]."""
     return inputs[PIXELS] if isinstance(inputs, dict) else inputs
+
+
+def is_several(inputs: Any) -> bool:
+    """Whether records hold several views."""
+    return isinstance(inputs, dict) and PRESENT in inputs
+
+
+def images_of(inputs: Any) -> Any:
+    """Leaves columns out: pixels alone, or a dict of pixels and which views are there."""
+    return (
+        {key: inputs[key] for key in (PIXELS, PRESENT)} if is_several(inputs) else pixels_of(inputs)
+    )
+
+
+def as_dict(inputs: Any) -> dict[str, Any]:
+    """Names what a network takes, also where it is pixels alone."""
+    return dict(inputs) if isinstance(inputs, dict) else {PIXELS: inputs}
 
 
 def change_pixels(inputs: Any, change: Callable[[Any], Any]) -> Any:
@@ -54,4 +73,4 @@ def side_by_side(record: Any, values: NDArray[Any] | None = None) -> NDArray[Any
         values: [(views,) height, width] of the same record instead of its pixels.
     """
     shown: NDArray[Any] = pixels_of(record)[..., 0] if values is None else values
-    return np.hstack(list(shown[record[PRESENT]])) if isinstance(record, dict) else shown
+    return np.hstack(list(shown[record[PRESENT]])) if is_several(record) else shown

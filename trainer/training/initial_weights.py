@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
+from flags import column_config
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
 from trainer.data import run_folder
-from trainer.model import backbones, network, own_backbone
+from trainer.data.side_columns import Names, Numbers
+from trainer.model import auxiliary, backbones, network, own_backbone, side_inputs
 from trainer.model.backbones import BaseWeights
 from trainer.training import fine_tuning
 
@@ -29,23 +31,32 @@ def build(
     views: Sequence[str] = (),
     kind: str,
     fractions: Sequence[float],
+    side: Mapping[str, Numbers | Names] | None = None,
+    also: Mapping[str, Names] | None = None,
 ) -> tuple[keras.Model, BaseWeights]:
     """Builds the network, takes the weights --init_from gives, and checks --unfreeze_from.
 
-    The arguments are those of `network.build`.
+    The arguments are those of `network.build`, and columns as `dataset.Data` has them.
 
     Raises:
         CallerError: weights can't be had or do not fit, or there is no such layer.
     """
-    if config.init_from is None:
+
+    def build_network(config: TrainingConfig) -> tuple[keras.Model, BaseWeights]:
         model, weights = network.build(config, size, views=views, kind=kind, fractions=fractions)
+        if also:
+            model = auxiliary.join(model, also, dict(column_config.also_columns(config)))
+        return (side_inputs.join(model, side) if side else model), weights
+
+    if config.init_from is None:
+        model, weights = build_network(config)
     else:
         source = pathlib.Path(config.init_from)
         chain = read_chain(source)
         own = config
         if config.init_parts != "head":  # the base comes from the run
             own = dataclasses.replace(config, weights="random")
-        model, weights = network.build(own, size, views=views, kind=kind, fractions=fractions)
+        model, weights = build_network(own)
         _copy(config, own_backbone.load_network(source / "model.keras"), model)
         name = f"{config.init_parts} of {source} ({' -> '.join(chain)})"
         if config.init_parts == "head":

@@ -98,6 +98,8 @@ def _make_run(
             views=data.records.manifest.views,
             kind=data.target.kind,
             fractions=fractions,
+            side=data.side,
+            also=data.also,
         )
     begun = (directory / run_folder.RUN).is_file()
     batch_norm = fine_tuning.choose_batch_norm(

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from flags import datasets, network_config, own_base, targets
+from flags import column_config, datasets, network_config, own_base, targets
 from records.preprocessing import Preparation
 from trainer.data import class_balance
 from trainer.data.run_json import RunDescription
+from trainer.model import auxiliary
 from trainer.training import initial_weights, phases, throughput
 from trainer.training.run import Run, skips_phase1
 
@@ -55,6 +56,8 @@ def describe_run(run: Run) -> RunDescription:
         weights=run.weights.name,
         weights_warning=_warn(run),
         chain=tuple(initial_weights.read_chain(pathlib.Path(source))) if source else None,
+        side_inputs=tuple(run.data.side) or None,
+        reader_columns=tuple(c for c in run.data.side if c in column_config.READER) or None,
         base_source=own_base.fingerprint(run.config.base),
         base_batch_norm=run.batch_norm if run.config.phase2_epochs else None,
         parameters=run.model.count_params(),
@@ -76,6 +79,9 @@ def describe_end(run: Run, description: RunDescription) -> RunDescription:
         description.stamp(),
         throughput=throughput.measure(run.directory / "history.csv", images=images),
         dead_units=dead_units(run.model, phases.validation_batches(run)),
+        also_predicted=auxiliary.evaluate(run.model, run.data.also, phases.validation_batches(run))
+        if run.data.also
+        else None,
     )
 
 
