@@ -44,7 +44,7 @@ def parse_inputs(
     inputs = {"pixels": parse_images(serialized, size, views)}
     if views:
         inputs["views_present"] = parse_views_present(serialized, views)
-    for column, value in _parse(serialized, tuple(side)).items():
+    for column, value in (_parse(serialized, tuple(side)) if side else {}).items():
         inputs[f"side_{column}"] = (_number(value) if column in NUMBERS else value)[:, tf.newaxis]
     for column, target in (also or {}).items():
         inputs[f"also_{column}"] = parse_labels(serialized, target)[:, tf.newaxis]
