@@ -14,8 +14,8 @@ from trainer.data.dataset import Split
 _IMAGES_A_SHARD = 16
 
 
-def write(folder: pathlib.Path, size: ImageSize, *, images: int) -> Split:
-    """Writes shards of 16 images each, half of them malignant; returns them as a split."""
+def write(folder: pathlib.Path, size: ImageSize, *, images: int, views: int = 0) -> Split:
+    """Writes shards of 16 images, or breasts of some views, half malignant; returns the split."""
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 65536, (size.height, size.width, 1), dtype=np.uint16)
     paths = []
@@ -30,9 +30,14 @@ def write(folder: pathlib.Path, size: ImageSize, *, images: int) -> Split:
                     view="CC",
                     pathology="malignant" if number % 2 else "benign",
                 )
-                for part in tfrecord.frame_record(
-                    example.encode(image.clinical(), pixels, (4000, 3000))
-                ):
+                clinical, shape = image.clinical(), (4000, 3000)
+                names = [f"view{view}" for view in range(views)]
+                record = (
+                    example.encode_views(clinical, names, [pixels] * views, [shape] * views)
+                    if views
+                    else example.encode(clinical, pixels, shape)
+                )
+                for part in tfrecord.frame_record(record):
                     file.write(part)
     count = _IMAGES_A_SHARD * len(paths)
     return Split(
@@ -43,4 +48,5 @@ def write(folder: pathlib.Path, size: ImageSize, *, images: int) -> Split:
         labels=(0, 1) * (count // 2),
         left_out=0,
         bytes=sum(path.stat().st_size for path in paths),
+        views=views,
     )
