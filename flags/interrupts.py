@@ -43,7 +43,7 @@ def install() -> None:
     if signal.getsignal(signal.SIGTERM) is _raise:
         return
     sys.excepthook = _hook
-    atexit.register(_leave_if_interrupted)
+    atexit.register(_end)
     os.register_at_fork(after_in_child=_forget)
     pair = os.pipe()
     # not the number of a standard stream that is closed
@@ -137,6 +137,19 @@ def _hook(*error: Any) -> None:
 def _leave_if_interrupted() -> None:
     if interrupted():
         leave()
+
+
+def _end() -> None:
+    """Ends a program that was interrupted; of one that is done nothing is left to interrupt.
+
+    Python would take the signals' handlers away and then be killed by one, its work done.
+    """
+    try:
+        for number in _SIGNALS:
+            if signal.getsignal(number) is _raise:
+                signal.signal(number, signal.SIG_IGN)
+    finally:
+        _leave_if_interrupted()
 
 
 def _end_children(*, but: str | None = None) -> None:

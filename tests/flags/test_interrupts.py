@@ -199,6 +199,23 @@ def test_a_second_signal_at_once_loses_no_line():
     assert (done.returncode, done.stderr) == (interrupts.CODE, f"{interrupts.LINE}\n")
 
 
+@pytest.mark.parametrize("sent", ["SIGINT", "SIGTERM"])
+def test_a_signal_once_all_is_done_changes_nothing(sent):
+    code = f"""if True:
+        import os, signal
+        from flags import interrupts
+        interrupts.install()
+        class Last:  # goes when the interpreter takes the module apart
+            def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.{sent}):
+                kill(pid, number)
+        last = Last()
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=make.ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_signal_to_a_fork_is_no_news_to_its_parent():
     code = """if True:
         import os, signal, time
