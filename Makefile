@@ -47,12 +47,12 @@ run=$(call quoted,RUN); test -n "$$run" || run=$$(ls -t runs/*/predictions.csv 2
 	run="$${run%/predictions.csv}"
 endef
 
-.PHONY: help install tfrecords verify train cross_validate tune predict explain compare export report experiments demo test lint benchmarks fuzz constraints gallery golden clean
+.PHONY: help install tfrecords verify train cross_validate tune predict explain compare export report experiments state_of_the_art demo test lint benchmarks fuzz constraints gallery golden clean
 .DEFAULT_GOAL := help
 
 help: ## this list
 	@echo "targets:"
-	@grep -E '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/  \1\t\2/' | expand -t 18
+	@grep -E '^[a-z_]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z_]+):.*## (.*)/  \1\t\2/' | expand -t 20
 	@echo "variables, with their defaults:"
 	@echo "  DATASET=        cbis_ddsm, mini_mias, phantom, ... (see docs/data.md); empty: what lies under"
 	@echo "                  data/, else phantom"
@@ -115,6 +115,18 @@ report: $(VENV)/.installed ## score a finished run again and rewrite its report,
 
 experiments: $(VENV)/.installed ## run the published experiments in turn and compare them
 	$(BIN)/python -m trainer experiments $(if $(ONLY),--only=$(call quoted,ONLY)) $(EXPERIMENT_ARGS)
+
+# the official sets without and with the patients that stand in both, images and breasts of each
+state_of_the_art: $(VENV)/.installed ## CBIS-DDSM -> the best published recipes -> one comparison
+	@for unit in image breast; do \
+	  for leak in --output_dir=data/tfrecords "--output_dir=data/leak_kept --leak_policy=keep"; do \
+	    $(BIN)/python -m beam_jobs.tfrecords --dataset=cbis_ddsm --sizes=1152x896 \
+	      --recipe=resize:stretch --unit=$$unit $$leak \
+	      $(if $(value DATA_DIR),--data_dir=$(call quoted,DATA_DIR)) $(BEAM_ARGS) || exit; \
+	  done; \
+	done
+	$(BIN)/python -m trainer experiments --flagfiles=flags/state_of_the_art \
+	  --runs=runs/state_of_the_art $(if $(ONLY),--only=$(call quoted,ONLY)) $(EXPERIMENT_ARGS)
 
 demo: $(VENV)/.installed ## phantoms -> TFRecords -> model -> report, in minutes
 	$(BIN)/python -m beam_jobs.tfrecords --dataset=phantom --flagfile=flags/experiments/demo_records.flags \

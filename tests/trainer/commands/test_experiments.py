@@ -12,15 +12,18 @@ import pytest
 
 from flags.fields import from_flags
 from flags.training_config import TrainingConfig
-from records import memory
+from records import memory, schema
 from records.image_size import ImageSize
 from tests import make
+from trainer.commands import experiments
 from trainer.data import class_balance, dataset, input_pipeline
 from trainer.model import network
 
 ROOT = pathlib.Path(__file__).parents[3]
 EXPERIMENTS = ROOT / "flags" / "experiments"
 NAMES = ("baseline", *"abcdefghijklmnopqrstuv", "best_practice")
+
+STATE_OF_THE_ART = sorted((ROOT / "flags" / "state_of_the_art").glob("*.flags"))
 
 # The table of Jaamour et al. 2023 (accuracy in %, source), None where there is no figure
 PUBLISHED = {
@@ -169,6 +172,39 @@ def test_number_of_parameters_at_the_published_size(name, parse_flags, monkeypat
     del model
     keras.utils.clear_session()  # or the next scope would give them values
     gc.collect()
+
+
+@pytest.mark.parametrize("path", STATE_OF_THE_ART, ids=lambda path: path.stem)
+def test_a_published_recipe_can_be_built_and_says_whose_it_is(path, parse_flags):
+    text = path.read_text()
+    assert "# Published: " in text
+    assert re.search(r"^# Records: make tfrecords DATASET=cbis_ddsm SIZE=1152x896 ", text, re.M)
+    if "_leak" not in path.stem:
+        assert all(
+            f"# {word}" in text for word in ("Protocol: ", "Differs: ", "Hours and hardware: ")
+        )
+    parsed = from_flags(TrainingConfig, parse_flags(TrainingConfig, f"--flagfile={path}"))
+    config = dataclasses.replace(parsed, weights="random", init_from=None, init_parts="all")
+    assert ("leak_kept" in config.dataset_dir) == ("_leak" in path.stem)
+    breasts = config.dataset_dir.endswith("-breast")
+    assert breasts == (config.views != "auto")
+    views = schema.VIEWS["breast" if breasts else "image"]
+    with keras.StatelessScope(initialize_variables=False):
+        model, _ = network.build(config, size_of(config), views=views)
+        assert model.output_shape == (None, 1)
+    keras.utils.clear_session()
+    gc.collect()
+
+
+def test_the_published_recipes_begin_with_those_they_start_from(tmp_path):
+    flagfiles = {path.stem: path for path in STATE_OF_THE_ART}
+    names = experiments.choose(flagfiles, [])
+    assert set(names) == set(flagfiles)
+    for name, source in (("petrini_two_views", "petrini_single"),):
+        for suffix in ("", "_leak"):
+            assert names.index(source + suffix) < names.index(name + suffix)
+            given = experiments.flags_of(name + suffix, flagfiles, tmp_path)
+            assert given[-1] == f"--init_from={tmp_path / (source + suffix)}"
 
 
 def test_totals_in_figures():
