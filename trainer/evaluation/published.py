@@ -137,6 +137,8 @@ def _differences(
     for name, value, wanted in zip(("data", "size", "recipe"), data, stated, strict=False):
         if value != wanted:
             yield f"other {name}"
+    if run.unit != "image":
+        yield "other unit"
     question = expected.target or datasets.DATASETS["cbis_ddsm"].target
     if run.target != question:
         yield "other target"

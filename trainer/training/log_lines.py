@@ -84,12 +84,13 @@ def beginning(description: RunDescription, directory: os.PathLike[str], *, base:
     }
     left_out = ", ".join(f"{count} {why}" for why, count in counts.items() if count)
     names = description.label_names
+    joined = f", views by {description.joined_by}" if description.joined_by else ""
     lines = {
         "question": f"{', '.join(names[:-1])} or {names[-1]}? (--target={description.target})",
-        "images": f"{images}; {description.dataset} {description.size}",
+        f"{description.unit}s": f"{images}; {description.dataset} {description.size}",
         "left out": left_out or "no image of these splits",
         "weights": description.weights,
-        "network": f"{base}, {description.parameters:,} parameters",
+        "network": f"{base}{joined}, {description.parameters:,} parameters",
         "output": os.fspath(directory),
     }
     width = shutil.get_terminal_size((100, 24)).columns

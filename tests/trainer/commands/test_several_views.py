@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 from flags.training_config import TrainingConfig
 from records.errors import CallerError, OutOfTime
 from tests import make
-from trainer.commands import compare, evaluate, explain, export, predict, train
+from trainer.commands import compare, ensemble, evaluate, explain, export, predict, train
 from trainer.metrics import predictions
 from trainer.metrics.predictions import Prediction, two_classes
 
@@ -220,6 +221,21 @@ def test_other_programs_open_model_keras_itself(run, tmp_path):
     card = (tmp_path / "model_card.md").read_text()
     assert "In: CC, MLO of one breast, as far as they are there" in card
     assert '.predict({"pixels": pixels, "views_present": there})' in card
+
+
+def test_the_mean_of_several_networks(run, records, tmp_path):
+    shutil.copytree(run, tmp_path / "copy")
+    runs = (str(run), str(tmp_path / "copy"))
+    directory = ensemble.average(
+        ensemble.Config(arguments=runs, output_dir=str(tmp_path / "ensemble"))
+    )
+    for one, two in zip(
+        *(predictions.read(path / "predictions.csv") for path in (directory, run)), strict=True
+    ):
+        assert one.probability == pytest.approx(two.probability, abs=1e-6)
+    assert json.loads((directory / "run.json").read_text())["views"] == ["CC", "MLO"]
+    told = ask(directory, tmp_path / "out", own_images(records, [16, 17]), heat_maps=False)
+    assert len(told["breasts"][0]["images"]) == 2
 
 
 def single(run, *, leave_out=(), twist=()):
