@@ -16,7 +16,8 @@ def tiny() -> keras.Model:
 def test_dead_units():
     """Of four units, one answers to the first image, one to the last, two to none."""
     hidden = keras.layers.Dense(4, activation="relu", name="hidden")
-    model = keras.Sequential([keras.Input((2,)), hidden, keras.layers.Dense(1)])
+    image = keras.Input((2,))
+    model = keras.Model(image, keras.layers.Dense(1)(hidden(image)))
     kernel = np.array([[1, 0, -1, 0], [0, 1, 0, -1]], np.float32)
     hidden.set_weights([kernel, np.zeros(4, np.float32)])
     images = np.array([[1, 0], [0, 0], [0, 2]], np.float32)
