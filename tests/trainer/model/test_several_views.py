@@ -122,9 +122,9 @@ def test_attention_is_the_weighted_mean_of_the_views_that_are_there():
 
 def test_concat_is_two_blocks_of_stride_two_at_the_width_of_all_views():
     model = build("concat")
-    channels = model.get_layer("base").output_shape[-1]
+    _, rows, columns, channels = model.get_layer("base").output_shape
     shapes = [tuple(layer.output.shape[1:]) for layer in model.layers]
-    assert (1, 1, 2 * channels) in shapes
+    assert (-(-rows // 4), -(-columns // 4), 2 * channels) in shapes
     assert model.get_layer("joined2_expand").filters == 4 * channels
     assert model.get_layer("joined1_reduce").filters == channels // 2
     assert model.get_layer("joined1_depthwise").strides == (2, 2)
