@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import types
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from trainer.heat_maps.heat_map import HeatMapper
 from trainer.inference import finished_model
 from trainer.metrics import predictions
 from trainer.model import augmentation, auxiliary, network, own_backbone, side_inputs
+from trainer.training import learn
 
 SIZE = ImageSize(64, 48)
 BOTH = {"age": Numbers(60.0, 100.0), "view": Names(("CC", "MLO"))}
@@ -113,6 +115,13 @@ def test_a_column_of_texts_is_refused():
     images = [{"kind": f"text {number}"} for number in range(31)]
     with pytest.raises(CallerError, match=r"have 31 values of it, at most 30"):
         side_columns.state(images, ["kind"], flag="side_inputs")
+
+
+def test_several_devices_learn_no_other_column(folder):
+    given = TrainingConfig(dataset_dir=str(folder), also_predict="view", strategy="mirrored")
+    devices = types.SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(CallerError, match=r"is learned on one device, --strategy=mirrored has 2"):
+        learn._make_run(given, dataset.open_data(given), folder, devices)
 
 
 def test_a_mean_of_views_is_refused(tmp_path):

@@ -13,6 +13,7 @@ from absl import logging
 
 from flags.training_config import TrainingConfig
 from records import files
+from records.errors import CallerError
 from trainer.data import (
     class_balance,
     damage,
@@ -87,7 +88,17 @@ def learn(config: TrainingConfig, data: Data) -> Learned:
 def _make_run(
     config: TrainingConfig, data: Data, directory: pathlib.Path, devices: tf.distribute.Strategy
 ) -> Run:
-    """Builds the network, and decides what does not stand in the configuration alone."""
+    """Builds the network, and decides what does not stand in the configuration alone.
+
+    Raises:
+        CallerError: several devices are to learn other columns: Keras mixes up the losses that
+            layers add on each.
+    """
+    if data.also and devices.num_replicas_in_sync > 1:
+        raise CallerError(
+            f"--also_predict is learned on one device, --strategy={config.strategy} has "
+            f"{devices.num_replicas_in_sync}; leave one of them out"
+        )
     deadline = callbacks.Deadline(60 * config.max_minutes, devices)
     class_weights = class_balance.choose_class_weights(config, data.train.labels, data.target)
     fractions = class_balance.weighted_fractions(config, data.train.labels, class_weights)
