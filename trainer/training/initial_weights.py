@@ -124,6 +124,10 @@ def _copy(config: TrainingConfig, source: keras.Model, model: keras.Model) -> No
         ]
     if config.init_parts != "head":
         mine, found = (_weighted(one) for one in (model, source))
+        if len(model.get_layer(network.BASE_LAYER).inputs) == 2 * len(
+            source.get_layer(network.BASE_LAYER).inputs
+        ):  # both columns of a network of views begin as the one of an image; they alternate
+            found = [layer for layer in found for _ in range(2)]
         pairs += [
             (layer, other) for layer, other in itertools.zip_longest(mine, found) if layer or other
         ]

@@ -204,6 +204,13 @@ def test_dicom_headers_tell_which_images_are_of_a_breast(run, tmp_path):
     ]
 
 
+def test_examinations_are_not_put_together_of_images(run, tmp_path):
+    directory = shutil.copytree(run, tmp_path / "exams")
+    make.edit_json(directory / "run.json", unit="exam")
+    with pytest.raises(CallerError, match=r"predicts whole examinations.*--unit=breast or image"):
+        predict.run(predict.Config(run=str(directory), arguments=(str(directory),)))
+
+
 def test_heat_maps_lie_side_by_side(run, tmp_path, capsys):
     config = explain.Config(run=str(run), worst=2, output_dir=str(tmp_path / "maps"))
     assert explain.run(config) == 0

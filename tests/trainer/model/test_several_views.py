@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from records.errors import CallerError
 from records.image_size import ImageSize
 from tests import make
 from trainer.model import network, views_cc_mlo
-from trainer.training import fine_tuning
+from trainer.training import fine_tuning, initial_weights
 
 SIZE = ImageSize(64, 48)
 KINDS = ("mean", "concat", "attention", "cc_mlo")
@@ -154,6 +156,23 @@ def test_columns_begin_alike_with_weights_of_their_own():
     for one, two in zip(cc, mlo, strict=True):
         np.testing.assert_array_equal(one.numpy(), two.numpy())
     assert len(fine_tuning.rates(model, 0.5)) == len(base.trainable_variables)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_base_of_a_run_of_images_is_taken_over(kind, tmp_path):
+    config = TrainingConfig(**make.TINY, hidden="none")
+    single = network.build(config, SIZE)[0]
+    single.save(tmp_path / "model.keras")
+    make.write_described(tmp_path)
+    config = dataclasses.replace(config, views=kind, init_from=str(tmp_path), init_parts="base")
+    how = {"kind": "binary", "fractions": (0.5, 0.5)}
+    model, weights = initial_weights.build(config, SIZE, views=BREAST, **how)
+    assert weights.pretrained
+    theirs = {layer.name: layer for layer in single.get_layer("base").layers}
+    for layer in (one for one in model.get_layer("base").layers if one.weights):
+        name = layer.name.removesuffix("_cc").removesuffix("_mlo")
+        for one, two in zip(layer.get_weights(), theirs[name].get_weights(), strict=True):
+            np.testing.assert_array_equal(one, two)
 
 
 def test_columns_hold_each_view_to_its_side():
