@@ -120,6 +120,8 @@ def run(config: Config) -> int:
         overwrite=config.overwrite,
     ) as output_dir:
         print(*(finished.introduction if finished else (NOTICE,)), sep="\n")
+        if columns := run_folder.read_description(directory).side_inputs:
+            print(f"{', '.join(columns)} left out: they move no map, but the probabilities")
         if config.pointing:
             _point(config, explainer, images, output_dir)
         elif config.sanity:

@@ -28,7 +28,7 @@ def cut(model: keras.Model) -> tuple[keras.Model, keras.Model]:
         NotCacheable: the base learns, or nothing does.
     """
     if isinstance(model.input, dict):
-        raise NotCacheable("a record holds more than one image")
+        raise NotCacheable("the network takes more than the pixels of one image")
     front: list[keras.layers.Layer] = []
     for layer in model.layers:
         if not _is_constant(layer):
