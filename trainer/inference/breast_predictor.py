@@ -44,7 +44,8 @@ def predict_breasts(
 def _ahead(predictor: Predictor, images: Sequence[InputImage]) -> Iterator[tuple[Key, Prepared]]:
     """Prepares images ahead of the network, those of a breast one after the other."""
     keys = [_key(predictor, given, number) for number, given in enumerate(images)]
-    order = sorted(range(len(images)), key=lambda number: keys.index(keys[number]))
+    first = {key: number for number, key in reversed([*enumerate(keys)])}
+    order = sorted(range(len(images)), key=lambda number: first[keys[number]])
     prepared = ahead(predictor.prepare, [images[number] for number in order])
     return zip([keys[number] for number in order], prepared, strict=True)
 
@@ -68,11 +69,12 @@ def _predict(
     for index, one in enumerate(found):
         if one.error or one.copy_of or index in taken.values():
             continue
-        if one.view in taken:
-            found[index] = dataclasses.replace(one, unused=_ANOTHER_TAKEN)
+        other = f"view {one.view or 'not known'} is none of {', '.join(predictor.views)}"
+        if one.view and taken:
+            unused = _ANOTHER_TAKEN if one.view in taken else other
+            found[index] = dataclasses.replace(one, unused=unused)
         else:
-            error = f"view {one.view or 'not known'} is none of {', '.join(predictor.views)}"
-            found[index] = dataclasses.replace(one, error=f"{error}; --images can state another")
+            found[index] = dataclasses.replace(one, error=f"{other}; --images can state another")
     if not taken:
         return found
     images = {view: breast[index][0].image for view, index in taken.items()}
