@@ -85,6 +85,19 @@ def test_no_answer_depends_on_the_pixels_of_an_absent_view(breasts, training):
     assert (answer(seen)[0][1:] != one[1:]).all()  # a view that is there counts
 
 
+@pytest.mark.parametrize("kind", ["concat", "cc_mlo"])
+def test_what_stands_for_an_absent_view_is_learned_for_each(kind):
+    model = shake(build(kind))
+    inputs = batch([[1, 1], [1, 0], [0, 1]])
+    before = model.predict_on_batch(inputs)
+    stand_in = model.get_layer("stand_in")
+    (kernel,) = stand_in.get_weights()
+    kernel[BREAST.index("MLO")] += 1
+    stand_in.set_weights([kernel])
+    changed = model.predict_on_batch(inputs) != before
+    assert changed[:, 0].tolist() == [False, True, False]
+
+
 def test_an_examination_of_any_of_its_views_gets_an_answer(exams):
     inputs = batch([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 1]])
     one = exams.predict_on_batch(inputs)
