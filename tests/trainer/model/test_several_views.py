@@ -14,7 +14,7 @@ from records import schema
 from records.errors import CallerError
 from records.image_size import ImageSize
 from tests import make
-from trainer.model import network, views_cc_mlo
+from trainer.model import frozen_part, network, views_cc_mlo
 from trainer.training import fine_tuning, initial_weights
 
 SIZE = ImageSize(64, 48)
@@ -233,3 +233,8 @@ def test_half_precision_gives_about_the_same(kind):
 def test_pooled_features_are_no_flat_head(kind):
     with pytest.raises(CallerError, match=f"^--head=flatten: --views={kind} joins pooled"):
         TrainingConfig(head="flatten", views=kind)
+
+
+def test_phase_1_keeps_no_features_of_several_views(breasts):
+    with pytest.raises(frozen_part.NotCacheable, match="a record holds more than one image"):
+        frozen_part.cut(breasts)
