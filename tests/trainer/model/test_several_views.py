@@ -236,5 +236,5 @@ def test_pooled_features_are_no_flat_head(kind):
 
 
 def test_phase_1_keeps_no_features_of_several_views(breasts):
-    with pytest.raises(frozen_part.NotCacheable, match="a record holds more than one image"):
+    with pytest.raises(frozen_part.NotCacheable, match="more than the pixels of one image"):
         frozen_part.cut(breasts)
