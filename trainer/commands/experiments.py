@@ -66,7 +66,7 @@ def run(config: Config) -> int:
         if error is not None:
             errors[name] = error
     shown = [name for name in flagfiles if name in names or _is_finished(root / name)]
-    _compare(root, {name: flagfiles[name] for name in shown}, errors)
+    write_comparison(root, {name: flagfiles[name] for name in shown}, errors)
     for error in dict.fromkeys(errors.values()):
         failed = [name for name in errors if errors[name] == error]
         print(f"failed: {', '.join(failed)}: {error}", file=sys.stderr)
@@ -156,7 +156,7 @@ def run_one(directory: pathlib.Path, given: Sequence[str]) -> str | None:
     return f"{last.removeprefix('error: ')} (exit code {process.returncode})"
 
 
-def _compare(
+def write_comparison(
     root: pathlib.Path, flagfiles: Mapping[str, pathlib.Path], errors: Mapping[str, str]
 ) -> None:
     """Writes the comparison; the baseline is the published one if it is finished, else the first.
@@ -166,7 +166,7 @@ def _compare(
         flagfiles: name -> flagfile of those that were to run now, and of finished ones.
         errors: name -> why it failed.
     """
-    from trainer.evaluation import compared_run, published
+    from trainer.evaluation import common_unit, compared_run, published
     from trainer.reports import comparison_page
 
     runs, unfinished = [], []
@@ -176,6 +176,9 @@ def _compare(
             unfinished.append((published.read(path), errors.get(name, "not finished")))
         else:
             runs.append(compared_run.read(root / name, name=name, flagfile=path))
+    averaged = common_unit.group(runs)
+    runs = [*averaged, *(run for run in runs if run not in averaged and run.unit == "image")]
+    root.mkdir(parents=True, exist_ok=True)  # no run has made it where all failed
     with files.keeping(root, comparison_page.FILES):
         comparison_page.write(root, runs, unfinished=unfinished)
     print(f"comparison: {(root / 'comparison.html').resolve()}")

@@ -92,6 +92,7 @@ class RunEntry:
     majority_baseline: float | None
     scores: dict[str, MetricValue]
     published: Published | None
+    unit: str = "image"
 
 
 @dataclasses.dataclass(frozen=True)

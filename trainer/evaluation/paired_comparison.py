@@ -73,6 +73,11 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
                 f"{other.name} and {baseline.name} can't be compared: their {what} is {two} and "
                 f"{one}; compare runs of one {what}"
             )
+    if baseline.unit != other.unit:
+        raise CallerError(
+            f"{other.name} and {baseline.name} can't be compared: one says of {other.unit}s, the "
+            f"other of {baseline.unit}s"
+        )
     common = sorted(baseline.images.keys() & other.images.keys())
     if not common:
         raise CallerError(

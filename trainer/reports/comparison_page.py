@@ -160,6 +160,7 @@ def _describe(run: ComparedRun, directory: pathlib.Path) -> RunEntry:
         report=os.path.relpath(page.resolve(), directory.resolve()) if page.is_file() else None,
         images=len(run.images),
         patients=len({image.patient_id for image in run.images.values()}),
+        unit=run.unit,
         minutes=run.minutes or None,
         finished=run.run.finished,
         program=run.run.program,

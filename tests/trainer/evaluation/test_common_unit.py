@@ -1,11 +1,14 @@
 """Runs of images, breasts and examinations on common ground."""
 
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
 from records.errors import CallerError
 from tests import make
+from trainer.commands import experiments
 from trainer.evaluation import common_unit, compared_run, paired_comparison
 from trainer.metrics.predictions import Prediction, two_classes
 
@@ -70,3 +73,30 @@ def test_images_without_a_side_are_of_no_breast(tmp_path):
     runs = read(tmp_path, single=(images(("",)), "image"), two=(breasts, "breast"))
     with pytest.raises(CallerError, match=r"single can't be compared by breast: 24 of 24 images"):
         common_unit.group(runs)
+
+
+def test_experiments_set_a_mean_of_views_beside_two_views_and_list_its_images_too(tmp_path):
+    breasts = [
+        one(f"b{patient}{side}", f"p{patient}", patient % 2 * (side != "right"), side=side)
+        for patient in range(12)
+        for side in ("left", "right")
+    ]
+    read(tmp_path, single=(images(), "image"), two=(breasts, "breast"))
+    flagfiles = {}
+    for name in ("single", "two", "failed"):
+        flagfiles[name] = tmp_path / f"{name}.flags"
+        flagfiles[name].write_text("# Of a paper.\n# Published accuracy: none\n")
+        (tmp_path / name).mkdir(exist_ok=True)
+    for name in ("single", "two"):
+        (tmp_path / name / "report.html").touch()
+    experiments.write_comparison(tmp_path, flagfiles, {"failed": "why"})
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert [(run["name"], run.get("unit", "image"), run["images"]) for run in content["runs"]] == [
+        ("single, mean of views", "breast", 24),
+        ("two", "breast", 24),
+        ("single", "image", 48),
+    ]
+    (made,) = content["comparisons"]
+    assert (made["run"], made["unit"], made["images"]) == ("two", "breast", 24)
+    experiments.write_comparison(tmp_path / "new", {"failed": flagfiles["failed"]}, {"failed": "x"})
+    assert "x" in (tmp_path / "new" / "comparison.html").read_text()
