@@ -25,6 +25,8 @@ space := $(empty) $(empty)
 quoted = '$(subst ','\'',$(value $(1)))'
 sizes = $(subst $(space),$(comma),$(strip $(SIZE)))
 DEMO_RECORDS := data/demo
+# where an OUT was given, the records made there
+records = $(if $(filter-out file,$(origin OUT)),--dataset_dir=$(call quoted,OUT))
 
 # install(extras): uv where it is at hand, pip otherwise
 define install
@@ -90,13 +92,13 @@ verify: $(VENV)/.installed ## re-read every record under OUT and name any damage
 	$(BIN)/python -m beam_jobs.verify $(call quoted,OUT)
 
 train: $(VENV)/.installed ## TFRecords -> model and report
-	$(BIN)/python -m trainer --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
+	$(BIN)/python -m trainer --base=$(BASE) $(records) $(TRAIN_ARGS) $(ARGS)
 
 cross_validate: $(VENV)/.installed ## every fold predicted by a network that never saw it
-	$(BIN)/python -m trainer cross_validate --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
+	$(BIN)/python -m trainer cross_validate --base=$(BASE) $(records) $(TRAIN_ARGS) $(ARGS)
 
 tune: $(VENV)/.installed ## search flags: ARGS="--space=FILE"
-	$(BIN)/python -m trainer tune --base=$(BASE) $(TRAIN_ARGS) $(ARGS)
+	$(BIN)/python -m trainer tune --base=$(BASE) $(records) $(TRAIN_ARGS) $(ARGS)
 
 predict: $(VENV)/.installed ## predict images of your own: ARGS="IMAGE_OR_FOLDER..."
 	@$(find_run); exec $(BIN)/python -m trainer predict --run="$$run" $(ARGS)

@@ -75,14 +75,15 @@ class Place:
 
 
 def find_directory(given: str | None) -> pathlib.Path:
-    """Takes the folder given, or the only one under data/tfrecords.
+    """Takes the folder given, or the only one under it or data/tfrecords.
 
     Raises:
         CallerError: there is none, or a choice to make.
     """
-    if given is not None:
-        return pathlib.Path(given)
-    found = sorted(path.parent for path in DEFAULT_ROOT.glob("*/*/*/manifest.json"))
+    root = DEFAULT_ROOT if given is None else pathlib.Path(given)
+    found = sorted(path.parent for path in root.glob("*/*/*/manifest.json"))
+    if given is not None and not found:
+        return root
     if not found:
         raise CallerError(
             f"no records under {DEFAULT_ROOT}; make some with 'make tfrecords', "
@@ -90,7 +91,7 @@ def find_directory(given: str | None) -> pathlib.Path:
         )
     if len(found) > 1:
         raise CallerError(
-            f"{DEFAULT_ROOT} holds {len(found)} sets of records; choose one of: "
+            f"{root} holds {len(found)} sets of records; choose one of: "
             + " ".join(f"--dataset_dir={path}" for path in found)
         )
     return found[0]

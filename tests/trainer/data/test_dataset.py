@@ -82,6 +82,8 @@ def test_the_only_folder_is_found_and_a_choice_is_listed(records_dir, tmp_path, 
     first = tmp_path / "data/tfrecords/cbis_ddsm/64x48/plain"
     shutil.copytree(records_dir, first)
     assert records_folder.find_directory(None).resolve() == first
+    assert records_folder.find_directory("data/tfrecords").resolve() == first
+    assert records_folder.find_directory(str(first)) == first
     shutil.copytree(records_dir, first.parent / "paper")
     with pytest.raises(CallerError, match=r"holds 2 sets.*--dataset_dir=.*paper --dataset_dir="):
         records_folder.find_directory(None)
