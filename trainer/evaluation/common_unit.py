@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from records.errors import CallerError
+from records.printable import counted
 from trainer.evaluation.compared_run import ComparedRun
 from trainer.metrics import compute, levels
 from trainer.metrics.predictions import Prediction, mean_probabilities
@@ -53,7 +54,7 @@ def _group(run: ComparedRun, unit: str) -> ComparedRun:
         ),
         images=images,
         unit=unit,
-        grouped=True,
+        averaged=counted(len(run.images), f"{run.unit}s"),
     )
 
 

@@ -40,7 +40,7 @@ class ComparedRun:
         config: config.json, {} if there is none.
         at_chosen: whether images are called at the threshold chosen on validation images.
         unit: what `images` are, a key of `records.schema.VIEWS` or patient.
-        grouped: whether they are averages, see `common_unit`.
+        averaged: what `common_unit` made them of, such as 482 images; "" where it did not.
     """
 
     name: str
@@ -52,7 +52,7 @@ class ComparedRun:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     at_chosen: bool = False
     unit: str = "image"
-    grouped: bool = False
+    averaged: str = ""
 
     @property
     def question(self) -> str:

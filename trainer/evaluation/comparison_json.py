@@ -79,7 +79,10 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class RunEntry:
-    """What is listed of a finished run; `report` is relative to the page, None if there is none."""
+    """What is listed of a finished run; `report` is relative to the page, None if there is none.
+
+    `averaged` says what its predictions are means of, such as 482 images; "": of nothing.
+    """
 
     name: str
     directory: str
@@ -93,6 +96,7 @@ class RunEntry:
     scores: dict[str, MetricValue]
     published: Published | None
     unit: str = "image"
+    averaged: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +114,7 @@ class SameImages:
 
     images: int
     runs: list[str]
+    unit: str = "image"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,10 +82,10 @@ def common_images(baseline: ComparedRun, other: ComparedRun) -> list[str]:
     if not common:
         raise CallerError(
             f"{other.name} and {baseline.name} can't be compared: none of their "
-            f"{len(other.images)} and {len(baseline.images)} images is the same; "
+            f"{len(other.images)} and {len(baseline.images)} {baseline.unit}s is the same; "
             "evaluate both on the same split"
         )
-    if baseline.grouped:
+    if baseline.averaged:
         return [key for key in common if baseline.images[key].label == other.images[key].label]
     for what, of in (("label", "label"), ("patient", "patient_id")):
         differing = [

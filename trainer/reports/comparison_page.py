@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from flags.fields import flags_of
 from flags.training_config import TrainingConfig
 from records import files, version
 from records.errors import CallerError
@@ -104,7 +105,9 @@ def assemble(
         baseline=baseline.name if baseline else None,
         question=baseline.question if baseline else None,
         measures=baseline.measures if baseline else (),
-        threshold=CHOSEN if baseline and baseline.at_chosen else str(THRESHOLD),
+        threshold=template.of_unit(CHOSEN, baseline.run.unit)
+        if baseline and baseline.at_chosen
+        else str(THRESHOLD),
         flags=differing_flags(runs),
         method=METHOD,
         resamples=str(paired_comparison.bootstrap_for(baseline, comparable)) if baseline else None,
@@ -120,21 +123,26 @@ def assemble(
 
 
 def differing_flags(runs: Sequence[ComparedRun]) -> dict[str, list[Any]]:
-    """Lists flags that decide what is learned and are not the same in all runs, a value a run."""
-    values = {
+    """Lists flags that decide what is learned and are not the same in all runs, a value a run.
+
+    So is the --unit of their records, which is no flag of a training.
+    """
+    decides = {key for key, one in flags_of(TrainingConfig).items() if one.identity}
+    values = {"unit": [run.run.unit for run in runs]} | {
         key: [run.config.get(key, default if run.config else None) for run in runs]
-        for key, default in TrainingConfig().identity().items()
+        for key, default in TrainingConfig().to_json().items()
+        if key in decides
     }
     return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
 
 
 def group_by_images(runs: Sequence[ComparedRun]) -> list[SameImages]:
     """Groups runs evaluated on the very same images with the same labels."""
-    groups: dict[frozenset[tuple[str, int]], list[str]] = {}
+    groups: dict[tuple[str, frozenset[tuple[str, int]]], list[str]] = {}
     for run in runs:
-        key = frozenset((image.image_id, image.label) for image in run.images.values())
-        groups.setdefault(key, []).append(run.name)
-    return [SameImages(len(images), names) for images, names in groups.items()]
+        of = frozenset((image.image_id, image.label) for image in run.images.values())
+        groups.setdefault((run.unit, of), []).append(run.name)
+    return [SameImages(len(images), names, unit) for (unit, images), names in groups.items()]
 
 
 def agree(runs: Sequence[ComparedRun]) -> Agreement | None:
@@ -161,6 +169,7 @@ def _describe(run: ComparedRun, directory: pathlib.Path) -> RunEntry:
         images=len(run.images),
         patients=len({image.patient_id for image in run.images.values()}),
         unit=run.unit,
+        averaged=run.averaged if run.unit != run.run.unit else "",
         minutes=run.minutes or None,
         finished=run.run.finished,
         program=run.run.program,

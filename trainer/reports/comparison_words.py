@@ -49,7 +49,7 @@ def describe(comparison: Comparison, baseline: str) -> str:
         low, high = map(signed, metrics[shown].interval or ())
         clauses.append(
             f"no difference shown in {_list(open_)}, which does not make them equal: in "
-            f"{title(shown)} anything from {low} to {high} fits these images"
+            f"{title(shown)} anything from {low} to {high} fits these {comparison.unit}s"
         )
     if same and len(same) < len(metrics):
         clauses.append(f"the same in nearly every resample: {_list(same)}")

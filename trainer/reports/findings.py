@@ -151,6 +151,9 @@ def _calibration(scores: Metrics) -> Finding:
     if "calibration_error" in calibrated:
         after, words = _evaluate(calibrated)
         text += f" After calibration on other images: {after[0].lower()}{after[1:]} {words}"
+        before, now = (one["calibration_error"].value or 0 for one in (scores, calibrated))
+        if now > before and _NOT_OFF in after:
+            text += " More points apart are not worse where chance alone explains them."
     else:
         text += f" There are no calibrated ones: {calibrated.not_defined_because}."
     return Finding(lead, text)

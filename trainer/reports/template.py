@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import math
+import re
 
 import jinja2
 from markupsafe import Markup
@@ -17,6 +18,8 @@ from records.printable import counted, grouped
 from trainer.reports import findings
 
 STYLE = "page_style.html.j2"
+_IMAGE = re.compile(r'(?:\b([Aa])n )?(?<![\w<"#:/.=-])([Ii])mage(?=s?\b(?!["/=-]))')
+"""The word in prose, with its article; in tags, addresses and names it stays."""
 
 
 def read(name: str) -> jinja2.Template:
@@ -42,6 +45,7 @@ def _environment() -> jinja2.Environment:
         number=_number,
         counted=functools.partial(counted, write=grouped),
         short=_short,
+        of_unit=of_unit,
         place=_place,
         thresholds=findings.name_thresholds,
         time=_time,
@@ -53,6 +57,17 @@ def _environment() -> jinja2.Environment:
 
 def _text_of(name: str) -> str:
     return importlib.resources.files("trainer.reports").joinpath(name).read_text("utf-8")
+
+
+def of_unit(text: str, unit: str) -> str:
+    """Says of breasts or examinations what is written of images: "An image is" -> "A breast is"."""
+
+    def said(match: re.Match[str]) -> str:
+        article, letter = match.groups()
+        noun = unit.capitalize() if letter == "I" else unit
+        return f"{article}{'n' if unit[0] in 'aeiou' else ''} {noun}" if article else noun
+
+    return text if unit == "image" else type(text)(_IMAGE.sub(said, text))
 
 
 def _score(value: float | None) -> str:

@@ -103,6 +103,27 @@ def test_what_can_not_be_compared_at_a_chosen_threshold(runs):
             )
 
 
+def test_images_beside_breasts(tmp_path):
+    """Which the images were averaged to; the page names what differs in the records too."""
+    views = [dataclasses.replace(one, columns={"side": "left"}) for one in predicted(MIXED)]
+    breasts = [
+        dataclasses.replace(one, image_id=f"b{n}", image_ids="a;b", columns={"side": "left"})
+        for n, one in enumerate(views[1::2])
+    ]
+    runs = tmp_path / "runs"
+    write_run(runs / "single", views, config={"views": "auto"})
+    write_run(runs / "two", breasts, config={"views": "attention"}, unit="breast")
+    content = ask(runs, "single", "two")
+    assert content["flags"] == {"unit": ["image", "breast"], "views": ["auto", "attention"]}
+    page = (runs / "page" / "comparison.html").read_text()
+    said = "The predictions of 20 images were averaged to 10 breasts by patient and side: single, "
+    assert page.count(said) == 1
+    for words in ("2 runs compared on the same breasts", "against it, breast by breast", "--views"):
+        assert words in page
+    meant = rf'(?s)<style.*?</style>|{said}|<td>image</td>|"#?images"'
+    assert not re.findall(r"(?i).{0,40}\bimages?\b.{0,40}", re.sub(meant, "", page))
+
+
 def test_it_needs_no_tensorflow():
     program = (
         "import sys, trainer.reports.comparison_page, trainer.evaluation.compared_run; "

@@ -150,6 +150,10 @@ def test_calibration_before_and_after() -> None:
     text = told("over-confident", calibration_slope=figure(0.5, 0.3, 0.7), calibrated=after)
     assert "After calibration on other images: its probabilities are not shown to be off." in text
     assert "3 points apart on average, 5 by chance" in text
+    assert "More points apart" not in text
+    after["calibration_error"] = figure(0.1) | {"by_chance": {"mean": 0.08, "high": 0.12}}
+    text = told("over-confident", calibration_slope=figure(0.5, 0.3, 0.7), calibrated=after)
+    assert text.endswith("More points apart are not worse where chance alone explains them.")
 
 
 def test_undefined_calibration_has_its_reason() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import html.parser
 import json
@@ -22,7 +23,7 @@ from tests import make
 from trainer.heat_maps import overlay
 from trainer.metrics import compute, metric_table, predictions, typed_json
 from trainer.metrics.predictions import Prediction, two_classes
-from trainer.reports import gallery, report_page
+from trainer.reports import gallery, report_page, template
 from trainer.reports.gallery import GalleryImage, Picture
 
 NAMES = ("benign", "malignant")
@@ -580,6 +581,42 @@ def test_one_image_is_no_plural(make_run: Callable[..., pathlib.Path]) -> None:
     text = Page(re.sub("(?s)<svg.*?</svg>", "", path.read_text("utf-8"))).text
     assert "trained on 1 image of 1 patient to tell" in text
     assert not re.findall(r"\b(?<!of )1 (?:images|patients)\b", text)
+
+
+def test_a_report_on_breasts_says_breasts(make_run: Callable[..., pathlib.Path]) -> None:
+    """Also in axes, alternative texts and reasons; an image is one only where pixels are meant."""
+    breasts = [
+        dataclasses.replace(one, image_ids="a;b", columns={"side": one.image_id.split("_")[2]})
+        for one in realistic_images()
+    ]
+    told = {"unit": "breast", "views": ["CC", "MLO"], "joined_by": "attention"}
+    path = report_page.write(make_run(breasts, run=told))
+    markup = r'(?s)<style.*?</style>|data:image/[^"]*|"images"'
+    left = re.sub(markup, "", path.read_text("utf-8"))
+    for meant in (
+        "Each image was made 512x320 pixels",
+        "Beside each image a heat map",
+        "within the image",
+        "Where in the image the network found",
+        "an image is malignant if any of its lesions is",  # the label policy
+        "image&lt;script",  # a name
+    ):
+        assert meant in left
+        left = left.replace(meant, "")
+    assert not re.findall(r"(?i).{0,40}\bimages?\b.{0,40}", left)
+    words = Page(left).text
+    for said in ("of the breasts are called right", "fraction of breasts that are malignant"):
+        assert said in words
+    assert "A breast is called malignant if" in words
+    assert "The class of a breast is read from" in words
+
+
+def test_the_noun_stays_within_the_prose() -> None:
+    page = '<i class="images" id="image1">An image, than images, image_id, image-wise</i>'
+    said = template.of_unit(page, "breast")
+    assert said == page.replace("An image, than images", "A breast, than breasts")
+    assert template.of_unit("An image of an image", "exam") == "An exam of an exam"
+    assert template.of_unit(page, "image") == page
 
 
 def test_batch_normalisation_of_the_base_is_told(make_run: Callable[..., pathlib.Path]) -> None:
