@@ -121,8 +121,9 @@ def test_breasts_stand_beside_their_images(converted, images):
     assert "in both: 24 of 24 image_id" in check.stdout
     assert "images with the same pixels in both: 24:" in check.stdout
     make.one_line(
-        make.program("trainer", f"--dataset_dir={breasts}", "--base=mobilenetv2"),
-        f"{breasts} holds 2 views a record (--unit=breast), this network takes one image",
+        make.program("trainer", f"--dataset_dir={converted / 'plain'}", "--views=concat"),
+        "--views=concat: ",
+        "holds one image a record; convert with --unit=breast",
     )
     again = convert(*options(images, output_dir, "--recipe=plain", "--unit=breast"))
     assert "converting" not in again.stderr

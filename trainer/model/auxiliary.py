@@ -32,7 +32,10 @@ class Auxiliary(keras.layers.Layer):
     def __init__(self, classes: int, weight: float, **options: Any) -> None:
         super().__init__(**{"dtype": "float32", **options})
         self._weight = weight
-        self.dense = keras.layers.Dense(classes, activation="softmax", dtype="float32")
+        # a name of its own: Keras's would be that of a hidden layer, dense_32, sooner or later
+        self.dense = keras.layers.Dense(
+            classes, activation="softmax", dtype="float32", name=f"{self.name}_classes"
+        )
 
     def build(self, shapes: list[tuple[int, ...]]) -> None:
         """Makes the weights."""

@@ -50,10 +50,10 @@ def read(history: pathlib.Path, phase: int) -> list[float]:
 
 
 def warn(run: Run) -> None:
-    """Warns where the last epochs of phase 2 look like chance."""
+    """Warns where the last epochs of phase 2 look like chance, if the images could tell."""
     last = read(run.history, 2)[-EPOCHS:]
     width = half_width(run.data.train.labels)
-    if len(last) < EPOCHS or any(abs(auc - 0.5) > width for auc in last):
+    if width >= 0.5 or len(last) < EPOCHS or any(abs(auc - 0.5) > width for auc in last):
         return
     logging.warning(
         "the training AUC has stayed at chance, 0.5 +- %.3f, for %d epochs of phase 2 (last %.3f): "

@@ -113,7 +113,7 @@ def test_one_image_in_full(merged):
         "calc_distribution": "",
         "official_split": "train",
         "abnormalities": 1,
-        **dict.fromkeys(("modality", "intent", "kind"), ""),  # the header's, read later
+        **dict.fromkeys(("modality", "intent", "kind", "age"), ""),  # the header's, read later
     }
 
 

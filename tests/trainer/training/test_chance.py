@@ -75,3 +75,10 @@ def test_it_is_said_after_three_epochs_and_names_the_flags(tmp_path, caplog):
 def test_not_too_early_and_not_without_need(tmp_path, caplog, aucs, warm_up, said):
     run = run_of(tmp_path, aucs, warmup_epochs=warm_up)
     assert tuple(bool(warned(run, caplog, ended=ended)) for ended in (False, True)) == said
+
+
+def test_too_few_images_tell_nothing(tmp_path, caplog):
+    run = run_of(tmp_path, [1.0, 1.0, 1.0])
+    run.data.train.labels = [0, 0, 1, 1, 1]
+    assert chance.half_width(run.data.train.labels) > 0.5
+    assert not warned(run, caplog)
