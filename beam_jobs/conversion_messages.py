@@ -46,9 +46,12 @@ class Terminal(Listener):
         plan = next(iter(plans.values()))
         config = self._config
         title = datasets.DATASETS[config.dataset].title
+        left_out = sum(plan["excluded"].values())
+        listed = f"{counted(plan['listed'] + left_out, 'images')} listed"  # as overview.html counts
         print(
-            f"{title}: {counted(plan['listed'], 'images')} listed, {plan['found']} found in "
-            f"{config.data_dir}"
+            f"{title}: {listed}, "
+            + (f"{left_out} left out, " if left_out else "")
+            + f"{plan['found']} found in {config.data_dir}"
         )
         for name, split in plan["splits"].items():
             labels = ", ".join(f"{count} {label}" for label, count in split["labels"].items())
@@ -84,10 +87,18 @@ class Terminal(Listener):
             )
         if plan["missing"]:
             print(
-                f"warning: no file in {config.data_dir} for {plan['missing']} of "
-                f"{counted(plan['listed'], 'images')} listed; sources.csv will name them",
+                f"warning: no file in {config.data_dir} for {plan['missing']} of {listed}; "
+                "sources.csv will name them",
                 file=sys.stderr,
             )
+        splits = plan["splits"].items()
+        for label in sorted({label for _, split in splits for label in split["labels"]}):
+            if lacking := [name for name, split in splits if label not in split["labels"]]:
+                print(
+                    f"warning: no {label} image in {', '.join(lacking)}; give more of them, or "
+                    "fewer --folds",
+                    file=sys.stderr,
+                )
 
     def finish(self, output: Output, manifest: Manifest) -> None:
         """Prints the counts of an output, and where its pictures are."""

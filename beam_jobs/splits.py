@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import fractions
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -60,13 +61,15 @@ def assign(
     if official:
         excluded = _exclude_leaks(images, kept, leak_policy)
     try:
-        if official:
-            test = [index for index in kept if "test" in images[index].official_split]
-        else:
-            test = _draw_test(images, kept, split_policy, test_fraction, seed)
-        train = sorted(set(kept) - set(test) - set(excluded))
-        draw = _draw_folds_by_image if split_policy == "image" else _draw_folds_by_patient
-        drawn = draw(images, train, folds, seed)
+        with warnings.catch_warnings():  # of labels rarer than folds: the plan says which lack one
+            warnings.simplefilter("ignore", UserWarning)
+            if official:
+                test = [index for index in kept if "test" in images[index].official_split]
+            else:
+                test = _draw_test(images, kept, split_policy, test_fraction, seed)
+            train = sorted(set(kept) - set(test) - set(excluded))
+            draw = _draw_folds_by_image if split_policy == "image" else _draw_folds_by_patient
+            drawn = draw(images, train, folds, seed)
     except ValueError as error:  # scikit-learn: fewer images or patients than folds
         counts = collections.Counter(images[index].label for index in kept)
         labels = ", ".join(f"{count} {label}" for label, count in sorted(counts.items()))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from flags.targets import TARGETS
 from records import schema
 from records.age import OLDEST, read_age
 from records.preprocessing import parse_aspect
@@ -36,6 +37,13 @@ _MEANINGS = {
     "invert": {**dict.fromkeys(_YES, "yes"), **dict.fromkeys(_NO, "no")},
 }
 """Key -> what a cell in small letters means, beside the allowed values."""
+_SPELLED = {
+    (target.column, value.casefold()): value
+    for target in TARGETS.values()
+    for values in target.values
+    for value in values
+}
+"""Column and value in small letters -> the value as targets spell it, such as density C."""
 _VIEW = re.compile(r"[A-Z]{0,5}")
 _VIEWS = ("CC", "MLO", "ML", "LM", "LMO", "FB", "SIO", "ISO", "XCC", "XCCL", "XCCM")
 _SIDE_AND_VIEW = re.compile(rf"([LR])[ _-]?({'|'.join(_VIEWS)})", re.IGNORECASE)
@@ -91,6 +99,7 @@ def read(
 
 
 def _check(key: str, column: str, text: str) -> str:
+    text = _SPELLED.get((key, text.casefold()), text)
     known = ALLOWED.get(key, ())
     if (known and text not in known and (text or key == "split")) or (
         (key == "view" and not _VIEW.fullmatch(text))

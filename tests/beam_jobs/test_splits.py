@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beam_jobs import splits
+from beam_jobs.conversion_messages import Terminal
 from beam_jobs.sources.source_row import SourceRow
+from flags.conversion_config import ConversionConfig
 from records.errors import CallerError
 
 
@@ -250,6 +252,29 @@ def test_what_can_t_be_split_is_said_plainly(labels, how, said):
     images = [make_image(n, f"p{n}", pathology=label) for n, label in enumerate(labels)]
     with pytest.raises(CallerError, match=re.escape(said)):
         assign(images, **{"split_policy": "patient", "test_fraction": 0, **how})
+
+
+@pytest.mark.parametrize("split_policy", ["patient", "image"])
+def test_a_label_rarer_than_folds_is_said_in_our_words(split_policy, recwarn, capsys):
+    images = [make_image(n, f"p{n}", "malignant" if n < 2 else "benign") for n in range(20)]
+    images = assign(images, split_policy=split_policy, test_fraction=0)
+    assert not recwarn.list
+    _, said = show(images, capsys)
+    assert re.search(r"warning: no malignant image in fold\d, fold\d; give more of them", said)
+
+
+def test_images_are_counted_as_on_the_page(capsys):
+    """overview.html counts as listed what is left out as well."""
+    out, said = show(assign(LEAKY), capsys)
+    assert "43 images listed, 3 left out, 0 found in" in out
+    assert "for 40 of 43 images listed; sources.csv will name them" in said
+
+
+def show(images, capsys) -> tuple[str, str]:
+    """Prints the plan of images; returns stdout and stderr."""
+    plan = splits.summarise(images, split_policy="official", record_bytes=1000)
+    Terminal(ConversionConfig(dataset="cbis_ddsm", data_dir="data")).plan({"output": plan})
+    return capsys.readouterr()
 
 
 def test_plan():

@@ -278,6 +278,13 @@ def select(records: Records, name: str, parts: Sequence[str], target: Target) ->
         raise CallerError(
             f"{records.directory}: the {name} images ({', '.join(parts)}) hold "
             f"{len(split.images)} with a label and none that is {target.names[label]} ({values}); "
-            "convert more images, or choose another --fold or --target"
+            f"convert more images, {_remedy(name)} or choose another --target"
         )
     return split
+
+
+def _remedy(name: str) -> str:
+    """Names the flag that puts other images into a split."""
+    if name == schema.TEST_SPLIT:  # the folds are of the other images
+        return "or again with a larger --test_fraction,"
+    return f"take another --{'fold' if name in ('train', 'validation') else 'test_fold'}"

@@ -66,7 +66,9 @@ def check_run(
     if path.is_file():
         found = {**defaults(type(config)), **read_json(path)}  # it may lack a later flag
         changed = [
-            f"{key} ({found.get(key)}, now {value})"
+            _compare_records(directory, found, records)
+            if key == "data_fingerprint"
+            else f"{key} ({found.get(key)}, now {value})"
             for key, value in decisive.items()
             if found.get(key) != value
         ]
@@ -77,6 +79,18 @@ def check_run(
     elif directory.is_dir() and any(path.name != _LOCK for path in directory.iterdir()):
         raise CallerError(f"{directory} is not empty and holds no run; give another --run_dir")
     return directory, {**config.to_json(), **decisive, "dataset_dir": str(records.directory)}
+
+
+def _compare_records(directory: pathlib.Path, found: dict[str, Any], records: Records) -> str:
+    """Names a run's records and those given by their folders, and by their units where known."""
+    then, now = found.get("dataset_dir"), str(records.directory)
+    if then == now:
+        return f"records ({now} has been converted anew)"
+    about = directory / RUN
+    unit = read_json(about).get("unit", "image") if about.is_file() else records.manifest.unit
+    if unit != records.manifest.unit:
+        then, now = f"{then} of --unit={unit}", f"{now} of --unit={records.manifest.unit}"
+    return f"records ({then}, now {now})"
 
 
 def hold(directory: pathlib.Path) -> contextlib.AbstractContextManager[None]:

@@ -16,7 +16,7 @@ from beam_jobs.imaging.image_kind import find_special
 from beam_jobs.imaging.unusable import UnusableImage
 from trainer.inference.image_prediction import ImagePrediction
 from trainer.inference.inputs import InputImage
-from trainer.inference.predictor import Predictor, Prepared, ahead
+from trainer.inference.predictor import STATE, Predictor, Prepared, ahead
 from trainer.model import network_input
 
 Key = tuple[int | None, str, int]
@@ -69,12 +69,14 @@ def _predict(
     for index, one in enumerate(found):
         if one.error or one.copy_of or index in taken.values():
             continue
-        other = f"view {one.view or 'not known'} is none of {', '.join(predictor.views)}"
+        other = f"view {one.view} is none of {', '.join(predictor.views)}"
         if one.view and taken:
             unused = _ANOTHER_TAKEN if one.view in taken else other
             found[index] = dataclasses.replace(one, unused=unused)
         else:
-            found[index] = dataclasses.replace(one, error=f"{other}; --images can state another")
+            error = f"{other}; --images can state another"
+            unknown = f"its view is not known; {STATE}"
+            found[index] = dataclasses.replace(one, error=error if one.view else unknown)
     if not taken:
         return found
     images = {view: breast[index][0].image for view, index in taken.items()}

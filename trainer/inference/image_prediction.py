@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from beam_jobs.imaging import polarity
 from beam_jobs.imaging.image_kind import find_special
 from records import csv_text, files
 from records.version import NOTICE
@@ -87,7 +88,8 @@ class ImagePrediction:
         """What to know before the prediction is read."""
         found = [_TRAINED_ON] if self.trained_on else [_VALIDATED_ON] * self.validated_on
         found += [f"table or pixels and header disagree in {part}" for part in self.discrepancies]
-        found += self.remarks
+        remedy = "; give the image processed for presentation, if there is one"
+        found += [part + remedy * (part == polarity.PALE) for part in self.remarks]
         if self.kind:
             found.append(f"no standard view by its header: {self.kind}")
         if self.intent == "processing":
@@ -164,13 +166,13 @@ class Formatter:
         if len(self.names) > 2:
             fractions = (f"{name} {values[f'probability of {name}']:.3f}" for name in self.names)
             parts = [", ".join(fractions)]
+            if values["confidence"] is not None:
+                parts.append(f"confidence {values['confidence']:.2f}")
         else:
-            parts = [f"probability of {self.names[1]} {values['probability']:.3f}"]
+            of_class = f"probability of {self.names[1]} {values['probability']:.3f}"
+            parts = [f"{of_class}, threshold {values['threshold']:.3f}"]  # the two decide together
             if values["calibrated"] is not None:
                 parts.append(f"calibrated {values['calibrated']:.3f}")
-            parts.append(f"threshold {values['threshold']:.3f}")
-        if values["confidence"] is not None:
-            parts.append(f"confidence {values['confidence']:.2f}")
         return f"{values['class']} ({'; '.join(parts)})"
 
 

@@ -36,6 +36,7 @@ from trainer.model import network_input
 _AHEAD = 2
 PICTURES = 200
 """Images of which a page shows pictures, the first ones: about 10 MB."""
+STATE = "give a table with path, side, view by --images=FILE.csv"
 _UNKNOWN = ("view_unknown", "side_unknown")
 _LESION = {"crop": "the cut-out of a lesion", "mask": "the mask of a lesion"}
 _MEDIA = {"digital": "a digital mammogram", "secondary": "a copy or a digitised film"}
@@ -109,17 +110,16 @@ class Predictor:
             identity, origin = image_file.identify(given.path)
             place = self._exams.place(given, identity, origin)
             if identity.content in _LESION:
-                raise UnusableImage(
-                    "not_a_mammogram", f"by its header it is {_LESION[identity.content]}"
-                )
+                said = f"by its header it is {_LESION[identity.content]}"
+                raise UnusableImage("not_a_mammogram", said)
             if identity.stranger and not self._any_modality:
-                said = f"not a mammogram by its header: {identity.stranger}"
+                said = f"by its header it is {identity.stranger}"
                 raise UnusableImage("not_a_mammogram", f"{said}; --any_modality to insist")
             image = image_file.prepare(
                 given.path, self._finished.preparation, view=place.view, side=place.side
             )
         except UnusableImage as unusable:
-            remedy = "; give it with --images" if unusable.reason in _UNKNOWN else ""
+            remedy = f"; {STATE}" if unusable.reason in _UNKNOWN else ""
             error = f"{unusable}{remedy}"
             return Prepared(given, place, identity, origin.medium, None, error)
         copied = self._find_original(given, identity, image)

@@ -61,6 +61,14 @@ def test_own_names(write):
     assert [image.abnormalities for image in images] == [1, 1, 0]
 
 
+def test_values_of_targets_are_taken_in_any_case(write):
+    text = OWN.replace("density", "density,abnormality").replace("benign,2", "benign,c,Mass")
+    images = read(write(text.replace("nant,", "nant,,x").replace("normal,3", "normal,4,y")))
+    assert [(i.density, i.abnormality) for i in images] == [("C", "mass"), ("", "x"), ("4", "y")]
+    images = read(write(OWN), values={("density", "2"): "d", ("density", "3"): "own"})
+    assert [image.density for image in images] == ["D", "", "own"]
+
+
 def test_mapped_names_and_values(write):
     folder = write(
         "file;pid;Seite;Befund;part;BI-RADS;path\n"

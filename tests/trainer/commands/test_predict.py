@@ -192,8 +192,8 @@ def test_what_is_no_mammogram_is_refused(run, tmp_path, write_dicom):
     pixels = (np.indices((90, 70)).sum(axis=0) * 25).astype(np.uint16)
     path = write_dicom(tmp_path / "ct.dcm", pixels, bits_stored=12, Modality="CT")
     (row,) = ask(run, tmp_path / "out", path)["images"]
-    wanted = "not a mammogram by its header: CT; --any_modality to insist"
-    assert row["error"] == f"not_a_mammogram: {wanted}"
+    wanted = "not_a_mammogram: by its header it is CT; --any_modality to insist"
+    assert row["error"] == wanted
     (row,) = ask(run, tmp_path / "any", path, any_modality=True)["images"]
     assert wanted not in row["error"]
 
@@ -232,6 +232,10 @@ def test_an_image_it_learned_from_is_named(run, images, answers, tmp_path):
     assert image["trained_on"]
     assert any("learned from this very image" in warning for warning in image["warnings"])
     assert not any(image["trained_on"] for image in answers[0]["images"])
+    page = (tmp_path / "out" / "predictions.html").read_text()
+    assert "0 images unlike those it learned from, 1 image it learned from.</p>" in page
+    (row,) = re.findall(r'<tr><th scope="row">.*?</tr>', page, re.DOTALL)
+    assert "1 with a warning<br> 1 it learned from<br> </td>" in " ".join(row.split())
 
 
 def test_a_heat_map_lies_beside_its_image(answers):

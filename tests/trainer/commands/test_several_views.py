@@ -175,6 +175,9 @@ def test_one_image_a_view_is_taken_and_others_are_named(run, records, tmp_path, 
     assert "2 of 4 images predicted" in capsys.readouterr().out
     told = ask(run, tmp_path / "alone", rows[3:], heat_maps=False)
     assert told["images"][0]["error"].startswith("view XCCL is none of CC, MLO; --images can")
+    told = ask(run, tmp_path / "unknown", [{"path": str(strange)}], heat_maps=False)
+    wanted = "its view is not known; give a table with path, side, view by --images=FILE.csv"
+    assert told["images"][0]["error"] == wanted
     assert told["code"] == 1
 
 

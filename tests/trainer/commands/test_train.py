@@ -6,6 +6,8 @@ import itertools
 import json
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -308,6 +310,22 @@ def test_a_run_folder_of_another_configuration_is_refused(finished, records_dir)
         CallerError, match=r"holds a run with other dropout \(0.2, now 0.5\); give another"
     ):
         train.train(config(records_dir, finished, dropout=0.5))
+
+
+def test_a_run_folder_of_other_records_names_both(finished, records_dir, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    copy = shutil.copytree(records_dir, tmp_path / "copy")
+    make.edit_json(copy / "manifest.json", data_fingerprint="of others")
+    wanted = re.escape(f"run with other records ({records_dir}, now {copy}); give")
+    with pytest.raises(CallerError, match=wanted):
+        train.train(config(copy, run))
+    make.edit_json(run / "run.json", unit="breast")
+    wanted = re.escape(f"({records_dir} of --unit=breast, now {copy} of --unit=image); give")
+    with pytest.raises(CallerError, match=wanted):
+        train.train(config(copy, run))
+    make.edit_json(run / "config.json", dataset_dir=str(copy))
+    with pytest.raises(CallerError, match=re.escape(f"({copy} has been converted anew); give")):
+        train.train(config(copy, run))
 
 
 def test_a_folder_of_something_else_is_refused(records_dir, tmp_path):

@@ -1,3 +1,4 @@
+import re
 import shutil
 
 import pytest
@@ -73,6 +74,17 @@ def test_an_empty_split_is_refused(records_dir):
     opened = records_folder.open_records(records_dir)
     with pytest.raises(CallerError, match=r"the validation images \(fold9\) hold 0 with a label"):
         dataset.select(opened, "validation", ["fold9"], TARGET)
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [("test", "--test_fraction"), ("validation", "--fold"), ("fold9", "--test_fold")],
+)
+def test_a_split_of_too_few_images_names_the_flag_that_changes_it(name, flag, records_dir):
+    opened = records_folder.open_records(records_dir)
+    with pytest.raises(CallerError, match=r"hold 0 with") as error:
+        dataset.select(opened, name, ["fold9"], TARGET)
+    assert re.findall(r"--\w+", str(error.value)) == [flag, "--target"]
 
 
 def test_the_only_folder_is_found_and_a_choice_is_listed(records_dir, tmp_path, monkeypatch):
