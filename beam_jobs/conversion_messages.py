@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from beam_jobs.conversion import Listener, Plans
 from beam_jobs.output_folder import Output
@@ -78,6 +79,10 @@ class Terminal(Listener):
             )
         bytes_to_write = sum(one["bytes_to_write"] for one in plans.values())
         print(f"  {bytes_to_write / 1e6:,.0f} MB to write", flush=True)
+        self._warn(plan, listed)
+
+    def _warn(self, plan: Mapping[str, Any], listed: str) -> None:
+        """Prints what disagrees, is missing, or is in too few splits, on stderr."""
         if found := plan["discrepancies"]:
             counts = ", ".join(f"{count} {what}" for what, count in found.items())
             print(
@@ -87,7 +92,7 @@ class Terminal(Listener):
             )
         if plan["missing"]:
             print(
-                f"warning: no file in {config.data_dir} for {plan['missing']} of {listed}; "
+                f"warning: no file in {self._config.data_dir} for {plan['missing']} of {listed}; "
                 "sources.csv will name them",
                 file=sys.stderr,
             )

@@ -31,6 +31,7 @@ from records.preprocessing import Preparation, parse_aspect
 from trainer.data import run_folder
 
 _LARGEST_MASK = 100_000_000
+_PROCESSED = "; give the image processed for presentation, if there is one"
 _HALF = 32767  # of full scale
 
 
@@ -46,7 +47,8 @@ class PreparedImage:
             `beam_jobs.imaging.geometry.Trail`.
         view: CC, MLO or another projection: as given, else by the DICOM header; "" if neither.
         side: left or right, likewise.
-        remarks: on polarity and grey levels that no header states, see `decode.Decoded`.
+        remarks: on polarity and grey levels that no header states, see `decode.Decoded`, and what
+            to do about them.
     """
 
     path: pathlib.Path
@@ -153,7 +155,8 @@ def prepare(
     record = recipe.prepare(
         upright, preparation.recipe, preparation.size, view=view, side=side, trail=trail
     )
-    return PreparedImage(path, shown, record, trail.matrix, view, side, image.remarks)
+    remarks = tuple(part + _PROCESSED * (part == polarity.PALE) for part in image.remarks)
+    return PreparedImage(path, shown, record, trail.matrix, view, side, remarks)
 
 
 def _check_known(preparation: Preparation, image: Decoded, *, view: str, side: str) -> None:

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from beam_jobs.imaging import polarity
 from beam_jobs.imaging.image_kind import find_special
 from records import csv_text, files
 from records.version import NOTICE
@@ -88,8 +87,7 @@ class ImagePrediction:
         """What to know before the prediction is read."""
         found = [_TRAINED_ON] if self.trained_on else [_VALIDATED_ON] * self.validated_on
         found += [f"table or pixels and header disagree in {part}" for part in self.discrepancies]
-        remedy = "; give the image processed for presentation, if there is one"
-        found += [part + remedy * (part == polarity.PALE) for part in self.remarks]
+        found += self.remarks
         if self.kind:
             found.append(f"no standard view by its header: {self.kind}")
         if self.intent == "processing":

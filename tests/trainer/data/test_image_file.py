@@ -16,6 +16,7 @@ import tensorflow as tf
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 
+from beam_jobs.imaging import polarity
 from beam_jobs.imaging.unusable import UnusableImage
 from flags import recipe_spec
 from records import folder
@@ -194,6 +195,18 @@ def test_polarity_and_aspect_are_those_of_the_conversion(tmp_path):
     convert(tmp_path / "c", data, *flags[:2], "--recipe=plain", "--invert=negative")
     directory = next((tmp_path / "c").rglob("manifest.json")).parent
     assert check(directory, data, remarks=True) == 8  # by what sources.csv says, not by the pixels
+
+
+def test_what_to_do_about_a_pale_image_is_said(tmp_path):
+    pixels = np.full((60, 40), 255, np.uint8)  # a negative
+    pixels[:, 20:] = np.linspace(80, 60, 20)
+    assert cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    preparation = Preparation("resize:pad", ImageSize(32, 32), 10**6, invert=True)
+    found = image_file.prepare(tmp_path / "a.png", preparation, view="CC", side="right").remarks
+    assert found == (
+        "polarity: inverted by the pixels",
+        f"{polarity.PALE}; give the image processed for presentation, if there is one",
+    )
 
 
 def test_real_images_become_their_records(mini_mias_folder, tmp_path):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit
 
-from beam_jobs.imaging import polarity
 from flags import targets
 from records.errors import CallerError
 from records.image_size import ImageSize
@@ -17,7 +16,7 @@ from trainer.data import run_folder, training_statistics
 from trainer.evaluation.calibration import Calibration
 from trainer.evaluation.threshold import Threshold
 from trainer.inference.finished_model import FinishedRun, Network
-from trainer.inference.image_prediction import Formatter, ImagePrediction
+from trainer.inference.image_prediction import Formatter
 from trainer.metrics.predictions import ClassProbabilities
 
 SIZE = ImageSize(6, 4)
@@ -127,14 +126,6 @@ def test_three_classes():
     said = run.formatter.sentence(run.predict(RECORD))
     assert said == "benign (normal 0.200, benign 0.500, malignant 0.300)"
     assert set(run.formatter.columns(None)) == set(told)
-
-
-def test_what_to_do_about_a_pale_image_is_said():
-    one = ImagePrediction("a.png", remarks=("polarity: inverted by the pixels", polarity.PALE))
-    assert one.warnings == (
-        "polarity: inverted by the pixels",
-        f"{polarity.PALE}; give the image processed for presentation, if there is one",
-    )
 
 
 def test_the_threshold_stands_by_the_probability_it_is_of():
