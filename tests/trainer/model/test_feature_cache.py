@@ -16,6 +16,7 @@ from flags import targets
 from flags.training_config import TrainingConfig
 from records.errors import CallerError
 from records.image_size import ImageSize
+from tests import make
 from trainer.commands import train
 from trainer.data import input_pipeline, parsing
 from trainer.data.dataset import select
@@ -26,7 +27,7 @@ from trainer.training import checkpoints
 TARGET = targets.TARGETS["pathology"]
 SIZE = ImageSize(64, 48)
 OPTIONS = {
-    "alpha": 0.35,
+    **make.TINY,
     "phase1_epochs": 3,
     "phase2_epochs": 0,
     "deterministic": True,
@@ -67,7 +68,7 @@ def splits(records):
 @pytest.fixture(scope="module")
 def built() -> keras.Model:
     keras.utils.set_random_seed(5)
-    model = network.build(TrainingConfig(alpha=0.35, weights="random"), SIZE)[0]
+    model = network.build(TrainingConfig(**make.TINY), SIZE)[0]
     base = model.get_layer(network.BASE_LAYER)
     normalisations = [
         layer for layer in base.layers if isinstance(layer, keras.layers.BatchNormalization)
@@ -83,7 +84,7 @@ def built() -> keras.Model:
 
 def prepare(built, records, splits, folder, **options) -> feature_cache.Features | None:
     return feature_cache.prepare(
-        TrainingConfig(feature_dir=str(folder), batch_size=4, **options),
+        TrainingConfig(**make.TINY, feature_dir=str(folder), batch_size=4, **options),
         built,
         records=records,
         directory=folder / "run",
@@ -214,7 +215,7 @@ def test_a_killed_pass_keeps_whole_shards_and_goes_on(
 
 
 def build(**options) -> keras.Model:
-    model = network.build(TrainingConfig(alpha=0.35, weights="random", **options), SIZE)[0]
+    model = network.build(TrainingConfig(**{**make.TINY, **options}), SIZE)[0]
     network.freeze_base(model)
     return model
 
@@ -313,23 +314,23 @@ def test_a_base_that_learns_goes_the_plain_way(built):
 
 
 def test_the_folder_is_bounded(built, records, splits, kept, tmp_path):
-    assert prepare(built, records, splits, tmp_path, feature_gb=1e-4) is None
+    assert prepare(built, records, splits, tmp_path, feature_gb=5e-5) is None
     message = (
-        r"^--feature_cache=memory: features of 42 images take 0\.000301 GB, .* holds 0 GB, and "
-        r"--feature_gb=0\.0001; allow more, or remove what is old$"
+        r"^--feature_cache=memory: features of 42 images take 9\.14e-05 GB, .* holds 0 GB, and "
+        r"--feature_gb=5e-05; allow more, or remove what is old$"
     )
     with pytest.raises(CallerError, match=message):
-        prepare(built, records, splits, tmp_path, feature_gb=1e-4, feature_cache="memory")
+        prepare(built, records, splits, tmp_path, feature_gb=5e-5, feature_cache="memory")
     assert not list(tmp_path.iterdir())
     used = sum(path.stat().st_size for path in kept.folder.glob("*.tfrecord*"))
-    assert used < 42 * (1280 * 4 + 2048)  # the estimate holds
+    assert used < 42 * (32 * 4 + 2048)  # the estimate holds
 
 
 def test_a_full_disk_is_known_before(built, records, splits, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     assert prepare(built, records, splits, tmp_path) is None
-    with pytest.raises(CallerError, match=r"take 0\.000301 GB, 1e-06 GB are free at .*; name a d"):
+    with pytest.raises(CallerError, match=r"take 9\.14e-05 GB, 1e-06 GB are free at .*; name a d"):
         prepare(built, records, splits, tmp_path, feature_cache="disk")
     assert not list(tmp_path.iterdir())
 
