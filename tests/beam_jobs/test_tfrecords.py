@@ -435,7 +435,7 @@ def test_the_eight_real_images(official_tables, cbis_images, tmp_path):
         "--sizes=2048x1376",
     )
     assert run.returncode == 0, run.stderr
-    assert "for 2989 of 2997 images listed; sources.csv" in run.stderr
+    assert "for 2989 of 3032 images listed; sources.csv" in run.stderr
     output = tmp_path / "out/cbis_ddsm/2048x1376/paper"
     with (output / "sources.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
