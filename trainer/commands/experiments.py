@@ -176,8 +176,11 @@ def write_comparison(
             unfinished.append((published.read(path), errors.get(name, "not finished")))
         else:
             runs.append(compared_run.read(root / name, name=name, flagfile=path))
-    averaged = common_unit.group(runs)
-    runs = [*averaged, *(run for run in runs if run not in averaged and run.unit == "image")]
+    if len({run.unit for run in runs}) > 1:
+        try:
+            runs = [*common_unit.group(runs), *(run for run in runs if run.unit == "image")]
+        except CallerError as error:  # what hours have trained is listed all the same
+            print(f"warning: {error}", file=sys.stderr)
     root.mkdir(parents=True, exist_ok=True)  # no run has made it where all failed
     with files.keeping(root, comparison_page.FILES):
         comparison_page.write(root, runs, unfinished=unfinished)

@@ -100,3 +100,16 @@ def test_experiments_set_a_mean_of_views_beside_two_views_and_list_its_images_to
     assert (made["run"], made["unit"], made["images"]) == ("two", "breast", 24)
     experiments.write_comparison(tmp_path / "new", {"failed": flagfiles["failed"]}, {"failed": "x"})
     assert "x" in (tmp_path / "new" / "comparison.html").read_text()
+
+
+def test_experiments_on_images_without_a_side_are_listed_all_the_same(tmp_path, capsys):
+    breasts = [one(f"b{p}", f"p{p}", p % 2, side="left", image_ids="a;") for p in range(4)]
+    read(tmp_path, single=(images(("",)), "image"), two=(breasts, "breast"))
+    flagfiles = {name: tmp_path / f"{name}.flags" for name in ("single", "two")}
+    for name, path in flagfiles.items():
+        path.write_text("# Of a paper.\n# Published accuracy: none\n")
+        (tmp_path / name / "report.html").touch()
+    experiments.write_comparison(tmp_path, flagfiles, {})
+    assert "warning: " in capsys.readouterr().err
+    content = json.loads((tmp_path / "comparison.json").read_text())
+    assert [run["name"] for run in content["runs"]] == ["single", "two"]
